@@ -1,0 +1,132 @@
+"""The NumPy backend: float64, plain, slow; the reference that every other backend is tested against."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wellread.backends.backend import Backend, Inputs, Outputs, StreamItem, refuse_precision
+from wellread.encoder.heads import run
+from wellread.weights.checkpoint import Checkpoint
+
+Array = NDArray[np.float64]
+IntArray = NDArray[np.integer]
+
+# Added where a key is masked. TF Hub adds -1e9 to float32 scores, which swallows them whole; in float64 it takes more.
+MASKED = -1e30
+
+_erf = np.frompyfunc(math.erf, 1, 1)
+
+
+def _sigmoid(x: Array) -> Array:
+    return 0.5 * (1 + np.tanh(0.5 * x))
+
+
+ACTIVATIONS = {
+    "gelu": lambda x: 0.5 * x * (1 + _erf(x / math.sqrt(2)).astype(np.float64)),
+    "gelu_tanh": lambda x: 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))),
+    "relu": lambda x: np.maximum(x, 0),
+    "silu": lambda x: x * _sigmoid(x),
+    "tanh": np.tanh,
+}
+
+
+class NumpyOps:
+    """The primitives in float64. Dropout is the identity."""
+
+    def __init__(self, weights: Mapping[str, Array]) -> None:
+        """Take weights by name."""
+        self.weights = weights
+
+    def embedding(self, ids: IntArray, name: str) -> Array:
+        return self.weights[name][ids]
+
+    def positions(self, ids: IntArray, name: str) -> Array:
+        return self.weights[name][: ids.shape[1]]
+
+    def add(self, a: Array, b: Array) -> Array:
+        return a + b
+
+    def dropout(self, x: Array, rate: float) -> Array:
+        return x
+
+    def linear(self, x: Array, name: str) -> Array:
+        product = x @ self.weights[f"{name}.weight"].T
+        bias = self.weights.get(f"{name}.bias")
+        return product if bias is None else product + bias
+
+    def logits(self, x: Array, table: str, bias: str) -> Array:
+        return x @ self.weights[table].T + self.weights[bias]
+
+    def layer_norm(self, x: Array, name: str, eps: float) -> Array:
+        centred = x - x.mean(-1, keepdims=True)
+        scaled = centred / np.sqrt((centred**2).mean(-1, keepdims=True) + eps)
+        return scaled * self.weights[f"{name}.weight"] + self.weights[f"{name}.bias"]
+
+    def activation(self, x: Array, kind: str) -> Array:
+        return ACTIVATIONS[kind](x)
+
+    def mask_bias(self, mask: IntArray) -> Array:
+        return (1 - mask[:, None, None, :].astype(np.float64)) * MASKED
+
+    def attention(
+        self, query: Array, key: Array, value: Array, bias: Array, *, heads: int, rate: float, name: str
+    ) -> Array:
+        q, k, v = (_split(x, heads) for x in (query, key, value))
+        scores = q @ k.swapaxes(-1, -2) / math.sqrt(q.shape[-1]) + bias
+        weights = np.exp(scores - scores.max(-1, keepdims=True))
+        mixed = weights / weights.sum(-1, keepdims=True) @ v
+        return mixed.transpose(0, 2, 1, 3).reshape(query.shape)
+
+    def first(self, x: Array) -> Array:
+        return x[:, :1]
+
+    def squeeze(self, x: Array) -> Array:
+        return x[:, 0]
+
+    def gather_rows(self, x: Array, positions: IntArray) -> Array:
+        return x[np.arange(len(x))[:, None], positions]
+
+    def mean(self, x: Array, mask: IntArray) -> Array:
+        weights = mask[:, :, None].astype(np.float64)
+        return (x * weights).sum(1) / np.maximum(weights.sum(1), 1e-9)
+
+    def normalize(self, x: Array) -> Array:
+        return x / np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), 1e-12)
+
+
+def _split(x: Array, heads: int) -> Array:
+    """[B, T, D] to [B, H, T, K]."""
+    batch, tokens, width = x.shape
+    return x.reshape(batch, tokens, heads, width // heads).transpose(0, 2, 1, 3)
+
+
+class NumpyBackend:
+    """A checkpoint on NumPy."""
+
+    name = "numpy"
+    precision = "f64"
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        """Read every tensor into float64."""
+        self.checkpoint = checkpoint
+        self.ops = NumpyOps({name: array.astype(np.float64) for name, array in checkpoint.arrays().items()})
+
+    def run(self, inputs: Inputs, outputs: Sequence[str]) -> Outputs:
+        """Run one batch; outputs are float64."""
+        return run(self.ops, self.checkpoint.config, self.checkpoint.sentence, inputs, outputs=outputs)  # type: ignore[return-value, arg-type]
+
+    def stream(self, batches: Iterable[Inputs], output: str) -> Iterator[StreamItem]:
+        """Run batches one by one."""
+        for index, inputs in enumerate(batches):
+            yield StreamItem(index=index, value=self.run(inputs, [output])[output])  # type: ignore[arg-type]
+
+
+def load(checkpoint: Checkpoint, *, precision: str | None = None) -> Backend:
+    """Prepare a checkpoint; `precision` is f64 or none."""
+    if precision not in (None, "f64"):
+        raise refuse_precision("numpy", str(precision), ["f64"])
+    return NumpyBackend(checkpoint)

@@ -1,0 +1,234 @@
+"""The OpenVINO backend: the default, fast on CPUs, in float32 or bfloat16."""
+
+from __future__ import annotations
+
+import math
+import os
+import queue
+import sys
+import weakref
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from wellread.backends.backend import Backend, Inputs, Outputs, StreamItem, refuse_precision
+from wellread.encoder.encoder import INPUTS
+from wellread.encoder.heads import MLM_INPUT, MLM_OUTPUT, run
+from wellread.weights.checkpoint import Checkpoint
+
+
+def _import_openvino() -> Any:
+    """Import OpenVINO without its model converter, whose import sends a usage event and takes longer than the rest.
+
+    The converter stays importable for others, with OpenVINO's own stub in place of the telemetry.
+    """
+    if "openvino" not in sys.modules:
+        sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+        sys.modules["openvino.tools.ovc"] = None  # type: ignore[assignment]
+        import openvino
+
+        del sys.modules["openvino.tools.ovc"]
+        openvino.convert_model = _convert_model
+    return sys.modules["openvino"]
+
+
+def _convert_model(*args: Any, **kwargs: Any) -> Any:
+    """Stand in for `openvino.convert_model`, which importing the converter would have bound."""
+    from openvino.tools.ovc import convert_model
+
+    return convert_model(*args, **kwargs)
+
+
+ov = _import_openvino()
+op = ov.opset13
+
+PRECISIONS = {"f32": "f32", "bf16": "bf16"}
+MASKED = -1e30  # swallows any score whole; see the NumPy backend
+
+
+class OpenVINOOps:
+    """The primitives as nodes of an OpenVINO graph. Dropout is the identity: this backend does not train."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        """Take weights from `checkpoint` as the graph asks for them, each once."""
+        self.checkpoint = checkpoint
+        self.constants: dict[str, Any] = {}
+
+    def weight(self, name: str) -> Any:
+        if name not in self.constants:
+            array = np.ascontiguousarray(self.checkpoint.tensors[name].read(), np.float32)
+            self.constants[name] = op.constant(array, shared_memory=True)
+        return self.constants[name]
+
+    def embedding(self, ids: Any, name: str) -> Any:
+        return op.gather(self.weight(name), ids, _ints(0))
+
+    def positions(self, ids: Any, name: str) -> Any:
+        tokens = op.gather(op.shape_of(ids, "i32"), _ints([1]), _ints(0))
+        return op.slice(self.weight(name), _ints([0]), tokens, _ints([1]), _ints([0]))
+
+    def add(self, a: Any, b: Any) -> Any:
+        return op.add(a, b)
+
+    def dropout(self, x: Any, rate: float) -> Any:
+        return x
+
+    def linear(self, x: Any, name: str) -> Any:
+        product = op.matmul(x, self.weight(f"{name}.weight"), False, True)
+        bias = f"{name}.bias"
+        return op.add(product, self.weight(bias)) if bias in self.checkpoint.tensors else product
+
+    def logits(self, x: Any, table: str, bias: str) -> Any:
+        return op.add(op.matmul(x, self.weight(table), False, True), self.weight(bias))
+
+    def layer_norm(self, x: Any, name: str, eps: float) -> Any:
+        scaled = op.mvn(x, _ints([-1]), True, eps, "inside_sqrt")
+        return op.add(op.multiply(scaled, self.weight(f"{name}.weight")), self.weight(f"{name}.bias"))
+
+    def activation(self, x: Any, kind: str) -> Any:
+        return _ACTIVATIONS[kind](x)
+
+    def mask_bias(self, mask: Any) -> Any:
+        masked = op.subtract(op.convert(mask, "f32"), _float(1.0))
+        return op.unsqueeze(op.multiply(masked, _float(-MASKED)), _ints([1, 2]))
+
+    def attention(self, query: Any, key: Any, value: Any, bias: Any, *, heads: int, rate: float, name: str) -> Any:
+        width = query.output(0).get_partial_shape()[2].get_length()
+        scaled = op.multiply(query, _float(1 / math.sqrt(width // heads)))
+        q, k, v = (self._split(x, heads, width) for x in (scaled, key, value))
+        probabilities = op.softmax(op.add(op.matmul(q, k, False, True), bias), -1)
+        mixed = op.transpose(op.matmul(probabilities, v, False, False), _ints([0, 2, 1, 3]))
+        return op.reshape(mixed, _ints([0, 0, width]), True)
+
+    def _split(self, x: Any, heads: int, width: int) -> Any:
+        """[B, T, D] to [B, H, T, K]."""
+        return op.transpose(op.reshape(x, _ints([0, 0, heads, width // heads]), True), _ints([0, 2, 1, 3]))
+
+    def first(self, x: Any) -> Any:
+        return op.slice(x, _ints([0]), _ints([1]), _ints([1]), _ints([1]))
+
+    def squeeze(self, x: Any) -> Any:
+        return op.squeeze(x, _ints([1]))
+
+    def gather_rows(self, x: Any, positions: Any) -> Any:
+        return op.gather(x, positions, _ints(1), 1)
+
+    def mean(self, x: Any, mask: Any) -> Any:
+        weights = op.unsqueeze(op.convert(mask, "f32"), _ints([1]))
+        total = op.squeeze(op.matmul(weights, x, False, False), _ints([1]))
+        count = op.reduce_sum(op.convert(mask, "f32"), _ints([1]), True)
+        return op.divide(total, op.maximum(count, _float(1e-9)))
+
+    def normalize(self, x: Any) -> Any:
+        length = op.sqrt(op.reduce_sum(op.multiply(x, x), _ints([-1]), True))
+        return op.divide(x, op.maximum(length, _float(1e-12)))
+
+
+_ACTIVATIONS = {
+    "gelu": lambda x: op.gelu(x, "erf"),
+    "gelu_tanh": lambda x: op.gelu(x, "tanh"),
+    "relu": op.relu,
+    "silu": op.swish,
+    "tanh": op.tanh,
+}
+
+
+def _ints(values: int | list[int]) -> Any:
+    return op.constant(np.array(values, np.int32))
+
+
+def _float(value: float) -> Any:
+    return op.constant(np.float32(value))
+
+
+def build(checkpoint: Checkpoint, outputs: Sequence[str]) -> Any:
+    """Build the graph for `outputs`, its results in that order, `encoder_outputs` as L of them."""
+    names = [*INPUTS, MLM_INPUT] if MLM_OUTPUT in outputs else list(INPUTS)
+    if not checkpoint.config.type_vocab_size:
+        names.remove("input_type_ids")
+    inputs = {name: op.parameter([-1, -1], np.int32) for name in names}
+    for name, node in inputs.items():
+        node.output(0).set_names({name})
+    made = run(OpenVINOOps(checkpoint), checkpoint.config, checkpoint.sentence, inputs, outputs=outputs)
+    nodes = [node for value in made.values() for node in (value if isinstance(value, list) else [value])]
+    return ov.Model([op.result(node) for node in nodes], list(inputs.values()), "wellread")
+
+
+class OpenVINOBackend:
+    """A checkpoint on OpenVINO; a graph is compiled for each set of outputs when it is first asked for."""
+
+    name = "openvino"
+
+    def __init__(self, checkpoint: Checkpoint, precision: str) -> None:
+        """Compile nothing yet."""
+        self.checkpoint = checkpoint
+        self.precision = precision
+        self._compiled: dict[tuple[tuple[str, ...], int], Any] = {}
+        # a compiled graph that outlives the interpreter ends the process with SIGABRT: drop them all at exit
+        weakref.finalize(self, self._compiled.clear)
+
+    def _compile(self, outputs: Sequence[str], streams: int) -> Any:
+        key = (tuple(outputs), streams)
+        if key not in self._compiled:
+            settings = {
+                "INFERENCE_PRECISION_HINT": self.precision,
+                "NUM_STREAMS": streams,
+                "INFERENCE_NUM_THREADS": cpu_count(),
+            }
+            self._compiled[key] = _core().compile_model(build(self.checkpoint, outputs), "CPU", settings)
+        return self._compiled[key]
+
+    def run(self, inputs: Inputs, outputs: Sequence[str]) -> Outputs:
+        """Run one batch on all threads; outputs are float32."""
+        request = self._compile(outputs, 1).create_infer_request()
+        request.infer({port.any_name: inputs[port.any_name] for port in request.model_inputs})
+        arrays = iter([np.array(request.get_output_tensor(i).data) for i in range(len(request.model_outputs))])
+        layers = range(self.checkpoint.config.num_hidden_layers)
+        return {name: [next(arrays) for _ in layers] if name == "encoder_outputs" else next(arrays) for name in outputs}
+
+    def stream(self, batches: Iterable[Inputs], output: str) -> Iterator[StreamItem]:
+        """Run batches on one stream a core; items come as they are finished."""
+        compiled = self._compile([output], cpu_count())
+        finished: queue.SimpleQueue[StreamItem | BaseException] = queue.SimpleQueue()
+
+        def collect(request: Any, index: int) -> None:
+            finished.put(StreamItem(index=index, value=np.array(request.get_output_tensor(0).data)))
+
+        requests = ov.AsyncInferQueue(compiled, 2 * cpu_count())
+        requests.set_callback(collect)
+        names = [port.any_name for port in compiled.inputs]
+        for index, inputs in enumerate(batches):
+            requests.start_async({name: inputs[name] for name in names}, index)
+            while not finished.empty():
+                yield finished.get()  # type: ignore[misc]
+        requests.wait_all()
+        while not finished.empty():
+            yield finished.get()  # type: ignore[misc]
+
+
+def cpu_count() -> int:
+    """Count the cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+_CORE: list[Any] = []
+
+
+def _core() -> Any:
+    if not _CORE:
+        _CORE.append(ov.Core())
+    return _CORE[0]
+
+
+def precisions() -> list[str]:
+    """Name the precisions that this CPU computes in, the default of the bulk paths first."""
+    return ["bf16", "f32"] if "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES") else ["f32"]
+
+
+def load(checkpoint: Checkpoint, *, precision: str | None = None) -> Backend:
+    """Prepare a checkpoint in `precision`: f32, bf16 where the CPU has it, or none for the faster of these."""
+    offered = precisions()
+    if precision is not None and precision not in offered:
+        raise refuse_precision("openvino", precision, offered)
+    return OpenVINOBackend(checkpoint, precision or offered[0])

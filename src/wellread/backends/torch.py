@@ -1,0 +1,158 @@
+"""The PyTorch backend: an `nn.Module` with named parameters, for training and for GPUs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from wellread.backends.backend import Backend, Inputs, Outputs, StreamItem, refuse_precision
+from wellread.config import EncoderConfig, SentenceConfig
+from wellread.encoder.heads import run
+from wellread.weights.checkpoint import Checkpoint
+
+MASKED = -1e30  # swallows any score whole; see the NumPy backend
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "gelu": functional.gelu,
+    "gelu_tanh": lambda x: functional.gelu(x, approximate="tanh"),
+    "relu": functional.relu,
+    "silu": functional.silu,
+    "tanh": torch.tanh,
+}
+
+
+class TorchOps:
+    """The primitives over the parameters of `owner`; dropout follows its training mode."""
+
+    def __init__(self, owner: nn.Module) -> None:
+        """Take weights from `owner` by name."""
+        self.owner = owner
+        self.names = {name for name, _ in owner.named_parameters()}
+
+    def weight(self, name: str) -> Tensor:
+        return self.owner.get_parameter(name)
+
+    def embedding(self, ids: Tensor, name: str) -> Tensor:
+        return functional.embedding(ids, self.weight(name))
+
+    def positions(self, ids: Tensor, name: str) -> Tensor:
+        return self.weight(name)[: ids.shape[1]]
+
+    def add(self, a: Tensor, b: Tensor) -> Tensor:
+        return a + b
+
+    def dropout(self, x: Tensor, rate: float) -> Tensor:
+        return functional.dropout(x, rate, self.owner.training)
+
+    def linear(self, x: Tensor, name: str) -> Tensor:
+        bias = f"{name}.bias"
+        return functional.linear(x, self.weight(f"{name}.weight"), self.weight(bias) if bias in self.names else None)
+
+    def logits(self, x: Tensor, table: str, bias: str) -> Tensor:
+        return functional.linear(x, self.weight(table), self.weight(bias))
+
+    def layer_norm(self, x: Tensor, name: str, eps: float) -> Tensor:
+        return functional.layer_norm(x, x.shape[-1:], self.weight(f"{name}.weight"), self.weight(f"{name}.bias"), eps)
+
+    def activation(self, x: Tensor, kind: str) -> Tensor:
+        return ACTIVATIONS[kind](x)
+
+    def mask_bias(self, mask: Tensor) -> Tensor:
+        return (1 - mask[:, None, None, :].to(self.weight("embeddings.LayerNorm.weight").dtype)) * MASKED
+
+    def attention(
+        self, query: Tensor, key: Tensor, value: Tensor, bias: Tensor, *, heads: int, rate: float, name: str
+    ) -> Tensor:
+        q, k, v = (x.unflatten(2, (heads, -1)).transpose(1, 2) for x in (query, key, value))
+        scores = q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1]) + bias.to(q.dtype)
+        mixed = self.dropout(scores.softmax(-1), rate) @ v
+        return mixed.transpose(1, 2).flatten(2)
+
+    def first(self, x: Tensor) -> Tensor:
+        return x[:, :1]
+
+    def squeeze(self, x: Tensor) -> Tensor:
+        return x.squeeze(1)
+
+    def gather_rows(self, x: Tensor, positions: Tensor) -> Tensor:
+        return x.gather(1, positions.long()[:, :, None].expand(-1, -1, x.shape[-1]))
+
+    def mean(self, x: Tensor, mask: Tensor) -> Tensor:
+        weights = mask[:, :, None].to(x.dtype)
+        return (x * weights).sum(1) / weights.sum(1).clamp(min=1e-9)
+
+    def normalize(self, x: Tensor) -> Tensor:
+        return functional.normalize(x, dim=-1, eps=1e-12)
+
+
+class TorchEncoder(nn.Module):
+    """Encoder and heads as a PyTorch module; parameters bear the checkpoint's tensor names."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        """Copy every tensor of `checkpoint` into a parameter."""
+        super().__init__()
+        self.config: EncoderConfig = checkpoint.config
+        self.sentence: SentenceConfig = checkpoint.sentence
+        for name, tensor in checkpoint.tensors.items():
+            _place(self, name, nn.Parameter(torch.from_numpy(np.array(tensor.read(), np.float32))))
+
+    def forward(self, inputs: Mapping[str, Tensor], outputs: Sequence[str]) -> dict[str, Tensor | list[Tensor]]:
+        """Return the named outputs for int32 or int64 inputs [B, T] on the module's device."""
+        return run(TorchOps(self), self.config, self.sentence, inputs, outputs=outputs)
+
+    def arrays(self) -> dict[str, NDArray[np.float32]]:
+        """Copy the parameters out, by name."""
+        return {name: p.detach().to("cpu", torch.float32).numpy().copy() for name, p in self.named_parameters()}
+
+
+def _place(root: nn.Module, name: str, parameter: nn.Parameter) -> None:
+    """Register a parameter under a dotted name, with containers on the way."""
+    *path, leaf = name.split(".")
+    for part in path:
+        if part not in root._modules:
+            root.add_module(part, nn.Module())
+        root = root.get_submodule(part)
+    root.register_parameter(leaf, parameter)
+
+
+class TorchBackend:
+    """A checkpoint on PyTorch, on CUDA where there is a device, else on the CPU."""
+
+    name = "torch"
+
+    def __init__(self, checkpoint: Checkpoint, precision: str, device: str) -> None:
+        """Move the weights to `device`."""
+        self.precision = precision
+        self.device = device
+        self.encoder = TorchEncoder(checkpoint).eval().to(device)
+
+    @torch.inference_mode()
+    def run(self, inputs: Inputs, outputs: Sequence[str]) -> Outputs:
+        """Run one batch; outputs are float32."""
+        tensors = {name: torch.from_numpy(np.asarray(array)).to(self.device) for name, array in inputs.items()}
+        with torch.autocast(self.device, torch.bfloat16, enabled=self.precision == "bf16"):
+            made = self.encoder(tensors, outputs)
+        return {n: [_numpy(x) for x in v] if isinstance(v, list) else _numpy(v) for n, v in made.items()}
+
+    def stream(self, batches: Iterable[Inputs], output: str) -> Iterator[StreamItem]:
+        """Run batches one by one."""
+        for index, inputs in enumerate(batches):
+            yield StreamItem(index=index, value=self.run(inputs, [output])[output])  # type: ignore[arg-type]
+
+
+def _numpy(x: Tensor) -> NDArray[np.float32]:
+    array: NDArray[np.float32] = x.float().cpu().numpy()
+    return array
+
+
+def load(checkpoint: Checkpoint, *, precision: str | None = None) -> Backend:
+    """Prepare a checkpoint in `precision`: f32 (the default) or bf16 (autocast)."""
+    if precision not in (None, "f32", "bf16"):
+        raise refuse_precision("torch", str(precision), ["f32", "bf16"])
+    return TorchBackend(checkpoint, precision or "f32", "cuda" if torch.cuda.is_available() else "cpu")

@@ -1,0 +1,161 @@
+"""What a module is, as frozen data: its encoder, its tokenizer, its sentence vector."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from wellread.errors import ConfigError, nearest
+
+# Hugging Face's names of activations, and the primitive that computes each.
+ACTIVATIONS = {
+    "gelu": "gelu",
+    "gelu_python": "gelu",
+    "gelu_new": "gelu_tanh",
+    "gelu_pytorch_tanh": "gelu_tanh",
+    "gelu_fast": "gelu_tanh",
+    "relu": "relu",
+    "silu": "silu",
+    "swish": "silu",
+}
+POOLERS = ("dense_tanh", "first_token")
+POOLINGS = ("cls", "mean", "pooled_output")
+DIALECTS = ("hf", "tfhub", "spm", "kobert")
+DENSE_ACTIVATIONS = ("identity", "tanh")
+
+
+def _one_of(field: str, value: str, known: tuple[str, ...] | dict[str, str]) -> None:
+    if value not in known:
+        raise ConfigError(
+            f"{field} was given as {value!r}; wellread knows {', '.join(known)}; "
+            f"choose one of these{nearest(str(value), known)}"
+        )
+
+
+def _positive(owner: object, *fields: str) -> None:
+    for field in fields:
+        value = getattr(owner, field)
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ConfigError(f"{field} must be a whole number of at least 1; found {value!r}; correct the configuration")
+
+
+def _rate(owner: object, *fields: str) -> None:
+    for field in fields:
+        value = getattr(owner, field)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
+            raise ConfigError(f"{field} must be a rate in [0, 1); found {value!r}; correct the configuration")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncoderConfig:
+    """The shape and arithmetic of an encoder, under BERT's own key names (Devlin et al. 2018, `bert_config.json`)."""
+
+    vocab_size: int  # V, rows of the word table
+    hidden_size: int  # D, width of the residual stream
+    num_hidden_layers: int  # L
+    num_attention_heads: int  # H; the head width is K = D / H
+    intermediate_size: int  # F, width of the feed-forward layer
+    hidden_act: str = "gelu"  # a key of ACTIVATIONS
+    hidden_dropout_prob: float = 0.1  # training only
+    attention_probs_dropout_prob: float = 0.1  # training only
+    max_position_embeddings: int = 512  # rows of the position table: the longest sequence
+    type_vocab_size: int = 2  # rows of the type table; 0: the family has none
+    initializer_range: float = 0.02  # standard deviation of fresh weights
+    layer_norm_eps: float = 1e-12
+    pad_token_id: int = 0
+    pooler: str = "dense_tanh"  # of POOLERS: what `pooled_output` is
+
+    def __post_init__(self) -> None:
+        """Refuse a shape that no encoder can have."""
+        _positive(
+            self,
+            *("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads"),
+            *("intermediate_size", "max_position_embeddings"),
+        )
+        _rate(self, "hidden_dropout_prob", "attention_probs_dropout_prob")
+        _one_of("hidden_act", self.hidden_act, ACTIVATIONS)
+        _one_of("pooler", self.pooler, POOLERS)
+        if self.hidden_size % self.num_attention_heads:
+            raise ConfigError(
+                f"hidden_size must be a multiple of num_attention_heads; found {self.hidden_size} and "
+                f"{self.num_attention_heads}; correct one of them"
+            )
+        if not isinstance(self.type_vocab_size, int) or self.type_vocab_size < 0:
+            raise ConfigError(f"type_vocab_size must be 0 or more; found {self.type_vocab_size!r}; correct it")
+        if not self.layer_norm_eps > 0:
+            raise ConfigError(f"layer_norm_eps must be above 0; found {self.layer_norm_eps!r}; correct it")
+        if not 0 <= self.pad_token_id < self.vocab_size:
+            raise ConfigError(
+                f"pad_token_id must be a row of the word table; found {self.pad_token_id} of {self.vocab_size}; correct it"
+            )
+
+    @property
+    def activation(self) -> str:
+        """The primitive behind `hidden_act`: gelu, gelu_tanh, relu or silu."""
+        return ACTIVATIONS[self.hidden_act]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenizerConfig:
+    """How text becomes ids.
+
+    Dialects: `hf` (BertTokenizer of Hugging Face), `tfhub` (BertTokenizer of tensorflow-text, as TF Hub's preprocessors
+    use it), `spm` (SentencePiece as it is), `kobert` (SentencePiece behind KoBertTokenizer's text rules).
+    """
+
+    dialect: str  # of DIALECTS
+    vocab_file: str | None = "vocab.txt"  # one piece a line; None: the ids are the SentencePiece model's own
+    model_file: str | None = None  # the SentencePiece model, for spm and kobert
+    do_lower_case: bool = False
+    strip_accents: bool | None = None  # hf only; None: as do_lower_case
+    tokenize_chinese_chars: bool = True  # hf only; tfhub always splits ideographs
+    unk_token: str = "[UNK]"
+    pad_token: str = "[PAD]"
+    cls_token: str = "[CLS]"
+    sep_token: str = "[SEP]"
+    mask_token: str = "[MASK]"
+
+    def __post_init__(self) -> None:
+        """Refuse a dialect that is unknown or lacks its file."""
+        _one_of("dialect", self.dialect, DIALECTS)
+        wordpiece = self.dialect in ("hf", "tfhub")
+        needed = "vocab_file" if wordpiece else "model_file"
+        if getattr(self, needed) is None:
+            raise ConfigError(f"the {self.dialect} dialect needs {needed}; found none; name the file")
+        if self.dialect == "kobert" and self.vocab_file is None:
+            raise ConfigError("the kobert dialect takes its ids from vocab_file; found none; name the file, or use spm")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DenseConfig:
+    """A linear map behind the pooling, with or without tanh; its weights are `sentence.{i}.weight` and `.bias`."""
+
+    in_features: int
+    out_features: int
+    bias: bool = True
+    activation: str = "identity"  # of DENSE_ACTIVATIONS
+
+    def __post_init__(self) -> None:
+        """Refuse a map without width or with an unknown activation."""
+        _positive(self, "in_features", "out_features")
+        _one_of("activation", self.activation, DENSE_ACTIVATIONS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SentenceConfig:
+    """How a sentence vector is made of the encoder's outputs: pooling, linear maps, normalisation."""
+
+    pooling: str = "mean"  # of POOLINGS
+    dense: tuple[DenseConfig, ...] = ()
+    normalize: bool = False
+    max_seq_length: int = 128  # tokens of one text, special tokens included
+
+    def __post_init__(self) -> None:
+        """Refuse an unknown pooling or maps that do not join."""
+        _one_of("pooling", self.pooling, POOLINGS)
+        _positive(self, "max_seq_length")
+        for before, after in zip(self.dense, self.dense[1:], strict=False):
+            if before.out_features != after.in_features:
+                raise ConfigError(
+                    f"a dense map of {before.out_features} features is followed by one that takes "
+                    f"{after.in_features}; the two must be equal; correct one of them"
+                )

@@ -1,0 +1,62 @@
+"""What stands on top of the encoder: the masked-language-model head and the sentence vector."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import TypeVar
+
+from wellread.config import EncoderConfig, SentenceConfig
+from wellread.encoder.encoder import OUTPUTS, encode
+from wellread.encoder.ops import Ops
+
+T = TypeVar("T")
+
+MLM_INPUT = "masked_lm_positions"
+MLM_OUTPUT = "mlm_logits"
+SENTENCE_OUTPUT = "sentence_embedding"
+POOLED_FROM = {"cls": "cls_output", "mean": "sequence_output", "pooled_output": "pooled_output"}
+
+
+def run(
+    ops: Ops[T],
+    config: EncoderConfig,
+    sentence: SentenceConfig,
+    inputs: Mapping[str, T],
+    *,
+    outputs: Collection[str],
+) -> dict[str, T | list[T]]:
+    """Run encoder and heads: the encoder's outputs, `mlm_logits` [B, P, V], `sentence_embedding` [B, E]."""
+    wanted = [name for name in OUTPUTS if name in outputs]
+    needed = set(wanted)
+    if MLM_OUTPUT in outputs:
+        needed.add("sequence_output")
+    if SENTENCE_OUTPUT in outputs:
+        needed.add(POOLED_FROM[sentence.pooling])
+    made = encode(ops, config, inputs, outputs=needed)
+    if MLM_OUTPUT in outputs:
+        made[MLM_OUTPUT] = mlm_logits(ops, config, made["sequence_output"], inputs[MLM_INPUT])  # type: ignore[arg-type]
+    if SENTENCE_OUTPUT in outputs:
+        source = made[POOLED_FROM[sentence.pooling]]
+        made[SENTENCE_OUTPUT] = sentence_embedding(ops, sentence, source, inputs["input_mask"])  # type: ignore[arg-type]
+    return {name: made[name] for name in outputs}
+
+
+def mlm_logits(ops: Ops[T], config: EncoderConfig, sequence_output: T, positions: T) -> T:
+    """Score every piece at `positions` [B, P] of `sequence_output` [B, T, D]: raw logits [B, P, V].
+
+    The head of Devlin et al. 2018: dense, activation, LayerNorm, then the word table itself, plus a bias.
+    """
+    x = ops.gather_rows(sequence_output, positions)
+    x = ops.activation(ops.linear(x, "cls.predictions.transform.dense"), config.activation)
+    x = ops.layer_norm(x, "cls.predictions.transform.LayerNorm", config.layer_norm_eps)
+    return ops.logits(x, "embeddings.word_embeddings.weight", "cls.predictions.bias")
+
+
+def sentence_embedding(ops: Ops[T], sentence: SentenceConfig, source: T, mask: T) -> T:
+    """Pool, map and normalise as `sentence` says; `source` is what POOLED_FROM names for its pooling: [B, E]."""
+    x = ops.mean(source, mask) if sentence.pooling == "mean" else source
+    for i, dense in enumerate(sentence.dense):
+        x = ops.linear(x, f"sentence.{i}")
+        if dense.activation != "identity":
+            x = ops.activation(x, dense.activation)
+    return ops.normalize(x) if sentence.normalize else x

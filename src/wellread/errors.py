@@ -1,0 +1,94 @@
+"""The tree of errors that wellread raises, and the one warning it gives.
+
+    WellreadError
+    ├── HandleError        a handle that names no module
+    ├── DownloadError      a module that could not be fetched
+    ├── CheckpointError    a file that is damaged, hostile or of no known format
+    │   ├── ConfigError    a configuration key that is unknown or contradicts another
+    │   └── WeightsError   a tensor that is missing, surplus or of the wrong shape
+    ├── TextError          a text, vocabulary or tokenizer that cannot be used
+    ├── InputError         ids, masks or arguments that do not fit the module
+    ├── DataError          a data file that cannot be read
+    ├── ExportError        an artefact that could not be written or does not agree with its source
+    ├── TrainingError      a training run that cannot start, go on or resume
+    └── MissingExtra       an optional dependency that is not installed
+
+Every message has three clauses: what was asked; what was found; what to do.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib.util
+from collections.abc import Iterable
+
+
+class WellreadError(Exception):
+    """The root of every error that wellread raises on purpose."""
+
+
+class HandleError(WellreadError):
+    """A handle names no module that can be found."""
+
+
+class DownloadError(WellreadError):
+    """A module was found but could not be fetched whole."""
+
+
+class CheckpointError(WellreadError):
+    """A checkpoint file is damaged, hostile or of no known format."""
+
+
+class ConfigError(CheckpointError):
+    """A configuration key is unknown, missing or contradicts another."""
+
+
+class WeightsError(CheckpointError):
+    """A tensor is missing, surplus or of the wrong shape or type."""
+
+
+class TextError(WellreadError):
+    """A text, a vocabulary or a tokenizer cannot be used."""
+
+
+class InputError(WellreadError):
+    """Ids, masks or arguments do not fit the module."""
+
+
+class DataError(WellreadError):
+    """A data file cannot be read."""
+
+
+class ExportError(WellreadError):
+    """An artefact could not be written, or does not agree with its source."""
+
+
+class TrainingError(WellreadError):
+    """A training run cannot start, go on or resume."""
+
+
+class MissingExtra(WellreadError):
+    """An optional dependency is not installed."""
+
+
+class TruncationWarning(UserWarning):
+    """Texts were longer than the module's sequence length and were cut."""
+
+
+def require_extra(package: str, *, extra: str) -> None:
+    """Raise `MissingExtra` unless `package` can be imported.
+
+    >>> require_extra("json", extra="train")
+    """
+    if importlib.util.find_spec(package) is None:
+        raise MissingExtra(f'this needs {package}, which is not installed; run: pip install "wellread[{extra}]"')
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return a hint at the known name closest to `name`, or an empty string.
+
+    >>> nearest("hiden_size", ["hidden_size", "vocab_size"])
+    ' (did you mean hidden_size?)'
+    """
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f" (did you mean {close[0]}?)" if close else ""

@@ -1,0 +1,79 @@
+"""SentencePiece (Kudo and Richardson 2018): a model's pieces, under its own ids or those of a vocabulary."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import sentencepiece
+from numpy.typing import NDArray
+
+from wellread.config import TokenizerConfig
+from wellread.errors import TextError
+from wellread.text.ragged import Ragged
+from wellread.text.tokenizer import Spans, Tokenizer
+from wellread.text.vocabulary import Vocabulary
+
+SPACE = "▁"  # U+2581, what SentencePiece writes for a space
+
+
+def load(directory: Path, config: TokenizerConfig) -> Tokenizer:
+    """Load the model, and the vocabulary if `config` names one, from `directory`.
+
+    Raises: TextError for a file that is missing or damaged, or lacks a special token.
+    """
+    path = directory / str(config.model_file)
+    processor = _read(path)
+    own = [processor.id_to_piece(id) for id in range(processor.get_piece_size())]
+    if config.vocab_file is None:
+        vocabulary = Vocabulary.of(own, config, source=str(path))
+    else:
+        vocabulary = Vocabulary.read(directory / config.vocab_file, config)
+    renumbering = np.array(vocabulary.ids(own), np.int32)
+    renumbering[processor.unk_id()] = vocabulary.special.unk  # whatever the model calls it
+    engine = SentencePieceEngine(processor=processor, renumbering=renumbering)
+    return Tokenizer(config=config, vocabulary=vocabulary, engine=engine)
+
+
+def _read(path: Path) -> sentencepiece.SentencePieceProcessor:
+    try:
+        model = path.read_bytes()
+        processor = sentencepiece.SentencePieceProcessor(model_proto=model)
+    except OSError as error:
+        raise TextError(
+            f"the SentencePiece model {path} was asked for; found none ({error.strerror}); check the path"
+        ) from error
+    except RuntimeError as error:
+        raise TextError(
+            f"{path} was read as a SentencePiece model; its {len(model)} bytes are none; fetch the file again"
+        ) from error
+    if not processor.get_piece_size():
+        raise TextError(
+            f"{path} was read as a SentencePiece model; its {len(model)} bytes hold 0 pieces; fetch the file again"
+        )
+    return processor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SentencePieceEngine:
+    """A SentencePiece model whose ids are renumbered. A token's span begins with the space that its "▁" stands for."""
+
+    processor: sentencepiece.SentencePieceProcessor
+    renumbering: NDArray[np.int32]  # the model's id -> ours
+
+    def encode(self, texts: list[str]) -> Ragged:
+        """Turn B texts into B rows of ids."""
+        rows = Ragged.from_rows(self.processor.encode(texts, return_type="numpy"))
+        return Ragged(values=self.renumbering[rows.values], splits=rows.splits)
+
+    def spans(self, text: str) -> Spans:
+        """Turn one text into ids and tell where they come from."""
+        found = self.processor.encode(text, return_type="offset_mapping")
+        places = np.array(found["offsets"], np.int64).reshape(-1, 2)
+        ids = self.renumbering[np.array(found["ids"], np.int64)]
+        return Spans(ids=ids, starts=places[:, 0], limits=places[:, 1])
+
+    def join(self, pieces: list[str]) -> str:
+        """Turn pieces into a text."""
+        return "".join(pieces).replace(SPACE, " ").strip()

@@ -1,0 +1,156 @@
+"""What a user holds to turn text into ids and back, whatever the dialect."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wellread.config import TokenizerConfig
+from wellread.errors import InputError
+from wellread.text.ragged import Ragged
+from wellread.text.vocabulary import SpecialTokens, Vocabulary
+
+# dialect -> the file of this package that implements it
+IMPLEMENTATIONS = {"hf": "wordpiece", "tfhub": "wordpiece", "spm": "sentencepiece", "kobert": "kobert"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Spans:
+    """The T tokens of one text and the characters starts:limits that each comes from."""
+
+    ids: NDArray[np.int32]  # [T]
+    starts: NDArray[np.int64]  # [T]
+    limits: NDArray[np.int64]  # [T]
+
+
+class Engine(Protocol):
+    """What a dialect must be able to do."""
+
+    def encode(self, texts: list[str]) -> Ragged:
+        """Turn B texts into B rows of ids."""
+
+    def spans(self, text: str) -> Spans:
+        """Turn one text into ids and tell where they come from."""
+
+    def join(self, pieces: list[str]) -> str:
+        """Turn pieces into a text."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class RaggedOffsets:
+    """The tokens of B texts and where each stands: the bytes starts:limits of its text in UTF-8.
+
+    In every dialect the offsets point into the text *as it was given*, and a token covers the characters that it comes
+    from. tensorflow-text points into its normalised text and gives an over-long word the limit 5; the two agree on words
+    that normalisation leaves in place. The three are of the same splits.
+    """
+
+    tokens: Ragged
+    starts: Ragged
+    limits: Ragged
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Tokenizer:
+    """Text to ids and back. Lone surrogates, which no UTF-8 can hold, are read as U+FFFD."""
+
+    config: TokenizerConfig
+    vocabulary: Vocabulary
+    engine: Engine
+
+    @property
+    def vocab_size(self) -> int:
+        """The number of ids, V."""
+        return len(self.vocabulary)
+
+    @property
+    def special(self) -> SpecialTokens:
+        """The ids of the special tokens."""
+        return self.vocabulary.special
+
+    def tokenize(self, texts: Sequence[str]) -> Ragged:
+        """Turn B texts into B rows of ids, without adding special tokens.
+
+        Raises: InputError for a bare string and for rows that are not str.
+        """
+        return self.engine.encode(_checked(texts))
+
+    def tokenize_with_offsets(self, texts: Sequence[str]) -> RaggedOffsets:
+        """Do as `tokenize`, and tell which bytes of its text each token comes from."""
+        texts = _checked(texts)
+        spans = [self.engine.spans(text) for text in texts]
+        places = [_byte_positions(text) for text in texts]
+        return RaggedOffsets(
+            tokens=Ragged.from_rows([span.ids for span in spans]),
+            starts=Ragged.from_rows([place[span.starts] for place, span in zip(places, spans, strict=True)]),
+            limits=Ragged.from_rows([place[span.limits] for place, span in zip(places, spans, strict=True)]),
+        )
+
+    def pieces(self, ids: Iterable[int]) -> list[str]:
+        """Return the piece of each id. Raises: InputError for an id outside the vocabulary."""
+        return self.vocabulary.lookup(ids)
+
+    def ids(self, pieces: Iterable[str]) -> list[int]:
+        """Return the id of each piece; an unknown one gets the unknown token's."""
+        return self.vocabulary.ids(pieces)
+
+    def decode(self, ids: Iterable[int], skip_special_tokens: bool = True) -> str:
+        """Join the pieces of `ids` into a text; what normalisation took away does not come back."""
+        kept = self.vocabulary.without_special(ids) if skip_special_tokens else ids
+        return self.engine.join(self.pieces(kept))
+
+    def get_special_tokens_dict(self) -> dict[str, int]:
+        """Return what TF Hub's preprocessors call the special tokens, and the size of the vocabulary."""
+        return {
+            "vocab_size": self.vocab_size,
+            "padding_id": self.special.pad,
+            "start_of_sequence_id": self.special.cls,
+            "end_of_segment_id": self.special.sep,
+            "mask_id": self.special.mask,
+        }
+
+
+def load_tokenizer(directory: Path, config: TokenizerConfig) -> Tokenizer:
+    """Load the tokenizer that `config` describes from its files in `directory`.
+
+    Raises: TextError for a file that is missing, damaged or lacks a special token.
+    """
+    implementation = importlib.import_module(f"wellread.text.{IMPLEMENTATIONS[config.dialect]}")
+    tokenizer: Tokenizer = implementation.load(Path(directory), config)
+    return tokenizer
+
+
+def _checked(texts: Sequence[str]) -> list[str]:
+    if isinstance(texts, str | bytes):
+        raise InputError(f"a list of texts was asked for; found one {type(texts).__name__}; wrap it in a list")
+    wrong = [(row, type(text).__name__) for row, text in enumerate(texts) if not isinstance(text, str)]
+    if wrong:
+        shown = ", ".join(f"{kind} in row {row}" for row, kind in wrong[:5])
+        raise InputError(
+            f"each of {len(texts)} texts must be a str; {len(wrong)} are not: {shown}; convert or drop them"
+        )
+    return [text if text.isascii() else _whole(text) for text in texts]
+
+
+def _whole(text: str) -> str:
+    """Replace lone surrogates; UTF-16 joins those that are pairs."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text
+
+
+def _byte_positions(text: str) -> NDArray[np.int64]:
+    """Return where each character of `text` begins in its UTF-8, and where the last one ends: int64 [characters + 1]."""
+    if text.isascii():
+        return np.arange(len(text) + 1)
+    codes = np.frombuffer(text.encode("utf-32-le"), "<u4")
+    widths = 1 + (codes > 0x7F).astype(np.int64) + (codes > 0x7FF) + (codes > 0xFFFF)
+    return np.concatenate([np.zeros(1, np.int64), np.cumsum(widths)])

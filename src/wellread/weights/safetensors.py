@@ -1,0 +1,160 @@
+"""safetensors files, read and written: a length, a JSON header, then the bytes of the tensors.
+
+https://github.com/huggingface/safetensors#format
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wellread.errors import CheckpointError, WeightsError, nearest
+from wellread.weights.dtypes import decode, num_bytes, read_words
+from wellread.weights.heads import check_head, looks_like_safetensors
+from wellread.weights.stored import StoredTensor
+from wellread.weights.strict_json import parse_object
+
+Array = NDArray[np.generic]
+
+# the format's names of types, and ours
+_DTYPES = {
+    "F64": "float64",
+    "F32": "float32",
+    "F16": "float16",
+    "BF16": "bfloat16",
+    "I64": "int64",
+    "I32": "int32",
+    "I16": "int16",
+    "I8": "int8",
+    "U64": "uint64",
+    "U32": "uint32",
+    "U16": "uint16",
+    "U8": "uint8",
+    "BOOL": "bool",
+}
+_NAMES = {ours: theirs for theirs, ours in _DTYPES.items()}
+_ENTRY = {"dtype", "shape", "data_offsets"}
+_METADATA = "__metadata__"  # free text for people: nothing in it changes a tensor, so it is checked and left
+_MAX_HEADER = 100_000_000  # bytes, the format's own limit
+_ALIGNMENT = 8  # bytes: the header is padded with spaces so that the tensors begin at a multiple
+
+
+def read_safetensors(path: Path) -> dict[str, StoredTensor]:
+    """Open a safetensors file; each tensor is read from the disk when asked for.
+
+    Every byte must belong to exactly one tensor. The format has no checksum: a flipped bit in the bytes of a tensor is
+    not seen here.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, of another format, or holds a type that wellread does not read.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp(), "model.safetensors")
+    >>> write_safetensors(path, {"pooler.dense.bias": np.zeros(12, np.float32)})
+    >>> read_safetensors(path)["pooler.dense.bias"].shape
+    (12,)
+    """
+    check_head(path, wanted="a safetensors file", ours=looks_like_safetensors)
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if length > min(_MAX_HEADER, size - 8):
+            raise _damaged(path, f"a header of {length} bytes in a file of {size} (at most {_MAX_HEADER} are allowed)")
+        raw = file.read(length)
+    try:
+        header = parse_object(raw)
+    except ValueError as error:
+        raise _damaged(path, f"a header that is no safetensors header: {error}") from None
+    _check_metadata(path, header.pop(_METADATA, None))
+    return _tensors(path, header, start=8 + length, size=size)
+
+
+def write_safetensors(path: Path, tensors: Mapping[str, Array], *, metadata: Mapping[str, str] | None = None) -> None:
+    """Write arrays in the order of their names; the same arrays give the same bytes, always.
+
+    `metadata` is `{"format": "pt"}` unless given, which transformers asks for.
+
+    Raises:
+        WeightsError: an array is of a type that safetensors files do not hold, or is named `__metadata__`.
+    """
+    refused = [f"{name} ({array.dtype})" for name, array in tensors.items() if array.dtype.name not in _NAMES]
+    if refused or _METADATA in tensors:
+        found = ", ".join(refused) or f"a tensor named {_METADATA}"
+        raise WeightsError(
+            f"{path} was to be written; found {found}; the types are {', '.join(_NAMES)}: convert or rename"
+        )
+    header: dict[str, Any] = {_METADATA: dict(sorted((metadata or {"format": "pt"}).items()))}
+    end = 0
+    for name, array in sorted(tensors.items()):
+        offsets = [end, end + array.nbytes]
+        header[name] = {"dtype": _NAMES[array.dtype.name], "shape": list(array.shape), "data_offsets": offsets}
+        end = offsets[1]
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode("utf-8")
+    text += b" " * (-len(text) % _ALIGNMENT)
+    with path.open("wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        for _, array in sorted(tensors.items()):
+            file.write(np.asarray(array, array.dtype.newbyteorder("<"), order="C").tobytes())
+
+
+def _tensors(path: Path, header: Mapping[str, Any], *, start: int, size: int) -> dict[str, StoredTensor]:
+    """Check every entry, and that the entries cover the bytes from `start` to `size` without gap or overlap."""
+    spans = sorted((_span(path, name, entry), name) for name, entry in header.items())
+    end = 0
+    for (begin, stop), name in spans:
+        if begin != end:
+            raise _damaged(path, f"{name!r} at byte {begin} of the data where the tensor before it ends at {end}")
+        end = stop
+    if end != size - start:
+        raise _damaged(path, f"tensors of {end} bytes in all and {size - start} bytes of data")
+    return {name: _stored(path, name, header[name], start) for name in header}
+
+
+def _span(path: Path, name: str, entry: Any) -> tuple[int, int]:
+    """Check one entry of the header; return where its bytes begin and end, counted from the end of the header."""
+    if not isinstance(entry, dict) or entry.keys() != _ENTRY:
+        found = ", ".join(sorted(entry)) if isinstance(entry, dict) else type(entry).__name__
+        raise _damaged(path, f"an entry {name!r} of {found} where it takes {', '.join(sorted(_ENTRY))}")
+    code, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
+    if not isinstance(code, str) or code not in _DTYPES:
+        raise CheckpointError(
+            f"{path} was to be read as a safetensors file; found {name!r} of type {code!r}; "
+            f"wellread reads {', '.join(_DTYPES)}: convert the file{nearest(str(code), _DTYPES)}"
+        )
+    if not _whole_numbers(shape) or not _whole_numbers(offsets) or len(offsets) != 2:
+        raise _damaged(path, f"an entry {name!r} whose shape or offsets are no lists of whole numbers")
+    begin, end = offsets
+    if num_bytes(shape, _DTYPES[code]) != end - begin:
+        raise _damaged(path, f"{name!r} of shape {shape} and type {code} in {end - begin} bytes")
+    return begin, end
+
+
+def _stored(path: Path, name: str, entry: Mapping[str, Any], start: int) -> StoredTensor:
+    shape, dtype = tuple(entry["shape"]), _DTYPES[entry["dtype"]]
+
+    def read() -> Array:
+        words = read_words(path, dtype, math.prod(shape), offset=start + entry["data_offsets"][0])
+        return decode(words.reshape(shape), dtype, what=f"{name!r} of {path}")
+
+    return StoredTensor(shape=shape, dtype=dtype, read=read)
+
+
+def _whole_numbers(value: Any) -> bool:
+    return isinstance(value, list) and all(type(item) is int and item >= 0 for item in value)
+
+
+def _check_metadata(path: Path, metadata: Any) -> None:
+    if metadata is None:
+        return
+    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
+        raise _damaged(path, f"a {_METADATA} that does not map text to text")
+
+
+def _damaged(path: Path, found: str) -> CheckpointError:
+    return CheckpointError(f"{path} was to be read as a safetensors file; found {found}; fetch the file again")
