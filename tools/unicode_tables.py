@@ -2,9 +2,9 @@
 
     python tools/unicode_tables.py          needs the extra `tf`; takes about a minute
 
-`words.txt` tells which characters end a word (`space`) and which are words by themselves (`alone`). `fold.txt` tells what
-becomes of a character in an uncased text: `first-last target` where a run goes to a run, `first target ...` where one
-goes to several, `first-last` where they vanish. Code points are hexadecimal; Hangul syllables are left to arithmetic.
+`words.txt` tells which characters end a word (`space`) and which are words by themselves (`alone`). `fold.txt` tells
+what becomes of a character in an uncased text: `first-last target` where a run goes to a run, `first target ...` where
+one goes to several, `first-last` where they vanish. Code points are hexadecimal; Hangul is left to arithmetic.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 
 from wellread.errors import ConfigError, nearest
 
@@ -23,7 +24,7 @@ DIALECTS = ("hf", "tfhub", "spm", "kobert")
 DENSE_ACTIVATIONS = ("identity", "tanh")
 
 
-def _one_of(field: str, value: str, known: tuple[str, ...] | dict[str, str]) -> None:
+def _one_of(field: str, value: str, known: Collection[str]) -> None:
     if value not in known:
         raise ConfigError(
             f"{field} was given as {value!r}; wellread knows {', '.join(known)}; "
@@ -148,10 +149,14 @@ class SentenceConfig:
     dense: tuple[DenseConfig, ...] = ()
     normalize: bool = False
     max_seq_length: int = 128  # tokens of one text, special tokens included
+    prompts: Mapping[str, str] = field(default_factory=dict)  # name -> what is put before each text
+    default_prompt_name: str | None = None
 
     def __post_init__(self) -> None:
-        """Refuse an unknown pooling or maps that do not join."""
+        """Refuse an unknown pooling, maps that do not join or a default prompt that is not there."""
         _one_of("pooling", self.pooling, POOLINGS)
+        if self.default_prompt_name is not None:
+            _one_of("default_prompt_name", self.default_prompt_name, self.prompts)
         _positive(self, "max_seq_length")
         for before, after in zip(self.dense, self.dense[1:], strict=False):
             if before.out_features != after.in_features:

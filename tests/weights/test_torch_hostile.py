@@ -96,8 +96,8 @@ LIVE = {
         "'posix.system'",
     ),
     "STACK_GLOBAL of a memo": (
-        b"\x80\x04" + text("posix") + b"\x940" + text("system") + b"\x940h\x00h\x01\x93(" + text("{run}") + b"tR.",
-        "the opcode POP",
+        b"\x80\x04" + text("posix") + b"\x94" + text("system") + b"\x94h\x00h\x01\x93(" + text("{run}") + b"tR.",
+        "the global 'posix.system'",
     ),
     "a dotted name": (
         b"\x80\x04" + text("os") + text("path.os.system") + b"\x93(" + text("{run}") + b"tR.",
@@ -163,9 +163,9 @@ def test_nothing_is_executed(path, form, witness, name):
         (b"})Ns.", "a key that is a tuple"),
         (b"}]Ns.", "a key that is a list"),
         (b"}NNs.", "a key that is a NoneType"),
-        (b"K\x01)R.", "a call of a int"),
-        (b"ctorch\nFloatStorage\n)R.", "a call of a _Global"),
-        (b"ccollections\nOrderedDict\n]R.", "a call of a _Global"),
+        (b"K\x01)R.", "a call of a int with a tuple"),
+        (b"ctorch\nFloatStorage\n)R.", "a call of torch.FloatStorage with a tuple"),
+        (b"ccollections\nOrderedDict\n]R.", "a call of collections.OrderedDict with a list"),
         (b"ccollections\nOrderedDict\n)\x85R.", "collections.OrderedDict that torch does not write"),
         (b"}}b.", "a BUILD of something else than a state dict's _metadata"),
         (b"}}" + text("__class__") + b"Nsb.", "a BUILD of something else"),
@@ -252,14 +252,14 @@ def test_a_storage_of_another_size_is_refused(path, size):
 def test_compressed_members_are_refused(path):
     zip_form(path, state(tensor()), members=[("data/0", bytes(2**26))], compression=zipfile.ZIP_DEFLATED)
     assert path.stat().st_size < 2**20
-    refused(path, "'archive/data.pkl' compressed or encrypted, 'archive/data/0' compressed or encrypted")
+    refused(path, "'archive/data.pkl' compressed or encrypted.*'archive/data/0' compressed or encrypted")
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 def test_two_members_of_one_name_are_refused(path):
     refused(
         zip_form(path, state(tensor()), members=[("data/0", bytes(12)), ("data/0", bytes(12))]),
-        "'archive/data/0' twice",
+        "'archive/data/0' 2 times",
     )
 
 
@@ -281,7 +281,7 @@ CRC, PACKED, UNPACKED, START, FLAGS = 16, 20, 24, 42, 8
 @pytest.mark.parametrize(
     ("fields", "found"),
     [
-        ({UNPACKED: ("<I", 2**31)}, "'archive/data/0' of two sizes"),
+        ({UNPACKED: ("<I", 2**31)}, "'archive/data/0' of two sizes, 12 and 2147483648"),
         ({PACKED: ("<I", 2**31), UNPACKED: ("<I", 2**31)}, "reaching into what follows|Overlapped"),
         ({FLAGS: ("<H", 1)}, "'archive/data/0' compressed or encrypted"),
         ({START: ("<I", 0)}, "'archive/data/0' not where the archive's directory puts it"),

@@ -2,15 +2,19 @@
 
 import random
 import re
+import subprocess
+import sys
 import time
 import zipfile
 from collections import OrderedDict
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from wellread.errors import CheckpointError
+from wellread.weights import torch_zip
 from wellread.weights.torch_zip import read_torch
 
 DTYPES = ["float64", "float32", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool"]
@@ -92,6 +96,17 @@ def test_the_state_dict_of_a_model(save):
     assert state._metadata  # which the reader passes over
     assert_read_as_torch_reads(save(state))
     assert_read_as_torch_reads(save({"state_dict": state}), entry="state_dict")
+
+
+def test_torch_is_not_imported(save):
+    path = save({"a": torch.arange(3)})
+    code = (
+        "import sys, pathlib, wellread.weights.torch_zip as door\n"
+        "assert door.read_torch(pathlib.Path(sys.argv[1]))['a'].read().tolist() == [0, 1, 2]\n"
+        "assert 'torch' not in sys.modules"
+    )
+    environment = {"PYTHONPATH": str(Path(torch_zip.__file__).parents[2])}
+    subprocess.run([sys.executable, "-c", code, path], check=True, env=environment, timeout=60)
 
 
 def test_many_tensors(save):

@@ -24,8 +24,8 @@ def token_budget_batches(lengths: ArrayLike, *, max_tokens: int, max_rows: int) 
     if sizes.ndim != 1 or (sizes.size and (sizes.dtype.kind not in "iu" or sizes.min() < 0)):
         least = f" and minimum {sizes.min()}" if sizes.size and sizes.dtype.kind in "iuf" else ""
         raise InputError(
-            f"lengths must be whole numbers of at least 0, one a row; found {sizes.dtype} of shape {sizes.shape}{least}; "
-            "pass the number of tokens of each row"
+            "lengths must be whole numbers of at least 0, one a row; "
+            f"found {sizes.dtype} of shape {sizes.shape}{least}; pass the number of tokens of each row"
         )
     for name, limit in (("max_tokens", max_tokens), ("max_rows", max_rows)):
         if limit < 1:

@@ -21,7 +21,6 @@ from wellread.text.sentencepiece import SPACE, SentencePieceEngine
 from wellread.text.tokenizer import Spans, Tokenizer
 from wellread.text.vocabulary import Vocabulary
 
-QUOTES = ("``", "''")  # TeX's, both read as "
 UNIT = re.compile(r"\s+|``|''|.", re.DOTALL)  # what the text rules look at, one at a time
 
 
@@ -52,7 +51,7 @@ class KoBertEngine:
     lower_case: bool
     special: dict[str, NDArray[np.int32]]  # special token -> its id, [1]
     pattern: re.Pattern[str]  # finds the special tokens
-    numbers: dict[int, Spans]  # the model's id of a number with a comma -> its parts, with places counted from its end
+    numbers: dict[int, NDArray[np.int32]]  # the model's id of a piece like "1," -> our ids of its parts
 
     def encode(self, texts: list[str]) -> Ragged:
         """Turn B texts into B rows of ids."""
@@ -61,7 +60,7 @@ class KoBertEngine:
         encoded = map(self._renumbered, self.inner.processor.encode(stretches, return_type="numpy"))
         return Ragged.from_rows(
             [
-                np.concatenate([self.special[part] if number % 2 else next(encoded) for number, part in enumerate(row)])
+                np.concatenate([self.special[part] if i % 2 else next(encoded) for i, part in enumerate(row)])
                 for row in rows
             ]
         )
@@ -70,50 +69,81 @@ class KoBertEngine:
         """Turn one text into ids and tell where they come from."""
         found = []
         begin = 0
-        for number, part in enumerate(self.pattern.split(text)):
-            found.append(self._special_span(part) if number % 2 else self._spans(part))
-            found[-1] = replace(found[-1], starts=found[-1].starts + begin, limits=found[-1].limits + begin)
+        for i, part in enumerate(self.pattern.split(text)):
+            spans = self._special_span(part) if i % 2 else self._spans(part)
+            found.append((spans.ids, spans.starts + begin, spans.limits + begin))
             begin += len(part)
-        return _concatenated(found)
+        ids, starts, limits = map(np.concatenate, zip(*found, strict=True))
+        return Spans(ids=ids, starts=starts, limits=limits)
 
     def join(self, pieces: list[str]) -> str:
         """Turn pieces into a text."""
         return self.inner.join(pieces)
 
     def _simplified(self, text: str) -> str:
-        """Collapse white space, straighten quotes, decompose (NFKD) and drop combining marks, perhaps lower the case."""
-        text = " ".join(text.split())
-        for quote in QUOTES:
-            text = text.replace(quote, '"')
+        """Collapse white space, straighten quotes, decompose (NFKD), drop combining marks, perhaps lower the case."""
+        text = " ".join(text.split()).replace("``", '"').replace("''", '"')
         text = text if text.isascii() else text.translate(UNMARKED)
         return text.lower() if self.lower_case else text
 
     def _renumbered(self, ids: NDArray[np.int32]) -> NDArray[np.int32]:
-        """Turn the model's ids into ours, the comma behind a number into a piece by itself."""
+        """Turn the model's ids into ours; the comma behind a number becomes a token by itself."""
         ours = self.inner.renumbering[ids]
         if self.numbers.keys().isdisjoint(ids.tolist()):
             return ours
-        return np.concatenate(
-            [self.numbers[id].ids if id in self.numbers else ours[i : i + 1] for i, id in enumerate(ids.tolist())]
-        )
+        return np.concatenate([self.numbers.get(id, ours[i : i + 1]) for i, id in enumerate(ids.tolist())])
 
     def _special_span(self, token: str) -> Spans:
         return Spans(ids=self.special[token], starts=np.zeros(1, np.int64), limits=np.array([len(token)]))
 
     def _spans(self, stretch: str) -> Spans:
-        """Tell where the tokens of a text without special tokens come from."""
-        simple = self.inner.processor.encode(self._simplified(stretch), return_type="offset_mapping")
-        spans = []
-        for id, (start, limit) in zip(simple["ids"], simple["offsets"], strict=True):
-            if id in self.numbers:
-                number = self.numbers[id]
-                begins = np.maximum(number.starts + limit, start)
-                spans.append(Spans(ids=number.ids, starts=begins, limits=number.limits + limit))
-            else:
-                ours = self.inner.renumbering[id : id + 1]
-                spans.append(Spans(ids=ours, starts=np.array([start]), limits=np.array([limit])))
-        found = _concatenated(spans)
-        source = _sources(stretch)
-        starts = source.starts[found.starts]
-        limits = np.where(found.limits > found.starts, source.limits[found.limits - 1], starts)
-        return Spans(ids=found.ids, starts=starts, limits=limits)
+        """Tell where the tokens of a stretch come from; the parts of a split number share its place."""
+        found = self.inner.processor.encode(self._simplified(stretch), return_type="offset_mapping")
+        parts = [len(self.numbers.get(id, (id,))) for id in found["ids"]]
+        first, behind = np.repeat(np.array(found["offsets"], np.int64).reshape(-1, 2), parts, axis=0).T
+        starts, limits = _sources(stretch)
+        begins = starts[first]
+        return Spans(
+            ids=self._renumbered(np.array(found["ids"], np.int32)),
+            starts=begins,
+            limits=np.where(behind > first, limits[behind - 1], begins),  # a "▁" that stands for no space is empty
+        )
+
+
+class _Unmarked(dict[int, str]):
+    """The decomposition of each code point without combining marks; filled as code points are met."""
+
+    def __missing__(self, code: int) -> str:
+        marked = unicodedata.normalize("NFKD", chr(code))
+        self[code] = "".join(character for character in marked if not unicodedata.combining(character))
+        return self[code]
+
+
+UNMARKED = _Unmarked()
+
+
+def _sources(text: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Tell which characters starts:limits of `text` each character of its simplified form comes from; its end last."""
+    starts, limits = [], []
+    for unit in UNIT.finditer(text, len(text) - len(text.lstrip()), len(text.rstrip())):
+        collapsed = len(unit[0]) > 1 or unit[0].isspace()
+        width = 1 if collapsed else len(UNMARKED[ord(unit[0])])
+        starts += [unit.start()] * width
+        limits += [unit.end()] * width
+    return np.array([*starts, len(text)]), np.array([*limits, len(text)])
+
+
+def _numbers(processor: sentencepiece.SentencePieceProcessor, vocabulary: Vocabulary) -> dict[int, NDArray[np.int32]]:
+    """Find the pieces that end in a digit and a comma, and the ids of their parts: the number encoded anew, the comma.
+
+    A model holds few such pieces or none, so they are all split beforehand.
+    """
+    numbers = {}
+    for id in range(processor.get_piece_size()):
+        piece = processor.id_to_piece(id)
+        if piece[-1] == "," and piece[-2:-1].isdigit():
+            parts = processor.encode(piece[:-1].replace(SPACE, ""), return_type=str)
+            if not piece.startswith(SPACE):
+                parts[0] = parts[0].removeprefix(SPACE)
+            numbers[id] = np.array(vocabulary.ids([*filter(None, parts), ","]), np.int32)
+    return numbers

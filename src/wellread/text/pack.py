@@ -21,7 +21,7 @@ Rows = Ragged | Sequence[Sequence[int]]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Batch(Mapping[str, NDArray[np.int32]]):
-    """What an encoder takes, B rows of S positions; also a mapping of the three inputs: `{**batch}` is what TF Hub takes."""
+    """What an encoder takes: B rows of S positions; a mapping of its three inputs, as TF Hub's encoders want them."""
 
     input_word_ids: NDArray[np.int32]  # [B, S]
     input_mask: NDArray[np.int32]  # [B, S], 1 for a token, 0 for padding

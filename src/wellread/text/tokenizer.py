@@ -46,8 +46,8 @@ class Engine(Protocol):
 class RaggedOffsets:
     """The tokens of B texts and where each stands: the bytes starts:limits of its text in UTF-8.
 
-    In every dialect the offsets point into the text *as it was given*, and a token covers the characters that it comes
-    from. tensorflow-text points into its normalised text and gives an over-long word the limit 5; the two agree on words
+    In every dialect the offsets point into the text *as it was given*; a token covers the characters it comes from.
+    tensorflow-text points into its normalised text and gives an over-long word the limit 5; the two agree on words
     that normalisation leaves in place. The three are of the same splits.
     """
 
@@ -148,7 +148,7 @@ def _whole(text: str) -> str:
 
 
 def _byte_positions(text: str) -> NDArray[np.int64]:
-    """Return where each character of `text` begins in its UTF-8, and where the last one ends: int64 [characters + 1]."""
+    """Return where each character begins in UTF-8, and where the last one ends: int64 [characters + 1]."""
     if text.isascii():
         return np.arange(len(text) + 1)
     codes = np.frombuffer(text.encode("utf-32-le"), "<u4")

@@ -1,9 +1,9 @@
-"""How TF Hub's WordPiece preprocessors cut a text into words: one table for `str.translate`.
+"""How WordPiece tokenizers cut a text into words: tables for `str.translate`.
 
-Their pipeline is NFKC_Casefold, NFD and the removal of nonspacing marks (for uncased texts), then control and format
-characters become spaces, then punctuation and ideographs become words by themselves. Each step looks at one code point
-at a time, so the whole is a function of the code point. (NFD may also reorder marks; the few that would still show are
-in no word that a vocabulary knows.) The tables are read off tensorflow-text, by tools/unicode_tables.py.
+The pipeline of TF Hub's preprocessors is NFKC_Casefold, NFD and the removal of nonspacing marks (for uncased texts);
+then control and format characters become spaces, and punctuation and ideographs words by themselves. Each step looks at
+one code point at a time, so the whole is a function of the code point. (NFD may also reorder marks; the few that would
+still show are in no word that a vocabulary knows.) The tables are read off tensorflow-text by tools/unicode_tables.py.
 """
 
 from __future__ import annotations
@@ -19,14 +19,25 @@ from numpy.typing import NDArray
 
 TABLES = Path(__file__).parent / "unicode"
 MAX_BYTES = 100  # a longer word is unknown
-# Words that may be over-long: of four bytes a character, 26 are. Those of over 100 characters the WordPiece model refuses.
+# Words that may be over-long: of four bytes a character, 26 are. Over 100 characters, the WordPiece model refuses them.
 MAYBE_LONG = re.compile("[^ ]{26,100}")
 
 
-class WordRules(dict[int, str]):
-    """What becomes of each code point in a text that is cut into words; filled as code points are met.
+def hf_ascii_rules(*, lower_case: bool) -> dict[int, str]:
+    """Return what Hugging Face's BertTokenizer makes of each ASCII character: most controls vanish.
 
-    >>> WordRules(lower_case=True).cut("Voilà, ½!").split(" ")
+    >>> "Well-Read".translate(hf_ascii_rules(lower_case=True)).split(" ")
+    ['well', '-', 'read']
+    """
+    rules = {code: chr(code).lower() if lower_case else chr(code) for code in range(0x20, 0x7F)}
+    rules |= {code: f" {chr(code)} " for code in rules if not chr(code).isalnum() and chr(code) != " "}
+    return dict.fromkeys((*range(0x20), 0x7F), "") | {ord(space): " " for space in "\t\n\r"} | rules
+
+
+class TfHubRules(dict[int, str]):
+    """What TF Hub's preprocessors make of each code point; filled as code points are met.
+
+    >>> TfHubRules(lower_case=True).cut("Voilà, ½!").split(" ")
     ['voila', '', ',', '', '', '1⁄2', '!', '']
     """
 

@@ -41,6 +41,7 @@ _DTYPES = {
 _NAMES = {ours: theirs for theirs, ours in _DTYPES.items()}
 _ENTRY = {"dtype", "shape", "data_offsets"}
 _METADATA = "__metadata__"  # free text for people: nothing in it changes a tensor, so it is checked and left
+_FOR_TORCH = {"format": "pt"}  # transformers opens no file without it
 _MAX_HEADER = 100_000_000  # bytes, the format's own limit
 _ALIGNMENT = 8  # bytes: the header is padded with spaces so that the tensors begin at a multiple
 
@@ -78,7 +79,7 @@ def read_safetensors(path: Path) -> dict[str, StoredTensor]:
 def write_safetensors(path: Path, tensors: Mapping[str, Array], *, metadata: Mapping[str, str] | None = None) -> None:
     """Write arrays in the order of their names; the same arrays give the same bytes, always.
 
-    `metadata` is `{"format": "pt"}` unless given, which transformers asks for.
+    `metadata` is `{"format": "pt"}` unless given.
 
     Raises:
         WeightsError: an array is of a type that safetensors files do not hold, or is named `__metadata__`.
@@ -89,7 +90,7 @@ def write_safetensors(path: Path, tensors: Mapping[str, Array], *, metadata: Map
         raise WeightsError(
             f"{path} was to be written; found {found}; the types are {', '.join(_NAMES)}: convert or rename"
         )
-    header: dict[str, Any] = {_METADATA: dict(sorted((metadata or {"format": "pt"}).items()))}
+    header: dict[str, Any] = {_METADATA: dict(sorted(_FOR_TORCH.items() if metadata is None else metadata.items()))}
     end = 0
     for name, array in sorted(tensors.items()):
         offsets = [end, end + array.nbytes]

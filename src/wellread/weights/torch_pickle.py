@@ -15,43 +15,11 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from wellread.errors import CheckpointError
+from wellread.weights.torch_globals import CALLS, STORAGES, Storage, are_counts
 
-_MAX_STEPS = 1_000_000  # opcodes; a tensor takes about 35, BERT-large's checkpoint 15,000 in all
+_MAX_STEPS = 1_000_000  # opcodes; a tensor takes about 30, so BERT-large's checkpoint takes 12,000
 _MAX_TEXT = 4_096  # bytes of one string; names of tensors have fewer than 200
 _MAX_NAME = 256  # bytes of a module's or a global's name
-_MAX_DIMENSIONS = 64  # checked first: a long tuple may be named again and again at no cost to the file
-
-STORAGES = {
-    "torch.DoubleStorage": "float64",
-    "torch.FloatStorage": "float32",
-    "torch.HalfStorage": "float16",
-    "torch.BFloat16Storage": "bfloat16",
-    "torch.LongStorage": "int64",
-    "torch.IntStorage": "int32",
-    "torch.ShortStorage": "int16",
-    "torch.CharStorage": "int8",
-    "torch.ByteStorage": "uint8",
-    "torch.BoolStorage": "bool",
-}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Storage:
-    """A flat run of numbers in the file; tensors are views of it."""
-
-    key: str
-    dtype: str  # a key of `dtypes.LAYOUTS`
-    length: int  # numbers
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class View:
-    """A tensor as the pickle describes it; offset and strides count numbers, not bytes."""
-
-    storage: Storage
-    offset: int
-    shape: tuple[int, ...]
-    strides: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +30,7 @@ class Pickled:
     storages: dict[str, Storage]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Global:
     """The name of a class or function, never the thing itself."""
 
@@ -207,15 +175,16 @@ class _Machine:
         if not (type(module) is str and type(name) is str):
             raise self.fault("a global whose name is no text")
         full = f"{module}.{name}"
-        if full not in STORAGES and full not in _CALLS:
+        if full not in STORAGES and full not in CALLS:
             raise self.refused(f"the global {full!r}")
-        self.push(_Global(full))
+        self.push(_Global(name=full))
 
     def call(self) -> None:
         function, arguments = self.pop_many(2)
-        if not (type(function) is _Global and function.name in _CALLS and type(arguments) is tuple):
-            raise self.refused(f"a call of a {type(function).__name__}")
-        result = _CALLS[function.name](arguments)
+        if not (type(function) is _Global and function.name in CALLS and type(arguments) is tuple):
+            called = function.name if type(function) is _Global else f"a {type(function).__name__}"
+            raise self.refused(f"a call of {called} with a {type(arguments).__name__}")
+        result = CALLS[function.name](arguments)
         if result is None:
             raise self.fault(f"a call of {function.name} that torch does not write")
         self.push(result)
@@ -228,7 +197,7 @@ class _Machine:
         word, kind, key, device, length = found[:5]
         known = type(kind) is _Global and kind.name in STORAGES
         # the device is where the tensors once lay; here all are read into memory
-        if word != "storage" or not known or not type(key) is type(device) is str or not _counts(length):
+        if word != "storage" or not known or not type(key) is type(device) is str or not are_counts(length):
             raise self.refused("a persistent id that is no storage")
         storage = Storage(key=key, dtype=STORAGES[kind.name], length=length)
         if self.storages.setdefault(key, storage) != storage:
@@ -242,49 +211,6 @@ class _Machine:
         if type(state) is not dict or state.keys() != {"_metadata"}:
             raise self.refused("a BUILD of something else than a state dict's _metadata")
 
-
-def _counts(*values: Any) -> bool:
-    return all(type(value) is int and value >= 0 for value in values)
-
-
-def _empty(value: Any) -> bool:
-    return value is None or (type(value) is dict and not value)
-
-
-def _tensor(arguments: tuple[Any, ...]) -> View | None:
-    """Storage, offset, shape, strides."""
-    if len(arguments) != 4:
-        return None
-    storage, offset, shape, strides = arguments
-    tuples = type(shape) is type(strides) is tuple and len(shape) == len(strides) <= _MAX_DIMENSIONS
-    if type(storage) is not Storage or not tuples or not _counts(offset, *shape, *strides):
-        return None
-    return View(storage=storage, offset=offset, shape=shape, strides=strides)
-
-
-def _tensor_v2(arguments: tuple[Any, ...]) -> View | None:
-    """The same, then whether it wants gradients, hooks (none), and, of late, conjugate or negative bits (none)."""
-    known = len(arguments) in (6, 7) and type(arguments[4]) is bool and all(map(_empty, arguments[5:]))
-    return _tensor(arguments[:4]) if known else None
-
-
-def _parameter(arguments: tuple[Any, ...]) -> View | None:
-    """A tensor, whether it wants gradients, and hooks (none)."""
-    known = len(arguments) == 3 and type(arguments[0]) is View and type(arguments[1]) is bool and _empty(arguments[2])
-    return arguments[0] if known else None
-
-
-def _ordered_dict(arguments: tuple[Any, ...]) -> dict[Any, Any] | None:
-    return None if arguments else {}
-
-
-# what REDUCE may call; each returns None for arguments that torch does not write
-_CALLS: dict[str, Callable[[tuple[Any, ...]], Any]] = {
-    "collections.OrderedDict": _ordered_dict,
-    "torch._utils._rebuild_tensor": _tensor,
-    "torch._utils._rebuild_tensor_v2": _tensor_v2,
-    "torch._utils._rebuild_parameter": _parameter,
-}
 
 _OPCODES = {ord(opcode.code): opcode.name for opcode in pickletools.opcodes}
 _ACTIONS: dict[str, Callable[[_Machine], Any]] = {

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from wellread.errors import CheckpointError
 from wellread.weights.dtypes import LAYOUTS, decode, num_bytes, read_words
 from wellread.weights.stored import StoredTensor
-from wellread.weights.torch_pickle import Pickled, Storage, View, damaged
+from wellread.weights.torch_globals import Storage, View
+from wellread.weights.torch_pickle import Pickled, damaged
 
 Array = NDArray[np.generic]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
-from itertools import pairwise
+from collections import Counter
 from pathlib import Path
 from typing import BinaryIO
 
@@ -18,6 +18,7 @@ from wellread.weights.torch_tensors import Span, read_span, stored_tensors
 _ZIP_HEAD = b"PK\x03\x04"
 _PICKLE_HEAD = b"\x80"
 _LOCAL_HEADER = 30  # bytes before a member's name
+_ENCRYPTED = 1  # a flag
 # Members that change no tensor, and are left unread: the container's version and layout, and the archive's name.
 _IGNORED = {"version", ".format_version", ".storage_alignment", ".data/serialization_id"}
 _BROKEN = (zipfile.BadZipFile, NotImplementedError, ValueError, OSError, EOFError)  # what zipfile raises on bad bytes
@@ -81,25 +82,29 @@ def _members(path: Path) -> dict[str, Span]:
             infos, end = archive.infolist(), archive.start_dir
     except _BROKEN as error:
         raise damaged(path, f"a zip archive that cannot be opened ({error})") from None
-    faults = [
-        f"{info.orig_filename!r} compressed or encrypted" for info in infos if info.compress_type or info.flag_bits & 1
-    ]
-    faults += [f"{info.orig_filename!r} of two sizes" for info in infos if info.compress_size != info.file_size]
-    members: dict[str, Span] = {}
     with path.open("rb") as file:
-        for info in infos:
-            if info.orig_filename in members:
-                faults.append(f"{info.orig_filename!r} twice")
-            members[info.orig_filename] = _span(path, file, info, end=end)
+        members = {info.orig_filename: _span(path, file, info, end=end) for info in infos}
+    if faults := _faults(infos, members, end):
+        raise damaged(path, f"members that torch does not write: {', '.join(faults)}")
+    return members
+
+
+def _faults(infos: list[zipfile.ZipInfo], members: dict[str, Span], end: int) -> list[str]:
+    """List the members that are packed, doubled or overlap; `end` is where the archive's directory stands."""
+    names = [info.orig_filename for info in infos]
+    faults = [f"{name!r} {times} times" for name, times in Counter(names).items() if times > 1]
+    for info in infos:
+        if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & _ENCRYPTED:
+            faults.append(f"{info.orig_filename!r} compressed or encrypted")
+        if info.compress_size != info.file_size:
+            faults.append(f"{info.orig_filename!r} of two sizes, {info.compress_size} and {info.file_size}")
     ordered = sorted(infos, key=lambda info: info.header_offset)
-    starts = [*(info.header_offset for info in ordered), end]
-    for info, (_, following) in zip(ordered, pairwise(starts), strict=True):
+    starts = [*(info.header_offset for info in ordered[1:]), end]
+    for info, following in zip(ordered, starts, strict=False):
         span = members[info.orig_filename]
         if span.start + span.size > following:
             faults.append(f"{info.orig_filename!r} reaching into what follows it")
-    if faults:
-        raise damaged(path, f"members that torch does not write: {', '.join(faults)}")
-    return members
+    return faults
 
 
 def _span(path: Path, file: BinaryIO, info: zipfile.ZipInfo, *, end: int) -> Span:

@@ -1,0 +1,103 @@
+"""A file's tensors to ours and back, by a family's tables: none missing, none surplus, every shape as the config says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from typing import Any
+
+import numpy as np
+
+from wellread.config import EncoderConfig
+from wellread.errors import WeightsError, nearest
+from wellread.weights import names
+from wellread.weights.families.family import Family
+from wellread.weights.stored import StoredTensor
+
+# The names of before transformers 1.0, when LayerNorm called its parameters as TensorFlow does.
+OLD_NAMES = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mapped:
+    """Tensors under our names, the config they fit, and why the file's other tensors are not used."""
+
+    config: EncoderConfig
+    tensors: Mapping[str, StoredTensor]
+    ignored: Mapping[str, str]
+
+
+def to_ours(family: Family, config: EncoderConfig, stored: Mapping[str, StoredTensor], *, source: Any) -> Mapped:
+    """Name every tensor of a file as wellread does.
+
+    A file without pooler makes `pooled_output` the vector of position 0; one without the masked-language-model
+    head makes a checkpoint without it.
+
+    Raises: WeightsError that lists every tensor that is missing, surplus, of a wrong shape or an unequal copy.
+    """
+    found = _plain_names(family, stored, source)
+    if config.pooler == "dense_tanh" and not any(name.startswith("pooler.") for name in found):
+        config = replace(config, pooler="first_token")
+    head = set(family.theirs(config, mlm=True).values()) - set(family.theirs(config, mlm=False).values())
+    theirs = family.theirs(config, mlm=not head.isdisjoint(found))
+    shapes = names.shapes(config, mlm=True)
+    faults = [f"{name} is missing" for name in theirs.values() if name not in found]
+    faults += [
+        f"{name} has shape {list(found[name].shape)} where the configuration says {list(shapes[ours])}"
+        for ours, name in theirs.items()
+        if name in found and found[name].shape != shapes[ours]
+    ]
+    ignored: dict[str, str] = {}
+    used = set(theirs.values())
+    for name in found.keys() - used:
+        reason = _reason(family, name)
+        if reason is None:
+            faults.append(f"{name} is surplus{nearest(name, used)}")
+        else:
+            ignored[name] = reason
+    faults = sorted(faults) or _unequal_copies(family, found, theirs)
+    if faults:
+        raise WeightsError(
+            f"the tensors of {source} must be those of its {family.name} configuration; found that "
+            f"{'; '.join(faults)}; correct config.json or fetch the weights again"
+        )
+    return Mapped(config=config, tensors={ours: found[name] for ours, name in theirs.items()}, ignored=ignored)
+
+
+def to_theirs(family: Family, config: EncoderConfig, arrays: Mapping[str, Any], *, mlm: bool) -> dict[str, Any]:
+    """Name every tensor as the family's files do; the encoder's with the prefix where the head stands beside them."""
+    head = {row.name for row in names.rows("mlm")}
+    prefix = family.prefix if mlm else ""
+    theirs = family.theirs(config, mlm=mlm)
+    return {name if ours in head else prefix + name: arrays[ours] for ours, name in theirs.items()}
+
+
+def _plain_names(family: Family, stored: Mapping[str, StoredTensor], source: Any) -> dict[str, StoredTensor]:
+    """Take the prefix off and the old names away."""
+    found: dict[str, StoredTensor] = {}
+    for name, tensor in stored.items():
+        plain = name.removeprefix(family.prefix)
+        for old, new in OLD_NAMES.items():
+            plain = plain.removesuffix(old) + new if plain.endswith(old) else plain
+        if plain in found:
+            raise WeightsError(
+                f"the tensors of {source} must bear distinct names; found {plain} twice, once as {name}; remove one"
+            )
+        found[plain] = tensor
+    return found
+
+
+def _reason(family: Family, name: str) -> str | None:
+    if name in family.copies:
+        return f"a copy of {family.copies[name]}"
+    return next((why for pattern, why in family.ignored_tensors.items() if fnmatchcase(name, pattern)), None)
+
+
+def _unequal_copies(family: Family, found: Mapping[str, StoredTensor], theirs: Mapping[str, str]) -> list[str]:
+    """List the tensors that should be copies of another and are not: an output table of its own is not BERT's."""
+    return [
+        f"{name} differs from {theirs[ours]}, of which it must be a copy"
+        for name, ours in family.copies.items()
+        if name in found and ours in theirs and not np.array_equal(found[name].read(), found[theirs[ours]].read())
+    ]
