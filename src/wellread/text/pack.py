@@ -68,10 +68,10 @@ def bert_pack_inputs(
     room = _room(ragged, seq_length, on_long)
     rows = np.arange(len(ragged[0]), dtype=np.int64)
     if on_long == "chunk":
-        ragged[0], rows = _chunk(ragged[0], room)
+        ragged[0], rows = chunk(ragged[0], room)
     lengths = np.stack([segment.lengths for segment in ragged])
     if on_long == "error":
-        _refuse_long(lengths.sum(axis=0), room, seq_length)
+        refuse_long(lengths.sum(axis=0), room, seq_length)
     kept = _round_robin(lengths, room)
     width = int(kept.sum(axis=0).max(initial=0)) + len(ragged) + 1 if pad_to_longest else seq_length
     ids, mask, types = _fill(ragged, kept, width, special)
@@ -123,7 +123,7 @@ def _room(ragged: Sequence[Ragged], seq_length: int, on_long: str) -> int:
     return seq_length - len(ragged) - 1
 
 
-def _chunk(segment: Ragged, room: int) -> tuple[Ragged, NDArray[np.int64]]:
+def chunk(segment: Ragged, room: int) -> tuple[Ragged, NDArray[np.int64]]:
     """Split each row in pieces of at most `room` tokens; also return the row that each piece comes from."""
     pieces = np.maximum(1, -(-segment.lengths // room))  # rounded up; an empty row stays a row
     rows = np.repeat(np.arange(len(segment), dtype=np.int64), pieces)
@@ -132,10 +132,11 @@ def _chunk(segment: Ragged, room: int) -> tuple[Ragged, NDArray[np.int64]]:
     return Ragged(values=segment.values, splits=np.append(starts, segment.splits[-1])), rows
 
 
-def _refuse_long(lengths: NDArray[np.int64], room: int, seq_length: int) -> None:
+def refuse_long(lengths: NDArray[np.int64], room: int, seq_length: int, *, first_row: int = 0) -> None:
+    """Refuse rows of more than `room` tokens; they are numbered from `first_row`. Raises: TextError that names them."""
     long = np.flatnonzero(lengths > room)
     if long.size:
-        shown = ", ".join(f"row {row} of {lengths[row]}" for row in long[:5])
+        shown = ", ".join(f"row {first_row + row} of {lengths[row]}" for row in long[:5])
         raise TextError(
             f"a seq_length of {seq_length} leaves room for {room} tokens a row; {long.size} of {len(lengths)} rows "
             f'are longer: {shown}; raise seq_length, or pass on_long="truncate" or "chunk"'

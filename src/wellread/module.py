@@ -1,0 +1,459 @@
+"""Module: what a user holds. Text in; vectors, hidden states and word scores out."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wellread.backends.backend import Backend, FloatArray, load_backend
+from wellread.encoder.encoder import INPUTS
+from wellread.encoder.heads import MLM_INPUT, MLM_OUTPUT, SENTENCE_OUTPUT
+from wellread.errors import InputError, TruncationWarning, WeightsError, nearest
+from wellread.hub.handles import resolve
+from wellread.progress import progress
+from wellread.text.batches import token_budget_batches
+from wellread.text.pack import Batch, Rows, bert_pack_inputs, chunk, refuse_long
+from wellread.text.ragged import Ragged
+from wellread.text.tokenizer import RaggedOffsets, Tokenizer, load_tokenizer
+from wellread.weights.checkpoint import Checkpoint
+from wellread.weights.native import read_directory, write_native
+
+DEFAULT_OUTPUTS = ("pooled_output", "sequence_output", "encoder_outputs")
+OUTPUTS = (*DEFAULT_OUTPUTS, "embedding_output", "cls_output", SENTENCE_OUTPUT)
+TOKENS_A_BATCH = 1024  # padding included; measured: smaller batches stay in the cache, larger ones gain nothing
+WINDOW = 16_384  # texts that are sorted by length together; bounds memory, and padding is already small
+
+
+class EncoderOutput(dict[str, Any]):
+    """The outputs of one call, by key and by attribute."""
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(f"{name} is not among the outputs {', '.join(self)}{nearest(name, self)}") from None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilledMask:
+    """One guess for a masked word."""
+
+    score: float  # probability, 0 to 1
+    token: int  # id of the piece
+    token_str: str  # the piece
+    sequence: str  # the text with the guess in its place
+
+
+def load(
+    handle: str | os.PathLike[str] = "default",
+    *,
+    backend: str = "openvino",
+    revision: str | None = None,
+    token: str | None = None,
+    cache_dir: str | os.PathLike[str] | None = None,
+    local_files_only: bool = False,
+    ignore: Collection[str] = (),
+    trust_remote_code: bool = False,
+) -> Module:
+    """Load a module: `default`, a directory, or a Hugging Face id.
+
+    `ignore` names unknown configuration keys to pass over. No code of a repository ever runs, so
+    `trust_remote_code=True` is refused.
+
+    Raises: HandleError, DownloadError, CheckpointError and its kin, TextError, InputError.
+
+    >>> import wellread
+    >>> wellread.load("default").embedding_size
+    384
+    """
+    if trust_remote_code:
+        raise InputError(
+            "trust_remote_code=True was given; wellread runs no code of a repository and needs none; leave it out"
+        )
+    directory = resolve(
+        handle, revision=revision, token=token, cache_dir=cache_dir, local_files_only=local_files_only
+    )
+    source = read_directory(directory, ignore=ignore)
+    return Module(
+        checkpoint=source.checkpoint,
+        tokenizer=load_tokenizer(source.directory, source.tokenizer),
+        backend=backend,
+        provenance={"handle": str(handle), **source.provenance},
+    )
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Module:
+    """An encoder with its tokenizer, ready to run; made by `wellread.load`.
+
+    `module(...)` computes in float32 on every machine; `encode` and `embed` in bfloat16 where the CPU has it and
+    `precision` does not say otherwise.
+    """
+
+    checkpoint: Checkpoint
+    tokenizer: Tokenizer
+    backend: str = "openvino"
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    _backends: dict[str | None, Backend] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        """Refuse a tokenizer whose ids the word table does not hold."""
+        rows, pieces = self.checkpoint.config.vocab_size, self.tokenizer.vocab_size
+        if pieces > rows:
+            raise InputError(
+                f"the tokenizer must not name ids that the word table lacks; found {pieces} pieces and {rows} rows; "
+                "take the vocabulary that belongs to these weights"
+            )
+
+    # -- what it is ------------------------------------------------------------------------------------------------
+
+    @property
+    def embedding_size(self) -> int:
+        """Width E of a vector of `encode`."""
+        return self.checkpoint.embedding_size
+
+    @property
+    def max_seq_length(self) -> int:
+        """The longest text of `encode`, in tokens, special ones included."""
+        return self.checkpoint.sentence.max_seq_length
+
+    def running(self, precision: str | None = None) -> Backend:
+        """Return the backend in `precision` (none: its default), prepared at the first call."""
+        if precision not in self._backends:
+            self._backends[precision] = load_backend(self.backend, self.checkpoint, precision=precision)
+        return self._backends[precision]
+
+    def _exact(self) -> Backend:
+        """Return the backend in its most exact precision: float32, or float64 for the reference."""
+        return self.running("f64" if self.backend == "numpy" else "f32")
+
+    # -- text to ids -----------------------------------------------------------------------------------------------
+
+    def tokenize(self, texts: Sequence[str]) -> Ragged:
+        """Turn B texts into B rows of ids, without special tokens."""
+        return self.tokenizer.tokenize(texts)
+
+    def tokenize_with_offsets(self, texts: Sequence[str]) -> RaggedOffsets:
+        """Do as `tokenize`, and tell which bytes of its text each token comes from."""
+        return self.tokenizer.tokenize_with_offsets(texts)
+
+    def get_special_tokens_dict(self) -> dict[str, int]:
+        """Return the ids of the special tokens, and the vocabulary's size, under TF Hub's names."""
+        return self.tokenizer.get_special_tokens_dict()
+
+    def bert_pack_inputs(self, segments: Sequence[Rows], seq_length: int = 128, *, on_long: str = "truncate") -> Batch:
+        """Pack one or two segments of rows into the encoder's inputs, int32 [B, seq_length]; see `text.pack`."""
+        return bert_pack_inputs(segments, special=self.tokenizer.special, seq_length=seq_length, on_long=on_long)
+
+    # -- ids to outputs --------------------------------------------------------------------------------------------
+
+    def __call__(
+        self,
+        texts_or_inputs: str | Sequence[str] | Mapping[str, Any],
+        *,
+        outputs: Sequence[str] = DEFAULT_OUTPUTS,
+        seq_length: int | None = None,
+    ) -> EncoderOutput:
+        """Run the encoder in float32 on texts, or on inputs as `bert_pack_inputs` makes them.
+
+        Texts are cut at `seq_length` tokens (the module's own limit if none is given) and padded to the longest of them.
+        Returns what `outputs` names of `pooled_output` [B, D], `sequence_output` [B, T, D], `encoder_outputs` (L of
+        [B, T, D]), `embedding_output` [B, T, D], `cls_output` [B, D], `sentence_embedding` [B, E].
+
+        Raises: InputError for inputs that do not fit the module, TextError for texts that cannot be read.
+        """
+        unknown = [name for name in outputs if name not in OUTPUTS]
+        if unknown:
+            raise InputError(
+                f"outputs {', '.join(unknown)} were asked for; wellread makes {', '.join(OUTPUTS)}; name some of these"
+            )
+        inputs = self._inputs(texts_or_inputs, seq_length)
+        made = self._exact().run(inputs, list(outputs))
+        _refuse_nan(made)
+        return EncoderOutput(made)
+
+    def mlm(self, inputs: Mapping[str, Any], *, outputs: Sequence[str] = (*DEFAULT_OUTPUTS, MLM_OUTPUT)) -> EncoderOutput:
+        """Run the encoder and its masked-language-model head at `inputs["masked_lm_positions"]`, int32 [B, P].
+
+        Returns `mlm_logits` [B, P, V] beside the encoder's outputs. Positions count from 0, at [CLS].
+
+        Raises: InputError for a module without the head and for positions outside the sequence.
+        """
+        self._need_mlm()
+        if MLM_INPUT not in inputs:
+            raise InputError(f"mlm takes {', '.join((*INPUTS, MLM_INPUT))}; found {', '.join(inputs)}; add {MLM_INPUT}")
+        packed = self._checked_inputs({name: inputs[name] for name in inputs if name != MLM_INPUT})
+        batch, tokens = packed["input_word_ids"].shape
+        positions = _int32(MLM_INPUT, inputs[MLM_INPUT])
+        if len(positions) != batch:
+            raise InputError(f"{MLM_INPUT} must have a row for each of {batch} texts; found {len(positions)}; match them")
+        _in_range(MLM_INPUT, positions, tokens, "positions of the sequence")
+        made = self._exact().run({**packed, MLM_INPUT: positions}, list(outputs))
+        _refuse_nan(made)
+        return EncoderOutput(made)
+
+    def fill_mask(self, text: str, *, top_k: int = 5) -> list[list[FilledMask]]:
+        """Guess each mask token of `text`: for every mask, the `top_k` most probable pieces.
+
+        Raises: InputError for a module without the head, or a text without or beyond its masks.
+        """
+        self._need_mlm()
+        special = self.tokenizer.special
+        token = self.tokenizer.config.mask_token
+        parts = self.tokenizer.tokenize(text.split(token))
+        row = [id for i, part in enumerate(parts) for id in ([special.mask] if i else []) + part.tolist()]
+        limit = self.checkpoint.config.max_position_embeddings
+        packed = self.bert_pack_inputs([[row]], seq_length=min(len(row) + 2, limit), on_long="error")
+        positions = np.flatnonzero(packed.input_word_ids[0] == special.mask).astype(np.int32)
+        if not positions.size:
+            raise InputError(f"a text with {token} was asked for; found none in {text[:80]!r}; put one where to guess")
+        logits = self.mlm({**packed, MLM_INPUT: positions[None]}, outputs=[MLM_OUTPUT])[MLM_OUTPUT][0]
+        return [self._guesses(row, int(p) - 1, scores, top_k) for p, scores in zip(positions, logits, strict=True)]
+
+    def _guesses(self, row: list[int], place: int, logits: FloatArray, top_k: int) -> list[FilledMask]:
+        probabilities = np.exp(logits.astype(np.float64) - logits.max())
+        probabilities /= probabilities.sum()
+        best = np.argsort(-probabilities, kind="stable")[:top_k]
+        filled = [[*row[:place], int(id), *row[place + 1 :]] for id in best]
+        return [
+            FilledMask(
+                score=float(probabilities[id]),
+                token=int(id),
+                token_str=self.tokenizer.pieces([int(id)])[0],
+                sequence=self.tokenizer.decode(ids, skip_special_tokens=False),
+            )
+            for id, ids in zip(best, filled, strict=True)
+        ]
+
+    def _need_mlm(self) -> None:
+        if not self.checkpoint.has_mlm:
+            raise InputError(
+                "word scores were asked for; this module has no masked-language-model head; "
+                "load a checkpoint that was saved with one"
+            )
+
+    def _inputs(self, given: str | Sequence[str] | Mapping[str, Any], seq_length: int | None) -> dict[str, Any]:
+        if isinstance(given, Mapping):
+            if seq_length is not None:
+                raise InputError(f"seq_length={seq_length} is for texts; found packed inputs; leave it out")
+            return self._checked_inputs(given)
+        texts = [given] if isinstance(given, str) else list(given)
+        batch = self._pack(self.tokenize(texts), seq_length)
+        _warn_truncated(batch.truncated)
+        return dict(batch)
+
+    def _pack(self, rows: Ragged, seq_length: int | None) -> Batch:
+        length = self.max_seq_length if seq_length is None else seq_length
+        limit = self.checkpoint.config.max_position_embeddings
+        if length > limit:
+            raise InputError(f"a sequence of {length} tokens was asked for; the position table has {limit}; ask for less")
+        special = self.tokenizer.special
+        return bert_pack_inputs([rows], special=special, seq_length=length, pad_to_longest=True)
+
+    def _checked_inputs(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Refuse inputs that the encoder cannot take; fill type ids with zeros where the family has none."""
+        config = self.checkpoint.config
+        needed = INPUTS if config.type_vocab_size else INPUTS[:2]
+        missing = [name for name in needed if name not in given]
+        unknown = [name for name in given if name not in INPUTS]
+        if missing or unknown:
+            raise InputError(
+                f"the encoder takes {', '.join(needed)}; found {', '.join(given)}; "
+                f"{'add ' + ', '.join(missing) if missing else 'remove ' + ', '.join(unknown)}"
+            )
+        arrays = {name: _int32(name, given[name]) for name in given}
+        shape = arrays["input_word_ids"].shape
+        if any(array.shape != shape for array in arrays.values()):
+            found = ", ".join(f"{name} {list(array.shape)}" for name, array in arrays.items())
+            raise InputError(f"the inputs must have one shape; found {found}; pack them together")
+        if not 1 <= shape[1] <= config.max_position_embeddings:
+            raise InputError(
+                f"a sequence must have 1 to {config.max_position_embeddings} tokens, the rows of the position table; "
+                f"found {shape[1]}; cut the texts"
+            )
+        _in_range("input_word_ids", arrays["input_word_ids"], config.vocab_size, "rows of the word table")
+        _in_range("input_mask", arrays["input_mask"], 2, "values of a mask")
+        if config.type_vocab_size:
+            _in_range("input_type_ids", arrays["input_type_ids"], config.type_vocab_size, "rows of the type table")
+        return arrays
+
+    # -- texts to vectors ------------------------------------------------------------------------------------------
+
+    def encode(
+        self,
+        sentences: str | Sequence[str],
+        *,
+        batch_size: int | None = None,
+        show_progress_bar: bool | None = None,
+        convert_to_numpy: bool = True,
+        normalize_embeddings: bool = False,
+        truncate_dim: int | None = None,
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        precision: str | None = None,
+        on_long: str = "truncate",
+    ) -> FloatArray | list[FloatArray]:
+        """Turn texts into vectors, as sentence-transformers' `encode` does: float32 [N, E], or [E] for one text.
+
+        `batch_size` bounds the texts of a batch; batches are planned by tokens in any case. `on_long` says what becomes
+        of texts over `max_seq_length`: "truncate" (with a TruncationWarning that counts), "error", or "chunk", which
+        averages the vectors of the pieces, weighted by their tokens. `truncate_dim` keeps the first dimensions.
+
+        Raises: InputError, TextError.
+
+        >>> import wellread
+        >>> wellread.load("default").encode(["A man is playing a guitar.", "Someone plays an instrument."]).shape
+        (2, 384)
+        """
+        single = isinstance(sentences, str)
+        texts = [sentences] if single else list(sentences)
+        put_before = self._prompt(prompt_name, prompt)
+        vectors = np.empty((len(texts), self.embedding_size), np.float32)
+        cut = np.zeros(len(texts), np.int64)
+        with progress(len(texts), show=show_progress_bar) as advance:
+            for start in range(0, len(texts), WINDOW):
+                window = slice(start, start + WINDOW)
+                rows = self.tokenize([put_before + text for text in texts[window]] if put_before else texts[window])
+                if on_long == "error":
+                    refuse_long(rows.lengths, self.max_seq_length - 2, self.max_seq_length, first_row=start)
+                encoded = self._encode_rows(self.running(precision), rows, batch_size, on_long == "chunk", advance)
+                vectors[window], cut[window] = encoded.vectors, encoded.truncated
+        _warn_truncated(cut)
+        if truncate_dim is not None:
+            vectors = vectors[:, : self._dimension(truncate_dim)]
+        if normalize_embeddings:
+            vectors = _unit(vectors)
+        if single:
+            return vectors[0]
+        return vectors if convert_to_numpy else list(vectors)
+
+    def embed(self, texts: Iterable[str], **options: Any) -> Iterator[FloatArray]:
+        """Yield the vector [E] of each text as it comes, in order, holding a bounded number; options as for `encode`."""
+        texts = iter(texts)
+        while window := list(islice(texts, WINDOW)):
+            yield from self.encode(window, **{"show_progress_bar": False, **options})
+
+    def similarity(self, a: FloatArray, b: FloatArray) -> FloatArray:
+        """Return the cosine of every vector of `a` [N, E] with every one of `b` [M, E]: [N, M]."""
+        return _unit(np.atleast_2d(np.asarray(a, np.float32))) @ _unit(np.atleast_2d(np.asarray(b, np.float32))).T
+
+    def _prompt(self, name: str | None, prompt: str | None) -> str:
+        if prompt is not None:
+            return prompt
+        sentence = self.checkpoint.sentence
+        name = name if name is not None else sentence.default_prompt_name
+        if name is not None and name not in sentence.prompts:
+            raise InputError(
+                f"the prompt {name!r} was asked for; this module has {', '.join(sentence.prompts) or 'none'}; "
+                f"choose one, or pass prompt={nearest(name, sentence.prompts)}"
+            )
+        return sentence.prompts[name] if name is not None else ""
+
+    def _dimension(self, truncate_dim: int) -> int:
+        if not 1 <= truncate_dim <= self.embedding_size:
+            raise InputError(f"truncate_dim must be 1 to {self.embedding_size}; found {truncate_dim}; choose one of these")
+        return truncate_dim
+
+    def _encode_rows(
+        self, backend: Backend, rows: Ragged, batch_size: int | None, chunked: bool, advance: Callable[[int], None]
+    ) -> _Encoded:
+        """Turn N rows of ids into N vectors, sorted by length into batches of about equal cost."""
+        room = self.max_seq_length - 2
+        pieces, source = chunk(rows, room) if chunked else (rows, np.arange(len(rows), dtype=np.int64))
+        kept = np.minimum(pieces.lengths, room)
+        plan = token_budget_batches(kept + 2, max_tokens=TOKENS_A_BATCH, max_rows=batch_size or TOKENS_A_BATCH)
+        vectors = np.empty((len(pieces), self.embedding_size), np.float32)
+        batches = (self._pack(pieces.take(chosen), None) for chosen in plan)
+        for item in backend.stream(batches, SENTENCE_OUTPUT):
+            _refuse_nan({SENTENCE_OUTPUT: item.value})
+            vectors[plan[item.index]] = item.value
+            advance(0 if chunked else len(item.value))
+        truncated = pieces.lengths - kept
+        if chunked:
+            vectors = _averaged(vectors, source, kept, len(rows))
+            truncated = np.zeros(len(rows), np.int64)
+            if self.checkpoint.sentence.normalize:
+                vectors = _unit(vectors)
+            advance(len(rows))
+        return _Encoded(vectors=vectors, truncated=truncated)
+
+    def save(self, directory: str | os.PathLike[str], *, dtype: str = "float32") -> None:
+        """Write the module as a directory that wellread, transformers and sentence-transformers open.
+
+        Whole or not at all; `dtype` is "float32" or "float16". Raises: CheckpointError where something stands there.
+        """
+        write_native(Path(directory), self.checkpoint, self.tokenizer, provenance=self.provenance, dtype=dtype)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Encoded:
+    """The vectors [N, E] of N rows, and how many tokens of each found no room [N]."""
+
+    vectors: FloatArray
+    truncated: NDArray[np.int64]
+
+
+def _unit(vectors: FloatArray) -> FloatArray:
+    """Scale every row to length 1; a row of zeros stays."""
+    scaled: FloatArray = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    return scaled
+
+
+def _averaged(vectors: FloatArray, source: NDArray[np.int64], tokens: NDArray[np.int64], count: int) -> FloatArray:
+    """Average the vectors of the pieces of each row, weighted by their tokens (an empty text counts as one)."""
+    weights = np.maximum(tokens, 1).astype(np.float32)
+    totals = np.zeros((count, vectors.shape[1]), np.float32)
+    np.add.at(totals, source, vectors * weights[:, None])
+    averaged: FloatArray = totals / np.bincount(source, weights, count).astype(np.float32)[:, None]
+    return averaged
+
+
+def _warn_truncated(truncated: NDArray[np.int64]) -> None:
+    """Say how many texts were cut, and by how much."""
+    rows = np.count_nonzero(truncated)
+    if rows:
+        warnings.warn(
+            f"{rows} of {len(truncated)} texts were too long and lost {truncated.sum()} tokens at their ends; "
+            'pass on_long="chunk" or "error", or a larger seq_length, where that matters',
+            TruncationWarning,
+            stacklevel=4,
+        )
+
+
+def _int32(name: str, given: Any) -> NDArray[np.int32]:
+    """Take whole numbers [B, T] that fit in int32. Raises: InputError."""
+    array = np.asarray(given)
+    if array.ndim != 2 or array.dtype.kind not in "iu":
+        raise InputError(
+            f"{name} must be whole numbers of shape [batch, tokens]; found {array.dtype} of shape {list(array.shape)}; "
+            "pass what bert_pack_inputs returns"
+        )
+    return array.astype(np.int32) if array.size == 0 else _in_range(name, array, 2**31, "int32").astype(np.int32)
+
+
+def _in_range(name: str, array: NDArray[Any], limit: int, what: str) -> NDArray[Any]:
+    """Refuse numbers outside 0 <= number < limit."""
+    if array.size and (array.min() < 0 or array.max() >= limit):
+        wrong = np.argwhere((array < 0) | (array >= limit))
+        raise InputError(
+            f"{name} must lie in 0 to {limit - 1}, the {what}; found {array[tuple(wrong[0])]} at {wrong[0].tolist()} "
+            f"and {len(wrong) - 1} more outside; check where they come from"
+        )
+    return array
+
+
+def _refuse_nan(outputs: Mapping[str, Any]) -> None:
+    """Refuse outputs that are not numbers: damaged weights, not a vector to be stored."""
+    for name, value in outputs.items():
+        if not all(np.isfinite(array).all() for array in (value if isinstance(value, list) else [value])):
+            raise WeightsError(
+                f"{name} must be finite; found NaN or infinity; the weights of this module are damaged: fetch them again"
+            )

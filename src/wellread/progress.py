@@ -1,0 +1,32 @@
+"""The progress of long work, on stderr and only where a person looks."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+LONG = 2_000  # items; shorter work shows nothing unless asked to
+
+
+@contextmanager
+def progress(total: int, *, show: bool | None = None, label: str = "texts") -> Iterator[Callable[[int], None]]:
+    """Give a function that advances a bar by a number of items.
+
+    `show=None` shows it for long work on a terminal; True always; False never.
+
+    >>> with progress(3, show=False) as advance:
+    ...     advance(3)
+    """
+    if show is None:
+        show = total >= LONG and sys.stderr.isatty()
+    if not show:
+        yield lambda count: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    columns = (TextColumn(label), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(label, total=total)
+        yield lambda count: bar.advance(task, count)
