@@ -68,7 +68,7 @@ def numbers(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
     """A model with pieces such as "1," and "▁20,", which KoBERT's happens not to have."""
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(["a 1, b 20, c1,d 20,20 1 20 0 2"] * 50),
+        sentence_iterator=iter(["a 1, b 20, c1,d 20,20 1 20 0 2 a,b , a"] * 50),
         model_writer=model,
         vocab_size=19,
         user_defined_symbols=["1,", "▁20,"],
@@ -126,8 +126,9 @@ def test_pieces(kobert: Tokenizer, text: str, pieces: str) -> None:
 
 def test_a_comma_behind_a_number_is_a_piece_by_itself(numbers: Tokenizer) -> None:
     assert len(numbers.engine.numbers) == 2  # type: ignore[attr-defined]
-    texts = ["a 1, b", "1,1,", "20, 20,", "b 20,1", "a"]
+    texts = ["a 1, b", "1,1,", "20, 20,", "b 20,1", "a,"]
     assert agrees(numbers, texts)
+    assert [numbers.pieces(row)[-2:] for row in numbers.tokenize(texts)][1] == ["1", ","]
     assert all(not piece.endswith("1,") for row in numbers.tokenize(texts) for piece in numbers.pieces(row))
 
 

@@ -29,7 +29,7 @@ def kobert() -> Tokenizer:
 
 @pytest.fixture(scope="module")
 def own(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
-    """A model that holds the special tokens as symbols, so that its ids are the vocabulary: as TF Hub's DistilKoBERT."""
+    """A model that holds the special tokens as symbols, so that its ids are final: as TF Hub's DistilKoBERT."""
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(read_lines("ko")[:2000]),

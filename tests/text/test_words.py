@@ -2,6 +2,7 @@
 
 import sys
 import unicodedata
+from itertools import pairwise
 from pathlib import Path
 from subprocess import run
 
@@ -44,7 +45,8 @@ def test_hangul_decomposes_as_unicode_says() -> None:
     [("é" * 50, False), ("é" * 51, True), ("𝕏" * 25, False), ("𝕏" * 26, True), ("a" * 98 + "é", False)],
 )
 def test_words_of_over_100_bytes_are_hidden(word: str, hidden: bool) -> None:
-    assert TfHubRules(lower_case=False).cut(f"a {word} b") == f"a {'\0' * len(word) if hidden else word} b"
+    expected = "\0" * len(word) if hidden else word
+    assert TfHubRules(lower_case=False).cut(f"a {word} b") == f"a {expected} b"
 
 
 def test_sources_lead_back_to_the_text() -> None:
@@ -78,4 +80,4 @@ def test_english_reads_no_table() -> None:
 def test_tables_are_in_order_and_without_overlap(name: str) -> None:
     runs = words._table(name).runs
     assert all(run.first <= run.last for run in runs)
-    assert all(before.last < after.first for before, after in zip(runs, runs[1:], strict=False))
+    assert all(before.last < after.first for before, after in pairwise(runs))

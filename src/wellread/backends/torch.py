@@ -97,14 +97,14 @@ class TorchEncoder(nn.Module):
     def __init__(self, checkpoint: Checkpoint) -> None:
         """Copy every tensor of `checkpoint` into a parameter."""
         super().__init__()
-        self.config: EncoderConfig = checkpoint.config
-        self.sentence: SentenceConfig = checkpoint.sentence
+        self.encoder_config: EncoderConfig = checkpoint.config
+        self.sentence_config: SentenceConfig = checkpoint.sentence
         for name, tensor in checkpoint.tensors.items():
             _place(self, name, nn.Parameter(torch.from_numpy(np.array(tensor.read(), np.float32))))
 
     def forward(self, inputs: Mapping[str, Tensor], outputs: Sequence[str]) -> dict[str, Tensor | list[Tensor]]:
         """Return the named outputs for int32 or int64 inputs [B, T] on the module's device."""
-        return run(TorchOps(self), self.config, self.sentence, inputs, outputs=outputs)
+        return run(TorchOps(self), self.encoder_config, self.sentence_config, inputs, outputs=outputs)
 
     def arrays(self) -> dict[str, NDArray[np.float32]]:
         """Copy the parameters out, by name."""

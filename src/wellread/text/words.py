@@ -38,7 +38,7 @@ class TfHubRules(dict[int, str]):
     """What TF Hub's preprocessors make of each code point; filled as code points are met.
 
     >>> TfHubRules(lower_case=True).cut("Voilà, ½!").split(" ")
-    ['voila', '', ',', '', '', '1⁄2', '!', '']
+    ['voila', ',', '', '1⁄2', '!', '']
     """
 
     def __init__(self, *, lower_case: bool) -> None:
