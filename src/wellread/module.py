@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -124,6 +124,25 @@ class Module:
     def max_seq_length(self) -> int:
         """The longest text of `encode`, in tokens, special ones included."""
         return self.checkpoint.sentence.max_seq_length
+
+    def info(self) -> dict[str, Any]:
+        """Describe the module: shape, size, tokenizer, outputs, and what of its source was ignored and why."""
+        checkpoint, config = self.checkpoint, self.checkpoint.config
+        pooled = {"dense_tanh": "tanh of a dense map of position 0", "first_token": "the vector of position 0 as it is"}
+        return {
+            "handle": self.provenance.get("handle"),
+            "family": checkpoint.family,
+            "config": asdict(config),
+            "parameters": checkpoint.num_parameters,
+            "stored_as": sorted({tensor.dtype for tensor in checkpoint.tensors.values()}),
+            "pooled_output": pooled[config.pooler],
+            "mlm_logits": checkpoint.has_mlm,
+            "sentence_embedding": asdict(checkpoint.sentence),
+            "embedding_size": self.embedding_size,
+            "tokenizer": {**asdict(self.tokenizer.config), **self.get_special_tokens_dict()},
+            "ignored": dict(checkpoint.ignored),
+            "provenance": {key: value for key, value in self.provenance.items() if key != "handle"},
+        }
 
     def running(self, precision: str | None = None) -> Backend:
         """Return the backend in `precision` (none: its default), prepared at the first call."""

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wellread.errors import InputError, TextError
-from wellread.text.pack import Batch, bert_pack_inputs
+from wellread.text.pack import Batch, bert_pack_inputs, chunk, refuse_long
 from wellread.text.ragged import Ragged
 from wellread.text.vocabulary import SpecialTokens
 
@@ -158,6 +158,20 @@ def test_error_on_long_names_the_rows() -> None:
         bert_pack_inputs([rows], special=SPECIAL, seq_length=8, on_long="error")
     fits = bert_pack_inputs([rows], special=SPECIAL, seq_length=11, on_long="error")
     assert as_lists(fits) == as_lists(bert_pack_inputs([rows], special=SPECIAL, seq_length=11))
+
+
+def test_a_part_of_the_rows_is_named_by_its_place_in_the_whole() -> None:
+    with pytest.raises(TextError, match="1 of 2 rows are longer: row 101 of 9; raise"):
+        refuse_long(np.array([2, 9]), 6, 8, first_row=100)
+    refuse_long(np.array([2, 6]), 6, 8, first_row=100)
+
+
+def test_chunks_share_the_values_of_their_rows() -> None:
+    segment = Ragged.from_rows([[5, 6, 7], [], [8, 9]])
+    pieces, rows = chunk(segment, 2)
+    assert pieces.to_list() == [[5, 6], [7], [], [8, 9]]
+    assert rows.tolist() == [0, 0, 1, 2]
+    assert pieces.values is segment.values
 
 
 def test_error_on_long_counts_both_segments() -> None:

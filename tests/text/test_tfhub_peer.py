@@ -71,7 +71,7 @@ def test_offsets_agree_where_folding_keeps_the_bytes() -> None:
 
 
 def test_sentencepiece_ids_and_offsets_agree_but_for_ties() -> None:
-    """Where two orders of the same pieces score the same, as in "....", versions of SentencePiece choose differently."""
+    """Where two orders of the same pieces score the same, as in "....", builds of SentencePiece choose differently."""
     lines = [*read_lines("ko"), "한국어로는 안돼??ㅋ", "é ½"]
     model = (DATA / "kobert" / "tokenizer_78b3253a26.model").read_bytes()
     theirs = tensorflow_text.SentencepieceTokenizer(model).tokenize_with_offsets(lines)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,8 @@ from torch import Tensor
 from wellread.backends.torch import TorchEncoder
 from wellread.encoder.heads import SENTENCE_OUTPUT
 from wellread.errors import TrainingError
-from wellread.learn.loop import LoopConfig, Step, optimise
+from wellread.learn.loop import Step, optimise
+from wellread.learn.settings import DistillConfig
 from wellread.learn.student import sentence_student
 from wellread.learn.teacher import teacher_vectors
 from wellread.module import Module
@@ -29,21 +30,6 @@ from wellread.progress import progress
 from wellread.text.pack import Batch, bert_pack_inputs
 from wellread.text.ragged import Ragged
 from wellread.weights.checkpoint import in_memory
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DistillConfig:
-    """The student's shape and its training; names are BERT's and Hugging Face's."""
-
-    num_hidden_layers: int = 4
-    hidden_size: int = 128
-    num_attention_heads: int = 2
-    max_seq_length: int = 128  # and rows of the position table
-    num_train_epochs: int = 3
-    per_device_train_batch_size: int = 256  # texts
-    loop: LoopConfig = field(default_factory=LoopConfig)
-    seed: int = 0
-    logging_steps: int = 50
 
 
 def distill(teacher: Module, texts: Sequence[str], *, output_dir: Path, config: DistillConfig) -> Module:

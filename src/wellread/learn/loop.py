@@ -11,18 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from wellread.errors import TrainingError
+from wellread.learn.settings import LoopConfig
 
 B = TypeVar("B")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoopConfig:
-    """How to optimise; the names are Hugging Face's."""
-
-    learning_rate: float = 1e-3  # at its peak
-    warmup_steps: int = 100  # steps in which the rate rises from 0
-    weight_decay: float = 0.01  # decoupled; not on biases and LayerNorm
-    max_grad_norm: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

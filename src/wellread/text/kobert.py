@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +15,9 @@ import sentencepiece
 from numpy.typing import NDArray
 
 from wellread.config import TokenizerConfig
-from wellread.text import sentencepiece as plain
 from wellread.text.ragged import Ragged
-from wellread.text.sentencepiece import SPACE, SentencePieceEngine
-from wellread.text.tokenizer import Spans, Tokenizer
+from wellread.text.sentencepiece import SPACE, SentencePieceEngine, load_parts
+from wellread.text.tokenizer import Spans, Tokenizer, places
 from wellread.text.vocabulary import Vocabulary
 
 UNIT = re.compile(r"\s+|``|''|.", re.DOTALL)  # what the text rules look at, one at a time
@@ -29,9 +28,7 @@ def load(directory: Path, config: TokenizerConfig) -> Tokenizer:
 
     Raises: TextError for a file that is missing or damaged, or lacks a special token.
     """
-    tokenizer = plain.load(directory, config)
-    inner, vocabulary = tokenizer.engine, tokenizer.vocabulary
-    assert isinstance(inner, SentencePieceEngine)
+    vocabulary, inner = load_parts(directory, config)
     special = vocabulary.lookup(asdict(vocabulary.special).values())
     engine = KoBertEngine(
         inner=inner,
@@ -40,7 +37,7 @@ def load(directory: Path, config: TokenizerConfig) -> Tokenizer:
         pattern=re.compile("(" + "|".join(map(re.escape, sorted(special, key=len, reverse=True))) + ")"),
         numbers=_numbers(inner.processor, vocabulary),
     )
-    return replace(tokenizer, engine=engine)
+    return Tokenizer(config=config, vocabulary=vocabulary, engine=engine)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -100,7 +97,7 @@ class KoBertEngine:
         """Tell where the tokens of a stretch come from; the parts of a split number share its place."""
         found = self.inner.processor.encode(self._simplified(stretch), return_type="offset_mapping")
         parts = [len(self.numbers.get(id, (id,))) for id in found["ids"]]
-        first, behind = np.repeat(np.array(found["offsets"], np.int64).reshape(-1, 2), parts, axis=0).T
+        first, behind = np.repeat(places(found["offsets"]), parts, axis=0).T
         starts, limits = _sources(stretch)
         begins = starts[first]
         return Spans(

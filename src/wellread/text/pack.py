@@ -74,14 +74,7 @@ def bert_pack_inputs(
         refuse_long(lengths.sum(axis=0), room, seq_length)
     kept = _round_robin(lengths, room)
     width = int(kept.sum(axis=0).max(initial=0)) + len(ragged) + 1 if pad_to_longest else seq_length
-    ids, mask, types = _fill(ragged, kept, width, special)
-    return Batch(
-        input_word_ids=ids,
-        input_mask=mask,
-        input_type_ids=types,
-        truncated=(lengths - kept).sum(axis=0),
-        rows=rows,
-    )
+    return Batch(**_fill(ragged, kept, width, special), truncated=(lengths - kept).sum(axis=0), rows=rows)
 
 
 def _ragged(rows: Rows) -> Ragged:
@@ -162,8 +155,8 @@ def _round_robin(lengths: NDArray[np.int64], room: int) -> NDArray[np.int64]:
 
 def _fill(
     ragged: Sequence[Ragged], kept: NDArray[np.int64], width: int, special: SpecialTokens
-) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]:
-    """Write [CLS] A [SEP] (B [SEP]) into rows of `width`: ids, mask and types, each [B, width]."""
+) -> dict[str, NDArray[np.int32]]:
+    """Write [CLS] A [SEP] (B [SEP]) into rows of `width`: the three INPUTS, each [B, width]."""
     ids = np.full((kept.shape[1], width), special.pad, np.int32)
     types = np.zeros_like(ids)
     ids[:, 0] = special.cls
@@ -179,4 +172,5 @@ def _fill(
         types[inside] = number
         types[every, end] = number
         begin = end + 1
-    return ids, (columns < begin[:, None]).astype(np.int32), types
+    mask = (columns < begin[:, None]).astype(np.int32)
+    return dict(zip(INPUTS, (ids, mask, types), strict=True))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from wellread.config import TokenizerConfig
 from wellread.errors import TextError
 from wellread.text.ragged import Ragged
-from wellread.text.tokenizer import Spans, Tokenizer
+from wellread.text.tokenizer import Spans, Tokenizer, places
 from wellread.text.vocabulary import Vocabulary
 
 SPACE = "▁"  # U+2581, what SentencePiece writes for a space
@@ -23,6 +23,12 @@ def load(directory: Path, config: TokenizerConfig) -> Tokenizer:
 
     Raises: TextError for a file that is missing or damaged, or lacks a special token.
     """
+    vocabulary, engine = load_parts(directory, config)
+    return Tokenizer(config=config, vocabulary=vocabulary, engine=engine)
+
+
+def load_parts(directory: Path, config: TokenizerConfig) -> tuple[Vocabulary, SentencePieceEngine]:
+    """Do as `load`, for a dialect that puts text rules before the model."""
     path = directory / str(config.model_file)
     processor = _read(path)
     own = [processor.id_to_piece(id) for id in range(processor.get_piece_size())]
@@ -32,8 +38,7 @@ def load(directory: Path, config: TokenizerConfig) -> Tokenizer:
         vocabulary = Vocabulary.read(directory / config.vocab_file, config)
     renumbering = np.array(vocabulary.ids(own), np.int32)
     renumbering[processor.unk_id()] = vocabulary.special.unk  # whatever the model calls it
-    engine = SentencePieceEngine(processor=processor, renumbering=renumbering)
-    return Tokenizer(config=config, vocabulary=vocabulary, engine=engine)
+    return vocabulary, SentencePieceEngine(processor=processor, renumbering=renumbering)
 
 
 def _read(path: Path) -> sentencepiece.SentencePieceProcessor:
@@ -70,9 +75,8 @@ class SentencePieceEngine:
     def spans(self, text: str) -> Spans:
         """Turn one text into ids and tell where they come from."""
         found = self.processor.encode(text, return_type="offset_mapping")
-        places = np.array(found["offsets"], np.int64).reshape(-1, 2)
-        ids = self.renumbering[np.array(found["ids"], np.int64)]
-        return Spans(ids=ids, starts=places[:, 0], limits=places[:, 1])
+        starts, limits = places(found["offsets"]).T
+        return Spans(ids=self.renumbering[np.array(found["ids"], np.int64)], starts=starts, limits=limits)
 
     def join(self, pieces: list[str]) -> str:
         """Turn pieces into a text."""

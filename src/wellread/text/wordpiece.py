@@ -14,7 +14,7 @@ from tokenizers import decoders, models, normalizers, pre_tokenizers
 
 from wellread.config import TokenizerConfig
 from wellread.text.ragged import Ragged
-from wellread.text.tokenizer import Spans, Tokenizer
+from wellread.text.tokenizer import Spans, Tokenizer, places
 from wellread.text.vocabulary import Vocabulary
 from wellread.text.words import TfHubRules, hf_ascii_rules
 
@@ -139,8 +139,8 @@ def _bert_tokenizer(model: models.WordPiece, special: list[str], config: Tokeniz
 
 
 def _spans(encoding: tokenizers.Encoding) -> Spans:
-    places = np.array(encoding.offsets, np.int64).reshape(-1, 2)
-    return Spans(ids=np.array(encoding.ids, np.int32), starts=places[:, 0], limits=places[:, 1])
+    starts, limits = places(encoding.offsets).T
+    return Spans(ids=np.array(encoding.ids, np.int32), starts=starts, limits=limits)
 
 
 def _ragged(rows: list[list[int]]) -> Ragged:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import reprlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,22 +31,24 @@ class Keys:
     ignored: Mapping[str, str]
 
 
-def account_for(data: Mapping[str, Any], table: KeyTable, *, source: Path, ignore: Collection[str] = ()) -> Keys:
-    """Sort the keys of `data`; those named in `ignore` are passed over at the caller's word.
+def account_for(data: Mapping[str, Any], table: KeyTable, *, source: object, ignore: Collection[str] = ()) -> Keys:
+    """Sort the keys of `data`; those named in `ignore`, unknown or of unsupported value, are passed over.
 
-    Raises: ConfigError that lists every unknown key, missing key and unsupported value.
+    Raises: ConfigError that lists every unknown key, missing key and unsupported value; `source` names the file.
 
     >>> table = KeyTable(used={"dim": "hidden_size"}, ignored={"use_cache": "for decoders"})
-    >>> account_for({"dim": 12, "use_cache": True}, table, source=Path("config.json"))
+    >>> account_for({"dim": 12, "use_cache": True}, table, source="config.json")
     Keys(used={'hidden_size': 12}, ignored={'use_cache': 'for decoders'})
     """
     known = {*table.used, *table.fixed, *table.ignored}
-    faults = [f"{key} is unknown{nearest(key, known)}" for key in data if key not in known and key not in ignore]
+    unknown = [key for key in data if key not in known]
+    unsupported = [key for key, values in table.fixed.items() if key in data and data[key] not in values]
+    faults = [f"{key} is unknown{nearest(key, known)}" for key in unknown if key not in ignore]
     faults += [f"{key} is missing" for key in table.required if key not in data]
     faults += [
-        f"{key} is {data[key]!r}, and wellread computes only {', '.join(map(repr, values))}"
-        for key, values in table.fixed.items()
-        if key in data and key not in ignore and not any(data[key] == value for value in values)
+        f"{key} is {reprlib.repr(data[key])}, and wellread computes only {', '.join(map(repr, table.fixed[key]))}"
+        for key in unsupported
+        if key not in ignore
     ]
     if faults:
         raise ConfigError(
@@ -53,9 +56,8 @@ def account_for(data: Mapping[str, Any], table: KeyTable, *, source: Path, ignor
             "keys that may be passed over with ignore="
         )
     reasons = {key: table.ignored[key] for key in data if key in table.ignored}
-    reasons |= {key: "passed over as the caller asked" for key in data if key in ignore and key not in known}
-    used = {ours: data[theirs] for theirs, ours in table.used.items() if theirs in data}
-    return Keys(used=used, ignored=reasons)
+    reasons |= dict.fromkeys((*unknown, *unsupported), "passed over as the caller asked")
+    return Keys(used={ours: data[theirs] for theirs, ours in table.used.items() if theirs in data}, ignored=reasons)
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -71,5 +73,13 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def write_json(path: Path, data: Any) -> None:
-    """Write JSON for people and programs: indented, UTF-8, a newline at the end."""
-    path.write_text(json.dumps(data, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    """Write JSON for people and programs: indented, UTF-8, a newline at the end.
+
+    Raises: CheckpointError for what JSON cannot hold, NaN included: `read_json` would refuse it.
+    """
+    try:
+        path.write_bytes((json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode("utf-8"))
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"{path.name} was to be written; found what JSON cannot hold: {error}; use texts, finite numbers, lists and maps"
+        ) from None

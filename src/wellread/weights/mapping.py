@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from wellread.config import EncoderConfig
-from wellread.errors import WeightsError, nearest
+from wellread.errors import WeightsError
 from wellread.weights import names
 from wellread.weights.families.family import Family
 from wellread.weights.stored import StoredTensor
@@ -28,8 +28,8 @@ class Mapped:
     ignored: Mapping[str, str]
 
 
-def to_ours(family: Family, config: EncoderConfig, stored: Mapping[str, StoredTensor], *, source: Any) -> Mapped:
-    """Name every tensor of a file as wellread does.
+def to_ours(family: Family, config: EncoderConfig, stored: Mapping[str, StoredTensor], *, source: object) -> Mapped:
+    """Name every tensor of a file as wellread does; `source` names the file.
 
     A file without pooler makes `pooled_output` the vector of position 0; one without the masked-language-model
     head makes a checkpoint without it.
@@ -37,26 +37,20 @@ def to_ours(family: Family, config: EncoderConfig, stored: Mapping[str, StoredTe
     Raises: WeightsError that lists every tensor that is missing, surplus, of a wrong shape or an unequal copy.
     """
     found = _plain_names(family, stored, source)
-    if config.pooler == "dense_tanh" and not any(name.startswith("pooler.") for name in found):
+    if config.num_hidden_layers > len(found):  # before a name is made for each tensor of each
+        raise WeightsError(
+            f"{config.num_hidden_layers} layers were asked of {source}; found {len(found)} tensors in all; "
+            "correct config.json or fetch the weights again"
+        )
+    if not any(name.startswith("pooler.") for name in found):
         config = replace(config, pooler="first_token")
     head = set(family.theirs(config, mlm=True).values()) - set(family.theirs(config, mlm=False).values())
     theirs = family.theirs(config, mlm=not head.isdisjoint(found))
     shapes = names.shapes(config, mlm=True)
-    faults = [f"{name} is missing" for name in theirs.values() if name not in found]
-    faults += [
-        f"{name} has shape {list(found[name].shape)} where the configuration says {list(shapes[ours])}"
-        for ours, name in theirs.items()
-        if name in found and found[name].shape != shapes[ours]
-    ]
-    ignored: dict[str, str] = {}
-    used = set(theirs.values())
-    for name in found.keys() - used:
-        reason = _reason(family, name)
-        if reason is None:
-            faults.append(f"{name} is surplus{nearest(name, used)}")
-        else:
-            ignored[name] = reason
-    faults = sorted(faults) or _unequal_copies(family, found, theirs)
+    ignored = {name: why for name in sorted(found) if (why := _reason(family, name, theirs)) is not None}
+    kept = {name: tensor for name, tensor in found.items() if name not in ignored}
+    faults = names.mismatches({name: shapes[ours] for ours, name in theirs.items()}, kept)
+    faults = faults or _unequal_copies(family, found, theirs)
     if faults:
         raise WeightsError(
             f"the tensors of {source} must be those of its {family.name} configuration; found that "
@@ -67,13 +61,13 @@ def to_ours(family: Family, config: EncoderConfig, stored: Mapping[str, StoredTe
 
 def to_theirs(family: Family, config: EncoderConfig, arrays: Mapping[str, Any], *, mlm: bool) -> dict[str, Any]:
     """Name every tensor as the family's files do; the encoder's with the prefix where the head stands beside them."""
-    head = {row.name for row in names.rows("mlm")}
+    encoder = names.shapes(config)
     prefix = family.prefix if mlm else ""
     theirs = family.theirs(config, mlm=mlm)
-    return {name if ours in head else prefix + name: arrays[ours] for ours, name in theirs.items()}
+    return {prefix + name if ours in encoder else name: arrays[ours] for ours, name in theirs.items()}
 
 
-def _plain_names(family: Family, stored: Mapping[str, StoredTensor], source: Any) -> dict[str, StoredTensor]:
+def _plain_names(family: Family, stored: Mapping[str, StoredTensor], source: object) -> dict[str, StoredTensor]:
     """Take the prefix off and the old names away."""
     found: dict[str, StoredTensor] = {}
     for name, tensor in stored.items():
@@ -88,8 +82,9 @@ def _plain_names(family: Family, stored: Mapping[str, StoredTensor], source: Any
     return found
 
 
-def _reason(family: Family, name: str) -> str | None:
-    if name in family.copies:
+def _reason(family: Family, name: str, theirs: Mapping[str, str]) -> str | None:
+    """Say why a tensor is not used, or nothing; a copy of what is not there is no copy."""
+    if family.copies.get(name) in theirs:
         return f"a copy of {family.copies[name]}"
     return next((why for pattern, why in family.ignored_tensors.items() if fnmatchcase(name, pattern)), None)
 

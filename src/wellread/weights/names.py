@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from wellread.config import EncoderConfig, SentenceConfig
+from wellread.errors import nearest
+from wellread.weights.stored import StoredTensor
 
 # Shape letters: V vocabulary, P positions, Y types, D hidden, F inner. {i} is the layer.
 TABLES = {
@@ -51,16 +54,30 @@ TABLES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One line of a table: a name and the letters of its shape."""
+    """One line of a table: a name and the letters of its shape, in the layer that it stands for."""
 
-    name: str
+    name: str  # with {i} where the layer's number goes
     letters: tuple[str, ...]
+    layer: int = 0  # 0 too where the name has no layer
 
 
-def rows(table: str) -> list[Row]:
-    """Read one of TABLES."""
-    split = [line.split() for line in TABLES[table].strip().splitlines()]
-    return [Row(name=name, letters=tuple(letters)) for name, *letters in split]
+def rows(config: EncoderConfig, *, mlm: bool = False) -> Iterator[Row]:
+    """Yield the row of every tensor that an encoder of `config` has; with `mlm` also the head's."""
+    yield from _table("embeddings")
+    if config.type_vocab_size:
+        yield from _table("types")
+    for layer in range(config.num_hidden_layers):
+        yield from _table("layer", layer=layer)
+    if config.pooler == "dense_tanh":
+        yield from _table("pooler")
+    if mlm:
+        yield from _table("mlm")
+
+
+def _table(group: str, *, layer: int = 0) -> Iterator[Row]:
+    for line in TABLES[group].strip().splitlines():
+        name, *letters = line.split()
+        yield Row(name=name, letters=tuple(letters), layer=layer)
 
 
 def shapes(config: EncoderConfig, *, mlm: bool = False) -> dict[str, tuple[int, ...]]:
@@ -79,18 +96,9 @@ def shapes(config: EncoderConfig, *, mlm: bool = False) -> dict[str, tuple[int, 
         "D": config.hidden_size,
         "F": config.intermediate_size,
     }
-    tables = ["embeddings"]
-    tables += ["types"] if config.type_vocab_size else []
-    tables += ["layer"] * config.num_hidden_layers
-    tables += ["pooler"] if config.pooler == "dense_tanh" else []
-    tables += ["mlm"] if mlm else []
-    made: dict[str, tuple[int, ...]] = {}
-    layer = -1
-    for table in tables:
-        layer += table == "layer"
-        for row in rows(table):
-            made[row.name.format(i=layer)] = tuple(sizes[letter] for letter in row.letters)
-    return made
+    return {
+        row.name.format(i=row.layer): tuple(sizes[letter] for letter in row.letters) for row in rows(config, mlm=mlm)
+    }
 
 
 def sentence_shapes(sentence: SentenceConfig) -> dict[str, tuple[int, ...]]:
@@ -101,3 +109,16 @@ def sentence_shapes(sentence: SentenceConfig) -> dict[str, tuple[int, ...]]:
         if dense.bias:
             made[f"sentence.{i}.bias"] = (dense.out_features,)
     return made
+
+
+def mismatches(expected: Mapping[str, tuple[int, ...]], found: Mapping[str, StoredTensor]) -> list[str]:
+    """List, by name, every tensor that is missing, surplus, of a wrong shape or not of floats."""
+    faults = [f"{name} is missing" for name in expected.keys() - found.keys()]
+    faults += [f"{name} is surplus{nearest(name, expected)}" for name in found.keys() - expected.keys()]
+    for name in expected.keys() & found.keys():
+        tensor, shape = found[name], expected[name]
+        if tensor.shape != shape:
+            faults.append(f"{name} has shape {list(tensor.shape)} where the configuration says {list(shape)}")
+        if "float" not in tensor.dtype:
+            faults.append(f"{name} holds {tensor.dtype} where wellread computes with floats")
+    return sorted(faults)

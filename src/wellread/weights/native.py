@@ -101,8 +101,7 @@ def whole_directory(directory: Path) -> Iterator[Path]:
 
     Raises: CheckpointError where `directory` exists and is not empty.
     """
-    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
-        raise CheckpointError(f"{directory} was to be written; found that it exists; remove it or choose another name")
+    refuse_existing(directory)
     directory.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
     try:
@@ -112,6 +111,12 @@ def whole_directory(directory: Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
+
+
+def refuse_existing(directory: Path) -> None:
+    """Refuse to write where something stands. Raises: CheckpointError."""
+    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+        raise CheckpointError(f"{directory} was to be written; found that it exists; remove it or choose another name")
 
 
 def _write_encoder(directory: Path, checkpoint: Checkpoint, arrays: Mapping[str, Any]) -> None:

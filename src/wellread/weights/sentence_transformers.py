@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
+import reprlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from wellread.config import DenseConfig, SentenceConfig
+from wellread.config import DenseConfig, EncoderConfig, SentenceConfig
 from wellread.errors import ConfigError, WeightsError
-from wellread.weights.keys import KeyTable, account_for, read_json, write_json
-from wellread.weights.names import sentence_shapes
+from wellread.weights.keys import Keys, KeyTable, account_for, read_json, write_json
+from wellread.weights.names import mismatches, sentence_shapes
+from wellread.weights.records import record
 from wellread.weights.safetensors import read_safetensors, write_safetensors
 from wellread.weights.stored import StoredTensor
 from wellread.weights.torch_zip import read_torch

@@ -28,11 +28,7 @@ class Family:
     def theirs(self, config: EncoderConfig, *, mlm: bool) -> dict[str, str]:
         """Return, for every tensor of ours that a checkpoint may hold, its name in the family's files."""
         table = dict(line.split() for line in self.tensors.strip().splitlines())
-        made: dict[str, str] = {}
-        for group in ("embeddings", "types", "pooler", "mlm"):
-            made |= {row.name: table.get(row.name, row.name) for row in names.rows(group)}
-        for i in range(config.num_hidden_layers):
-            for row in names.rows("layer"):
-                made[row.name.format(i=i)] = table.get(row.name, row.name).format(i=i)
-        wanted = names.shapes(config, mlm=mlm)
-        return {ours: made[ours] for ours in wanted}
+        return {
+            row.name.format(i=row.layer): table.get(row.name, row.name).format(i=row.layer)
+            for row in names.rows(config, mlm=mlm)
+        }

@@ -1,0 +1,39 @@
+"""wellread distill: make a small sentence encoder of a large one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from wellread.cli.options import gather, json_flag, load_module, module_options, options_of
+from wellread.errors import require_extra
+from wellread.learn.recipe import RECIPES, Recipe, read_recipe, run_recipe
+
+
+@click.command("distill")
+@click.argument("texts", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The student's directory; must be new.")
+@click.option("--recipe", default="default", show_default=True, help=f"A TOML file, or one of: {', '.join(RECIPES)}.")
+@click.option("--run-dir", type=click.Path(path_type=Path), help="For teacher vectors and log.  [default: OUTPUT-run]")
+@click.option("--dtype", default="float32", show_default=True, help="How weights are stored: float32 or float16.")
+@options_of(Recipe)
+@json_flag
+@module_options
+def command(
+    texts: tuple[Path, ...],
+    output: Path,
+    recipe: str,
+    run_dir: Path | None,
+    dtype: str,
+    as_json: bool,
+    **given: Any,
+) -> None:
+    """Distil the --model (the teacher) into a student on TEXTS: .txt files of a text a line, .tsv with a column text."""
+    require_extra("torch", extra="train")
+    loading = {name: given.pop(name) for name in ("model", "backend", "revision", "local_files_only", "ignore")}
+    settings = gather(read_recipe(recipe), given)
+    run_dir = run_dir or output.with_name(f"{output.name}-run")
+    run_recipe(settings, load_module(**loading), texts, output=output, run_dir=run_dir, dtype=dtype)
+    click.echo(f'{{"output": "{output}"}}' if as_json else f"student: {output}\nlog: {run_dir / 'log.jsonl'}")

@@ -1,0 +1,100 @@
+"""What several verbs share: how a module is named, where texts come from, options made of a dataclass."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from wellread.errors import DataError
+
+if TYPE_CHECKING:
+    from wellread.module import Module
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+json_flag = click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")
+
+
+def module_options(command: F) -> F:
+    """Add --model and what `wellread.load` takes beside it; the command gets them all as `model`, a function to load."""
+    options = (
+        click.option("-m", "--model", default="default", help="default, a directory, or a Hugging Face id.", show_default=True),
+        click.option("--backend", default="openvino", show_default=True, help="openvino, torch or numpy."),
+        click.option("--revision", help="Branch, tag or commit of a Hugging Face id."),
+        click.option("--local-files-only", is_flag=True, help="Use the cache and make no network call."),
+        click.option("--ignore", multiple=True, metavar="KEY", help="Pass over this unknown configuration key."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def load_module(model: str, **options: Any) -> Module:
+    """Load what `module_options` describes."""
+    import wellread
+
+    module: Module = wellread.load(model, **options)
+    return module
+
+
+def read_arguments(texts: tuple[str, ...]) -> list[str]:
+    """Return the texts of a command: its arguments; the lines of the one file they name; or the lines of stdin.
+
+    Raises: DataError for a file that is not UTF-8.
+    """
+    if not texts:
+        return _lines(sys.stdin.buffer.read(), "standard input")
+    path = Path(texts[0])
+    try:
+        is_file = len(texts) == 1 and path.is_file()
+    except (OSError, ValueError):  # too long, or with a NUL: a text, not a path
+        is_file = False
+    return _lines(path.read_bytes(), str(path)) if is_file else list(texts)
+
+
+def _lines(data: bytes, source: str) -> list[str]:
+    """Split on line feeds alone: other separators of Unicode may stand inside a text."""
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"texts were to be read from {source}; byte {error.start} of {len(data)} is not UTF-8; convert the file"
+        ) from None
+    lines = text.replace("\r\n", "\n").split("\n")
+    return lines[:-1] if lines[-1] == "" else lines
+
+
+def options_of(config: type[Any]) -> Callable[[F], F]:
+    """Make a flag of every field of a dataclass, nested ones included; `gather` puts the values back together."""
+
+    def add(command: F) -> F:
+        for field in reversed(dataclasses.fields(config)):
+            if dataclasses.is_dataclass(default := _default(field)):
+                command = options_of(type(default))(command)
+            else:
+                flag = f"--{field.name.replace('_', '-')}"
+                command = click.option(flag, field.name, type=type(default), default=None, help=f"[default: {default}]")(command)
+        return command
+
+    return add
+
+
+def gather(config: Any, given: dict[str, Any]) -> Any:
+    """Return `config` with the values that were given, nested fields included."""
+    changes = {}
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if dataclasses.is_dataclass(value):
+            changes[field.name] = gather(value, given)
+        elif given.get(field.name) is not None:
+            changes[field.name] = given[field.name]
+    return dataclasses.replace(config, **changes)
+
+
+def _default(field: dataclasses.Field[Any]) -> Any:
+    return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()

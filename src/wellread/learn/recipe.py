@@ -1,0 +1,86 @@
+"""A recipe: everything that decides a student, in one TOML file; and the one function that carries it out."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+from wellread.errors import ConfigError, nearest
+from wellread.learn.settings import DistillConfig
+from wellread.module import Module
+
+HERE = Path(__file__).parent / "recipes"
+RECIPES = tuple(sorted(path.stem for path in HERE.glob("*.toml")))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextConfig:
+    """Which sentences are taken from the files."""
+
+    clauses: float = 0.0  # share of sentences of which one clause is taken too
+    limit: int = 1_000_000  # sentences at most
+    text_seed: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """The text, and the student's shape and training."""
+
+    text: TextConfig = field(default_factory=TextConfig)
+    distill: DistillConfig = field(default_factory=DistillConfig)
+
+
+def read_recipe(name: str) -> Recipe:
+    """Read a recipe that ships with wellread, or a TOML file. Raises: ConfigError that names unknown keys."""
+    path = HERE / f"{name}.toml" if name in RECIPES else Path(name)
+    try:
+        data = tomllib.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"the recipe {name!r} was asked for; it is none of {', '.join(RECIPES)} and no TOML file: {error}; check it"
+        ) from None
+    recipe: Recipe = _build(Recipe, data, path, "")
+    return recipe
+
+
+def _build(kind: Any, data: dict[str, Any], path: Path, where: str) -> Any:
+    """Make a dataclass of a table; the type of a default is the type of its key."""
+    known = {item.name: item for item in fields(kind)}
+    unknown = [where + key + nearest(key, known) for key in data if key not in known]
+    if unknown:
+        raise ConfigError(f"{path} has unknown keys: {', '.join(unknown)}; remove or correct them")
+    made = {}
+    plain = kind()
+    for key, value in data.items():
+        default = getattr(plain, key)
+        if is_dataclass(default) and isinstance(value, dict):
+            made[key] = _build(type(default), value, path, f"{where}{key}.")
+        elif isinstance(value, type(default)) or (isinstance(default, float) and isinstance(value, int)):
+            made[key] = value
+        else:
+            raise ConfigError(
+                f"{path}: {where}{key} must be {type(default).__name__}; found {value!r}; correct it"
+            )
+    return kind(**made)
+
+
+def run_recipe(
+    recipe: Recipe, teacher: Module, texts: Sequence[Path], *, output: Path, run_dir: Path, dtype: str = "float32"
+) -> Module:
+    """Distil a student as `recipe` says on the sentences of `texts`, save it under `output`, and return it.
+
+    Raises: CheckpointError where `output` exists, before any work; DataError; TrainingError.
+    """
+    from wellread.learn.distill import distill
+    from wellread.learn.sentences import read_sentences
+    from wellread.weights.native import refuse_existing
+
+    refuse_existing(output)
+    wanted = recipe.text
+    sentences = read_sentences(texts, limit=wanted.limit, clauses=wanted.clauses, seed=wanted.text_seed)
+    student = distill(teacher, sentences, output_dir=run_dir, config=recipe.distill)
+    student.save(output, dtype=dtype)
+    return student
