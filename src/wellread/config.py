@@ -122,6 +122,11 @@ class TokenizerConfig:
         needed = "vocab_file" if wordpiece else "model_file"
         if getattr(self, needed) is None:
             raise ConfigError(f"the {self.dialect} dialect needs {needed}; found none; name the file")
+        if self.dialect != "hf" and (self.strip_accents is not None or not self.tokenize_chinese_chars):
+            raise ConfigError(
+                f"strip_accents={self.strip_accents} and tokenize_chinese_chars={self.tokenize_chinese_chars} were given; "
+                f"the {self.dialect} dialect has its own rules for both; leave them out, or use hf"
+            )
         if self.dialect == "kobert" and self.vocab_file is None:
             raise ConfigError("the kobert dialect takes its ids from vocab_file; found none; name the file, or use spm")
 

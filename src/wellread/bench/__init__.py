@@ -1,0 +1,50 @@
+"""Us and our peers on the same work, interleaved: speed, agreement, start-up, growth.
+
+>>> from wellread import bench
+>>> bench.read_texts()[3999]
+'We must, by'
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from wellread.bench.contenders import CONTENDERS as CONTENDERS
+    from wellread.bench.contenders import DEFAULT as DEFAULT
+    from wellread.bench.contenders import Contender as Contender
+    from wellread.bench.encode import EncodeResult as EncodeResult
+    from wellread.bench.encode import run_encode as run_encode
+    from wellread.bench.growth import GrowthResult as GrowthResult
+    from wellread.bench.growth import run_growth as run_growth
+    from wellread.bench.process import BenchError as BenchError
+    from wellread.bench.report import as_json as as_json
+    from wellread.bench.report import render as render
+    from wellread.bench.startup import StartupResult as StartupResult
+    from wellread.bench.startup import run_startup as run_startup
+    from wellread.bench.texts import read_texts as read_texts
+
+# Public names, each loaded when it is first asked for: a worker imports this package and must not pay for its parent's.
+_HOMES = {
+    "BenchError": "process",
+    "CONTENDERS": "contenders",
+    "Contender": "contenders",
+    "DEFAULT": "contenders",
+    "EncodeResult": "encode",
+    "GrowthResult": "growth",
+    "StartupResult": "startup",
+    "as_json": "report",
+    "read_texts": "texts",
+    "render": "report",
+    "run_encode": "encode",
+    "run_growth": "growth",
+    "run_startup": "startup",
+}
+__all__ = list(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'wellread.bench' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"wellread.bench.{_HOMES[name]}"), name)

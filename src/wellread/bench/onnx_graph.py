@@ -10,7 +10,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from wellread.encoder.encoder import INPUTS
-from wellread.encoder.heads import SENTENCE_OUTPUT, run
+from wellread.encoder.heads import MLM_INPUT, MLM_OUTPUT, SENTENCE_OUTPUT, run
 from wellread.weights.checkpoint import Checkpoint
 
 # Gelu stands in ONNX since opset 20; MultiHeadAttention in ONNX Runtime's own domain, where its kernels are fused.
@@ -46,12 +46,14 @@ class OnnxOps:
         return name
 
     def ints(self, *values: int) -> str:
+        """Add whole numbers as an initialiser of one axis."""
         return self.constant("ints_" + "_".join(map(str, values)), np.array(values, np.int64))
 
     def weight(self, name: str) -> str:
         return self.constant(name, self.checkpoint.tensors[name].read().astype(np.float32))
 
     def transposed(self, name: str) -> str:
+        """Add a weight [out, in] as [in, out]: a constant that the quantiser recognises."""
         return self.constant(f"{name}.T", self.checkpoint.tensors[name].read().astype(np.float32).T)
 
     def embedding(self, ids: str, name: str) -> str:
@@ -76,7 +78,9 @@ class OnnxOps:
         return self.add(self.node("MatMul", x, self.transposed(table)), self.weight(bias))
 
     def layer_norm(self, x: str, name: str, eps: float) -> str:
-        return self.node("LayerNormalization", x, self.weight(f"{name}.weight"), self.weight(f"{name}.bias"), epsilon=eps)
+        return self.node(
+            "LayerNormalization", x, self.weight(f"{name}.weight"), self.weight(f"{name}.bias"), epsilon=eps
+        )
 
     def activation(self, x: str, kind: str) -> str:
         if kind == "silu":
@@ -97,7 +101,8 @@ class OnnxOps:
         return self.node("Squeeze", x, self.ints(1))
 
     def gather_rows(self, x: str, positions: str) -> str:
-        return self.node("GatherND", x, self.node("Unsqueeze", positions, self.ints(2)), batch_dims=1)
+        places = self.node("Cast", self.node("Unsqueeze", positions, self.ints(2)), to=TensorProto.INT64)
+        return self.node("GatherND", x, places, batch_dims=1)
 
     def mean(self, x: str, mask: str) -> str:
         weights = self.node("Unsqueeze", self.node("Cast", mask, to=TensorProto.FLOAT), self.ints(1))
@@ -109,18 +114,19 @@ class OnnxOps:
         return self.node("LpNormalization", x, axis=-1, p=2)
 
 
-def write_onnx(checkpoint: Checkpoint, path: Path) -> None:
-    """Write the graph from ids int32 [B, T] to `sentence_embedding` float32 [B, E]."""
-    names = INPUTS if checkpoint.config.type_vocab_size else INPUTS[:2]
+def write_onnx(checkpoint: Checkpoint, path: Path, *, output: str = SENTENCE_OUTPUT) -> None:
+    """Write the graph from ids int32 [B, T] (and positions [B, P] for `mlm_logits`) to one output, float32."""
+    names = [*INPUTS, MLM_INPUT] if output == MLM_OUTPUT else list(INPUTS)
+    if not checkpoint.config.type_vocab_size:
+        names.remove("input_type_ids")
     ops = OnnxOps(checkpoint)
-    inputs = {name: name for name in names}
-    made = run(ops, checkpoint.config, checkpoint.sentence, inputs, outputs=[SENTENCE_OUTPUT])[SENTENCE_OUTPUT]
-    ops.nodes.append(helper.make_node("Identity", [made], [SENTENCE_OUTPUT]))
+    made = run(ops, checkpoint.config, checkpoint.sentence, {name: name for name in names}, outputs=[output])[output]
+    ops.nodes.append(helper.make_node("Identity", [made], [output]))
     graph = helper.make_graph(
         ops.nodes,
         "wellread",
-        [helper.make_tensor_value_info(name, TensorProto.INT32, ["B", "T"]) for name in names],
-        [helper.make_tensor_value_info(SENTENCE_OUTPUT, TensorProto.FLOAT, ["B", checkpoint.embedding_size])],
+        [helper.make_tensor_value_info(name, TensorProto.INT32, [None, None]) for name in names],
+        [helper.make_tensor_value_info(output, TensorProto.FLOAT, None)],
         list(ops.constants.values()),
     )
     opsets = [helper.make_opsetid(domain, version) for domain, version in OPSETS]

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import os
-import re
+from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 from wellread.errors import DownloadError, HandleError
 
 DEFAULT = Path(__file__).parent.parent / "catalog" / "default"
-# "name" or "owner/name", as the hub spells them
-HUGGINGFACE_ID = re.compile(r"(?!.*(--|\.\.))[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9][\w.-]{0,95})?")
 # The files that a module is made of; other frameworks' weights, and anything executable, stay where they are.
-PATTERNS = (
-    *("*.json", "*.txt", "*.model", "*.spiece"),
-    *("*.safetensors", "pytorch_model*.bin", "*_Dense/pytorch_model.bin"),
-)
+PATTERNS = ("*.json", "*.txt", "*.model", "*.spiece", "*.safetensors", "*_Dense/pytorch_model.bin")
+TORCH_PATTERNS = ("pytorch_model*.bin",)  # fetched where there are no safetensors: most repositories hold both
 
 
 def resolve(
@@ -35,39 +32,33 @@ def resolve(
     """
     if handle == "default":
         return DEFAULT
-    path = Path(handle).expanduser()
-    if path.exists():
-        return path
-    name = str(handle)
-    if not HUGGINGFACE_ID.fullmatch(name):
+    name = os.fspath(handle)
+    path = os.path.expanduser(name)
+    if name and os.path.exists(path):  # neither raises, whatever the handle is made of
+        return Path(path)
+    options: dict[str, Any] = {
+        "revision": revision,
+        "token": token,
+        "cache_dir": cache_dir,
+        "local_files_only": local_files_only,
+    }
+    directory = _snapshot(name, PATTERNS, **options)
+    return directory if any(directory.glob("*.safetensors")) else _snapshot(name, PATTERNS + TORCH_PATTERNS, **options)
+
+
+def _snapshot(name: str, patterns: Collection[str], *, revision: str | None, **options: Any) -> Path:
+    """Fetch what is new of a repository, and return where huggingface_hub keeps it."""
+    import huggingface_hub
+    from huggingface_hub import constants, errors
+
+    constants.HF_HUB_DISABLE_TELEMETRY = True  # else it asks for a list of agents, and tells the hub what is installed
+    try:
+        found = huggingface_hub.snapshot_download(name, revision=revision, allow_patterns=list(patterns), **options)
+    except errors.HFValidationError as error:
         raise HandleError(
             f"the handle {name!r} was given; there is no such path, and it is no Hugging Face id such as "
             "sentence-transformers/all-MiniLM-L6-v2; check its spelling"
-        )
-    return _snapshot(name, revision, token, cache_dir, local_files_only)
-
-
-def _snapshot(
-    name: str,
-    revision: str | None,
-    token: str | None,
-    cache_dir: str | os.PathLike[str] | None,
-    local_files_only: bool,
-) -> Path:
-    import huggingface_hub
-    from huggingface_hub import errors
-
-    try:
-        return Path(
-            huggingface_hub.snapshot_download(
-                name,
-                revision=revision,
-                token=token,
-                cache_dir=cache_dir,
-                local_files_only=local_files_only,
-                allow_patterns=list(PATTERNS),
-            )
-        )
+        ) from error
     except errors.RepositoryNotFoundError as error:
         raise HandleError(
             f"the Hugging Face id {name!r} was asked for; the hub knows no such repository, or not with this token; "
@@ -79,8 +70,9 @@ def _snapshot(
         ) from error
     except errors.LocalEntryNotFoundError as error:
         raise DownloadError(
-            f"{name} was asked for; it is not in the cache and the hub cannot be reached "
-            "(offline, or HF_ENDPOINT is wrong); fetch it while online, or pass a local directory"
+            f"{name} was asked for; it is not whole in the cache and could not be fetched "
+            f"({error.__cause__ or 'offline'}); fetch it while online, or pass a local directory"
         ) from error
-    except (errors.HfHubHTTPError, OSError) as error:
-        raise DownloadError(f"{name} was to be fetched; the hub answered: {error}; try again later") from error
+    except (errors.HTTPError, OSError) as error:  # huggingface_hub passes its HTTP library's errors on
+        raise DownloadError(f"{name} was to be fetched; found that {error}; try again later") from error
+    return Path(found)

@@ -77,6 +77,10 @@ class KoBertEngine:
         """Turn pieces into a text."""
         return self.inner.join(pieces)
 
+    def model_bytes(self) -> bytes:
+        """Return the SentencePiece model as its file holds it."""
+        return self.inner.model_bytes()
+
     def _simplified(self, text: str) -> str:
         """Collapse white space, straighten quotes, decompose (NFKD), drop combining marks, perhaps lower the case."""
         text = " ".join(text.split()).replace("``", '"').replace("''", '"')

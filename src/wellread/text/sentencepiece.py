@@ -81,3 +81,7 @@ class SentencePieceEngine:
     def join(self, pieces: list[str]) -> str:
         """Turn pieces into a text."""
         return "".join(pieces).replace(SPACE, " ").strip()
+
+    def model_bytes(self) -> bytes:
+        """Return the model as its file holds it."""
+        return bytes(self.processor.serialized_model_proto())

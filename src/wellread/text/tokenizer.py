@@ -47,6 +47,9 @@ class Engine(Protocol):
     def join(self, pieces: list[str]) -> str:
         """Turn pieces into a text."""
 
+    def model_bytes(self) -> bytes:
+        """Return the content of the model file that the dialect needs beside the vocabulary; empty if none."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class RaggedOffsets:
@@ -110,6 +113,10 @@ class Tokenizer:
         """Join the pieces of `ids` into a text; what normalisation took away does not come back."""
         kept = self.vocabulary.without_special(ids) if skip_special_tokens else ids
         return self.engine.join(self.pieces(kept))
+
+    def model_bytes(self) -> bytes:
+        """Return the content of the SentencePiece model; empty for WordPiece, which needs none."""
+        return self.engine.model_bytes()
 
     def get_special_tokens_dict(self) -> dict[str, int]:
         """Return what TF Hub's preprocessors call the special tokens, and the size of the vocabulary."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -65,6 +66,8 @@ class Vocabulary:
     def read(cls, path: Path, config: TokenizerConfig) -> Vocabulary:
         r"""Read a file of one piece a line; the id is the line's number from 0; only "\n" and "\r\n" end a line.
 
+        A `.json` file is Hugging Face's tokenizer.json, of which the model's vocabulary is read.
+
         Raises: TextError for a file that is missing or not UTF-8, and as `of`.
         """
         try:
@@ -78,6 +81,8 @@ class Vocabulary:
                 f"the vocabulary {path} must be UTF-8; byte {error.start} of {len(error.object)} is not; "
                 "store the file in UTF-8"
             ) from error
+        if path.suffix == ".json":
+            return cls.of(_numbered(text, path), config, source=str(path))
         lines = text.replace("\r\n", "\n").split("\n")
         return cls.of(lines[:-1] if lines[-1] == "" else lines, config, source=str(path))
 
@@ -103,6 +108,23 @@ class Vocabulary:
         """Return the ids that are no special token."""
         special = asdict(self.special).values()
         return [id for id in map(int, ids) if id not in special]
+
+
+def _numbered(text: str, path: Path) -> list[str]:
+    """Return the pieces of a tokenizer.json in the order of their ids, which must be 0, 1, 2 ..."""
+    try:
+        ids = json.loads(text)["model"]["vocab"]
+        pieces = sorted(ids, key=ids.__getitem__)
+        whole = [ids[piece] for piece in pieces] == list(range(len(pieces)))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise TextError(
+            f"a vocabulary was asked of {path}; it holds no model.vocab of pieces and ids: {error!r}; fetch the file again"
+        ) from None
+    if not whole:
+        raise TextError(
+            f"the ids of {path} must run from 0 without gaps; found {len(pieces)} pieces under other ids; fetch the file again"
+        )
+    return pieces
 
 
 def _some(items: Sequence[object], limit: int = 5) -> str:

@@ -93,6 +93,10 @@ class TfHubEngine:
         """Turn pieces into a text."""
         return str(DECODER.decode(pieces))
 
+    def model_bytes(self) -> bytes:
+        """Return nothing: WordPiece needs its vocabulary alone."""
+        return b""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class HfEngine:
@@ -122,6 +126,10 @@ class HfEngine:
     def join(self, pieces: list[str]) -> str:
         """Turn pieces into a text."""
         return str(DECODER.decode(pieces))
+
+    def model_bytes(self) -> bytes:
+        """Return nothing: WordPiece needs its vocabulary alone."""
+        return b""
 
 
 def _bert_tokenizer(model: models.WordPiece, special: list[str], config: TokenizerConfig) -> tokenizers.Tokenizer:

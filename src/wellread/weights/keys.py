@@ -81,5 +81,5 @@ def write_json(path: Path, data: Any) -> None:
         path.write_bytes((json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode("utf-8"))
     except (TypeError, ValueError) as error:
         raise CheckpointError(
-            f"{path.name} was to be written; found what JSON cannot hold: {error}; use texts, finite numbers, lists and maps"
+            f"{path.name} was to be written; found what JSON cannot hold: {error}; write texts and finite numbers"
         ) from None

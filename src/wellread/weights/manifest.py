@@ -5,23 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
-from wellread.config import DenseConfig, SentenceConfig, TokenizerConfig
-from wellread.errors import CheckpointError, ConfigError
-from wellread.weights.keys import KeyTable, account_for, read_json, write_json
+from wellread.config import SentenceConfig, TokenizerConfig
+from wellread.errors import CheckpointError
+from wellread.weights.keys import read_json, write_json
+from wellread.weights.records import record
 
 NAME = "wellread.json"
 FORMAT = 1
 HASHED_AT_EVERY_LOAD = 64_000_000  # bytes; a larger module is hashed when its sizes or times are new
-KEYS = KeyTable(
-    used={key: key for key in ("format", "pooled_output", "sentence", "tokenizer", "provenance", "files")},
-    required=("format", "pooled_output", "sentence", "tokenizer", "files"),
-    ignored={"written_by": "a note"},
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +29,8 @@ class Manifest:
     tokenizer: TokenizerConfig
     provenance: Mapping[str, Any] = field(default_factory=dict)  # where the module comes from, free of form
     files: Mapping[str, str] = field(default_factory=dict)  # path in the directory -> SHA-256
+    written_by: str = ""  # a note: the wellread that wrote it
+    format: int = FORMAT
 
 
 def read_manifest(directory: Path) -> Manifest:
@@ -44,26 +42,13 @@ def read_manifest(directory: Path) -> Manifest:
             f"{path} must be of format {FORMAT}; found {data.get('format')!r}; a later wellread may have written it: "
             "upgrade with pip install -U wellread"
         )
-    used = account_for(data, KEYS, source=path).used
-    try:
-        sentence = dict(used["sentence"])
-        sentence["dense"] = tuple(DenseConfig(**dense) for dense in sentence.get("dense", ()))
-        return Manifest(
-            pooled_output=used["pooled_output"],
-            sentence=SentenceConfig(**sentence),
-            tokenizer=TokenizerConfig(**used["tokenizer"]),
-            provenance=used.get("provenance", {}),
-            files=dict(used["files"]),
-        )
-    except (TypeError, ValueError, KeyError) as error:
-        raise ConfigError(f"{path} must describe a module; found that {error}; fetch or save the module again") from None
+    return record(Manifest, data, source=path)
 
 
-def write_manifest(directory: Path, manifest: Manifest, *, version: str) -> None:
+def write_manifest(directory: Path, manifest: Manifest) -> None:
     """Hash every file of `directory` and write `wellread.json` beside them."""
     files = {name: sha256(directory / name) for name in sorted(listed(directory))}
-    data = {"format": FORMAT, "written_by": f"wellread {version}", **asdict(manifest), "files": files}
-    write_json(directory / NAME, data)
+    write_json(directory / NAME, {**asdict(manifest), "files": files})
 
 
 def listed(directory: Path) -> Iterable[str]:
@@ -79,63 +64,75 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def check_files(directory: Path, manifest: Manifest, *, full: bool = False) -> None:
-    """Compare every file with its recorded SHA-256.
+def check_files(directory: Path, manifest: Manifest, *, full: bool = False, needed: Collection[str] = ()) -> None:
+    """Compare every file with its recorded SHA-256; `needed` names files that the record must hold.
 
     A module over 64 MB whose files have the sizes and times of its last full check is taken as unchanged, unless
-    `full`. Raises: CheckpointError that names every file that is missing or damaged.
+    `full`. Raises: CheckpointError that names every file that is unrecorded, missing or damaged.
     """
-    paths = {name: directory / name for name in manifest.files}
-    outside = [name for name, path in paths.items() if directory.resolve() not in path.resolve().parents]
-    missing = [name for name, path in paths.items() if name not in outside and not path.is_file()]
-    if outside or missing:
-        found = [f"{name} lies outside" for name in outside] + [f"{name} is missing" for name in missing]
-        raise _damaged(directory, found)
-    stamps = {name: [path.stat().st_size, path.stat().st_mtime_ns] for name, path in paths.items()}
-    large = sum(size for size, _ in stamps.values()) > HASHED_AT_EVERY_LOAD
-    record = _record_path(directory)
+    faults = [f"{name} is not recorded" for name in needed if name not in manifest.files]
+    faults += [f"{name} lies outside" for name in manifest.files if _outside(name)]
+    faults += [
+        f"{name} is missing"
+        for name in manifest.files
+        if not _outside(name) and not os.path.isfile(directory / name)  # never raises, as Path.is_file does
+    ]
+    _refuse(directory, faults)
+    stats = {name: (directory / name).stat() for name in manifest.files}
+    large = sum(stat.st_size for stat in stats.values()) > HASHED_AT_EVERY_LOAD
+    stamps = {name: [stat.st_size, stat.st_mtime_ns] for name, stat in stats.items()}
     fingerprint = {"files": dict(manifest.files), "stamps": stamps}
-    if large and not full and _recorded(record) == fingerprint:
+    if large and not full and _recorded(directory) == fingerprint:
         return
-    damaged = [f"{name} has another SHA-256" for name, path in paths.items() if sha256(path) != manifest.files[name]]
-    if damaged:
-        raise _damaged(directory, damaged)
+    digests = {name: sha256(directory / name) for name in manifest.files}
+    _refuse(directory, [f"{name} has another SHA-256" for name in digests if digests[name] != manifest.files[name]])
     if large:
-        _remember(record, fingerprint)
+        _remember(directory, fingerprint)
 
 
-def _damaged(directory: Path, found: list[str]) -> CheckpointError:
-    return CheckpointError(
-        f"the files of {directory} must be as {NAME} records them; found that {'; '.join(found)}; "
-        "fetch or save the module again"
-    )
+def _outside(name: str) -> bool:
+    """Say whether a path may lead out of its directory. Links are followed: the cache of the hub consists of them."""
+    path = PurePosixPath(name)
+    return path.is_absolute() or ".." in path.parts or "\\" in name or path.as_posix() != name or name == "."
+
+
+def _refuse(directory: Path, faults: list[str]) -> None:
+    if faults:
+        raise CheckpointError(
+            f"the files of {directory} must be as {NAME} records them; found that {'; '.join(faults)}; "
+            "fetch or save the module again"
+        )
 
 
 def cache_directory() -> Path:
-    """Return where wellread keeps what it can make again: $WELLREAD_CACHE, or wellread under $XDG_CACHE_HOME or ~/.cache."""
-    named = os.environ.get("WELLREAD_CACHE")
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return Path(named) if named else base / "wellread"
+    """Return where wellread keeps what it can make again: $WELLREAD_CACHE, or a place in $XDG_CACHE_HOME or ~/.cache.
+
+    Raises: RuntimeError where none of them is known.
+    """
+    if named := os.environ.get("WELLREAD_CACHE"):
+        return Path(named)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "wellread"
 
 
 def _record_path(directory: Path) -> Path:
-    name = hashlib.sha256(str(directory.resolve()).encode()).hexdigest()
+    name = hashlib.sha256(os.fsencode(directory.resolve())).hexdigest()
     return cache_directory() / "verified" / f"{name}.json"
 
 
-def _recorded(path: Path) -> Any:
+def _recorded(directory: Path) -> Any:
     try:
-        return json.loads(path.read_bytes())
-    except (OSError, ValueError):
+        return json.loads(_record_path(directory).read_bytes())
+    except (OSError, ValueError, RuntimeError):
         return None  # never checked here, or the record is damaged: hash again
 
 
-def _remember(path: Path, fingerprint: Mapping[str, Any]) -> None:
+def _remember(directory: Path, fingerprint: Mapping[str, Any]) -> None:
     """Record a full check. A cache that cannot be written costs time at the next load, no more."""
     try:
+        path = _record_path(directory)
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(f".{os.getpid()}")
         partial.write_text(json.dumps(fingerprint))
         partial.replace(path)
-    except OSError:
+    except (OSError, RuntimeError):
         return

@@ -1,4 +1,4 @@
-"""A file's tensors to ours and back, by a family's tables: none missing, none surplus, every shape as the config says."""
+"""A file's tensors to ours and back, by a family's tables: none missing, none surplus, each of its shape."""
 
 from __future__ import annotations
 

@@ -12,21 +12,23 @@ from typing import Any
 
 import numpy as np
 
-from wellread.errors import CheckpointError, ConfigError
+from wellread.errors import CheckpointError, ConfigError, WeightsError
 from wellread.text.tokenizer import Tokenizer
-from wellread.weights.checkpoint import Checkpoint
-from wellread.weights.huggingface import FAMILIES, SPECIAL, Source, read_encoder, read_huggingface
+from wellread.weights.checkpoint import Array, Checkpoint
+from wellread.weights.huggingface import FAMILIES, Source, read_encoder, read_huggingface
 from wellread.weights.keys import write_json
 from wellread.weights.manifest import NAME, Manifest, check_files, read_manifest, write_manifest
 from wellread.weights.mapping import to_theirs
+from wellread.weights.names import mismatches, sentence_shapes, shapes
 from wellread.weights.safetensors import write_safetensors
 from wellread.weights.sentence_transformers import (
-    check_dense_tensors,
+    check_sentence,
     dense_folder,
     dense_tensors,
     write_sentence_files,
 )
 from wellread.weights.stored import StoredTensor
+from wellread.weights.tokenizer_files import write_tokenizer
 
 DTYPES = ("float32", "float16")
 
@@ -37,14 +39,14 @@ def read_directory(directory: Path, *, ignore: Collection[str] = ()) -> Source:
     Raises: CheckpointError, ConfigError, WeightsError.
     """
     if not directory.is_dir():
-        raise CheckpointError(f"a module was asked of {directory}; found no such directory; check the path")
+        raise CheckpointError(f"a module was asked of {directory}; found no directory there; check the path")
     return read_native(directory) if (directory / NAME).is_file() else read_huggingface(directory, ignore=ignore)
 
 
 def read_native(directory: Path) -> Source:
     """Read a directory that `write_native` wrote, each file checked against its SHA-256 first."""
     manifest = read_manifest(directory)
-    check_files(directory, manifest)
+    check_files(directory, manifest, needed=_files_read(manifest))
     encoder = read_encoder(directory)
     if encoder.config.pooler != manifest.pooled_output:
         raise ConfigError(
@@ -55,11 +57,18 @@ def read_native(directory: Path) -> Source:
     for i in range(len(manifest.sentence.dense)):
         stored = dense_tensors(dense_folder(directory, i))
         maps |= {f"sentence.{i}.{leaf}": tensor for leaf, tensor in stored.items()}
-    check_dense_tensors(manifest.sentence, maps, source=directory)
+    check_sentence(manifest.sentence, encoder.config, maps, source=directory)
     checkpoint = replace(encoder, sentence=manifest.sentence, tensors={**encoder.tensors, **maps})
     return Source(
         directory=directory, checkpoint=checkpoint, tokenizer=manifest.tokenizer, provenance=manifest.provenance
     )
+
+
+def _files_read(manifest: Manifest) -> list[str]:
+    """Name the files that a native module is read from, by their paths in the directory."""
+    own = [file for file in (manifest.tokenizer.vocab_file, manifest.tokenizer.model_file) if file is not None]
+    maps = [f"{dense_folder(Path(), i)}/model.safetensors" for i in range(len(manifest.sentence.dense))]
+    return ["config.json", "model.safetensors", *own, *maps]
 
 
 def write_native(
@@ -71,19 +80,21 @@ def write_native(
     dtype: str = "float32",
     extra_files: Mapping[str, str] | None = None,
 ) -> None:
-    """Write a module's directory whole or not at all; `dtype` is how floats are stored; `extra_files` maps name to text.
+    """Write a module's directory whole or not at all; floats as `dtype`; `extra_files` maps name to text.
 
-    Raises: CheckpointError where `directory` exists and is not empty, or `dtype` is unknown.
+    Raises: CheckpointError where `directory` exists and is not empty, the disk refuses, or `dtype` is unknown or too
+        narrow; WeightsError and ConfigError where the checkpoint is none of its family.
     """
     from wellread import __version__
 
     if dtype not in DTYPES:
         raise CheckpointError(f"weights were to be saved as {dtype!r}; wellread writes {', '.join(DTYPES)}; choose one")
-    arrays = {name: np.asarray(array, dtype) for name, array in checkpoint.arrays().items()}
+    _refuse_stranger(checkpoint)
     with whole_directory(directory) as partial:
+        arrays = {name: _narrowed(name, array, dtype) for name, array in checkpoint.arrays().items()}
         _write_encoder(partial, checkpoint, arrays)
         write_sentence_files(partial, checkpoint.sentence, arrays, width=checkpoint.config.hidden_size)
-        config = _write_tokenizer(partial, tokenizer, checkpoint)
+        config = write_tokenizer(partial, tokenizer, max_length=checkpoint.sentence.max_seq_length)
         for name, text in (extra_files or {}).items():
             (partial / name).write_text(text, "utf-8")
         manifest = Manifest(
@@ -91,31 +102,73 @@ def write_native(
             sentence=checkpoint.sentence,
             tokenizer=config,
             provenance=provenance,
+            written_by=f"wellread {__version__}",
         )
-        write_manifest(partial, manifest, version=__version__)
+        write_manifest(partial, manifest)
+
+
+def _refuse_stranger(checkpoint: Checkpoint) -> None:
+    """Refuse what would not come back: tensors that the config does not call for, fields that the family fixes."""
+    config, sentence = checkpoint.config, checkpoint.sentence
+    expected = shapes(config, mlm=checkpoint.has_mlm) | sentence_shapes(sentence)
+    faults = mismatches(expected, checkpoint.tensors)
+    if faults:
+        raise WeightsError(
+            f"a {checkpoint.family} module was to be saved; found that {'; '.join(faults)}; "
+            "make its tensors and its configuration agree"
+        )
+    fixed = FAMILIES[checkpoint.family].constants
+    wrong = [
+        f"{name} is {getattr(config, name)!r} instead of {value!r}"
+        for name, value in fixed.items()
+        if getattr(config, name) != value
+    ]
+    if wrong:
+        raise ConfigError(
+            f"a {checkpoint.family} module was to be saved; found that {', '.join(wrong)}; save it as another family"
+        )
+    maps = {name: tensor for name, tensor in checkpoint.tensors.items() if name.startswith("sentence.")}
+    check_sentence(sentence, config, maps, source="the module to be saved")
+
+
+def _narrowed(name: str, array: Array, dtype: str) -> Array:
+    """Turn an array into `dtype`. Raises: CheckpointError for a number that is too large for it."""
+    try:
+        with np.errstate(over="raise", under="ignore"):
+            return np.asarray(array, dtype)
+    except FloatingPointError:
+        raise CheckpointError(
+            f"{name} was to be saved as {dtype}; found {np.abs(array).max():.6g}, over its {np.finfo(dtype).max:.6g}; "
+            "save as float32"
+        ) from None
 
 
 @contextmanager
 def whole_directory(directory: Path) -> Iterator[Path]:
     """Give a directory beside `directory` to write in; it takes its name when all went well and vanishes when not.
 
-    Raises: CheckpointError where `directory` exists and is not empty.
+    Raises: CheckpointError where `directory` exists and is not empty, or the disk refuses.
     """
     refuse_existing(directory)
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
+    partial = None
     try:
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
         partial.chmod(0o755)
         yield partial
         partial.replace(directory)  # an empty directory of that name gives way
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
+    except OSError as error:
+        raise CheckpointError(
+            f"{directory} was to be written; found that {error}; make room or choose another place"
+        ) from error
+    finally:
+        if partial is not None:
+            shutil.rmtree(partial, ignore_errors=True)  # not there any more where all went well
 
 
 def refuse_existing(directory: Path) -> None:
     """Refuse to write where something stands. Raises: CheckpointError."""
-    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+    if directory.is_symlink() or (directory.exists() and (not directory.is_dir() or any(directory.iterdir()))):
         raise CheckpointError(f"{directory} was to be written; found that it exists; remove it or choose another name")
 
 
@@ -126,25 +179,3 @@ def _write_encoder(directory: Path, checkpoint: Checkpoint, arrays: Mapping[str,
     write_json(directory / "config.json", {"architectures": [architecture], "model_type": family.name, **keys})
     named = to_theirs(family, checkpoint.config, arrays, mlm=checkpoint.has_mlm)
     write_safetensors(directory / "model.safetensors", named)
-
-
-def _write_tokenizer(directory: Path, tokenizer: Tokenizer, checkpoint: Checkpoint) -> Any:
-    """Write the vocabulary, the SentencePiece model if there is one, and Hugging Face's settings."""
-    config = tokenizer.config
-    settings: dict[str, Any] = {name: getattr(config, name) for name in SPECIAL}
-    settings["do_lower_case"] = config.do_lower_case
-    settings["model_max_length"] = checkpoint.sentence.max_seq_length
-    if config.model_file is not None:
-        (directory / config.model_file).write_bytes(tokenizer.model_bytes)
-    else:
-        settings |= {
-            "tokenizer_class": "BertTokenizer",
-            "strip_accents": config.strip_accents,
-            "tokenize_chinese_chars": config.tokenize_chinese_chars,
-        }
-    if config.vocab_file is not None:
-        config = replace(config, vocab_file="vocab.txt")
-        text = "".join(f"{piece}\n" for piece in tokenizer.vocabulary.pieces)
-        (directory / "vocab.txt").write_bytes(text.encode("utf-8"))
-    write_json(directory / "tokenizer_config.json", settings)
-    return config

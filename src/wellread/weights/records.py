@@ -6,6 +6,7 @@ import reprlib
 import sys
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
+from types import UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from wellread.errors import ConfigError, nearest
@@ -65,4 +66,5 @@ def _fits(value: Any, hint: Any) -> bool:
         return True
     if hint is float:
         return type(value) in (int, float) and abs(value) <= sys.float_info.max
-    return any(type(value) is kind for kind in get_args(hint) or (hint,))  # `str | None` has two kinds
+    kinds = get_args(hint) if get_origin(hint) is UnionType else (hint,)  # `str | None` has two
+    return any(type(value) is kind for kind in kinds)

@@ -1,11 +1,10 @@
-"""safetensors files, read and written: a length, a JSON header, then the bytes of the tensors.
+"""safetensors files: a length, a JSON header, then the bytes of the tensors. Read here, written by their own library.
 
 https://github.com/huggingface/safetensors#format
 """
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors.numpy import save_file
 
 from wellread.errors import CheckpointError, WeightsError, nearest
 from wellread.weights.dtypes import decode, num_bytes, read_words
@@ -38,12 +38,10 @@ _DTYPES = {
     "U8": "uint8",
     "BOOL": "bool",
 }
-_NAMES = {ours: theirs for theirs, ours in _DTYPES.items()}
 _ENTRY = {"dtype", "shape", "data_offsets"}
 _METADATA = "__metadata__"  # free text for people: nothing in it changes a tensor, so it is checked and left
 _FOR_TORCH = {"format": "pt"}  # transformers opens no file without it
 _MAX_HEADER = 100_000_000  # bytes, the format's own limit
-_ALIGNMENT = 8  # bytes: the header is padded with spaces so that the tensors begin at a multiple
 
 
 def read_safetensors(path: Path) -> dict[str, StoredTensor]:
@@ -76,32 +74,20 @@ def read_safetensors(path: Path) -> dict[str, StoredTensor]:
     return _tensors(path, header, start=8 + length, size=size)
 
 
-def write_safetensors(path: Path, tensors: Mapping[str, Array], *, metadata: Mapping[str, str] | None = None) -> None:
-    """Write arrays in the order of their names; the same arrays give the same bytes, always.
-
-    `metadata` is `{"format": "pt"}` unless given.
+def write_safetensors(path: Path, tensors: Mapping[str, Array]) -> None:
+    """Write arrays in the order of the library; the same arrays give the same bytes, always.
 
     Raises:
-        WeightsError: an array is of a type that safetensors files do not hold, or is named `__metadata__`.
+        WeightsError: an array is of a type that wellread does not read back, or is named `__metadata__`.
     """
-    refused = [f"{name} ({array.dtype})" for name, array in tensors.items() if array.dtype.name not in _NAMES]
+    refused = [f"{name} ({array.dtype})" for name, array in tensors.items() if array.dtype.name not in _DTYPES.values()]
     if refused or _METADATA in tensors:
         found = ", ".join(refused) or f"a tensor named {_METADATA}"
         raise WeightsError(
-            f"{path} was to be written; found {found}; the types are {', '.join(_NAMES)}: convert or rename"
+            f"{path} was to be written; found {found}; the types are {', '.join(_DTYPES.values())}: convert or rename"
         )
-    header: dict[str, Any] = {_METADATA: dict(sorted(_FOR_TORCH.items() if metadata is None else metadata.items()))}
-    end = 0
-    for name, array in sorted(tensors.items()):
-        offsets = [end, end + array.nbytes]
-        header[name] = {"dtype": _NAMES[array.dtype.name], "shape": list(array.shape), "data_offsets": offsets}
-        end = offsets[1]
-    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode("utf-8")
-    text += b" " * (-len(text) % _ALIGNMENT)
-    with path.open("wb") as file:
-        file.write(len(text).to_bytes(8, "little") + text)
-        for _, array in sorted(tensors.items()):
-            file.write(np.asarray(array, array.dtype.newbyteorder("<"), order="C").tobytes())
+    contiguous = {name: np.asarray(array, order="C") for name, array in tensors.items()}
+    save_file(contiguous, path, metadata=_FOR_TORCH)  # one entry: the library writes several in no fixed order
 
 
 def _tensors(path: Path, header: Mapping[str, Any], *, start: int, size: int) -> dict[str, StoredTensor]:

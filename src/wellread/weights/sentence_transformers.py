@@ -1,10 +1,11 @@
-"""The files by which sentence-transformers describes pooling, linear maps and normalisation: read and written as data."""
+"""The files by which sentence-transformers describes a sentence vector: read and written as data."""
 
 from __future__ import annotations
 
+import os
 import reprlib
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from wellread.weights.names import mismatches, sentence_shapes
 from wellread.weights.records import record
 from wellread.weights.safetensors import read_safetensors, write_safetensors
 from wellread.weights.stored import StoredTensor
+from wellread.weights.strict_json import parse_json
 from wellread.weights.torch_zip import read_torch
 
 KINDS = ("Transformer", "Pooling", "Dense", "Normalize")  # the last word of a module's type; the path is never resolved
@@ -34,19 +36,43 @@ POOLING_KEYS = KeyTable(
         "embedding_dimension": "the encoder's own width is used",
     },
 )
+ON_SENTENCE: dict[str, list[Any]] = {
+    "module_input_name": ["sentence_embedding"],
+    "module_output_name": ["sentence_embedding", None],
+}
 DENSE_KEYS = KeyTable(
     used={key: key for key in ("in_features", "out_features", "bias", "activation_function")},
     required=("in_features", "out_features"),
-    fixed={"module_input_name": ["sentence_embedding"], "module_output_name": ["sentence_embedding"]},
+    fixed={**ON_SENTENCE, "use_residual": [False]},
 )
+NORMALIZE_KEYS = KeyTable(used={}, fixed=ON_SENTENCE)
 DENSE_ACTIVATIONS = {
     "torch.nn.modules.linear.Identity": "identity",
     "torch.nn.modules.activation.Tanh": "tanh",
 }
 PROMPT_KEYS = KeyTable(
     used={"prompts": "prompts", "default_prompt_name": "default_prompt_name"},
-    fixed={"model_type": ["SentenceTransformer"], "similarity_fn_name": ["cosine", "dot", None], "truncate_dim": [None]},
+    fixed={
+        "model_type": ["SentenceTransformer"],
+        "similarity_fn_name": ["cosine", "dot", None],
+        "truncate_dim": [None],
+    },
     ignored={"__version__": "a note"},
+)
+
+
+# The settings of the encoder, whatever its family.
+TRANSFORMER_CONFIGS = ("sentence_bert_config.json", "sentence_distilbert_config.json")
+TRANSFORMER_KEYS = KeyTable(
+    used={"max_seq_length": "max_seq_length"},
+    fixed={
+        "do_lower_case": [False],
+        "transformer_task": ["feature-extraction"],
+        "modality_config": [{"text": {"method": "forward", "method_output_name": "last_hidden_state"}}],
+        "module_output_name": ["token_embeddings"],
+        "processing_kwargs": [{}],
+    },
+    ignored={"unpad_inputs": "a choice of kernels, not of arithmetic"},
 )
 
 
@@ -59,7 +85,9 @@ class SentenceFiles:
     normalize: bool = False
     prompts: Mapping[str, str] = field(default_factory=dict)
     default_prompt_name: str | None = None
+    max_seq_length: int | None = None  # none: as the tokenizer says
     tensors: Mapping[str, StoredTensor] = field(default_factory=dict)
+    ignored: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_sentence_files(directory: Path, *, ignore: Collection[str] = ()) -> SentenceFiles | None:
@@ -70,67 +98,100 @@ def read_sentence_files(directory: Path, *, ignore: Collection[str] = ()) -> Sen
     path = directory / "modules.json"
     if not path.is_file():
         return None
+    folders = _folders(path)
+    pooling = _keys(folders["Pooling"][0], POOLING_KEYS, ignore)
+    dense = [_keys(folder, DENSE_KEYS, ignore) for folder in folders["Dense"]]
+    normalize = [_keys(folder, NORMALIZE_KEYS, ignore) for folder in folders["Normalize"] if os.path.isdir(folder)]
+    prompts = _optional_keys(directory, ("config_sentence_transformers.json",), PROMPT_KEYS, ignore)
+    transformer = _optional_keys(directory, TRANSFORMER_CONFIGS, TRANSFORMER_KEYS, ignore)
+    tensors: dict[str, StoredTensor] = {}
+    for i, folder in enumerate(folders["Dense"]):
+        tensors |= {f"sentence.{i}.{name}": tensor for name, tensor in dense_tensors(folder).items()}
+    said = {
+        "pooling": _pooling(pooling.used, folders["Pooling"][0]),
+        "dense": [_dense(keys.used, folder) for keys, folder in zip(dense, folders["Dense"], strict=True)],
+        "normalize": bool(folders["Normalize"]),
+        **prompts.used,
+        **transformer.used,
+    }
+    tables = (pooling, *dense, *normalize, prompts, transformer)
+    ignored = {key: why for keys in tables for key, why in keys.ignored.items()}
+    return replace(record(SentenceFiles, said, source=directory), tensors=tensors, ignored=ignored)
+
+
+def _folders(path: Path) -> dict[str, list[Path]]:
+    """Read the folders of each kind of module. Raises: ConfigError for a kind or an order that is not computed."""
     modules = _modules(path)
     kinds = [kind for kind, _ in modules]
     expected = ["Transformer", "Pooling", *["Dense"] * kinds.count("Dense"), *["Normalize"] * ("Normalize" in kinds)]
     if kinds != expected:
         raise ConfigError(
             f"{path} must chain Transformer, Pooling, then any Dense, then perhaps Normalize; "
-            f"found {', '.join(kinds)}; wellread computes no other chain"
+            f"found {', '.join(kinds) or 'none'}; wellread computes no other chain"
         )
-    folders = {kind: [directory / folder for k, folder in modules if k == kind] for kind in KINDS}
-    dense = tuple(_dense(folder, ignore) for folder in folders["Dense"])
-    tensors: dict[str, StoredTensor] = {}
-    for i, folder in enumerate(folders["Dense"]):
-        tensors |= {f"sentence.{i}.{name}": tensor for name, tensor in dense_tensors(folder).items()}
-    return SentenceFiles(
-        pooling=_pooling(folders["Pooling"][0] / "config.json", ignore),
-        dense=dense,
-        normalize=bool(folders["Normalize"]),
-        tensors=tensors,
-        **_prompts(directory / "config_sentence_transformers.json", ignore),
-    )
+    if modules[0][1] not in ("", "."):
+        raise ConfigError(
+            f"{path} must have its Transformer beside it; found it in {modules[0][1]!r}; "
+            "move that folder's files up, or save the model again with sentence-transformers"
+        )
+    return {kind: [path.parent / folder for k, folder in modules if k == kind] for kind in KINDS}
 
 
 def _modules(path: Path) -> list[tuple[str, str]]:
     """Read kind and folder of every module, in order."""
     try:
-        entries = sorted(json.loads(path.read_bytes()), key=lambda entry: entry["idx"])
+        entries = sorted(parse_json(path.read_bytes()), key=lambda entry: entry["idx"])
         modules = [(entry["type"].rsplit(".", 1)[-1], entry["path"]) for entry in entries]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ConfigError(
             f"{path} must be a list of modules with idx, path and type; found that {error!r}; fetch the file again"
         ) from None
     for kind, folder in modules:
         if kind not in KINDS:
-            raise ConfigError(f"{path} names a module {kind!r}; wellread computes {', '.join(KINDS)}; use another model")
-        if not isinstance(folder, str) or "/" in folder or "\\" in folder or folder in (".", ".."):
+            raise ConfigError(
+                f"{path} names a module {kind!r}; wellread computes {', '.join(KINDS)}; use another model"
+            )
+        if not isinstance(folder, str) or "/" in folder or "\\" in folder or folder == "..":
             raise ConfigError(f"{path} names the folder {folder!r}; a module lies beside it; correct the path")
     return modules
 
 
-def _pooling(path: Path, ignore: Collection[str]) -> str:
-    used = account_for(read_json(path), POOLING_KEYS, source=path, ignore=ignore).used
+def _keys(folder: Path, table: KeyTable, ignore: Collection[str]) -> Keys:
+    """Account for the keys of a module's `config.json`."""
+    path = folder / "config.json"
+    return account_for(read_json(path), table, source=path, ignore=ignore)
+
+
+def _optional_keys(directory: Path, names: Collection[str], table: KeyTable, ignore: Collection[str]) -> Keys:
+    """Account for the keys of the first of `names` that is there."""
+    for path in (directory / name for name in names):
+        if path.is_file():
+            return account_for(read_json(path), table, source=path, ignore=ignore)
+    return Keys(used={}, ignored={})
+
+
+def _pooling(used: Mapping[str, Any], folder: Path) -> str:
+    """Find the one pooling that is chosen, by its switch or by its name."""
     chosen = [pooling for switch, pooling in POOLING_SWITCHES.items() if used.get(switch)]
     chosen += [used["pooling_mode"]] if "pooling_mode" in used else []
     if len(chosen) != 1 or chosen[0] not in POOLING_SWITCHES.values():
         raise ConfigError(
-            f"{path} must choose one of {', '.join(POOLING_SWITCHES.values())}; "
-            f"found {', '.join(map(str, chosen)) or 'none'}; use another model"
+            f"{folder} must choose one of {', '.join(POOLING_SWITCHES.values())}; "
+            f"found {reprlib.repr(chosen)}; use another model"
         )
     return str(chosen[0])
 
 
-def _dense(folder: Path, ignore: Collection[str]) -> DenseConfig:
-    path = folder / "config.json"
-    used = dict(account_for(read_json(path), DENSE_KEYS, source=path, ignore=ignore).used)
-    activation = used.pop("activation_function", "torch.nn.modules.activation.Tanh")
-    if activation not in DENSE_ACTIVATIONS:
+def _dense(used: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Describe one linear map under our names; sentence-transformers' default is tanh."""
+    shape = dict(used)
+    activation = shape.pop("activation_function", "torch.nn.modules.activation.Tanh")
+    if not isinstance(activation, str) or activation not in DENSE_ACTIVATIONS:
         raise ConfigError(
-            f"{path} names the activation {activation!r}; wellread computes {', '.join(DENSE_ACTIVATIONS)}; "
-            "use another model"
+            f"{folder} names the activation {reprlib.repr(activation)}; "
+            f"wellread computes {', '.join(DENSE_ACTIVATIONS)}; use another model"
         )
-    return DenseConfig(**used, activation=DENSE_ACTIVATIONS[activation])
+    return {**shape, "activation": DENSE_ACTIVATIONS[activation]}
 
 
 def dense_tensors(folder: Path) -> dict[str, StoredTensor]:
@@ -139,30 +200,36 @@ def dense_tensors(folder: Path) -> dict[str, StoredTensor]:
     stored = read_safetensors(safe) if safe.is_file() else read_torch(folder / "pytorch_model.bin")
     strangers = [name for name in stored if not name.startswith("linear.")]
     if strangers:
-        raise WeightsError(f"{folder} must hold linear.weight and linear.bias; found {', '.join(strangers)}; remove them")
+        raise WeightsError(
+            f"{folder} must hold linear.weight and linear.bias; found {', '.join(strangers)}; remove them"
+        )
     return {name.removeprefix("linear."): tensor for name, tensor in stored.items()}
 
 
-def check_dense_tensors(sentence: SentenceConfig, tensors: Mapping[str, StoredTensor], *, source: Path) -> None:
-    """Refuse linear maps whose tensors are not as `sentence` says. Raises: WeightsError that lists them all."""
-    expected = sentence_shapes(sentence)
-    faults = [f"{name} is missing" for name in expected if name not in tensors]
-    faults += [f"{name} is surplus" for name in tensors if name not in expected]
-    faults += [
-        f"{name} has shape {list(tensors[name].shape)} where the configuration says {list(shape)}"
-        for name, shape in expected.items()
-        if name in tensors and tensors[name].shape != shape
-    ]
+def check_sentence(
+    sentence: SentenceConfig, config: EncoderConfig, tensors: Mapping[str, StoredTensor], *, source: object
+) -> None:
+    """Refuse a sentence vector that does not fit its encoder, or linear maps that are not as `sentence` says.
+
+    Raises: ConfigError; WeightsError that lists every tensor that is missing, surplus or of a wrong shape.
+    """
+    taken = sentence.dense[0].in_features if sentence.dense else config.hidden_size
+    if taken != config.hidden_size:
+        raise ConfigError(
+            f"the first linear map of {source} must take the encoder's {config.hidden_size} features; "
+            f"it takes {taken}; correct one of them"
+        )
+    if sentence.max_seq_length > config.max_position_embeddings:
+        raise ConfigError(
+            f"max_seq_length of {source} must be at most the {config.max_position_embeddings} rows of the position "
+            f"table; found {sentence.max_seq_length}; correct it"
+        )
+    faults = mismatches(sentence_shapes(sentence), tensors)
     if faults:
         raise WeightsError(
-            f"the linear maps of {source} must fit their configuration; found that {'; '.join(faults)}; fetch them again"
+            f"the linear maps of {source} must fit their configuration; found that {'; '.join(faults)}; "
+            "fetch them again"
         )
-
-
-def _prompts(path: Path, ignore: Collection[str]) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
-    return dict(account_for(read_json(path), PROMPT_KEYS, source=path, ignore=ignore).used)
 
 
 def write_sentence_files(directory: Path, sentence: SentenceConfig, arrays: Mapping[str, Any], *, width: int) -> None:
@@ -189,8 +256,8 @@ def write_sentence_files(directory: Path, sentence: SentenceConfig, arrays: Mapp
         directory / "config_sentence_transformers.json",
         {"prompts": dict(sentence.prompts), "default_prompt_name": sentence.default_prompt_name},
     )
-    lengths = {"max_seq_length": sentence.max_seq_length, "do_lower_case": False}
-    write_json(directory / "sentence_bert_config.json", lengths)
+    transformer = {"max_seq_length": sentence.max_seq_length, "do_lower_case": False}
+    write_json(directory / TRANSFORMER_CONFIGS[0], transformer)
 
 
 def dense_folder(directory: Path, i: int) -> Path:

@@ -1,4 +1,4 @@
-"""JSON read strictly: one object, in UTF-8, every key once, no NaN."""
+"""JSON read strictly: in UTF-8, every key once, no NaN."""
 
 from __future__ import annotations
 
@@ -19,13 +19,25 @@ def parse_object(raw: bytes) -> dict[str, Any]:
     Traceback (most recent call last):
     ValueError: the key 'vocab_size' stands twice
     """
-    try:
-        value = json.loads(raw.decode("utf-8"), object_pairs_hook=_each_key_once, parse_constant=_refuse_constant)
-    except RecursionError:
-        raise ValueError("it is nested too deep") from None
+    value = parse_json(raw)
     if not isinstance(value, dict):
         raise ValueError(f"it holds a {type(value).__name__}, not an object")
     return value
+
+
+def parse_json(raw: bytes) -> Any:
+    """Parse one JSON value of any kind.
+
+    Raises:
+        ValueError: it is not UTF-8, not JSON, is nested too deep or has a key twice.
+
+    >>> parse_json(b"[7, null]")
+    [7, None]
+    """
+    try:
+        return json.loads(raw.decode("utf-8"), object_pairs_hook=_each_key_once, parse_constant=_refuse_constant)
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
 
 
 def _each_key_once(pairs: list[tuple[str, Any]]) -> Mapping[str, Any]:

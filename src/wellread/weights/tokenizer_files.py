@@ -20,7 +20,7 @@ LENGTHS = ("model_max_length", "max_len", "truncation")  # in the order of prefe
 UNBOUNDED = 1_000_000  # a length of this or more means "none"
 CLASSES = ("BertTokenizer", "BertTokenizerFast", "DistilBertTokenizer", "DistilBertTokenizerFast")
 IGNORED_BY_BERT = "BERT's text rules do not depend on it"
-NO_OTHERS = {"additional_special_tokens": [[], None], "extra_special_tokens": [{}, [], None]}
+NO_OTHERS: dict[str, list[Any]] = {"additional_special_tokens": [[], None], "extra_special_tokens": [{}, [], None]}
 KEYS = KeyTable(
     used={key: key for key in (*RULES, *SPECIAL, *LENGTHS[:2], "added_tokens_decoder")},
     fixed={
@@ -101,16 +101,18 @@ class TokenizerFiles:
 def read_tokenizer(directory: Path, *, ignore: Collection[str] = ()) -> TokenizerFiles:
     """Read the settings of a tokenizer and choose its dialect by the files that are there.
 
-    A SentencePiece model beside a vocabulary is KoBERT's; alone it is its own. Else it is WordPiece, with the vocabulary
-    in `vocab.txt` or `tokenizer.json`; where `tokenizer_config.json` and `tokenizer.json` differ, the first holds, as in
-    Hugging Face's tokenizers. `ignore` names keys to pass over; "added_tokens" among them lets a vocabulary have more
-    special tokens than the five.
+    A SentencePiece model beside a vocabulary is KoBERT's; alone it is its own. Else it is WordPiece, with its
+    vocabulary in `vocab.txt` or `tokenizer.json`; where `tokenizer_config.json` and `tokenizer.json` differ, the first
+    holds, as in Hugging Face's tokenizers. `ignore` names keys to pass over; "added_tokens" among them lets a
+    vocabulary have more special tokens than the five.
 
     Raises: CheckpointError; ConfigError for a setting, rule or added token that wellread does not compute.
     """
     models = sorted(path.name for pattern in ("*.model", "*.spiece") for path in directory.glob(pattern))
     if len(models) > 1:
-        raise ConfigError(f"{directory} must hold one SentencePiece model; found {', '.join(models)}; remove the others")
+        raise ConfigError(
+            f"{directory} must hold one SentencePiece model; found {', '.join(models)}; remove the others"
+        )
     tables = [_keys(directory / "special_tokens_map.json", SPECIAL_KEYS, ignore)]
     tables += [] if models else [_fast_keys(directory / "tokenizer.json", ignore)]
     tables += [_keys(directory / "tokenizer_config.json", KEYS, ignore)]
@@ -127,7 +129,9 @@ def read_tokenizer(directory: Path, *, ignore: Collection[str] = ()) -> Tokenize
 
 def _keys(path: Path, table: KeyTable, ignore: Collection[str]) -> Keys:
     """Account for the keys of a file that may be missing."""
-    return account_for(read_json(path), table, source=path, ignore=ignore) if path.is_file() else Keys(used={}, ignored={})
+    return (
+        account_for(read_json(path), table, source=path, ignore=ignore) if path.is_file() else Keys(used={}, ignored={})
+    )
 
 
 def _fast_keys(path: Path, ignore: Collection[str]) -> Keys:
@@ -169,9 +173,9 @@ def _object(value: Any, name: str, source: Path) -> dict[str, Any]:
 
 
 def _refuse_added(directory: Path, said: Mapping[str, Any], config: TokenizerConfig) -> None:
-    """Refuse tokens beyond the special five: Hugging Face would find them whole in a text, wellread would split them."""
+    """Refuse tokens beyond the special five: Hugging Face would find them whole in a text, wellread splits them."""
     path = directory / "added_tokens.json"
-    added = list(read_json(path)) if path.is_file() else []
+    added: list[Any] = list(read_json(path)) if path.is_file() else []
     decoder = _object(said.get("added_tokens_decoder", {}), "added_tokens_decoder", directory)
     entries = said.get("added_tokens", [])
     if not isinstance(entries, list):
@@ -190,7 +194,9 @@ def _length(value: Any, name: str, source: Path) -> int | None:
     if value is None or (type(value) in (int, float) and value >= UNBOUNDED):
         return None
     if type(value) is not int or value < 1:
-        raise ConfigError(f"{name} of {source} must be a number of tokens; found {reprlib.repr(value)}; correct the file")
+        raise ConfigError(
+            f"{name} of {source} must be a number of tokens; found {reprlib.repr(value)}; correct the file"
+        )
     return value
 
 
@@ -204,7 +210,7 @@ def write_tokenizer(directory: Path, tokenizer: Tokenizer, *, max_length: int) -
     settings |= {"do_lower_case": config.do_lower_case, "model_max_length": max_length}
     if config.model_file is not None:
         config = replace(config, model_file=Path(config.model_file).name)
-        (directory / str(config.model_file)).write_bytes(tokenizer.model_bytes)
+        (directory / str(config.model_file)).write_bytes(tokenizer.model_bytes())
     else:
         settings |= {"tokenizer_class": CLASSES[0], **{name: getattr(config, name) for name in RULES}}
     if config.vocab_file is not None:

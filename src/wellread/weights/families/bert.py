@@ -1,5 +1,7 @@
 """BERT (Devlin et al. 2018) as Hugging Face stores it: Google's models, KoBERT, MiniLM, small BERT."""
 
+from typing import Any
+
 from wellread.weights.families.family import Family
 from wellread.weights.keys import KeyTable
 
@@ -32,7 +34,7 @@ BOOKKEEPING = {
     "use_cache": "for decoders",
     "vocab_file": "the vocabulary is found by its name",
 }
-FIXED = {
+FIXED: dict[str, list[Any]] = {
     "is_decoder": [False],
     "is_encoder_decoder": [False],
     "add_cross_attention": [False],

@@ -1,0 +1,46 @@
+# One command per chore. All that is needed beforehand: Python 3.11 or later, and make.
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check slow gpu bench default clean
+
+help: ## show this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
+
+$(VENV)/core: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(RUN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/dev: $(VENV)/core
+	$(RUN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: $(VENV)/core ## set everything up and turn a sentence into a vector
+	$(RUN)/wellread embed "A man is playing a guitar."
+
+test: $(VENV)/dev ## set everything up and run the tests
+	$(RUN)/python -m pytest -m 'not slow and not gpu'
+
+check: $(VENV)/dev ## formatting, lint, types
+	$(RUN)/ruff format --check
+	$(RUN)/ruff check
+	$(RUN)/mypy
+
+slow: $(VENV)/dev ## the tests that take minutes
+	$(RUN)/python -m pytest -m slow
+
+gpu: $(VENV)/dev ## the tests that need a CUDA device
+	$(RUN)/python -m pytest -m gpu
+
+bench: $(VENV)/dev ## measure us and our peers: make bench MODEL=path/to/all-MiniLM-L6-v2
+	$(RUN)/wellread bench encode --model $(MODEL)
+
+# TEACHER: a directory or id of all-MiniLM-L6-v2. TEXTS: the files that docs/default.md names.
+default: $(VENV)/dev ## rebuild the embedded default: make default TEACHER=... TEXTS="..." OUT=...
+	$(RUN)/wellread distill $(TEXTS) --model $(TEACHER) --recipe default --dtype float16 -o $(OUT)
+
+clean: ## remove the virtual environment and what tools left behind
+	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache .hypothesis build dist

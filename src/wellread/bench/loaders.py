@@ -1,0 +1,186 @@
+"""How each contender is loaded: all cores, the module's sequence length, its framework imported when it is needed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wellread.encoder.encoder import INPUTS
+from wellread.encoder.heads import SENTENCE_OUTPUT
+from wellread.errors import InputError
+from wellread.text.batches import token_budget_batches
+from wellread.weights.native import read_directory
+
+TOKENS_A_BATCH = 1024  # for ONNX Runtime too; 512 and 2048 were no faster
+ARRIVAL_ROWS = 256  # fastembed's default batch
+
+Vectors = NDArray[np.floating]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """A contender, ready to run."""
+
+    encode: Callable[[list[str]], Vectors]  # N texts to vectors [N, E]
+    precision: str  # what it says that it computes in
+
+
+def load_wellread(model_dir: Path, work_dir: Path, *, backend: str, precision: str) -> Loaded:
+    """Load wellread as its users do."""
+    import wellread
+
+    module = wellread.load(model_dir, backend=backend)
+
+    def encode(texts: list[str]) -> Any:
+        return module.encode(texts, precision=precision, show_progress_bar=False)
+
+    return Loaded(encode=encode, precision=module.running(precision).precision)
+
+
+def load_wellread_one_stream(model_dir: Path, work_dir: Path, *, backend: str, precision: str) -> Loaded:
+    """Load wellread to run the batches of `encode` one after the other, each on all cores."""
+    import wellread
+    from wellread.text.pack import bert_pack_inputs
+
+    module = wellread.load(model_dir, backend=backend)
+    running = module.running(precision)
+    special, limit = module.tokenizer.special, module.max_seq_length
+
+    def encode(texts: list[str]) -> Vectors:
+        rows = module.tokenize(texts)
+        plan = token_budget_batches(
+            np.minimum(rows.lengths + 2, limit), max_tokens=TOKENS_A_BATCH, max_rows=TOKENS_A_BATCH
+        )
+        vectors = np.empty((len(texts), module.embedding_size), np.float32)
+        for chosen in plan:
+            batch = bert_pack_inputs([rows.take(chosen)], special=special, seq_length=limit, pad_to_longest=True)
+            vectors[chosen] = running.run(batch, [SENTENCE_OUTPUT])[SENTENCE_OUTPUT]
+        return vectors
+
+    return Loaded(encode=encode, precision=running.precision)
+
+
+def prepare_sentence_transformers(
+    model_dir: Path, work_dir: Path, *, backend: str = "torch", dtype: str = "float32"
+) -> None:
+    """Export the model where the backend wants an exported one."""
+    if backend != "torch":
+        from sentence_transformers import SentenceTransformer
+
+        SentenceTransformer(str(model_dir), device="cpu", backend=backend).save_pretrained(str(work_dir / backend))
+
+
+def load_sentence_transformers(
+    model_dir: Path, work_dir: Path, *, backend: str = "torch", dtype: str = "float32"
+) -> Loaded:
+    """Load sentence-transformers as its users do; all that is set is what must be equal for all."""
+    from sentence_transformers import SentenceTransformer
+
+    directory = model_dir if backend == "torch" else work_dir / backend
+    options = {} if dtype == "float32" else {"model_kwargs": {"dtype": dtype}}
+    model = SentenceTransformer(str(directory), device="cpu", backend=backend, **options)
+    model.max_seq_length = read_directory(model_dir).checkpoint.sentence.max_seq_length
+
+    def encode(texts: list[str]) -> Any:
+        return model.encode(texts, show_progress_bar=False)
+
+    return Loaded(encode=encode, precision=_said_precision(model, backend))
+
+
+def _said_precision(model: Any, backend: str) -> str:
+    """Ask a SentenceTransformer what it computes in; ONNX Runtime computes in what the graph holds, float32."""
+    if backend == "torch":
+        return {"torch.float32": "f32", "torch.bfloat16": "bf16"}[str(next(model.parameters()).dtype)]
+    if backend == "openvino":  # which takes bfloat16 by itself where the CPU has it
+        return str(model[0].auto_model.request.get_property("INFERENCE_PRECISION_HINT").get_type_name())
+    return "f32"
+
+
+def prepare_onnxruntime(model_dir: Path, work_dir: Path, *, precision: str, arrival_order: bool) -> None:
+    """Write the graph, and quantise it where that is asked for."""
+    from wellread.bench.onnx_graph import write_onnx
+
+    exact = work_dir / "f32.onnx"
+    if not exact.exists():
+        write_onnx(read_directory(model_dir).checkpoint, exact)
+    if precision == "int8":
+        from onnx import TensorProto
+        from onnxruntime.quantization import quantize_dynamic
+
+        # A scale a column costs no speed and is far more exact (all-MiniLM-L6-v2: mean cosine 0.991, else 0.955).
+        # The types behind MultiHeadAttention, which is no operator of ONNX itself, cannot be inferred: all are float32.
+        types = {"DefaultTensorType": TensorProto.FLOAT}
+        quantize_dynamic(exact, work_dir / "int8.onnx", per_channel=True, extra_options=types)
+
+
+def load_onnxruntime(model_dir: Path, work_dir: Path, *, precision: str, arrival_order: bool) -> Loaded:
+    """Load a graph that was prepared; texts go through `tokenizers`, in sorted batches or as they arrive."""
+    import onnxruntime
+
+    settings = onnxruntime.SessionOptions()
+    settings.intra_op_num_threads = int(os.environ["OMP_NUM_THREADS"])
+    file = work_dir / f"{precision}.onnx"
+    session = onnxruntime.InferenceSession(str(file), settings, providers=["CPUExecutionProvider"])
+    names = {value.name for value in session.get_inputs()}
+    tokenizer = load_fast_tokenizer(model_dir)
+    width = read_directory(model_dir).checkpoint.embedding_size
+
+    def encode(texts: list[str]) -> Vectors:
+        rows = [np.array(encoding.ids, np.int32) for encoding in tokenizer.encode_batch(texts)]
+        vectors = np.empty((len(texts), width), np.float32)
+        for chosen in _plan(rows, arrival_order):
+            inputs = _pad([rows[i] for i in chosen])
+            (vectors[chosen],) = session.run(None, {name: inputs[name] for name in names})
+        return vectors
+
+    return Loaded(encode=encode, precision=precision)
+
+
+def load_fast_tokenizer(model_dir: Path) -> Any:
+    """Load `tokenizer.json`, or else `vocab.txt` under BERT's rules, cutting at the module's sequence length.
+
+    Raises: InputError for a module without either.
+    """
+    from tokenizers import Tokenizer
+    from tokenizers.implementations import BertWordPieceTokenizer
+
+    source = read_directory(model_dir)
+    config = source.tokenizer
+    if (model_dir / "tokenizer.json").is_file():
+        tokenizer = Tokenizer.from_file(str(model_dir / "tokenizer.json"))
+    elif config.dialect == "hf":
+        tokenizer = BertWordPieceTokenizer(
+            str(model_dir / str(config.vocab_file)),
+            lowercase=config.do_lower_case,
+            strip_accents=config.strip_accents,
+            handle_chinese_chars=config.tokenize_chinese_chars,
+        )
+    else:
+        raise InputError(
+            f"ONNX Runtime's contenders tokenise by tokenizer.json or vocab.txt; found neither for the "
+            f"{config.dialect} dialect in {model_dir}; leave them out"
+        )
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(source.checkpoint.sentence.max_seq_length)
+    return tokenizer
+
+
+def _plan(rows: Sequence[NDArray[np.int32]], arrival_order: bool) -> list[NDArray[np.int64]]:
+    if arrival_order:
+        return np.split(np.arange(len(rows)), range(ARRIVAL_ROWS, len(rows), ARRIVAL_ROWS))
+    return token_budget_batches([len(row) for row in rows], max_tokens=TOKENS_A_BATCH, max_rows=TOKENS_A_BATCH)
+
+
+def _pad(rows: Sequence[NDArray[np.int32]]) -> dict[str, NDArray[np.int32]]:
+    """Pad B rows of ids to the longest: the encoder's three inputs, int32 [B, T]."""
+    lengths = np.array([len(row) for row in rows])
+    mask = (np.arange(lengths.max()) < lengths[:, None]).astype(np.int32)
+    ids = np.zeros_like(mask)
+    ids[mask == 1] = np.concatenate(rows)
+    return dict(zip(INPUTS, (ids, mask, np.zeros_like(mask)), strict=True))

@@ -1,0 +1,71 @@
+"""The machine under measurement: what it is, and what it lacks for a contender."""
+
+from __future__ import annotations
+
+import importlib.util
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from itertools import accumulate
+from pathlib import Path
+
+from wellread.backends.openvino import cpu_count, precisions
+from wellread.bench.contenders import PACKAGES
+
+CPU_INFO = Path("/proc/cpuinfo")
+# whose versions a result carries
+MEASURED = (
+    *("numpy", "onnxruntime", "openvino", "optimum-intel", "optimum-onnx"),
+    *("sentence-transformers", "tokenizers", "torch", "transformers"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """Where a result was measured."""
+
+    cpu: str  # the model's name
+    cores: int  # that this process may use
+    precisions: tuple[str, ...]  # that the CPU computes in
+    python: str
+    versions: Mapping[str, str]  # package -> version, of those that are installed
+
+
+def this_machine() -> Machine:
+    """Describe this machine.
+
+    >>> this_machine().cores >= 1
+    True
+    """
+    installed = {found.name: found.version for found in reversed([*metadata.distributions()])}  # the first counts
+    return Machine(
+        cpu=_cpu(),
+        cores=cpu_count(),
+        precisions=tuple(precisions()),
+        python=platform.python_version(),
+        versions={name: installed[name] for name in MEASURED if name in installed},
+    )
+
+
+def lacks(needs: Sequence[str], *, bf16: bool = False) -> str | None:
+    """Say what is not there of the modules `needs` and, if asked for, BF16; None where nothing is missing.
+
+    >>> lacks(["json"]), lacks(["json", "no_such_module"])
+    (None, 'not installed: no_such_module')
+    """
+    absent = [PACKAGES.get(module, module) for module in needs if not _importable(module)]
+    if absent:
+        return f"not installed: {', '.join(absent)}"
+    return "this CPU has no BF16" if bf16 and "bf16" not in precisions() else None
+
+
+def _importable(module: str) -> bool:
+    """Look for a module, its parents first: without these the search itself would fail."""
+    return all(importlib.util.find_spec(name) for name in accumulate(module.split("."), "{}.{}".format))
+
+
+def _cpu() -> str:
+    lines = CPU_INFO.read_text("utf-8").splitlines() if CPU_INFO.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
