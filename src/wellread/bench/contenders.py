@@ -99,7 +99,7 @@ _TABLE = (
     ),
     Contender(
         name="onnxruntime-int8",
-        description="the same, quantised by quantize_dynamic with a scale a column",
+        description="the same, quantised by quantize_dynamic, a scale a column",
         loader="onnxruntime",
         options={"precision": "int8", "arrival_order": False},
         needs=ORT_NEEDS,

@@ -113,10 +113,11 @@ def prepare_onnxruntime(model_dir: Path, work_dir: Path, *, precision: str, arri
         from onnx import TensorProto
         from onnxruntime.quantization import quantize_dynamic
 
-        # A scale a column costs no speed and is far more exact (all-MiniLM-L6-v2: mean cosine 0.991, else 0.955).
+        # A scale a column is more exact at the same speed (all-MiniLM-L6-v2: mean cosine 0.991, else 0.955), and seven
+        # bits keep the sums of CPUs without VNNI from overflowing, as ONNX Runtime's documentation advises.
         # The types behind MultiHeadAttention, which is no operator of ONNX itself, cannot be inferred: all are float32.
         types = {"DefaultTensorType": TensorProto.FLOAT}
-        quantize_dynamic(exact, work_dir / "int8.onnx", per_channel=True, extra_options=types)
+        quantize_dynamic(exact, work_dir / "int8.onnx", per_channel=True, reduce_range=True, extra_options=types)
 
 
 def load_onnxruntime(model_dir: Path, work_dir: Path, *, precision: str, arrival_order: bool) -> Loaded:

@@ -33,7 +33,8 @@ KEYS = KeyTable(
     },
     ignored={
         **dict.fromkeys(
-            ("_from_auto", "name_or_path", "is_local", "local_files_only", "backend", "processor_class"), "a note"
+            ("_from_auto", "name_or_path", "is_local", "local_files_only", "backend", "processor_class", "init_inputs"),
+            "a note",
         ),
         **dict.fromkeys(("special_tokens_map_file", "tokenizer_file", "full_tokenizer_file"), "a path elsewhere"),
         **dict.fromkeys(("max_length", "stride", "truncation_strategy"), "a setting of one run"),

@@ -1,0 +1,245 @@
+"""Every backend against float64: primitive by primitive, then whole models."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from tiny import tiny_checkpoint, tiny_config, tiny_inputs
+
+from wellread.backends import openvino as openvino_backend
+from wellread.backends.backend import BACKENDS, load_backend
+from wellread.backends.numpy import NumpyOps
+from wellread.backends.openvino import OpenVINOOps, op, ov, precisions
+from wellread.backends.torch import TorchEncoder, TorchOps
+from wellread.config import ACTIVATIONS, DenseConfig, SentenceConfig
+from wellread.encoder.encoder import OUTPUTS
+from wellread.encoder.heads import MLM_INPUT, MLM_OUTPUT, SENTENCE_OUTPUT
+from wellread.errors import InputError
+from wellread.weights.checkpoint import in_memory
+
+OTHERS = {"openvino": "f32", "torch": "f32"}
+RNG = np.random.default_rng(0)
+X = RNG.normal(0, 2, (3, 7, 12)).astype(np.float32)
+MASK = tiny_inputs()["input_mask"]
+IDS = tiny_inputs()["input_word_ids"]
+LAYER = "encoder.layer.1"
+CHECKPOINT = tiny_checkpoint()
+
+
+def attend(ops, q, k, v, mask):
+    return ops.attention(q, k, v, ops.mask_bias(mask), heads=4, rate=0.1, name=f"{LAYER}.attention.self")
+
+
+# name -> how the primitive is called, and on which arrays
+PRIMITIVES = {
+    "embedding": (lambda ops, ids: ops.embedding(ids, "embeddings.word_embeddings.weight"), [IDS]),
+    "positions": (lambda ops, x, ids: ops.add(x, ops.positions(ids, "embeddings.position_embeddings.weight")), [X, IDS]),
+    "add": (lambda ops, a, b: ops.add(a, b), [X, X[:, :1]]),
+    "dropout": (lambda ops, x: ops.dropout(x, 0.5), [X]),
+    "linear": (lambda ops, x: ops.linear(x, f"{LAYER}.intermediate.dense"), [X]),
+    "logits": (lambda ops, x: ops.logits(x, "embeddings.word_embeddings.weight", "cls.predictions.bias"), [X]),
+    "layer_norm": (lambda ops, x: ops.layer_norm(x, f"{LAYER}.output.LayerNorm", 1e-12), [X]),
+    "attention": (attend, [X, X[::-1].copy(), X * 0.5, MASK]),
+    "attention from one position": (attend, [X[:, :1].copy(), X, X * 0.5, MASK]),
+    "first": (lambda ops, x: ops.squeeze(ops.first(x)), [X]),
+    "gather_rows": (lambda ops, x, rows: ops.gather_rows(x, rows), [X, np.array([[6, 0], [1, 1], [3, 5]], np.int32)]),
+    "mean": (lambda ops, x, mask: ops.mean(x, mask), [X, MASK]),
+    "normalize": (lambda ops, x: ops.normalize(ops.squeeze(ops.first(x))), [np.concatenate([X, X[:1] * 0])]),
+    **{
+        kind: (lambda ops, x, kind=kind: ops.activation(x, kind), [X * 3])
+        for kind in sorted({*ACTIVATIONS.values(), "tanh"})
+    },
+}
+
+
+def on_numpy(call, arrays):
+    weights = {name: array.astype(np.float64) for name, array in CHECKPOINT.arrays().items()}
+    return call(NumpyOps(weights), *(a.astype(np.float64) if a.dtype.kind == "f" else a for a in arrays))
+
+
+def on_torch(call, arrays):
+    with torch.no_grad():
+        return call(TorchOps(TorchEncoder(CHECKPOINT).eval()), *map(torch.from_numpy, arrays)).numpy()
+
+
+def on_openvino(call, arrays):
+    # dynamic lengths, static width: as in the encoder
+    parameters = [op.parameter([-1, -1, *a.shape[2:]], np.int32 if a.dtype.kind == "i" else np.float32) for a in arrays]
+    model = ov.Model([op.result(call(OpenVINOOps(CHECKPOINT), *parameters))], parameters, "primitive")
+    compiled = ov.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    return np.array(compiled(arrays)[0])
+
+
+RUNNERS = {"torch": on_torch, "openvino": on_openvino}
+
+
+def assert_close(ours, reference):
+    assert ours.shape == reference.shape
+    assert np.abs(ours - reference).max(initial=0) <= 1e-5 * max(1, np.abs(reference).max(initial=0))
+
+
+@pytest.mark.parametrize("primitive", PRIMITIVES)
+@pytest.mark.parametrize("backend", RUNNERS)
+def test_primitive_agrees_with_float64(backend, primitive):
+    call, arrays = PRIMITIVES[primitive]
+    assert_close(RUNNERS[backend](call, arrays), on_numpy(call, arrays))
+
+
+def test_attention_over_masked_keys_only_is_uniform():
+    call, arrays = PRIMITIVES["attention"]
+    mixed = on_numpy(call, arrays)[2]  # the row that is masked everywhere
+    assert np.allclose(mixed, arrays[2][2].astype(np.float64).mean(0), atol=1e-12)
+
+
+MODELS = {
+    "bert": tiny_checkpoint(),
+    "no pooler": tiny_checkpoint(tiny_config(pooler="first_token")),
+    "no types": tiny_checkpoint(tiny_config(pooler="first_token", type_vocab_size=0)),
+    "one layer": tiny_checkpoint(tiny_config(num_hidden_layers=1)),
+    **{name: tiny_checkpoint(tiny_config(hidden_act=name)) for name in ACTIVATIONS},
+    **{
+        f"{pooling}, two maps": tiny_checkpoint(
+            sentence=SentenceConfig(
+                pooling=pooling,
+                dense=(
+                    DenseConfig(in_features=12, out_features=5, activation="tanh"),
+                    DenseConfig(in_features=5, out_features=9, bias=False),
+                ),
+                normalize=True,
+            )
+        )
+        for pooling in ("cls", "mean", "pooled_output")
+    },
+}
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("backend", OTHERS)
+def test_model_agrees_with_float64(backend, model):
+    inputs = {**tiny_inputs(), MLM_INPUT: np.array([[0, 6], [3, 1], [0, 0]], np.int32)}
+    names = [*OUTPUTS, SENTENCE_OUTPUT, MLM_OUTPUT]
+    reference = load_backend("numpy", MODELS[model]).run(inputs, names)
+    made = load_backend(backend, MODELS[model], precision=OTHERS[backend]).run(inputs, names)
+    assert list(made) == names
+    assert len(made["encoder_outputs"]) == MODELS[model].config.num_hidden_layers
+    for name in names:
+        assert_close(np.asarray(made[name]), np.asarray(reference[name]))
+    assert np.array_equal(made["encoder_outputs"][-1], made["sequence_output"])
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("alone", ["pooled_output", "cls_output"])
+def test_the_last_block_at_position_0_alone_gives_the_same(backend, alone):
+    runner = load_backend(backend, CHECKPOINT)
+    whole = runner.run(tiny_inputs(), [alone, "sequence_output"])[alone]
+    assert_close(runner.run(tiny_inputs(), [alone])[alone], whole)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_an_empty_batch_and_one_token(backend):
+    runner = load_backend(backend, CHECKPOINT)
+    empty = runner.run({name: array[:0] for name, array in tiny_inputs().items()}, [*OUTPUTS, SENTENCE_OUTPUT])
+    assert empty["sequence_output"].shape == (0, 7, 12)
+    assert empty["pooled_output"].shape == empty[SENTENCE_OUTPUT].shape == (0, 12)
+    one = {name: array[:, :1] for name, array in tiny_inputs().items()}
+    assert runner.run(one, ["sequence_output"])["sequence_output"].shape == (3, 1, 12)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_stream_gives_every_batch_once(backend):
+    runner = load_backend(backend, CHECKPOINT)
+    batches = [{name: array[:rows] for name, array in tiny_inputs(seed).items()} for seed, rows in enumerate([3, 1, 2] * 5)]
+    found = {item.index: item.value for item in runner.stream(iter(batches), SENTENCE_OUTPUT)}
+    assert sorted(found) == list(range(15))
+    for index, batch in enumerate(batches):
+        assert_close(found[index], runner.run(batch, [SENTENCE_OUTPUT])[SENTENCE_OUTPUT])
+
+
+def test_each_backend_reports_its_precision():
+    assert load_backend("numpy", CHECKPOINT).precision == "f64"
+    assert load_backend("torch", CHECKPOINT).precision == "f32"
+    assert load_backend("openvino", CHECKPOINT, precision="f32").precision == "f32"
+    assert load_backend("openvino", CHECKPOINT).precision == precisions()[0]
+
+
+def test_bf16_is_the_default_where_the_cpu_has_it(monkeypatch):
+    monkeypatch.setattr(openvino_backend, "precisions", lambda: ["bf16", "f32"])
+    assert load_backend("openvino", CHECKPOINT).precision == "bf16"
+    assert load_backend("openvino", CHECKPOINT, precision="f32").precision == "f32"
+
+
+def test_bf16_on_torch_is_near():
+    reference = load_backend("numpy", CHECKPOINT).run(tiny_inputs(), [SENTENCE_OUTPUT])[SENTENCE_OUTPUT]
+    made = load_backend("torch", CHECKPOINT, precision="bf16").run(tiny_inputs(), [SENTENCE_OUTPUT])[SENTENCE_OUTPUT]
+    cosines = (made * reference).sum(1) / np.linalg.norm(made, axis=1) / np.linalg.norm(reference, axis=1)
+    assert 0.999 < cosines.min() < 1 - 1e-9
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_an_unknown_precision_is_refused(backend):
+    with pytest.raises(InputError, match="precision 'int3' was asked of the .* backend; .* computes in .*; name one"):
+        load_backend(backend, CHECKPOINT, precision="int3")
+
+
+def test_an_unknown_backend_is_refused():
+    with pytest.raises(InputError, match=r"backend 'openvio' is unknown; .*did you mean openvino"):
+        load_backend("openvio", CHECKPOINT)
+
+
+def test_a_failing_batch_ends_a_stream_with_its_error():
+    runner = load_backend("openvino", CHECKPOINT)
+    good = tiny_inputs()
+    bad = {**good, "input_word_ids": good["input_word_ids"][:, :5]}
+    with pytest.raises(Exception, match=r".+"):
+        list(runner.stream(iter([good, bad, good]), SENTENCE_OUTPUT))
+    assert len(list(runner.stream(iter([good]), SENTENCE_OUTPUT))) == 1
+
+
+def test_torch_parameters_bear_the_names_of_the_tensors():
+    encoder = TorchEncoder(CHECKPOINT)
+    assert dict(encoder.named_parameters()).keys() == CHECKPOINT.tensors.keys()
+    assert encoder.state_dict().keys() == CHECKPOINT.tensors.keys()
+    for name, array in encoder.arrays().items():
+        assert np.array_equal(array, CHECKPOINT.tensors[name].read())
+
+
+def test_dropout_only_while_training():
+    encoder = TorchEncoder(CHECKPOINT)
+    inputs = {name: torch.from_numpy(array) for name, array in tiny_inputs().items()}
+
+    def spread():
+        torch.manual_seed(0)
+        drawn = torch.stack([encoder(inputs, ["pooled_output"])["pooled_output"].detach() for _ in range(20)])
+        return drawn.std(0).max().item()
+
+    assert encoder.train() and spread() > 1e-3
+    assert encoder.eval() and spread() < 1e-6
+
+
+def test_torch_trains():
+    encoder = TorchEncoder(tiny_checkpoint())
+    optimizer = torch.optim.SGD(encoder.parameters(), lr=0.01)
+    inputs = {name: torch.from_numpy(array) for name, array in tiny_inputs().items()}
+    losses = []
+    for _ in range(5):
+        loss = encoder.eval()(inputs, [SENTENCE_OUTPUT])[SENTENCE_OUTPUT].square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses == sorted(losses, reverse=True)
+
+
+def test_in_memory_arrays_are_read_as_they_are():
+    array = np.ones((2, 3), np.float32)
+    assert in_memory({"x": array})["x"].read() is array
+
+
+@pytest.mark.gpu
+def test_torch_on_a_gpu_agrees_with_float64():
+    runner = load_backend("torch", CHECKPOINT)
+    assert runner.device == "cuda"
+    reference = load_backend("numpy", CHECKPOINT).run(tiny_inputs(), [*OUTPUTS])
+    made = runner.run(tiny_inputs(), [*OUTPUTS])
+    assert_close(made["sequence_output"], reference["sequence_output"])
