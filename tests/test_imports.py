@@ -12,10 +12,32 @@ import pytest
 SOURCE = Path(__file__).parent.parent / "src" / "wellread"
 # Each room may import those before it.
 ORDER = (
-    *("errors", "progress", "config", "catalog", "hub", "text", "weights", "encoder", "backends", "module"),
+    *(
+        "errors",
+        "progress",
+        "config",
+        "catalog",
+        "hub",
+        "text",
+        "weights",
+        "encoder",
+        "backends",
+        "contract",
+        "bulk",
+        "module",
+    ),
     *("measure", "learn", "export", "corpus", "serve", "keras", "compat", "bench", "cli"),
 )
-FRAMEWORKS = {"torch", "tensorflow", "keras", "transformers", "ray", "matplotlib", "sentence_transformers", "onnxruntime"}
+FRAMEWORKS = {
+    "torch",
+    "tensorflow",
+    "keras",
+    "transformers",
+    "ray",
+    "matplotlib",
+    "sentence_transformers",
+    "onnxruntime",
+}
 DOORS = ("backends", "learn", "export", "keras", "bench")  # where a framework may be imported
 FILES = sorted(path for path in SOURCE.rglob("*.py") if path != SOURCE / "__init__.py")
 

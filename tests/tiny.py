@@ -13,7 +13,9 @@ from wellread.text.tokenizer import Tokenizer, load_tokenizer
 from wellread.weights.checkpoint import Checkpoint, in_memory
 from wellread.weights.names import sentence_shapes, shapes
 
-WORDS = "a man woman cat is playing the guitar flute runs sleeps . , ! ##s ##ing paris france of".split()
+WORDS = """
+a man woman cat is playing the guitar flute runs sleeps . , ! ##s ##ing paris france of
+""".split()
 PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
 PIECES += [f"word{i}" for i in range(99 - len(PIECES))]
 

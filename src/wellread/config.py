@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
@@ -33,17 +34,19 @@ def _one_of(field: str, value: str, known: Collection[str]) -> None:
 
 
 def _positive(owner: object, *fields: str) -> None:
-    for field in fields:
-        value = getattr(owner, field)
+    for name in fields:
+        value = getattr(owner, name)
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ConfigError(f"{field} must be a whole number of at least 1; found {value!r}; correct the configuration")
+            raise ConfigError(
+                f"{name} must be a whole number of at least 1; found {value!r}; correct the configuration"
+            )
 
 
 def _rate(owner: object, *fields: str) -> None:
-    for field in fields:
-        value = getattr(owner, field)
+    for name in fields:
+        value = getattr(owner, name)
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
-            raise ConfigError(f"{field} must be a rate in [0, 1); found {value!r}; correct the configuration")
+            raise ConfigError(f"{name} must be a rate in [0, 1); found {value!r}; correct the configuration")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,11 +85,13 @@ class EncoderConfig:
             )
         if not isinstance(self.type_vocab_size, int) or self.type_vocab_size < 0:
             raise ConfigError(f"type_vocab_size must be 0 or more; found {self.type_vocab_size!r}; correct it")
-        if not self.layer_norm_eps > 0:
-            raise ConfigError(f"layer_norm_eps must be above 0; found {self.layer_norm_eps!r}; correct it")
+        for name in ("layer_norm_eps", "initializer_range"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ConfigError(f"{name} must be above 0 and finite; found {getattr(self, name)!r}; correct it")
         if not 0 <= self.pad_token_id < self.vocab_size:
             raise ConfigError(
-                f"pad_token_id must be a row of the word table; found {self.pad_token_id} of {self.vocab_size}; correct it"
+                f"pad_token_id must be a row of the word table; found {self.pad_token_id} of {self.vocab_size}; "
+                "correct it"
             )
 
     @property
@@ -124,11 +129,11 @@ class TokenizerConfig:
             raise ConfigError(f"the {self.dialect} dialect needs {needed}; found none; name the file")
         if self.dialect != "hf" and (self.strip_accents is not None or not self.tokenize_chinese_chars):
             raise ConfigError(
-                f"strip_accents={self.strip_accents} and tokenize_chinese_chars={self.tokenize_chinese_chars} were given; "
+                f"strip_accents={self.strip_accents}, tokenize_chinese_chars={self.tokenize_chinese_chars} were given; "
                 f"the {self.dialect} dialect has its own rules for both; leave them out, or use hf"
             )
         if self.dialect == "kobert" and self.vocab_file is None:
-            raise ConfigError("the kobert dialect takes its ids from vocab_file; found none; name the file, or use spm")
+            raise ConfigError("the kobert dialect takes its ids from vocab_file; found none; name one, or use spm")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,7 +167,10 @@ class SentenceConfig:
         _one_of("pooling", self.pooling, POOLINGS)
         if self.default_prompt_name is not None:
             _one_of("default_prompt_name", self.default_prompt_name, self.prompts)
-        _positive(self, "max_seq_length")
+        if self.max_seq_length < 3:
+            raise ConfigError(
+                f"max_seq_length must hold [CLS], a token and [SEP]; found {self.max_seq_length}; give 3 or more"
+            )
         for before, after in zip(self.dense, self.dense[1:], strict=False):
             if before.out_features != after.in_features:
                 raise ConfigError(

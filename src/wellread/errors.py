@@ -11,6 +11,7 @@
     ├── DataError          a data file that cannot be read
     ├── ExportError        an artefact that could not be written or does not agree with its source
     ├── TrainingError      a training run that cannot start, go on or resume
+    ├── BenchError         a contender of a measurement that failed
     └── MissingExtra       an optional dependency that is not installed
 
 Every message has three clauses: what was asked; what was found; what to do.
@@ -67,7 +68,11 @@ class TrainingError(WellreadError):
     """A training run cannot start, go on or resume."""
 
 
-class MissingExtra(WellreadError):
+class BenchError(WellreadError):
+    """A contender of a measurement failed."""
+
+
+class MissingExtra(WellreadError):  # noqa: N818
     """An optional dependency is not installed."""
 
 

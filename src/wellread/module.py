@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import os
-import warnings
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from wellread.backends.backend import Backend, FloatArray, load_backend
+from wellread.bulk import TOKENS_A_BATCH, Packer, encode_rows, unit
+from wellread.contract import as_int32, checked_inputs, in_range, refuse_nan, warn_truncated
 from wellread.encoder.encoder import INPUTS
 from wellread.encoder.heads import MLM_INPUT, MLM_OUTPUT, SENTENCE_OUTPUT
-from wellread.errors import InputError, TruncationWarning, WeightsError, nearest
+from wellread.errors import InputError, nearest
 from wellread.hub.handles import resolve
 from wellread.progress import progress
-from wellread.text.batches import token_budget_batches
-from wellread.text.pack import Batch, Rows, bert_pack_inputs, chunk, refuse_long
+from wellread.text.pack import Batch, Rows, bert_pack_inputs, check_on_long, refuse_long
 from wellread.text.ragged import Ragged
 from wellread.text.tokenizer import RaggedOffsets, Tokenizer, load_tokenizer
 from wellread.weights.checkpoint import Checkpoint
@@ -28,7 +27,6 @@ from wellread.weights.native import read_directory, write_native
 
 DEFAULT_OUTPUTS = ("pooled_output", "sequence_output", "encoder_outputs")
 OUTPUTS = (*DEFAULT_OUTPUTS, "embedding_output", "cls_output", SENTENCE_OUTPUT)
-TOKENS_A_BATCH = 1024  # padding included; measured: smaller batches stay in the cache, larger ones gain nothing
 WINDOW = 16_384  # texts that are sorted by length together; bounds memory, and padding is already small
 
 
@@ -78,9 +76,7 @@ def load(
         raise InputError(
             "trust_remote_code=True was given; wellread runs no code of a repository and needs none; leave it out"
         )
-    directory = resolve(
-        handle, revision=revision, token=token, cache_dir=cache_dir, local_files_only=local_files_only
-    )
+    directory = resolve(handle, revision=revision, token=token, cache_dir=cache_dir, local_files_only=local_files_only)
     source = read_directory(directory, ignore=ignore)
     return Module(
         checkpoint=source.checkpoint,
@@ -169,7 +165,7 @@ class Module:
         return self.tokenizer.get_special_tokens_dict()
 
     def bert_pack_inputs(self, segments: Sequence[Rows], seq_length: int = 128, *, on_long: str = "truncate") -> Batch:
-        """Pack one or two segments of rows into the encoder's inputs, int32 [B, seq_length]; see `text.pack`."""
+        """Pack one or two segments into the encoder's inputs, int32 [B, seq_length]; see `text.pack`."""
         return bert_pack_inputs(segments, special=self.tokenizer.special, seq_length=seq_length, on_long=on_long)
 
     # -- ids to outputs --------------------------------------------------------------------------------------------
@@ -183,7 +179,7 @@ class Module:
     ) -> EncoderOutput:
         """Run the encoder in float32 on texts, or on inputs as `bert_pack_inputs` makes them.
 
-        Texts are cut at `seq_length` tokens (the module's own limit if none is given) and padded to the longest of them.
+        Texts are cut at `seq_length` tokens (the module's own limit if none is given) and padded to the longest.
         Returns what `outputs` names of `pooled_output` [B, D], `sequence_output` [B, T, D], `encoder_outputs` (L of
         [B, T, D]), `embedding_output` [B, T, D], `cls_output` [B, D], `sentence_embedding` [B, E].
 
@@ -196,10 +192,12 @@ class Module:
             )
         inputs = self._inputs(texts_or_inputs, seq_length)
         made = self._exact().run(inputs, list(outputs))
-        _refuse_nan(made)
+        refuse_nan(made)
         return EncoderOutput(made)
 
-    def mlm(self, inputs: Mapping[str, Any], *, outputs: Sequence[str] = (*DEFAULT_OUTPUTS, MLM_OUTPUT)) -> EncoderOutput:
+    def mlm(
+        self, inputs: Mapping[str, Any], *, outputs: Sequence[str] = (*DEFAULT_OUTPUTS, MLM_OUTPUT)
+    ) -> EncoderOutput:
         """Run the encoder and its masked-language-model head at `inputs["masked_lm_positions"]`, int32 [B, P].
 
         Returns `mlm_logits` [B, P, V] beside the encoder's outputs. Positions count from 0, at [CLS].
@@ -209,14 +207,16 @@ class Module:
         self._need_mlm()
         if MLM_INPUT not in inputs:
             raise InputError(f"mlm takes {', '.join((*INPUTS, MLM_INPUT))}; found {', '.join(inputs)}; add {MLM_INPUT}")
-        packed = self._checked_inputs({name: inputs[name] for name in inputs if name != MLM_INPUT})
+        packed = checked_inputs(self.checkpoint.config, {name: inputs[name] for name in inputs if name != MLM_INPUT})
         batch, tokens = packed["input_word_ids"].shape
-        positions = _int32(MLM_INPUT, inputs[MLM_INPUT])
+        positions = as_int32(MLM_INPUT, inputs[MLM_INPUT])
         if len(positions) != batch:
-            raise InputError(f"{MLM_INPUT} must have a row for each of {batch} texts; found {len(positions)}; match them")
-        _in_range(MLM_INPUT, positions, tokens, "positions of the sequence")
+            raise InputError(
+                f"{MLM_INPUT} must have a row for each of {batch} texts; found {len(positions)}; match them"
+            )
+        in_range(MLM_INPUT, positions, tokens, "positions of the sequence")
         made = self._exact().run({**packed, MLM_INPUT: positions}, list(outputs))
-        _refuse_nan(made)
+        refuse_nan(made)
         return EncoderOutput(made)
 
     def fill_mask(self, text: str, *, top_k: int = 5) -> list[list[FilledMask]]:
@@ -263,46 +263,21 @@ class Module:
         if isinstance(given, Mapping):
             if seq_length is not None:
                 raise InputError(f"seq_length={seq_length} is for texts; found packed inputs; leave it out")
-            return self._checked_inputs(given)
+            return checked_inputs(self.checkpoint.config, given)
         texts = [given] if isinstance(given, str) else list(given)
         batch = self._pack(self.tokenize(texts), seq_length)
-        _warn_truncated(batch.truncated)
+        warn_truncated(batch.truncated)
         return dict(batch)
 
     def _pack(self, rows: Ragged, seq_length: int | None) -> Batch:
         length = self.max_seq_length if seq_length is None else seq_length
         limit = self.checkpoint.config.max_position_embeddings
         if length > limit:
-            raise InputError(f"a sequence of {length} tokens was asked for; the position table has {limit}; ask for less")
+            raise InputError(
+                f"a sequence of {length} tokens was asked for; the position table has {limit}; ask for less"
+            )
         special = self.tokenizer.special
         return bert_pack_inputs([rows], special=special, seq_length=length, pad_to_longest=True)
-
-    def _checked_inputs(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Refuse inputs that the encoder cannot take; fill type ids with zeros where the family has none."""
-        config = self.checkpoint.config
-        needed = INPUTS if config.type_vocab_size else INPUTS[:2]
-        missing = [name for name in needed if name not in given]
-        unknown = [name for name in given if name not in INPUTS]
-        if missing or unknown:
-            raise InputError(
-                f"the encoder takes {', '.join(needed)}; found {', '.join(given)}; "
-                f"{'add ' + ', '.join(missing) if missing else 'remove ' + ', '.join(unknown)}"
-            )
-        arrays = {name: _int32(name, given[name]) for name in given}
-        shape = arrays["input_word_ids"].shape
-        if any(array.shape != shape for array in arrays.values()):
-            found = ", ".join(f"{name} {list(array.shape)}" for name, array in arrays.items())
-            raise InputError(f"the inputs must have one shape; found {found}; pack them together")
-        if not 1 <= shape[1] <= config.max_position_embeddings:
-            raise InputError(
-                f"a sequence must have 1 to {config.max_position_embeddings} tokens, the rows of the position table; "
-                f"found {shape[1]}; cut the texts"
-            )
-        _in_range("input_word_ids", arrays["input_word_ids"], config.vocab_size, "rows of the word table")
-        _in_range("input_mask", arrays["input_mask"], 2, "values of a mask")
-        if config.type_vocab_size:
-            _in_range("input_type_ids", arrays["input_type_ids"], config.type_vocab_size, "rows of the type table")
-        return arrays
 
     # -- texts to vectors ------------------------------------------------------------------------------------------
 
@@ -333,36 +308,43 @@ class Module:
         (2, 384)
         """
         single = isinstance(sentences, str)
-        texts = [sentences] if single else list(sentences)
+        texts: list[str] = [sentences] if isinstance(sentences, str) else list(sentences)
+        check_on_long(on_long)
         put_before = self._prompt(prompt_name, prompt)
         vectors = np.empty((len(texts), self.embedding_size), np.float32)
         cut = np.zeros(len(texts), np.int64)
+        packer = Packer(
+            special=self.tokenizer.special,
+            sentence=self.checkpoint.sentence,
+            max_rows=batch_size or TOKENS_A_BATCH,
+            chunked=on_long == "chunk",
+        )
         with progress(len(texts), show=show_progress_bar) as advance:
             for start in range(0, len(texts), WINDOW):
                 window = slice(start, start + WINDOW)
                 rows = self.tokenize([put_before + text for text in texts[window]] if put_before else texts[window])
                 if on_long == "error":
-                    refuse_long(rows.lengths, self.max_seq_length - 2, self.max_seq_length, first_row=start)
-                encoded = self._encode_rows(self.running(precision), rows, batch_size, on_long == "chunk", advance)
+                    refuse_long(rows.lengths, packer.room, self.max_seq_length, first_row=start)
+                encoded = encode_rows(self.running(precision), rows, packer, advance=advance)
                 vectors[window], cut[window] = encoded.vectors, encoded.truncated
-        _warn_truncated(cut)
+        warn_truncated(cut)
         if truncate_dim is not None:
             vectors = vectors[:, : self._dimension(truncate_dim)]
         if normalize_embeddings:
-            vectors = _unit(vectors)
+            vectors = unit(vectors)
         if single:
             return vectors[0]
         return vectors if convert_to_numpy else list(vectors)
 
     def embed(self, texts: Iterable[str], **options: Any) -> Iterator[FloatArray]:
-        """Yield the vector [E] of each text as it comes, in order, holding a bounded number; options as for `encode`."""
+        """Yield the vector [E] of each text, in order, holding a bounded number; options as for `encode`."""
         texts = iter(texts)
         while window := list(islice(texts, WINDOW)):
             yield from self.encode(window, **{"show_progress_bar": False, **options})
 
     def similarity(self, a: FloatArray, b: FloatArray) -> FloatArray:
         """Return the cosine of every vector of `a` [N, E] with every one of `b` [M, E]: [N, M]."""
-        return _unit(np.atleast_2d(np.asarray(a, np.float32))) @ _unit(np.atleast_2d(np.asarray(b, np.float32))).T
+        return unit(np.atleast_2d(np.asarray(a, np.float32))) @ unit(np.atleast_2d(np.asarray(b, np.float32))).T
 
     def _prompt(self, name: str | None, prompt: str | None) -> str:
         if prompt is not None:
@@ -378,31 +360,10 @@ class Module:
 
     def _dimension(self, truncate_dim: int) -> int:
         if not 1 <= truncate_dim <= self.embedding_size:
-            raise InputError(f"truncate_dim must be 1 to {self.embedding_size}; found {truncate_dim}; choose one of these")
+            raise InputError(
+                f"truncate_dim must be 1 to {self.embedding_size}; found {truncate_dim}; choose one of these"
+            )
         return truncate_dim
-
-    def _encode_rows(
-        self, backend: Backend, rows: Ragged, batch_size: int | None, chunked: bool, advance: Callable[[int], None]
-    ) -> _Encoded:
-        """Turn N rows of ids into N vectors, sorted by length into batches of about equal cost."""
-        room = self.max_seq_length - 2
-        pieces, source = chunk(rows, room) if chunked else (rows, np.arange(len(rows), dtype=np.int64))
-        kept = np.minimum(pieces.lengths, room)
-        plan = token_budget_batches(kept + 2, max_tokens=TOKENS_A_BATCH, max_rows=batch_size or TOKENS_A_BATCH)
-        vectors = np.empty((len(pieces), self.embedding_size), np.float32)
-        batches = (self._pack(pieces.take(chosen), None) for chosen in plan)
-        for item in backend.stream(batches, SENTENCE_OUTPUT):
-            _refuse_nan({SENTENCE_OUTPUT: item.value})
-            vectors[plan[item.index]] = item.value
-            advance(0 if chunked else len(item.value))
-        truncated = pieces.lengths - kept
-        if chunked:
-            vectors = _averaged(vectors, source, kept, len(rows))
-            truncated = np.zeros(len(rows), np.int64)
-            if self.checkpoint.sentence.normalize:
-                vectors = _unit(vectors)
-            advance(len(rows))
-        return _Encoded(vectors=vectors, truncated=truncated)
 
     def save(self, directory: str | os.PathLike[str], *, dtype: str = "float32") -> None:
         """Write the module as a directory that wellread, transformers and sentence-transformers open.
@@ -410,69 +371,3 @@ class Module:
         Whole or not at all; `dtype` is "float32" or "float16". Raises: CheckpointError where something stands there.
         """
         write_native(Path(directory), self.checkpoint, self.tokenizer, provenance=self.provenance, dtype=dtype)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Encoded:
-    """The vectors [N, E] of N rows, and how many tokens of each found no room [N]."""
-
-    vectors: FloatArray
-    truncated: NDArray[np.int64]
-
-
-def _unit(vectors: FloatArray) -> FloatArray:
-    """Scale every row to length 1; a row of zeros stays."""
-    scaled: FloatArray = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-    return scaled
-
-
-def _averaged(vectors: FloatArray, source: NDArray[np.int64], tokens: NDArray[np.int64], count: int) -> FloatArray:
-    """Average the vectors of the pieces of each row, weighted by their tokens (an empty text counts as one)."""
-    weights = np.maximum(tokens, 1).astype(np.float32)
-    totals = np.zeros((count, vectors.shape[1]), np.float32)
-    np.add.at(totals, source, vectors * weights[:, None])
-    averaged: FloatArray = totals / np.bincount(source, weights, count).astype(np.float32)[:, None]
-    return averaged
-
-
-def _warn_truncated(truncated: NDArray[np.int64]) -> None:
-    """Say how many texts were cut, and by how much."""
-    rows = np.count_nonzero(truncated)
-    if rows:
-        warnings.warn(
-            f"{rows} of {len(truncated)} texts were too long and lost {truncated.sum()} tokens at their ends; "
-            'pass on_long="chunk" or "error", or a larger seq_length, where that matters',
-            TruncationWarning,
-            stacklevel=4,
-        )
-
-
-def _int32(name: str, given: Any) -> NDArray[np.int32]:
-    """Take whole numbers [B, T] that fit in int32. Raises: InputError."""
-    array = np.asarray(given)
-    if array.ndim != 2 or array.dtype.kind not in "iu":
-        raise InputError(
-            f"{name} must be whole numbers of shape [batch, tokens]; found {array.dtype} of shape {list(array.shape)}; "
-            "pass what bert_pack_inputs returns"
-        )
-    return array.astype(np.int32) if array.size == 0 else _in_range(name, array, 2**31, "int32").astype(np.int32)
-
-
-def _in_range(name: str, array: NDArray[Any], limit: int, what: str) -> NDArray[Any]:
-    """Refuse numbers outside 0 <= number < limit."""
-    if array.size and (array.min() < 0 or array.max() >= limit):
-        wrong = np.argwhere((array < 0) | (array >= limit))
-        raise InputError(
-            f"{name} must lie in 0 to {limit - 1}, the {what}; found {array[tuple(wrong[0])]} at {wrong[0].tolist()} "
-            f"and {len(wrong) - 1} more outside; check where they come from"
-        )
-    return array
-
-
-def _refuse_nan(outputs: Mapping[str, Any]) -> None:
-    """Refuse outputs that are not numbers: damaged weights, not a vector to be stored."""
-    for name, value in outputs.items():
-        if not all(np.isfinite(array).all() for array in (value if isinstance(value, list) else [value])):
-            raise WeightsError(
-                f"{name} must be finite; found NaN or infinity; the weights of this module are damaged: fetch them again"
-            )

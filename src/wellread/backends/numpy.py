@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,8 +25,8 @@ def _sigmoid(x: Array) -> Array:
     return 0.5 * (1 + np.tanh(0.5 * x))
 
 
-ACTIVATIONS = {
-    "gelu": lambda x: 0.5 * x * (1 + _erf(x / math.sqrt(2)).astype(np.float64)),
+ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
+    "gelu": lambda x: 0.5 * x * (1 + np.asarray(_erf(x / math.sqrt(2)), np.float64)),
     "gelu_tanh": lambda x: 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))),
     "relu": lambda x: np.maximum(x, 0),
     "silu": lambda x: x * _sigmoid(x),
@@ -117,7 +117,7 @@ class NumpyBackend:
 
     def run(self, inputs: Inputs, outputs: Sequence[str]) -> Outputs:
         """Run one batch; outputs are float64."""
-        return run(self.ops, self.checkpoint.config, self.checkpoint.sentence, inputs, outputs=outputs)  # type: ignore[return-value, arg-type]
+        return run(self.ops, self.checkpoint.config, self.checkpoint.sentence, inputs, outputs=outputs)  # type: ignore[arg-type]
 
     def stream(self, batches: Iterable[Inputs], output: str) -> Iterator[StreamItem]:
         """Run batches one by one."""

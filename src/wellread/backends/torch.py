@@ -143,7 +143,7 @@ class TorchBackend:
     def stream(self, batches: Iterable[Inputs], output: str) -> Iterator[StreamItem]:
         """Run batches one by one."""
         for index, inputs in enumerate(batches):
-            yield StreamItem(index=index, value=self.run(inputs, [output])[output])  # type: ignore[arg-type]
+            yield StreamItem(index=index, value=self.run(inputs, [output])[output])
 
 
 def _numpy(x: Tensor) -> NDArray[np.float32]:

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from wellread.bench.encode import run_encode as run_encode
     from wellread.bench.growth import GrowthResult as GrowthResult
     from wellread.bench.growth import run_growth as run_growth
-    from wellread.bench.process import BenchError as BenchError
     from wellread.bench.report import as_json as as_json
     from wellread.bench.report import render as render
     from wellread.bench.startup import StartupResult as StartupResult
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
 
 # Public names, each loaded when it is first asked for: a worker imports this package and must not pay for its parent's.
 _HOMES = {
-    "BenchError": "process",
     "CONTENDERS": "contenders",
     "Contender": "contenders",
     "DEFAULT": "contenders",

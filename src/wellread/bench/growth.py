@@ -12,9 +12,8 @@ from pathlib import Path
 from wellread.bench.contenders import look_up
 from wellread.bench.encode import refuse, start
 from wellread.bench.machine import Machine, lacks, this_machine
-from wellread.bench.process import BenchError
 from wellread.bench.texts import evenly
-from wellread.errors import InputError
+from wellread.errors import BenchError, InputError
 from wellread.progress import progress
 
 SIZES = (1_000, 10_000, 100_000)

@@ -16,13 +16,9 @@ from typing import Any
 import wellread
 from wellread.backends.openvino import cpu_count
 from wellread.bench.contenders import Contender
-from wellread.errors import WellreadError
+from wellread.errors import BenchError
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS")
-
-
-class BenchError(WellreadError):
-    """A contender could not be measured."""
 
 
 def environment() -> dict[str, str]:

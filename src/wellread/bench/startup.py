@@ -69,17 +69,22 @@ class StartupResult:
 
 
 def run_startup(
-    handle: str | os.PathLike[str] = "default", *, rounds: int = 7, show_progress: bool | None = None
+    handle: str | os.PathLike[str] = "default",
+    *,
+    peer: str | os.PathLike[str] | None = None,
+    rounds: int = 7,
+    show_progress: bool | None = None,
 ) -> StartupResult:
     """Measure the seconds from the start of a process to its first printed vector, for us and for our peers.
 
-    Programs run in turn; a first round, which fills the file cache, does not count. `python` does nothing: the floor.
+    We load `handle`; sentence-transformers loads `peer`, or the same module if it is not given. Programs run in turn; a
+    first round, which fills the file cache, does not count. `python` does nothing: the floor.
 
     Raises: InputError for less than 1 round; HandleError; BenchError for a program that fails.
     """
     if rounds < 1:
         raise InputError(f"a measurement takes at least 1 round; found {rounds}; give more")
-    arguments = [str(handle), str(resolve(handle))]
+    arguments = [str(handle), str(resolve(peer or handle))]
     missing = {program.name: lacks(program.needs) for program in PROGRAMS}
     present = [program for program in PROGRAMS if missing[program.name] is None]
     seconds: Mapping[str, list[float]] = {program.name: [] for program in PROGRAMS}
@@ -90,7 +95,8 @@ def run_startup(
                 seconds[program.name].append(_first_line(program, arguments))
                 advance(1)
     rows = (StartupRow(name=name, lacks=missing[name], seconds=tuple(laps[1:])) for name, laps in seconds.items())
-    return StartupResult(model=Path(handle).name, rounds=rounds, machine=this_machine(), rows=tuple(rows))
+    model = " and ".join(Path(name).name for name in (handle, *((peer,) if peer else ())))
+    return StartupResult(model=model, rounds=rounds, machine=this_machine(), rows=tuple(rows))
 
 
 def _first_line(program: Program, arguments: list[str]) -> float:

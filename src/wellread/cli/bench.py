@@ -1,0 +1,48 @@
+"""wellread bench: us and our peers on the same work."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from wellread.cli.options import json_flag
+
+
+@click.command("bench")
+@click.argument("what", type=click.Choice(["encode", "startup", "growth"]), default="encode")
+@click.option("-m", "--model", default="default", show_default=True, help="default, a directory, or a Hugging Face id.")
+@click.option(
+    "--texts", type=click.Path(path_type=Path), help="A .txt or .tsv file; 4,000 packaged English texts if not given."
+)
+@click.option("--rounds", default=5, show_default=True, type=click.IntRange(1), help="Timed rounds of each contender.")
+@click.option("--only", multiple=True, metavar="NAME", help="encode: this contender, and no other than those named so.")
+@click.option("--peer-model", help="startup: what sentence-transformers loads; the same model if not given.")
+@json_flag
+def command(
+    what: str,
+    model: str,
+    texts: Path | None,
+    rounds: int,
+    only: tuple[str, ...],
+    peer_model: str | None,
+    as_json: bool,
+) -> None:
+    """Measure WHAT, one contender at a time, in turn, and print medians and ratios.
+
+    encode: texts a second, agreement, loading time and memory of wellread and of the peers that are installed. startup:
+    from the start of a process to its first vector. growth: the time a text for 1,000, 10,000 and 100,000 texts.
+    """
+    from wellread import bench
+    from wellread.hub.handles import resolve
+
+    result: Any
+    if what == "startup":
+        result = bench.run_startup(model, peer=peer_model, rounds=rounds)
+    elif what == "growth":
+        result = bench.run_growth(resolve(model), bench.read_texts(texts), rounds=rounds)
+    else:
+        contenders = only or bench.DEFAULT
+        result = bench.run_encode(resolve(model), bench.read_texts(texts), contenders=contenders, rounds=rounds)
+    click.echo(bench.as_json(result) if as_json else bench.render(result))

@@ -14,7 +14,9 @@ from wellread.learn.recipe import RECIPES, Recipe, read_recipe, run_recipe
 
 @click.command("distill")
 @click.argument("texts", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The student's directory; must be new.")
+@click.option(
+    "-o", "--output", required=True, type=click.Path(path_type=Path), help="The student's directory; must be new."
+)
 @click.option("--recipe", default="default", show_default=True, help=f"A TOML file, or one of: {', '.join(RECIPES)}.")
 @click.option("--run-dir", type=click.Path(path_type=Path), help="For teacher vectors and log.  [default: OUTPUT-run]")
 @click.option("--dtype", default="float32", show_default=True, help="How weights are stored: float32 or float16.")
@@ -30,7 +32,7 @@ def command(
     as_json: bool,
     **given: Any,
 ) -> None:
-    """Distil the --model (the teacher) into a student on TEXTS: .txt files of a text a line, .tsv with a column text."""
+    """Distil the --model into a student on TEXTS: .txt files of a text a line, or .tsv with a column text."""
     require_extra("torch", extra="train")
     loading = {name: given.pop(name) for name in ("model", "backend", "revision", "local_files_only", "ignore")}
     settings = gather(read_recipe(recipe), given)

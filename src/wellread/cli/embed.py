@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -32,10 +32,10 @@ def command(texts: tuple[str, ...], output: Path | None, as_json: bool, **option
 
     Without -o each vector is a line of numbers on standard output.
     """
-    write = _writer(output, as_json)
+    write: Any = _writer(output, as_json)
     loading = {name: options.pop(name) for name in ("model", "backend", "revision", "local_files_only", "ignore")}
     rows = read_arguments(texts)
-    vectors = load_module(**loading).encode(rows, **options)
+    vectors = np.asarray(load_module(**loading).encode(rows, **options))
     if output is None:
         write(click.get_text_stream("stdout"), rows, vectors)
         return
@@ -50,7 +50,7 @@ def command(texts: tuple[str, ...], output: Path | None, as_json: bool, **option
         partial.unlink(missing_ok=True)
 
 
-def _writer(output: Path | None, as_json: bool) -> Any:
+def _writer(output: Path | None, as_json: bool) -> Callable[[Any, Sequence[str], FloatArray], None]:
     """Choose how vectors are written, before the work begins."""
     if output is None:
         return _write_json if as_json else _write_text
@@ -90,4 +90,8 @@ def _write_parquet(file: IO[bytes], texts: Sequence[str], vectors: FloatArray) -
     pq.write_table(pa.table({"text": pa.array(texts, pa.string()), "embedding": column}), file)
 
 
-_WRITERS = {".npy": _write_numpy, ".parquet": _write_parquet, ".jsonl": _write_json_bytes}
+_WRITERS: dict[str, Callable[[IO[bytes], Sequence[str], FloatArray], None]] = {
+    ".npy": _write_numpy,
+    ".parquet": _write_parquet,
+    ".jsonl": _write_json_bytes,
+}

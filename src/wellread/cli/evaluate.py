@@ -18,7 +18,7 @@ from wellread.cli.options import json_flag, load_module, module_options
 @json_flag
 @module_options
 def command(task: str, file: Path, as_json: bool, **loading: Any) -> None:
-    """Score a module on FILE. TASK stsb: Spearman and Pearson correlation of cosines with people's scores (STS-B, KorSTS)."""
+    """Score a module on FILE. TASK stsb: correlation of cosines with people's scores (STS-B, KorSTS)."""
     from wellread.measure.similarity import evaluate_similarity, read_stsb
 
     score = evaluate_similarity(load_module(**loading), read_stsb(file))

@@ -21,9 +21,11 @@ json_flag = click.option("--json", "as_json", is_flag=True, help="Print JSON, on
 
 
 def module_options(command: F) -> F:
-    """Add --model and what `wellread.load` takes beside it; the command gets them all as `model`, a function to load."""
+    """Add --model and what `wellread.load` takes beside it, under the names that `load_module` takes."""
     options = (
-        click.option("-m", "--model", default="default", help="default, a directory, or a Hugging Face id.", show_default=True),
+        click.option(
+            "-m", "--model", default="default", help="default, a directory, or a Hugging Face id.", show_default=True
+        ),
         click.option("--backend", default="openvino", show_default=True, help="openvino, torch or numpy."),
         click.option("--revision", help="Branch, tag or commit of a Hugging Face id."),
         click.option("--local-files-only", is_flag=True, help="Use the cache and make no network call."),
@@ -78,7 +80,9 @@ def options_of(config: type[Any]) -> Callable[[F], F]:
                 command = options_of(type(default))(command)
             else:
                 flag = f"--{field.name.replace('_', '-')}"
-                command = click.option(flag, field.name, type=type(default), default=None, help=f"[default: {default}]")(command)
+                command = click.option(
+                    flag, field.name, type=type(default), default=None, help=f"[default: {default}]"
+                )(command)
         return command
 
     return add

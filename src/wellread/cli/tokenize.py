@@ -25,7 +25,13 @@ def command(texts: tuple[str, ...], as_json: bool, **loading: Any) -> None:
     for text, ids, starts, limits in zip(rows, found.tokens, found.starts, found.limits, strict=True):
         pieces = module.tokenizer.pieces(ids)
         if as_json:
-            line = {"text": text, "pieces": pieces, "ids": ids.tolist(), "starts": starts.tolist(), "limits": limits.tolist()}
+            line = {
+                "text": text,
+                "pieces": pieces,
+                "ids": ids.tolist(),
+                "starts": starts.tolist(),
+                "limits": limits.tolist(),
+            }
             click.echo(json.dumps(line))
         else:
             click.echo(" ".join(f"{piece}={id}" for piece, id in zip(pieces, ids.tolist(), strict=True)))

@@ -60,7 +60,7 @@ def embed(ops: Ops[T], config: EncoderConfig, inputs: Mapping[str, T]) -> T:
 
 
 def block(ops: Ops[T], config: EncoderConfig, name: str, queries: T, hidden: T, bias: T) -> T:
-    """Run one post-norm Transformer block: attend from `queries` [B, Tq, D] to `hidden` [B, T, D], then feed forward."""
+    """Run one post-norm block: attend from `queries` [B, Tq, D] to `hidden` [B, T, D], then feed forward."""
     attended = ops.attention(
         ops.linear(queries, f"{name}.attention.self.query"),
         ops.linear(hidden, f"{name}.attention.self.key"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from wellread.config import EncoderConfig, SentenceConfig
 from wellread.encoder.encoder import OUTPUTS, encode
@@ -32,12 +32,12 @@ def run(
         needed.add("sequence_output")
     if SENTENCE_OUTPUT in outputs:
         needed.add(POOLED_FROM[sentence.pooling])
-    made = encode(ops, config, inputs, outputs=needed)
+    made: dict[str, Any] = {**encode(ops, config, inputs, outputs=needed)}
     if MLM_OUTPUT in outputs:
-        made[MLM_OUTPUT] = mlm_logits(ops, config, made["sequence_output"], inputs[MLM_INPUT])  # type: ignore[arg-type]
+        made[MLM_OUTPUT] = mlm_logits(ops, config, made["sequence_output"], inputs[MLM_INPUT])
     if SENTENCE_OUTPUT in outputs:
         source = made[POOLED_FROM[sentence.pooling]]
-        made[SENTENCE_OUTPUT] = sentence_embedding(ops, sentence, source, inputs["input_mask"])  # type: ignore[arg-type]
+        made[SENTENCE_OUTPUT] = sentence_embedding(ops, sentence, source, inputs["input_mask"])
     return {name: made[name] for name in outputs}
 
 

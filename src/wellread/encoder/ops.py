@@ -34,7 +34,7 @@ class Ops(Protocol[T]):
         """Multiply x [B, P, D] with the transposed word table [V, D] and add the bias [V]: [B, P, V]."""
 
     def layer_norm(self, x: T, name: str, eps: float) -> T:
-        """Normalise the last axis to mean 0 and variance 1 (biased, plus eps), then scale and shift (Ba et al. 2016)."""
+        """Normalise the last axis to mean 0, variance 1 (biased, plus eps); scale and shift (Ba et al. 2016)."""
 
     def activation(self, x: T, kind: str) -> T:
         """Apply gelu (erf), gelu_tanh, relu, silu or tanh to every element."""

@@ -58,7 +58,9 @@ def distill(teacher: Module, texts: Sequence[str], *, output_dir: Path, config: 
     batches = (_batch(teacher, rows, targets, chosen, config) for chosen in plan)
     started = time.monotonic()
     with (output_dir / "log.jsonl").open("w") as log, progress(len(plan), label="steps", show=None) as advance:
-        for event in optimise(encoder, batches, lambda batch: _loss(encoder, batch), total=len(plan), config=config.loop):
+        for event in optimise(
+            encoder, batches, lambda batch: _loss(encoder, batch), total=len(plan), config=config.loop
+        ):
             advance(1)
             if event.step % config.logging_steps == 0 or event.step == len(plan):
                 _log(log, event, started)
@@ -87,7 +89,10 @@ def _plan(rows: Ragged, config: DistillConfig) -> Iterator[NDArray[np.int64]]:
     size = config.per_device_train_batch_size
     for _ in range(config.num_train_epochs):
         order = rng.permutation(len(rows))
-        pools = [pool[np.argsort(rows.lengths[pool], kind="stable")] for pool in np.split(order, _cuts(len(order), 64 * size))]
+        pools = [
+            pool[np.argsort(rows.lengths[pool], kind="stable")]
+            for pool in np.split(order, _cuts(len(order), 64 * size))
+        ]
         batches = [batch for pool in pools for batch in np.split(pool, _cuts(len(pool), size))]
         for i in rng.permutation(len(batches)):
             yield batches[i]

@@ -44,7 +44,7 @@ def optimise(
                 f"step {step} of {total} was to lower the loss; found {value.item()}; "
                 "lower the learning rate, or look at the texts of this batch"
             )
-        value.backward()  # type: ignore[no-untyped-call]
+        value.backward()
         nn.utils.clip_grad_norm_(model.parameters(), config.max_grad_norm)
         optimizer.step()
         yield Step(step=step, loss=value.item(), learning_rate=rate)

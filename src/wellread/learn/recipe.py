@@ -61,9 +61,7 @@ def _build(kind: Any, data: dict[str, Any], path: Path, where: str) -> Any:
         elif isinstance(value, type(default)) or (isinstance(default, float) and isinstance(value, int)):
             made[key] = value
         else:
-            raise ConfigError(
-                f"{path}: {where}{key} must be {type(default).__name__}; found {value!r}; correct it"
-            )
+            raise ConfigError(f"{path}: {where}{key} must be {type(default).__name__}; found {value!r}; correct it")
     return kind(**made)
 
 

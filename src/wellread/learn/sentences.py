@@ -43,7 +43,7 @@ def read_sentences(
     sentences = list(found)
     if not sentences:
         raise DataError(
-            f"sentences of {MIN_WORDS} to {MAX_WORDS} words were asked of {len(paths)} files; found none; check the files"
+            f"sentences of {MIN_WORDS} to {MAX_WORDS} words were asked of {len(paths)} files; found none; check them"
         )
     if limit is not None and len(sentences) > limit:
         sentences = rng.sample(sentences, limit)

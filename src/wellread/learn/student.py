@@ -56,7 +56,8 @@ def sentence_student(
     arrays = fresh_arrays(config, sentence, seed=seed)
     words = principal_components(np.asarray(teacher.tensors[WORDS].read(), np.float32), width)
     arrays[WORDS] = words * np.float32(config.initializer_range / words.std())
-    return Checkpoint(family="bert", config=config, sentence=sentence, tensors=in_memory(arrays))
+    family = "bert" if config.type_vocab_size else "distilbert"
+    return Checkpoint(family=family, config=config, sentence=sentence, tensors=in_memory(arrays))
 
 
 def principal_components(table: NDArray[np.float32], count: int) -> NDArray[np.float32]:

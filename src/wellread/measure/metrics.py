@@ -18,7 +18,9 @@ def pearson(a: ArrayLike, b: ArrayLike) -> float:
     """
     x, y = (np.asarray(values, np.float64) for values in (a, b))
     if x.shape != y.shape or x.ndim != 1 or len(x) < 2:
-        raise DataError(f"a correlation takes two lists of 2 or more numbers; found {x.shape} and {y.shape}; match them")
+        raise DataError(
+            f"a correlation takes two lists of 2 or more numbers; found {x.shape} and {y.shape}; match them"
+        )
     x, y = x - x.mean(), y - y.mean()
     spread = float(np.sqrt((x @ x) * (y @ y)))
     if not spread > 0:

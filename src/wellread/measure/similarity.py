@@ -25,7 +25,7 @@ class Pairs:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimilarityScore:
-    """Correlations of cosines with people's scores; `low` and `high` bound Spearman's at 95 % (bootstrap over pairs)."""
+    """Correlations of cosines with people's scores; `low` and `high` bound Spearman's at 95 % (bootstrap)."""
 
     spearman: float
     pearson: float

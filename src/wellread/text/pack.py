@@ -101,10 +101,7 @@ def _room(ragged: Sequence[Ragged], seq_length: int, on_long: str) -> int:
     counts = [len(segment) for segment in ragged]
     if len(set(counts)) != 1:
         raise InputError(f"both segments must have equally many rows; found {counts[0]} and {counts[1]}; match them up")
-    if on_long not in ON_LONG:
-        raise InputError(
-            f"on_long={on_long!r} is unknown; it is one of {', '.join(ON_LONG)}{nearest(on_long, ON_LONG)}"
-        )
+    check_on_long(on_long)
     if on_long == "chunk" and len(ragged) == 2:
         raise InputError('on_long="chunk" is for one segment; found 2; use "truncate" or "error" for pairs')
     needed = len(ragged) + 1 + (on_long == "chunk")  # a chunk must make headway
@@ -114,6 +111,14 @@ def _room(ragged: Sequence[Ragged], seq_length: int, on_long: str) -> int:
             f"found {seq_length}; raise it"
         )
     return seq_length - len(ragged) - 1
+
+
+def check_on_long(on_long: str) -> None:
+    """Refuse what is none of ON_LONG. Raises: InputError."""
+    if on_long not in ON_LONG:
+        raise InputError(
+            f"on_long={on_long!r} is unknown; it is one of {', '.join(ON_LONG)}{nearest(on_long, ON_LONG)}"
+        )
 
 
 def chunk(segment: Ragged, room: int) -> tuple[Ragged, NDArray[np.int64]]:

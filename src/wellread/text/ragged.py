@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Ragged:
-    """B rows of token ids: `values` int32 [sum of lengths], `splits` int64 [B + 1]; row i is values[splits[i]:splits[i+1]].
+    """B rows of token ids: `values` int32 [all tokens], `splits` int64 [B + 1]; row i is values[splits[i]:splits[i+1]].
 
     >>> rows = Ragged.from_rows([[7, 8], [], [9]])
     >>> len(rows), rows.lengths.tolist(), rows.to_list()

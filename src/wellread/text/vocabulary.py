@@ -118,11 +118,11 @@ def _numbered(text: str, path: Path) -> list[str]:
         whole = [ids[piece] for piece in pieces] == list(range(len(pieces)))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise TextError(
-            f"a vocabulary was asked of {path}; it holds no model.vocab of pieces and ids: {error!r}; fetch the file again"
+            f"a vocabulary was asked of {path}; it holds no model.vocab of pieces and ids: {error!r}; fetch it again"
         ) from None
     if not whole:
         raise TextError(
-            f"the ids of {path} must run from 0 without gaps; found {len(pieces)} pieces under other ids; fetch the file again"
+            f"the ids of {path} must run from 0 without gaps; found {len(pieces)} pieces under others; fetch it again"
         )
     return pieces
 

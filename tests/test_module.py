@@ -1,0 +1,361 @@
+"""Module: what a user holds."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from tiny import PIECES, tiny_config, tiny_inputs, tiny_module
+
+import wellread
+from wellread.backends.backend import BACKENDS
+from wellread.config import DenseConfig, SentenceConfig
+from wellread.errors import InputError, TextError, TruncationWarning, WeightsError
+from wellread.weights.checkpoint import in_memory
+
+TEXTS = ["A man is playing the guitar.", "", "A cat sleeps!", "The woman runs.", "A man is playing the guitar."]
+LONG = "the cat runs . " * 20  # 80 tokens
+
+
+@pytest.fixture
+def module(tmp_path):
+    return tiny_module(tmp_path)
+
+
+def test_call_on_texts_and_on_inputs_agree(module):
+    out = module(TEXTS)
+    assert list(out) == ["pooled_output", "sequence_output", "encoder_outputs"]
+    assert out["pooled_output"].shape == (5, 12)
+    assert out.sequence_output is out["sequence_output"]
+    packed = module.bert_pack_inputs([module.tokenize(TEXTS)], seq_length=32)
+    again = module(packed)
+    width = out["sequence_output"].shape[1]
+    assert np.allclose(again["pooled_output"], out["pooled_output"], atol=1e-5)
+    assert np.allclose(again["sequence_output"][:, :width], out["sequence_output"], atol=1e-5)
+
+
+def test_call_is_float32_and_agrees_with_the_reference(module, tmp_path):
+    reference = tiny_module(tmp_path / "numpy", backend="numpy")(TEXTS)
+    out = module(TEXTS)
+    assert out["pooled_output"].dtype == np.float32
+    assert np.abs(out["sequence_output"] - reference["sequence_output"]).max() < 1e-5
+
+
+def test_a_pair_of_segments(module):
+    segments = [module.tokenize(["A man runs."]), module.tokenize(["The cat sleeps."])]
+    inputs = module.bert_pack_inputs(segments, seq_length=16)
+    assert inputs["input_type_ids"].sum() == 5  # the second segment and its [SEP]
+    assert module(inputs)["pooled_output"].shape == (1, 12)
+
+
+def test_an_unknown_output_is_refused_by_name(module):
+    with pytest.raises(InputError, match="outputs pooled were asked for; wellread makes pooled_output"):
+        module(TEXTS, outputs=["pooled"])
+
+
+def test_a_missing_output_attribute_names_what_is_there(module):
+    with pytest.raises(AttributeError, match=r"mlm_logits is not among the outputs pooled_output, sequence_output"):
+        module(TEXTS).mlm_logits  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"input_word_ids": [[2, 99, 3]]},
+            r"input_word_ids must lie in 0 to 98, the rows of the word table; found 99 at \[0, 1\]",
+        ),
+        ({"input_word_ids": [[2, -1, 3]]}, "input_word_ids must lie in 0 to .*; found -1"),
+        ({"input_word_ids": [[2, 2**40, 3]]}, "input_word_ids must lie in .* int32; found 1099511627776"),
+        ({"input_type_ids": [[0, 2, 0]]}, "input_type_ids must lie in 0 to 1, the rows of the type table; found 2"),
+        ({"input_mask": [[1, 2, 1]]}, "input_mask must lie in 0 to 1, the values of a mask; found 2"),
+        ({"input_mask": [[1, 1]]}, r"the inputs must have one shape; found .*input_mask \[1, 2\]"),
+        (
+            {"input_word_ids": [2, 5, 3]},
+            r"input_word_ids must be whole numbers of shape \[batch, tokens\]; found int64 of shape \[3\]",
+        ),
+        ({"input_word_ids": [[0.5, 1, 2]]}, "input_word_ids must be whole numbers .*; found float64"),
+        ({"ids": [[1, 2, 3]]}, "the encoder takes .*; found .*ids; remove ids"),
+    ],
+)
+def test_inputs_that_do_not_fit_are_refused(module, change, message):
+    good = {"input_word_ids": [[2, 5, 3]], "input_mask": [[1, 1, 1]], "input_type_ids": [[0, 0, 0]]}
+    with pytest.raises(InputError, match=message):
+        module({**good, **change})
+
+
+def test_missing_inputs_are_named(module):
+    with pytest.raises(InputError, match="found input_word_ids; add input_mask, input_type_ids"):
+        module({"input_word_ids": [[2, 3]]})
+
+
+def test_a_sequence_beyond_the_position_table_is_refused(module):
+    wide = {name: np.ones((1, 42), np.int32) for name in tiny_inputs()}
+    with pytest.raises(InputError, match="must have 1 to 41 tokens, .*; found 42"):
+        module(wide)
+    with pytest.raises(InputError, match="a sequence of 50 tokens was asked for; the position table has 41"):
+        module(TEXTS, seq_length=50)
+    with pytest.raises(InputError, match="seq_length=5 is for texts; found packed inputs"):
+        module(tiny_inputs(), seq_length=5)
+
+
+def test_a_family_without_types_takes_two_inputs_or_three(tmp_path):
+    from tiny import tiny_checkpoint
+
+    module = tiny_module(tmp_path)
+    module.checkpoint = tiny_checkpoint(tiny_config(type_vocab_size=0, pooler="first_token"))
+    two = {name: array for name, array in tiny_inputs().items() if name != "input_type_ids"}
+    assert np.array_equal(module(two)["pooled_output"], module(tiny_inputs())["pooled_output"])
+
+
+# -- encode ------------------------------------------------------------------------------------------------------------
+
+
+def test_encode_a_list_a_string_and_nothing(module):
+    vectors = module.encode(TEXTS)
+    assert vectors.shape == (5, 12)
+    assert vectors.dtype == np.float32
+    assert module.encode(TEXTS[0]).shape == (12,)
+    assert module.encode([]).shape == (0, 12)
+    assert isinstance(module.encode(TEXTS, convert_to_numpy=False), list)
+
+
+def test_encode_is_the_mean_over_the_tokens(module):
+    out = module(TEXTS, outputs=["sequence_output"])
+    mask = module.bert_pack_inputs([module.tokenize(TEXTS)], seq_length=out["sequence_output"].shape[1]).input_mask
+    mean = (out["sequence_output"] * mask[:, :, None]).sum(1) / mask.sum(1, keepdims=True)
+    assert np.allclose(module.encode(TEXTS, precision="f32"), mean, atol=1e-5)
+
+
+def test_the_vector_does_not_depend_on_its_neighbours(module):
+    together = module.encode(TEXTS * 50, precision="f32")
+    alone = np.stack([module.encode(text, precision="f32") for text in TEXTS])
+    assert np.abs(together[:5] - alone).max() <= 1e-5
+    assert np.abs(together[:5] - together[-5:]).max() <= 1e-5
+    assert np.abs(module.encode(TEXTS, batch_size=1, precision="f32") - alone).max() <= 1e-5
+
+
+def test_encode_normalises_and_truncates(module):
+    vectors = module.encode(TEXTS, normalize_embeddings=True, truncate_dim=5)
+    assert vectors.shape == (5, 5)
+    assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
+    for wrong in (0, 13):
+        with pytest.raises(InputError, match=f"truncate_dim must be 1 to 12; found {wrong}"):
+            module.encode(TEXTS, truncate_dim=wrong)
+
+
+def test_embed_is_lazy_and_in_order(module):
+    def texts():
+        yield from TEXTS
+        raise AssertionError("read too far")
+
+    module.encode(TEXTS)
+    with pytest.raises(AssertionError, match="read too far"):
+        list(module.embed(texts()))
+    assert np.allclose(np.stack(list(module.embed(iter(TEXTS)))), module.encode(TEXTS), atol=1e-6)
+
+
+def test_similarity_is_the_cosine(module):
+    vectors = module.encode(TEXTS)
+    scores = module.similarity(vectors, vectors[:2])
+    assert scores.shape == (5, 2)
+    assert scores[0, 0] == pytest.approx(1, abs=1e-6)
+    assert scores[4, 0] == pytest.approx(1, abs=1e-5)
+
+
+def test_truncation_is_counted_refused_or_chunked_away(module):
+    with pytest.warns(TruncationWarning, match="1 of 2 texts were too long and lost 50 tokens"):
+        cut = module.encode([LONG, "a cat"], on_long="truncate")
+    with pytest.raises(
+        TextError, match="a seq_length of 32 leaves room for 30 tokens a row; 1 of 2 rows are longer: row 1 of 80"
+    ):
+        module.encode(["a cat", LONG], on_long="error")
+    chunked = module.encode([LONG, "a cat"], on_long="chunk")
+    assert np.allclose(chunked[1], cut[1], atol=1e-5)
+    parts = [" ".join(LONG.split()[i : i + 30]) for i in (0, 30, 60)]
+    mean = np.average(module.encode(parts), axis=0, weights=[30, 30, 20])
+    assert np.allclose(chunked[0], mean, atol=1e-5)
+    with pytest.raises(InputError, match="on_long='cut' is unknown"):
+        module.encode(TEXTS, on_long="cut")
+
+
+def test_chunks_of_a_normalising_module_are_normalised_again(tmp_path):
+    module = tiny_module(tmp_path, sentence=SentenceConfig(normalize=True, max_seq_length=32))
+    assert np.linalg.norm(module.encode([LONG], on_long="chunk")) == pytest.approx(1, abs=1e-6)
+
+
+def test_call_warns_of_truncation(module):
+    with pytest.warns(TruncationWarning, match="1 of 1 texts were too long and lost 75 tokens"):
+        assert module(LONG, seq_length=7)["sequence_output"].shape == (1, 7, 12)
+
+
+def test_prompts(tmp_path):
+    sentence = SentenceConfig(max_seq_length=32, prompts={"query": "the man ", "none": ""}, default_prompt_name="query")
+    module = tiny_module(tmp_path, sentence=sentence)
+    prompted = module.encode("cat", prompt="the man ")
+    assert np.allclose(module.encode("cat"), prompted)
+    assert np.allclose(module.encode("cat", prompt_name="query"), prompted)
+    assert np.allclose(module.encode("the man cat", prompt_name="none"), prompted)
+    with pytest.raises(
+        InputError, match=r"the prompt 'qeury' was asked for; this module has query, none; .*mean query"
+    ):
+        module.encode("cat", prompt_name="qeury")
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_every_backend_encodes(tmp_path, backend, module):
+    assert np.allclose(tiny_module(tmp_path, backend=backend).encode(TEXTS), module.encode(TEXTS), atol=1e-2)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["\0", "a\0man", "\ud800 man", "man " * 100_000, "x" * 1_000_000, "🎸👩‍🎤", "한국어", "שלום"],
+    ids=[
+        "NUL",
+        "NUL inside",
+        "surrogate",
+        "many words",
+        "one long word",
+        "emoji",
+        "decomposed Hangul",
+        "right to left",
+    ],
+)
+@pytest.mark.filterwarnings("ignore::wellread.errors.TruncationWarning")
+def test_hostile_texts_get_finite_vectors(module, text):
+    assert np.isfinite(module.encode([text, "a man"])).all()
+
+
+def test_texts_that_are_none_are_refused(module):
+    with pytest.raises(InputError, match="each of 2 texts must be a str; 1 are not: int in row 1"):
+        module.encode(["a man", 3])
+    with pytest.raises(InputError, match="must be a str"):
+        module.encode([b"a man"])
+
+
+def test_weights_that_are_no_numbers_are_an_error(tmp_path):
+    module = tiny_module(tmp_path)
+    arrays = module.checkpoint.arrays()
+    arrays["embeddings.word_embeddings.weight"] = arrays["embeddings.word_embeddings.weight"] * np.float32("nan")
+    from dataclasses import replace
+
+    module.checkpoint = replace(module.checkpoint, tensors=in_memory(arrays))
+    for run in (module.encode, module):
+        with pytest.raises(
+            WeightsError, match="must be finite; found NaN or infinity; the weights of this module are damaged"
+        ):
+            run(TEXTS)
+
+
+def test_a_vocabulary_larger_than_the_word_table_is_refused(tmp_path):
+    with pytest.raises(InputError, match="found 99 pieces and 98 rows"):
+        tiny_module(tmp_path, config=tiny_config(vocab_size=98))
+
+
+# -- mlm ---------------------------------------------------------------------------------------------------------------
+
+
+def test_mlm_scores_every_piece(module):
+    inputs = module.bert_pack_inputs([module.tokenize(TEXTS)], seq_length=16)
+    out = module.mlm({**inputs, "masked_lm_positions": np.zeros((5, 2), np.int32)})
+    assert out["mlm_logits"].shape == (5, 2, 99)
+    assert {"pooled_output", "sequence_output", "encoder_outputs"} < set(out)
+
+
+def test_mlm_refuses_positions_outside(module):
+    inputs = tiny_inputs()
+    with pytest.raises(
+        InputError, match="masked_lm_positions must lie in 0 to 6, the positions of the sequence; found 7"
+    ):
+        module.mlm({**inputs, "masked_lm_positions": [[7], [0], [0]]})
+    with pytest.raises(InputError, match="must have a row for each of 3 texts; found 1"):
+        module.mlm({**inputs, "masked_lm_positions": [[1]]})
+    with pytest.raises(InputError, match="add masked_lm_positions"):
+        module.mlm(inputs)
+
+
+def test_fill_mask_sorts_its_guesses(module):
+    guesses = module.fill_mask("A man is [MASK] the [MASK].", top_k=3)
+    assert [len(each) for each in guesses] == [3, 3]
+    scores = [guess.score for guess in guesses[0]]
+    assert scores == sorted(scores, reverse=True)
+    assert guesses[0][0].token_str in PIECES
+    assert "[MASK]" in guesses[0][0].sequence  # the other one
+    whole = sum(guess.score for guess in module.fill_mask("A [MASK].", top_k=99)[0])
+    assert whole == pytest.approx(1, abs=1e-6)
+
+
+def test_fill_mask_refuses_a_text_without_mask_and_a_module_without_head(module, tmp_path):
+    with pytest.raises(InputError, match=r"a text with \[MASK\] was asked for; found none in 'A man.'"):
+        module.fill_mask("A man.")
+    with pytest.raises(InputError, match="this module has no masked-language-model head"):
+        tiny_module(tmp_path, mlm=False).fill_mask("A [MASK].")
+
+
+# -- load and save -----------------------------------------------------------------------------------------------------
+
+
+def test_save_and_load_give_the_same_numbers(module, tmp_path):
+    module.save(tmp_path / "saved")
+    again = wellread.load(tmp_path / "saved")
+    assert np.array_equal(again(TEXTS)["sequence_output"], module(TEXTS)["sequence_output"])
+    assert np.array_equal(again.encode(TEXTS), module.encode(TEXTS))
+    assert again.fill_mask("A [MASK].") == module.fill_mask("A [MASK].")
+
+
+def test_save_in_half_precision_is_near(tmp_path):
+    sentence = SentenceConfig(dense=(DenseConfig(in_features=12, out_features=9),), normalize=True, max_seq_length=32)
+    module = tiny_module(tmp_path, sentence=sentence)
+    module.save(tmp_path / "half", dtype="float16")
+    again = wellread.load(tmp_path / "half")
+    assert again.embedding_size == 9
+    assert (again.encode(TEXTS) * module.encode(TEXTS)).sum(1).min() > 0.9999
+    assert again.info()["stored_as"] == ["float16"]
+
+
+def test_info_says_what_the_module_is(module):
+    facts = json.loads(json.dumps(module.info()))
+    assert facts["config"]["hidden_size"] == 12
+    assert facts["pooled_output"] == "tanh of a dense map of position 0"
+    assert facts["tokenizer"]["mask_id"] == 4
+    assert facts["parameters"] == sum(array.size for array in module.checkpoint.arrays().values())
+
+
+def test_remote_code_is_refused():
+    with pytest.raises(InputError, match="trust_remote_code=True was given; wellread runs no code of a repository"):
+        wellread.load("default", trust_remote_code=True)
+
+
+OFFLINE = """
+import socket
+def refuse(*args, **kwargs): raise AssertionError("a socket was asked for")
+socket.socket = socket.create_connection = socket.getaddrinfo = refuse
+import sys
+from wellread.cli.main import main
+sys.argv = ["wellread", "embed", "A man is playing a guitar."]
+main()
+import threading
+assert threading.active_count() == 1, threading.enumerate()
+assert not [name for name in sys.modules if name.startswith("openvino_telemetry.")]
+"""
+
+
+def test_the_default_needs_no_socket_no_home_and_sends_no_telemetry(tmp_path):
+    environment = {"PATH": "", "HOME": str(tmp_path / "home")}  # empty, and neither CI nor caches are set
+    (tmp_path / "home").mkdir()
+    done = subprocess.run([sys.executable, "-c", OFFLINE], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.split()) == 384
+    assert list((tmp_path / "home").rglob("*")) == []
+
+
+def test_the_process_ends_well_after_a_stream(tmp_path):
+    tiny_module(tmp_path / "files").save(tmp_path / "saved")
+    code = (
+        f"import wellread; m = wellread.load({str(tmp_path / 'saved')!r}); [m.encode(['a man'] * 9) for _ in range(8)]"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
