@@ -82,8 +82,13 @@ def load(
         checkpoint=source.checkpoint,
         tokenizer=load_tokenizer(source.directory, source.tokenizer),
         backend=backend,
-        provenance={"handle": str(handle), **source.provenance},
+        provenance={"handle": _public_name(handle), **source.provenance},
     )
+
+
+def _public_name(handle: str | os.PathLike[str]) -> str:
+    """Return a handle as it may be passed on: of a path its last part, for the rest speaks of this machine."""
+    return Path(handle).resolve().name if os.path.exists(handle) else os.fspath(handle)
 
 
 @dataclass(slots=True, kw_only=True, eq=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -32,12 +33,12 @@ def command(texts: tuple[str, ...], output: Path | None, as_json: bool, **option
 
     Without -o each vector is a line of numbers on standard output.
     """
-    write: Any = _writer(output, as_json)
+    write = _writer(output, as_json)
     loading = {name: options.pop(name) for name in ("model", "backend", "revision", "local_files_only", "ignore")}
     rows = read_arguments(texts)
     vectors = np.asarray(load_module(**loading).encode(rows, **options))
     if output is None:
-        write(click.get_text_stream("stdout"), rows, vectors)
+        write(sys.stdout, rows, vectors)
         return
     partial = output.with_name(f".{output.name}.{os.getpid()}")
     try:

@@ -75,7 +75,8 @@ def evaluate_similarity(module: Module, pairs: Pairs, *, seed: int = 0) -> Simil
     cosines, scores = (first * second).sum(1), np.asarray(pairs.scores)
     rng = np.random.default_rng(seed)
     drawn = [rng.integers(0, len(scores), len(scores)) for _ in range(RESAMPLES)]
-    low, high = np.quantile([spearman(cosines[rows], scores[rows]) for rows in drawn], [0.025, 0.975])
+    told = [rows for rows in drawn if np.ptp(cosines[rows]) and np.ptp(scores[rows])]  # a draw of equals has none
+    low, high = np.quantile([spearman(cosines[rows], scores[rows]) for rows in told], [0.025, 0.975])
     return SimilarityScore(
         spearman=spearman(cosines, scores),
         pearson=pearson(cosines, scores),

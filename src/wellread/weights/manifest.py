@@ -52,9 +52,13 @@ def write_manifest(directory: Path, manifest: Manifest) -> None:
 
 
 def listed(directory: Path) -> Iterable[str]:
-    """Name every file under `directory` but the manifest itself, with forward slashes."""
+    """Name every file under `directory` but the manifest and the model card, with forward slashes.
+
+    The card is for people, who edit it where it is published; nothing is loaded from it.
+    """
+    unlisted = (directory / NAME, directory / "README.md")
     for path in directory.rglob("*"):
-        if path.is_file() and path != directory / NAME:
+        if path.is_file() and path not in unlisted:
             yield path.relative_to(directory).as_posix()
 
 

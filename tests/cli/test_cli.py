@@ -1,0 +1,164 @@
+"""The command line, run as a person runs it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from tiny import tiny_module
+
+import wellread
+
+TEXTS = ["A man is playing the guitar.", "", "A cat sleeps!"]
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("cli")
+    tiny_module(directory / "files").save(directory / "module")
+    return directory / "module"
+
+
+def run(*arguments, given=b"", code=0):
+    command = [sys.executable, "-m", "wellread.cli.main", *map(str, arguments)]
+    done = subprocess.run(command, input=given, capture_output=True, check=False)
+    assert done.returncode == code, done.stderr.decode()
+    return done.stdout.decode() if code == 0 else done.stderr.decode()
+
+
+def numbers(printed):
+    return np.array([[float(value) for value in line.split()] for line in printed.splitlines()])
+
+
+def test_embed_arguments_stdin_and_a_file_agree(saved, tmp_path):
+    expected = wellread.load(saved).encode(TEXTS)
+    (tmp_path / "texts.txt").write_text("".join(f"{text}\n" for text in TEXTS), "utf-8")
+    for arguments, given in (
+        (TEXTS, b""),
+        ([], "\r\n".join(TEXTS).encode()),
+        ([tmp_path / "texts.txt"], b""),
+    ):
+        assert np.allclose(numbers(run("embed", "-m", saved, *arguments, given=given)), expected, atol=1e-4)
+
+
+def test_embed_prints_json(saved):
+    lines = [json.loads(line) for line in run("embed", "-m", saved, "--json", *TEXTS).splitlines()]
+    assert [line["text"] for line in lines] == TEXTS
+    assert np.allclose([line["embedding"] for line in lines], wellread.load(saved).encode(TEXTS), atol=1e-6)
+
+
+def test_embed_writes_files(saved, tmp_path):
+    expected = wellread.load(saved).encode(TEXTS, normalize_embeddings=True)
+    for name in ("v.npy", "v.parquet", "v.jsonl"):
+        run("embed", "-m", saved, "--normalize", "-o", tmp_path / name, *TEXTS)
+    assert np.allclose(np.load(tmp_path / "v.npy"), expected, atol=1e-6)
+    table = pq.read_table(tmp_path / "v.parquet")
+    assert table["text"].to_pylist() == TEXTS
+    assert np.allclose(table["embedding"].to_pylist(), expected, atol=1e-6)
+    lines = [json.loads(line) for line in (tmp_path / "v.jsonl").read_text().splitlines()]
+    assert np.allclose([line["embedding"] for line in lines], expected, atol=1e-6)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["v.jsonl", "v.npy", "v.parquet"]
+
+
+def test_embed_refuses_an_unknown_kind_of_file_before_it_works(tmp_path):
+    message = run("embed", "-m", "/no/such", "-o", tmp_path / "v.parqet", "a", code=3)
+    assert "wellread writes .npy, .parquet, .jsonl; name such a file (did you mean .parquet?)" in message
+    assert message.count("\n") == 1
+
+
+def test_embed_reports_what_it_cut_and_chunks_it_away(saved):
+    long = "the cat runs . " * 20
+    command = [sys.executable, "-m", "wellread.cli.main", "embed", "-m", str(saved), long]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "1 of 1 texts were too long and lost 50 tokens" in done.stderr
+    done = subprocess.run([*command, "--on-long", "chunk"], capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+
+
+def test_embed_refuses_bytes_that_are_no_utf8(saved):
+    message = run("embed", "-m", saved, given=b"caf\xe9\n", code=3)
+    assert "texts were to be read from standard input; byte 3 of 5 is not UTF-8" in message
+
+
+def test_embed_an_empty_input_gives_nothing(saved):
+    assert run("embed", "-m", saved, given=b"") == ""
+
+
+def test_a_full_disk_leaves_nothing(saved, tmp_path):
+    message = run("embed", "-m", saved, "-o", tmp_path / "missing" / "v.npy", "a man", code=3)
+    assert "1 vectors were to be written to" in message
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_reader_that_goes_away_is_no_error(saved):
+    command = f"{sys.executable} -m wellread.cli.main embed -m {saved} | head -n 1"
+    lines = b"a man\n" * 5000
+    done = subprocess.run(["bash", "-c", command], input=lines, capture_output=True, check=False)
+    assert len(done.stdout.splitlines()) == 1
+    assert b"Traceback" not in done.stderr
+
+
+def test_tokenize(saved):
+    assert run("tokenize", "-m", saved, "A man!").split() == ["a=5", "man=6", "!=18"]
+    line = json.loads(run("tokenize", "-m", saved, "--json", "A  man!"))
+    assert (line["starts"], line["limits"]) == ([0, 3, 6], [1, 6, 7])
+
+
+def test_fill_mask(saved):
+    lines = run("fill-mask", "-m", saved, "-k", "2", "A [MASK] sleeps.").splitlines()
+    assert len(lines) == 2
+    guesses = [json.loads(line) for line in run("fill-mask", "-m", saved, "--json", "A [MASK].").splitlines()]
+    assert len(guesses) == 5
+    assert {"mask", "score", "token", "token_str", "sequence"} == set(guesses[0])
+
+
+def test_info(saved):
+    assert "config.hidden_size" in run("info", saved)
+    facts = json.loads(run("info", saved, "--json"))
+    assert facts["embedding_size"] == 12
+    assert facts["mlm_logits"] is True
+
+
+def test_evaluate(saved, tmp_path):
+    pairs = [("5.0", "A man runs.", "A man runs."), ("1.0", "A cat sleeps.", "The guitar !"), ("3", "a cat", "a man")]
+    lines = [f"genre\tfile\tyear\t{i}\t" + "\t".join(pair) for i, pair in enumerate(pairs * 4)]
+    (tmp_path / "sts.csv").write_text("\n".join(lines) + "\n", "utf-8")
+    score = json.loads(run("evaluate", "stsb", tmp_path / "sts.csv", "-m", saved, "--json"))
+    assert score["pairs"] == 12
+    assert -1 <= score["low"] <= score["spearman"] <= score["high"] <= 1
+    assert "spearman" in run("evaluate", "stsb", tmp_path / "sts.csv", "-m", saved)
+
+
+def test_a_known_error_is_one_line_and_exit_3():
+    message = run("embed", "-m", "/no/such/directory", "a", code=3)
+    assert message.startswith("wellread: the handle '/no/such/directory' was given")
+    assert message.count("\n") == 1
+
+
+def test_wrong_usage_is_exit_2():
+    assert "No such command" in run("embde", code=2)
+    assert "No such option" in run("embed", "--modl", "x", code=2)
+
+
+def test_a_bug_is_exit_1_with_its_traceback():
+    code = "import wellread.cli.main as m, wellread.cli.options as o, sys\n"
+    code += "import wellread.cli.embed as e\n"
+    code += "def broken(**k): raise RuntimeError('a bug')\ne.load_module = broken\n"
+    code += "sys.argv = ['wellread', 'embed', 'a']\nm.main()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "RuntimeError: a bug" in done.stderr
+
+
+def test_version():
+    assert wellread.__version__ in run("--version")
+
+
+@pytest.mark.parametrize("verb", ["bench", "distill", "embed", "evaluate", "fill-mask", "info", "tokenize"])
+def test_every_verb_has_help_in_the_list_and_of_its_own(verb):
+    assert verb in run("--help")
+    assert "--json" in run(verb, "--help")

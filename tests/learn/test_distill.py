@@ -1,0 +1,253 @@
+"""Distillation from end to end on tiny modules, and its parts."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from tiny import tiny_config, tiny_module
+
+import wellread
+from wellread.config import SentenceConfig
+from wellread.errors import CheckpointError, ConfigError, DataError, TrainingError
+from wellread.learn.distill import distill
+from wellread.learn.loop import optimise
+from wellread.learn.recipe import Recipe, TextConfig, read_recipe, run_recipe
+from wellread.learn.sentences import read_sentences, read_texts, split_sentences
+from wellread.learn.settings import DistillConfig, LoopConfig
+from wellread.learn.student import fresh_arrays, principal_components, sentence_student
+from wellread.learn.teacher import SHARD, fingerprint, teacher_vectors
+
+RNG = np.random.default_rng(0)
+WORDS = "a man woman cat is playing the guitar flute runs sleeps paris france of".split()
+TEXTS = [" ".join(RNG.choice(WORDS, RNG.integers(4, 9))) for _ in range(300)]
+SMALL = DistillConfig(
+    num_hidden_layers=1,
+    hidden_size=8,
+    num_attention_heads=2,
+    max_seq_length=16,
+    num_train_epochs=8,
+    per_device_train_batch_size=32,
+    loop=LoopConfig(learning_rate=5e-3, warmup_steps=5),
+    logging_steps=10,
+)
+
+
+@pytest.fixture
+def teacher(tmp_path):
+    return tiny_module(tmp_path / "teacher", sentence=SentenceConfig(normalize=True, max_seq_length=32))
+
+
+def test_a_student_learns_the_teachers_vectors(teacher, tmp_path):
+    student = distill(teacher, TEXTS, output_dir=tmp_path / "run", config=SMALL)
+    log = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert log[-1]["step"] == 8 * 10  # 300 texts in batches of 32, eight times
+    assert log[-1]["loss"] < 0.5 * log[0]["loss"]
+    assert student.embedding_size == teacher.embedding_size
+    cosines = (student.encode(TEXTS[:50]) * teacher.encode(TEXTS[:50])).sum(1)
+    assert cosines.mean() > 0.8
+    assert student.provenance["texts"] == 300
+    student.save(tmp_path / "student", dtype="float16")
+    assert wellread.load(tmp_path / "student").max_seq_length == 16
+
+
+def test_the_same_seed_gives_the_same_student(teacher, tmp_path):
+    first, again = (distill(teacher, TEXTS, output_dir=tmp_path / name, config=SMALL) for name in "ab")
+    for name, array in first.checkpoint.arrays().items():
+        assert np.array_equal(array, again.checkpoint.arrays()[name]), name
+
+
+def test_no_texts_are_refused(teacher, tmp_path):
+    with pytest.raises(TrainingError, match="found 0 texts"):
+        distill(teacher, [], output_dir=tmp_path, config=SMALL)
+
+
+# -- teacher -----------------------------------------------------------------------------------------------------------
+
+
+def test_teacher_vectors_are_computed_once(teacher, tmp_path, monkeypatch):
+    vectors = teacher_vectors(teacher, TEXTS, cache=tmp_path / "cache")
+    assert vectors.dtype == np.float16
+    assert np.allclose(vectors, teacher.encode(TEXTS), atol=1e-3)
+    monkeypatch.setattr(type(teacher), "encode", lambda *a, **k: pytest.fail("computed again"))
+    assert np.array_equal(teacher_vectors(teacher, TEXTS, cache=tmp_path / "cache"), vectors)
+
+
+def test_a_run_that_was_cut_short_goes_on_where_it_stopped(teacher, tmp_path, monkeypatch):
+    monkeypatch.setattr("wellread.learn.teacher.SHARD", 100)
+    assert SHARD > 100
+    whole = teacher_vectors(teacher, TEXTS, cache=tmp_path / "whole")
+    teacher_vectors(teacher, TEXTS[:200], cache=tmp_path / "cut")
+    encoded = []
+    encode = type(teacher).encode
+    monkeypatch.setattr(
+        type(teacher), "encode", lambda self, texts, **k: encoded.append(len(texts)) or encode(self, texts, **k)
+    )
+    assert np.array_equal(teacher_vectors(teacher, TEXTS, cache=tmp_path / "cut"), whole)
+    assert encoded == [100]
+
+
+def test_another_teacher_or_text_gets_no_stale_vector(teacher, tmp_path):
+    other = tiny_module(tmp_path / "other", seed=1)
+    assert fingerprint(teacher) != fingerprint(other)
+    first = teacher_vectors(teacher, TEXTS, cache=tmp_path / "cache")
+    assert not np.allclose(teacher_vectors(other, TEXTS, cache=tmp_path / "cache"), first, atol=1e-2)
+    changed = [*TEXTS[:-1], "the cat runs"]
+    assert not np.allclose(teacher_vectors(teacher, changed, cache=tmp_path / "cache")[-1], first[-1], atol=1e-3)
+
+
+# -- student -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_word_table_begins_with_the_teachers_principal_components(teacher):
+    student = sentence_student(teacher.checkpoint, layers=2, width=8, heads=2, max_seq_length=16, seed=0)
+    words = student.tensors["embeddings.word_embeddings.weight"].read()
+    theirs = teacher.checkpoint.tensors["embeddings.word_embeddings.weight"].read()
+    assert words.shape == (99, 8)
+    assert words.std() == pytest.approx(0.02, rel=1e-4)
+    expected = principal_components(theirs, 8)
+    assert np.allclose(words / words.std(), expected / expected.std(), atol=1e-4)
+
+
+def test_principal_components_agree_with_svd():
+    table = RNG.normal(size=(40, 9)).astype(np.float32)
+    centred = table - table.mean(0)
+    _, _, directions = np.linalg.svd(centred, full_matrices=False)
+    expected = np.abs(centred @ directions[:4].T)
+    assert np.allclose(np.abs(principal_components(table, 4)), expected, atol=1e-4)
+
+
+def test_fresh_weights_are_as_bert_draws_them():
+    arrays = fresh_arrays(tiny_config(), SentenceConfig(), seed=0)
+    assert (arrays["encoder.layer.0.output.LayerNorm.weight"] == 1).all()
+    assert (arrays["encoder.layer.0.output.LayerNorm.bias"] == 0).all()
+    table = arrays["embeddings.word_embeddings.weight"]
+    assert np.abs(table).max() <= 0.04 + 1e-6
+    assert 0.015 < table.std() < 0.02
+
+
+def test_a_distilbert_teacher_gives_a_student_that_can_be_saved(tmp_path):
+    teacher = tiny_module(tmp_path / "t", config=tiny_config(type_vocab_size=0, pooler="first_token"))
+    student = sentence_student(teacher.checkpoint, layers=1, width=8, heads=2, max_seq_length=16, seed=0)
+    assert student.family == "distilbert"
+
+
+# -- loop --------------------------------------------------------------------------------------------------------------
+
+
+def test_a_loss_that_is_no_number_stops_the_run_before_the_weights_change():
+    model = torch.nn.Linear(2, 1)
+    before = model.weight.detach().clone()
+    losses = [lambda: model.weight.sum() * float("nan")]
+    with pytest.raises(TrainingError, match="step 1 of 1 was to lower the loss; found nan"):
+        list(optimise(model, losses, lambda f: f(), total=1, config=LoopConfig()))
+    assert torch.equal(model.weight, before)
+
+
+# -- sentences ---------------------------------------------------------------------------------------------------------
+
+
+def test_sentences_of_txt_tsv_and_gz(tmp_path):
+    (tmp_path / "a.txt").write_text("It was a dark night. The cat slept on it.\nToo short.\n", "utf-8")
+    (tmp_path / "b.tsv").write_text('label\ttext\n1\tHe said " no more of this .\n', "utf-8")
+    with gzip.open(tmp_path / "c.txt.gz", "wt", encoding="utf-8") as file:
+        file.write("The cat slept on it.\n")
+    found = read_sentences([tmp_path / name for name in ("a.txt", "b.tsv", "c.txt.gz")])
+    assert found == ["It was a dark night.", "The cat slept on it.", 'He said " no more of this .']
+
+
+def test_tokenised_text_is_cut_at_marks_between_spaces():
+    assert split_sentences("it is a film . you know the one ! yes it is that") == [
+        "it is a film .",
+        "you know the one !",
+        "yes it is that",
+    ]
+
+
+def test_a_limit_draws_a_sample_that_depends_on_the_seed_alone(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text(
+        "".join(f"This is sentence number {i}, which has two clauses of words.\n" for i in range(50)), "utf-8"
+    )
+    first = read_sentences([path], limit=10, clauses=0.5, seed=1)
+    assert len(first) == 10
+    assert first == read_sentences([path], limit=10, clauses=0.5, seed=1)
+    assert first != read_sentences([path], limit=10, clauses=0.5, seed=2)
+    assert any(text.startswith("which has") for text in read_sentences([path], clauses=1.0))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.doc", b"text", "wellread reads .txt and .tsv, each also .gz"),
+        ("a.txt", b"\xff\xfe\xff", "cannot be read as UTF-8"),
+        ("a.tsv", b"id\tlabel\n1\t2\n", "a column text was asked of .*; it has id, label; rename"),
+        ("a.txt", b"short\n", "sentences of 4 to 90 words were asked of 1 files; found none"),
+        ("a.txt.gz", b"not gzip", "cannot be read as UTF-8"),
+    ],
+)
+def test_bad_text_files_are_refused(tmp_path, name, content, message):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        read_sentences([tmp_path / name])
+
+
+def test_a_missing_text_file_is_refused(tmp_path):
+    with pytest.raises(DataError, match="cannot be read"):
+        list(read_texts(tmp_path / "none.txt"))
+
+
+# -- recipes -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_default_recipe_is_read():
+    recipe = read_recipe("default")
+    assert recipe.distill.hidden_size == 128
+    assert recipe.text.limit == 245_760
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("[distil]\n", "unknown keys: distil.*did you mean distill"),
+        ("[distill]\nhiden_size = 8\n", r"unknown keys: distill\.hiden_size \(did you mean hidden_size"),
+        ('[distill]\nhidden_size = "8"\n', "distill.hidden_size must be int; found '8'"),
+        ("[distill\n", "is none of default and no TOML file"),
+    ],
+)
+def test_bad_recipes_are_refused(tmp_path, content, message):
+    (tmp_path / "r.toml").write_text(content)
+    with pytest.raises(ConfigError, match=message):
+        read_recipe(str(tmp_path / "r.toml"))
+
+
+def test_a_recipe_refuses_an_output_that_exists_before_any_work(teacher, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "kept").touch()
+    with pytest.raises(CheckpointError, match="found that it exists"):
+        run_recipe(Recipe(), teacher, [tmp_path / "none.txt"], output=tmp_path / "out", run_dir=tmp_path / "run")
+    assert [path.name for path in tmp_path.iterdir() if path.name != "teacher"] == ["out"]
+
+
+def test_the_command_distills(teacher, tmp_path):
+    teacher.save(tmp_path / "saved")
+    (tmp_path / "texts.txt").write_text("\n".join(TEXTS), "utf-8")
+    shape = "--num-hidden-layers 1 --hidden-size 8 --num-attention-heads 2 --max-seq-length 16".split()
+    steps = "--num-train-epochs 1 --per-device-train-batch-size 32 --warmup-steps 2 --logging-steps 1".split()
+    command = [sys.executable, "-m", "wellread.cli.main", "distill", str(tmp_path / "texts.txt")]
+    command += ["-m", str(tmp_path / "saved"), "-o", str(tmp_path / "student"), *shape, *steps]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert f"student: {tmp_path / 'student'}" in done.stdout
+    student = wellread.load(tmp_path / "student")
+    assert student.checkpoint.config.hidden_size == 8
+    assert str(tmp_path) not in (tmp_path / "student" / "wellread.json").read_text()
+
+
+def test_text_config_defaults_take_everything():
+    assert TextConfig().clauses == 0
