@@ -38,7 +38,7 @@ gpu: $(VENV)/dev ## the tests that need a CUDA device
 bench: $(VENV)/dev ## measure us and our peers: make bench MODEL=path/to/all-MiniLM-L6-v2
 	$(RUN)/wellread bench encode --model $(MODEL)
 
-# TEACHER: a directory or id of all-MiniLM-L6-v2. TEXTS: the files that docs/default.md names.
+# TEACHER: a directory or id of all-MiniLM-L6-v2. TEXTS: the files that src/wellread/catalog/default/README.md names.
 default: $(VENV)/dev ## rebuild the embedded default: make default TEACHER=... TEXTS="..." OUT=...
 	$(RUN)/wellread distill $(TEXTS) --model $(TEACHER) --recipe default --dtype float16 -o $(OUT)
 

@@ -207,7 +207,7 @@ def test_a_missing_text_file_is_refused(tmp_path):
 
 def test_the_default_recipe_is_read():
     recipe = read_recipe("default")
-    assert recipe.distill.hidden_size == 128
+    assert recipe.distill.hidden_size == 160
     assert recipe.text.limit == 245_760
 
 

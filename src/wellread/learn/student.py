@@ -12,6 +12,7 @@ from wellread.weights.checkpoint import Checkpoint, in_memory
 from wellread.weights.names import sentence_shapes, shapes
 
 WORDS = "embeddings.word_embeddings.weight"
+UNDISTURBING = {"embeddings.position_embeddings.weight", "embeddings.token_type_embeddings.weight"}
 
 
 def fresh_arrays(config: EncoderConfig, sentence: SentenceConfig, *, seed: int) -> dict[str, NDArray[np.float32]]:
@@ -35,7 +36,7 @@ def sentence_student(
     """Make a student of `layers` layers of `width` whose vectors a linear map takes into the teacher's space.
 
     Its word table holds the principal components of the teacher's, scaled to the usual deviation, so that words begin
-    where the teacher has them; everything else is drawn anew. `pooled_output` is the vector of position 0, for no
+    where the teacher has them; positions and types begin at zero, not to disturb them; the rest is drawn anew. `pooled_output` is the vector of position 0, for no
     pooler is trained.
     """
     config = replace(
@@ -55,6 +56,8 @@ def sentence_student(
     )
     arrays = fresh_arrays(config, sentence, seed=seed)
     words = principal_components(np.asarray(teacher.tensors[WORDS].read(), np.float32), width)
+    for name in UNDISTURBING & arrays.keys():
+        arrays[name][:] = 0
     arrays[WORDS] = words * np.float32(config.initializer_range / words.std())
     family = "bert" if config.type_vocab_size else "distilbert"
     return Checkpoint(family=family, config=config, sentence=sentence, tensors=in_memory(arrays))

@@ -1,0 +1,80 @@
+"""The README, executed: every Python block and every wellread command, in a directory of its own."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tiny import tiny_module
+
+ROOT = Path(__file__).parent.parent.parent
+README = (ROOT / "README.md").read_text("utf-8")
+PYTHON = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+COMMANDS = [
+    line
+    for block in re.findall(r"^```sh\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+    for line in block.splitlines()
+    if "wellread " in line
+]
+STSB = "genre\tfile\tyear\t{}\t{}\tA man runs.\tThe {} sleeps.\n"
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """Make what the README takes for granted: a directory of a model, texts, pairs."""
+    place = tmp_path_factory.mktemp("readme")
+    tiny_module(place / "files").save(place / "model")
+    (place / "texts.txt").write_text("The man is playing the guitar.\nA woman runs to the cat.\n" * 20, "utf-8")
+    words = ["cat", "man", "woman", "guitar"]
+    (place / "sts-dev.csv").write_text("".join(STSB.format(i, i, word) for i, word in enumerate(words)), "utf-8")
+    return place
+
+
+def stands_in(text, place):
+    """Put the tiny model where the README names one that is not at hand."""
+    for name in ("sentence-transformers/all-MiniLM-L6-v2", "path/to/directory", "path/to/teacher"):
+        text = text.replace(name, str(place / "model"))
+    tiny = "--num-hidden-layers 1 --hidden-size 8 --num-attention-heads 2 --num-train-epochs 1"
+    return text.replace("TEXTS...", f"texts.txt {tiny}")
+
+
+def run(command, place):
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(command, cwd=place, capture_output=True, text=True, check=False, env={**os.environ, "PATH": path})
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_readme_has_examples_and_nothing_unfilled():
+    assert len(PYTHON) >= 4
+    assert len(COMMANDS) >= 8
+    assert "_TABLE" not in README
+
+
+@pytest.mark.parametrize("block", PYTHON, ids=range(len(PYTHON)))
+def test_a_python_block_runs_and_prints_what_it_says(block, place):
+    printed = run([sys.executable, "-c", stands_in(block, place)], place)
+    for shape in re.findall(r"# (\(\d.*?\))$", block, re.MULTILINE):
+        assert shape in printed
+
+
+def test_the_commands_run_in_their_order(place):
+    for command in COMMANDS:
+        run(["bash", "-c", stands_in(command, place)], place)
+
+
+def test_every_file_that_the_documents_name_is_there():
+    for document in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]:
+        for target in re.findall(r"\]\(([^)#]+)\)", document.read_text("utf-8")):
+            assert "://" in target or (document.parent / target).exists(), f"{document.name} names {target}"
+
+
+def test_every_verb_stands_in_the_readme():
+    from wellread.cli.main import VERBS
+
+    for verb in VERBS:
+        assert f"wellread {verb}" in README, verb
