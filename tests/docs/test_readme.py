@@ -44,7 +44,9 @@ def stands_in(text, place):
 
 def run(command, place):
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    done = subprocess.run(command, cwd=place, capture_output=True, text=True, check=False, env={**os.environ, "PATH": path})
+    done = subprocess.run(
+        command, cwd=place, capture_output=True, text=True, check=False, env={**os.environ, "PATH": path}
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -36,8 +36,8 @@ def sentence_student(
     """Make a student of `layers` layers of `width` whose vectors a linear map takes into the teacher's space.
 
     Its word table holds the principal components of the teacher's, scaled to the usual deviation, so that words begin
-    where the teacher has them; positions and types begin at zero, not to disturb them; the rest is drawn anew. `pooled_output` is the vector of position 0, for no
-    pooler is trained.
+    where the teacher has them; positions and types begin at zero, not to disturb them; the rest is drawn anew.
+    `pooled_output` is the vector of position 0, for no pooler is trained.
     """
     config = replace(
         teacher.config,

@@ -1,0 +1,90 @@
+"""What a module may be: every check of the frozen data."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+from tiny import tiny_config
+
+from wellread.config import ACTIVATIONS, DenseConfig, SentenceConfig, TokenizerConfig
+from wellread.errors import ConfigError
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"hidden_size": 0}, "hidden_size must be a whole number of at least 1; found 0"),
+        ({"num_hidden_layers": True}, "num_hidden_layers must be a whole number of at least 1; found True"),
+        ({"vocab_size": 9.5}, "vocab_size must be a whole number of at least 1; found 9.5"),
+        ({"hidden_act": "gleu"}, r"hidden_act was given as 'gleu'; wellread knows gelu, .*\(did you mean gelu\?\)"),
+        ({"pooler": "max"}, "pooler was given as 'max'; wellread knows dense_tanh, first_token"),
+        ({"num_attention_heads": 5}, "hidden_size must be a multiple of num_attention_heads; found 12 and 5"),
+        ({"hidden_dropout_prob": 1.0}, r"hidden_dropout_prob must be a rate in \[0, 1\); found 1.0"),
+        ({"type_vocab_size": -1}, "type_vocab_size must be 0 or more; found -1"),
+        ({"layer_norm_eps": 0.0}, "layer_norm_eps must be above 0 and finite; found 0.0"),
+        ({"initializer_range": float("inf")}, "initializer_range must be above 0 and finite; found inf"),
+        ({"pad_token_id": 99}, "pad_token_id must be a row of the word table; found 99 of 99"),
+    ],
+)
+def test_an_impossible_encoder_is_refused(change, message):
+    with pytest.raises(ConfigError, match=message):
+        tiny_config(**change)
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_every_activation_has_its_primitive(name):
+    assert tiny_config(hidden_act=name).activation in ("gelu", "gelu_tanh", "relu", "silu")
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"dialect": "bpe"}, "dialect was given as 'bpe'; wellread knows hf, tfhub, spm, kobert"),
+        ({"dialect": "hf", "vocab_file": None}, "the hf dialect needs vocab_file; found none"),
+        ({"dialect": "spm"}, "the spm dialect needs model_file; found none"),
+        (
+            {"dialect": "kobert", "model_file": "m", "vocab_file": None},
+            "the kobert dialect takes its ids from vocab_file",
+        ),
+        ({"dialect": "tfhub", "strip_accents": True}, "strip_accents=True, .*the tfhub dialect has its own rules"),
+        ({"dialect": "tfhub", "tokenize_chinese_chars": False}, "tokenize_chinese_chars=False were given"),
+    ],
+)
+def test_an_impossible_tokenizer_is_refused(given, message):
+    with pytest.raises(ConfigError, match=message):
+        TokenizerConfig(**given)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"pooling": "max"}, "pooling was given as 'max'; wellread knows cls, mean, pooled_output"),
+        ({"max_seq_length": 2}, r"max_seq_length must hold \[CLS\], a token and \[SEP\]; found 2"),
+        ({"default_prompt_name": "query"}, "default_prompt_name was given as 'query'"),
+        (
+            {"dense": (DenseConfig(in_features=2, out_features=3), DenseConfig(in_features=4, out_features=5))},
+            "a dense map of 3 features is followed by one that takes 4",
+        ),
+    ],
+)
+def test_an_impossible_sentence_vector_is_refused(given, message):
+    with pytest.raises(ConfigError, match=message):
+        SentenceConfig(**given)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"in_features": 0, "out_features": 3}, "in_features must be a whole number of at least 1; found 0"),
+        ({"in_features": 2, "out_features": 3, "activation": "relu"}, "activation was given as 'relu'"),
+    ],
+)
+def test_an_impossible_linear_map_is_refused(given, message):
+    with pytest.raises(ConfigError, match=message):
+        DenseConfig(**given)
+
+
+def test_configs_cannot_be_changed():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        tiny_config().hidden_size = 13  # type: ignore[misc]
