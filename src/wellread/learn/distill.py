@@ -24,7 +24,7 @@ from wellread.errors import TrainingError
 from wellread.learn.loop import Step, optimise
 from wellread.learn.settings import DistillConfig
 from wellread.learn.student import sentence_student
-from wellread.learn.teacher import teacher_vectors
+from wellread.learn.teacher import fingerprint, teacher_vectors
 from wellread.module import Module
 from wellread.progress import progress
 from wellread.text.pack import Batch, bert_pack_inputs
@@ -69,7 +69,7 @@ def distill(teacher: Module, texts: Sequence[str], *, output_dir: Path, config: 
         tokenizer=teacher.tokenizer,
         provenance={
             "made_by": "wellread distill",
-            "teacher": teacher.provenance,
+            "teacher": {**teacher.provenance, "sha256": fingerprint(teacher)},
             "texts": len(texts),
             "steps": len(plan),
             "settings": asdict(config),

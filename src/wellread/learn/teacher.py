@@ -47,7 +47,7 @@ def _shard(teacher: Module, texts: list[str], path: Path) -> NDArray[np.float16]
 
 
 def fingerprint(module: Module) -> str:
-    """Return the SHA-256 of a module's tensors and of the settings that its vectors depend on."""
+    """Return the SHA-256 of a module's tensors and of the settings that its vectors depend on, in hexadecimal."""
     checkpoint, text = module.checkpoint, module.tokenizer.config
     config, sentence = checkpoint.config, checkpoint.sentence
     settings = [config.num_attention_heads, config.hidden_act, config.layer_norm_eps, sentence.pooling]
