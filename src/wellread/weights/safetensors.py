@@ -88,6 +88,7 @@ def write_safetensors(path: Path, tensors: Mapping[str, Array]) -> None:
         )
     contiguous = {name: np.asarray(array, order="C") for name, array in tensors.items()}
     save_file(contiguous, path, metadata=_FOR_TORCH)  # one entry: the library writes several in no fixed order
+    path.chmod(0o644)  # it writes files that their owner alone can read
 
 
 def _tensors(path: Path, header: Mapping[str, Any], *, start: int, size: int) -> dict[str, StoredTensor]:
