@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from wellread.bench.contenders import CONTENDERS
-from wellread.bench.process import BenchError, Worker, died, environment
+from wellread.bench.process import Worker, died, environment
 from wellread.bench.worker import STATUS, peak_bytes
+from wellread.errors import BenchError
 
 OURS = CONTENDERS["wellread-numpy"]
 

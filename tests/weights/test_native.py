@@ -89,7 +89,10 @@ def test_what_is_written_is_read_back(tmp_path, tokenizer, family, mlm, pooling)
     )
     found = source.checkpoint
     assert (found.family, found.config, found.sentence) == (family, checkpoint.config, sentence)
-    assert found.ignored == {"architectures": "names classes, which are never resolved"}
+    assert found.ignored == {
+        "architectures": "names classes, which are never resolved",
+        "dtype": "every tensor names its own type",
+    }
     assert (found.has_mlm, found.embedding_size, found.num_parameters) == (mlm, 5, checkpoint.num_parameters)
     assert found.tensors.keys() == checkpoint.tensors.keys()
     for name, array in checkpoint.arrays().items():
@@ -120,10 +123,10 @@ def test_half_precision_is_stored_and_read_as_float32(tmp_path, tokenizer):
 
 
 def test_extra_files_are_written_and_recorded(tmp_path, tokenizer):
-    write_native(tmp_path / "module", checkpoint_of(), tokenizer, provenance={}, extra_files={"README.md": "# 모델"})
-    assert (tmp_path / "module" / "README.md").read_text("utf-8") == "# 모델"
-    (tmp_path / "module" / "README.md").write_text("changed")
-    with pytest.raises(CheckpointError, match=r"README\.md has another SHA-256"):
+    write_native(tmp_path / "module", checkpoint_of(), tokenizer, provenance={}, extra_files={"NOTICE.txt": "모델"})
+    assert (tmp_path / "module" / "NOTICE.txt").read_text("utf-8") == "모델"
+    (tmp_path / "module" / "NOTICE.txt").write_text("changed")
+    with pytest.raises(CheckpointError, match=r"NOTICE\.txt has another SHA-256"):
         read_directory(tmp_path / "module")
 
 

@@ -176,6 +176,8 @@ def _write_encoder(directory: Path, checkpoint: Checkpoint, arrays: Mapping[str,
     family = FAMILIES[checkpoint.family]
     architecture = family.mlm_architecture if checkpoint.has_mlm else family.architecture
     keys = {theirs: getattr(checkpoint.config, ours) for theirs, ours in family.keys.used.items()}
-    write_json(directory / "config.json", {"architectures": [architecture], "model_type": family.name, **keys})
+    head: dict[str, Any] = {"architectures": [architecture], "model_type": family.name}
+    head["dtype"] = "float32"  # without it, transformers computes in whatever the weights are stored as
+    write_json(directory / "config.json", {**head, **keys})
     named = to_theirs(family, checkpoint.config, arrays, mlm=checkpoint.has_mlm)
     write_safetensors(directory / "model.safetensors", named)
