@@ -17,9 +17,8 @@ FloatArray = NDArray[np.floating]
 Inputs = Mapping[str, NDArray[np.int32]]
 Outputs = dict[str, FloatArray | list[FloatArray]]
 
-# name -> the packages it needs and the extra that brings them
+# name -> the extra that brings its framework; None: it comes with wellread
 BACKENDS = {"openvino": None, "numpy": None, "torch": "train"}
-PRECISIONS = ("f32", "bf16", "f64")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

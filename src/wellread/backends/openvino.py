@@ -43,7 +43,6 @@ def _convert_model(*args: Any, **kwargs: Any) -> Any:
 ov = _import_openvino()
 op = ov.opset13
 
-PRECISIONS = {"f32": "f32", "bf16": "bf16"}
 MASKED = -1e30  # swallows any score whole; see the NumPy backend
 
 
