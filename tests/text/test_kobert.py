@@ -1,6 +1,5 @@
 """The kobert dialect follows KoBertTokenizer's text rules, here written once more in the plainest way."""
 
-import gzip
 import io
 import re
 import unicodedata
@@ -13,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wellread.config import TokenizerConfig
+from wellread.export.samples import read_lines
 from wellread.text.tokenizer import Tokenizer, load_tokenizer
 
 DATA = Path(__file__).parent.parent / "data"
@@ -50,12 +50,6 @@ def plain_pieces(processor: sentencepiece.SentencePieceProcessor, text: str, low
             first, *others = processor.encode(piece[:-1].replace("▁", ""), return_type=str)
             first = first if piece[0] == "▁" else first.lstrip("▁")
             yield from [first, *others, ","] if first else [*others, ","]
-
-
-def read_lines(language: str) -> list[str]:
-    return (
-        gzip.open(DATA / "text" / f"lines.{language}.txt.gz", "rt", encoding="utf-8", newline="\n").read().split("\n")
-    )
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """The spm dialect gives what sentencepiece gives, under the right ids."""
 
-import gzip
 import io
 from pathlib import Path
 
@@ -9,17 +8,12 @@ import sentencepiece
 
 from wellread.config import TokenizerConfig
 from wellread.errors import TextError
+from wellread.export.samples import read_lines
 from wellread.text.tokenizer import Tokenizer, load_tokenizer
 
 DATA = Path(__file__).parent.parent / "data"
 MODEL = "tokenizer_78b3253a26.model"
 SPECIAL = ["[UNK]", "[PAD]", "[CLS]", "[SEP]", "[MASK]"]
-
-
-def read_lines(language: str) -> list[str]:
-    return (
-        gzip.open(DATA / "text" / f"lines.{language}.txt.gz", "rt", encoding="utf-8", newline="\n").read().split("\n")
-    )
 
 
 @pytest.fixture(scope="module")

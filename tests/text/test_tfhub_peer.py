@@ -1,6 +1,5 @@
 """The tfhub and spm dialects agree with tensorflow-text, line by line and code point by code point."""
 
-import gzip
 from pathlib import Path
 
 import pytest
@@ -8,6 +7,7 @@ import tensorflow as tf
 import tensorflow_text
 
 from wellread.config import TokenizerConfig
+from wellread.export.samples import read_lines
 from wellread.text.tokenizer import Tokenizer, load_tokenizer
 
 DATA = Path(__file__).parent.parent / "data"
@@ -21,12 +21,6 @@ ODD_LINES = [
     "[CLS] a\u200bb\u00adc\u0097d\ufffd\0e\u3000f\u00a0g",
     "👩‍👩‍👧‍👦 e\u0323\u0301 \u0301x",
 ]
-
-
-def read_lines(language: str) -> list[str]:
-    return (
-        gzip.open(DATA / "text" / f"lines.{language}.txt.gz", "rt", encoding="utf-8", newline="\n").read().split("\n")
-    )
 
 
 def load(case: str) -> Tokenizer:

@@ -1,6 +1,5 @@
 """WordPiece in the dialect of Hugging Face agrees with transformers; memory of words changes nothing."""
 
-import gzip
 import string
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import pytest
 from transformers import BertTokenizer
 
 from wellread.config import TokenizerConfig
+from wellread.export.samples import read_lines
 from wellread.text import wordpiece
 from wellread.text.tokenizer import Tokenizer, load_tokenizer
 
@@ -21,12 +21,6 @@ SPECIAL_LINES = [
     "  don't--stop_now!  ",
     *string.printable,
 ]
-
-
-def read_lines(language: str) -> list[str]:
-    return (
-        gzip.open(DATA / "text" / f"lines.{language}.txt.gz", "rt", encoding="utf-8", newline="\n").read().split("\n")
-    )
 
 
 def load(dialect: str, case: str) -> Tokenizer:

@@ -18,7 +18,7 @@ Inputs = Mapping[str, NDArray[np.int32]]
 Outputs = dict[str, FloatArray | list[FloatArray]]
 
 # name -> the extra that brings its framework; None: it comes with wellread
-BACKENDS = {"openvino": None, "numpy": None, "torch": "train"}
+BACKENDS = {"openvino": None, "numpy": None, "torch": "train", "tensorflow": "tf", "keras": "keras"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -19,8 +19,10 @@ VERBS = {
     "distill": "distill",
     "embed": "embed",
     "evaluate": "evaluate",
+    "export": "export",
     "fill-mask": "fill_mask",
     "info": "info",
+    "revive": "revive",
     "tokenize": "tokenize",
 }
 

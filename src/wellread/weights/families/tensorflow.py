@@ -1,6 +1,6 @@
 """BERT and DistilBERT as TensorFlow stores them: Google's TF1 checkpoints, and the SavedModels of TF Hub.
 
-The names of TF1 are those of google-research/bert, the names of TF Hub those of the exporter in tensorflow/models and of
+The names of TF1 are those of google-research/bert, those of TF Hub its exporters': tensorflow/models and
 jeongukjae/huggingface-to-tfhub. A dense map is stored as [in, out]; TF Hub splits what belongs to heads: [D, H, K].
 """
 
@@ -13,9 +13,11 @@ from itertools import groupby
 from wellread.config import EncoderConfig
 from wellread.weights import names
 
-# Google's modules compute the tanh form of gelu, whatever bert_config.json calls it; the exports of DistilBERT the exact.
+# Google's modules compute the tanh form, whatever bert_config.json calls it; the exports of DistilBERT the exact one.
 GOOGLE_GELU = "gelu_pytorch_tanh"
 EXACT_GELU = "gelu"
+# The string variable in which a SavedModel of ours says what no tensor tells: {"family": ..., "config": {...}} as JSON.
+DESCRIPTION = "wellread"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +83,12 @@ TF1 = Naming(
         cls.predictions.transform.LayerNorm.bias             cls/predictions/transform/LayerNorm/beta                     as_is
         cls.predictions.bias                                 cls/predictions/output_bias                                  as_is
     """,  # noqa: E501
-    ignored={"cls/seq_relationship/*": "the next-sentence head, which no output needs"},
+    ignored={
+        "cls/seq_relationship/*": "the next-sentence head, which no output needs",
+        **dict.fromkeys(
+            ("output_weights", "output_bias", "cls/squad/*"), "a task's head; the encoder is read without it"
+        ),
+    },
 )
 
 TFHUB = Naming(

@@ -1,0 +1,169 @@
+"""The TensorFlow backend: variables under TF Hub's names and in its layouts, which a SavedModel takes as they are."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from wellread.backends.backend import Backend, Inputs, Outputs, StreamItem, refuse_precision
+from wellread.encoder.heads import run
+from wellread.weights import layouts
+from wellread.weights.checkpoint import Checkpoint
+from wellread.weights.families.tensorflow import TFHUB
+
+MASKED = -1e9  # as TF Hub's modules; in float32 it swallows any score whole
+FEW = 16  # rows: a table so small is looked up by a product, where an id outside gives zeros, as in TF Hub's modules
+
+ACTIVATIONS: dict[str, Callable[[tf.Tensor], tf.Tensor]] = {
+    "gelu": tf.nn.gelu,
+    "gelu_tanh": lambda x: tf.nn.gelu(x, approximate=True),
+    "relu": tf.nn.relu,
+    "silu": tf.nn.silu,
+    "tanh": tf.tanh,
+}
+
+
+class TensorFlowOps:
+    """The primitives over variables. Kernels are [in, out], or split by heads: [D, H, K] and [H, K, D]."""
+
+    def __init__(self, variables: Mapping[str, tf.Variable], *, training: bool = False) -> None:
+        """Take variables by our names of their tensors; drop out while `training`."""
+        self.variables = variables
+        self.training = training
+
+    def embedding(self, ids: tf.Tensor, name: str) -> tf.Tensor:
+        table = self.variables[name]
+        if table.shape[0] > FEW:
+            return tf.gather(table, ids)
+        rows = tf.one_hot(tf.reshape(ids, [-1]), table.shape[0], dtype=table.dtype)
+        return _like(ids, tf.matmul(rows, table), axes=2)
+
+    def positions(self, ids: tf.Tensor, name: str) -> tf.Tensor:
+        return self.variables[name][: tf.shape(ids)[1]]
+
+    def add(self, a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
+        return a + b
+
+    def dropout(self, x: tf.Tensor, rate: float) -> tf.Tensor:
+        return tf.nn.dropout(x, rate) if self.training and rate else x
+
+    def linear(self, x: tf.Tensor, name: str) -> tf.Tensor:
+        kernel = tf.reshape(self.variables[f"{name}.weight"], [x.shape[-1], -1])
+        product = tf.matmul(tf.reshape(x, [-1, x.shape[-1]]), kernel)  # of two matrices: with more axes it is slower
+        bias = self.variables.get(f"{name}.bias")
+        made = product if bias is None else tf.nn.bias_add(product, tf.reshape(bias, [-1]))
+        return _like(x, made, axes=x.shape.rank - 1)
+
+    def logits(self, x: tf.Tensor, table: str, bias: str) -> tf.Tensor:
+        flat = tf.reshape(x, [-1, x.shape[-1]])
+        product = tf.matmul(flat, self.variables[table], transpose_b=True)
+        return _like(x, tf.nn.bias_add(product, self.variables[bias]), axes=2)
+
+    def layer_norm(self, x: tf.Tensor, name: str, eps: float) -> tf.Tensor:
+        mean, variance = tf.nn.moments(x, -1, keepdims=True)
+        scale, shift = self.variables[f"{name}.weight"], self.variables[f"{name}.bias"]
+        return tf.nn.batch_normalization(x, mean, variance, shift, scale, eps)
+
+    def activation(self, x: tf.Tensor, kind: str) -> tf.Tensor:
+        return ACTIVATIONS[kind](x)
+
+    def mask_bias(self, mask: tf.Tensor) -> tf.Tensor:
+        return (1 - tf.cast(mask[:, None, None, :], tf.float32)) * MASKED
+
+    def attention(
+        self,
+        query: tf.Tensor,
+        key: tf.Tensor,
+        value: tf.Tensor,
+        bias: tf.Tensor,
+        *,
+        heads: int,
+        rate: float,
+        name: str,
+    ) -> tf.Tensor:
+        width = query.shape[-1] // heads
+        q, k, v = (
+            tf.transpose(tf.reshape(x, [tf.shape(x)[0], tf.shape(x)[1], heads, width]), [0, 2, 1, 3])
+            for x in (query, key, value)
+        )
+        scores = tf.matmul(q * (1 / math.sqrt(width)), k, transpose_b=True) + bias
+        mixed = tf.matmul(self.dropout(tf.nn.softmax(scores), rate), v)
+        return _like(query, tf.transpose(mixed, [0, 2, 1, 3]), axes=2, width=query.shape[-1])
+
+    def first(self, x: tf.Tensor) -> tf.Tensor:
+        return x[:, :1]
+
+    def squeeze(self, x: tf.Tensor) -> tf.Tensor:
+        return tf.squeeze(x, 1)
+
+    def gather_rows(self, x: tf.Tensor, positions: tf.Tensor) -> tf.Tensor:
+        return tf.gather(x, positions, batch_dims=1)
+
+    def mean(self, x: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
+        weights = tf.cast(mask[:, :, None], x.dtype)
+        return tf.reduce_sum(x * weights, 1) / tf.maximum(tf.reduce_sum(weights, 1), 1e-9)
+
+    def normalize(self, x: tf.Tensor) -> tf.Tensor:
+        return x / tf.maximum(tf.norm(x, axis=-1, keepdims=True), 1e-12)
+
+
+def _like(x: tf.Tensor, made: tf.Tensor, *, axes: int, width: int | None = None) -> tf.Tensor:
+    """Give `made` the first `axes` axes of x, and one of `width` (its own last if not given) behind them."""
+    return tf.reshape(made, tf.concat([tf.shape(x)[:axes], [width or made.shape[-1]]], 0))
+
+
+def variables(checkpoint: Checkpoint) -> dict[str, tf.Variable]:
+    """Make a variable of each tensor of encoder and heads, under our names, in TF Hub's order, names and layouts."""
+    heads = checkpoint.config.num_attention_heads
+    made = {
+        ours: tf.Variable(layouts.theirs(row.layout, checkpoint.tensors[ours].read(), heads), name=row.theirs)
+        for ours, row in TFHUB.table(checkpoint.config, mlm=checkpoint.has_mlm).items()
+    }
+    for name in checkpoint.tensors.keys() - made.keys():  # the maps behind the pooling, which TF Hub has no name for
+        array = checkpoint.tensors[name].read()
+        made[name] = tf.Variable(np.ascontiguousarray(array.T), name=name.replace(".", "/"))
+    return made
+
+
+class TensorFlowBackend:
+    """A checkpoint on TensorFlow, compiled once for each set of outputs."""
+
+    name = "tensorflow"
+    precision = "f32"
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        """Copy every tensor into a variable."""
+        self.checkpoint = checkpoint
+        self.ops = TensorFlowOps(variables(checkpoint))
+        self.compiled: dict[tuple[Collection[str], ...], tf.types.experimental.PolymorphicFunction] = {}
+
+    def run(self, inputs: Inputs, outputs: Sequence[str]) -> Outputs:
+        """Run one batch; outputs are float32."""
+        tensors = {name: tf.constant(np.asarray(array, np.int32)) for name, array in inputs.items()}
+        made = self._function(tuple(tensors), tuple(outputs))(tensors)
+        return {n: [x.numpy() for x in v] if isinstance(v, list) else v.numpy() for n, v in made.items()}
+
+    def _function(self, inputs: tuple[str, ...], outputs: tuple[str, ...]) -> tf.types.experimental.PolymorphicFunction:
+        """Return the function of these outputs, for any batch and length."""
+        if (inputs, outputs) not in self.compiled:
+            checkpoint = self.checkpoint
+            self.compiled[inputs, outputs] = tf.function(
+                lambda given: run(self.ops, checkpoint.config, checkpoint.sentence, given, outputs=outputs),
+                input_signature=[{name: tf.TensorSpec([None, None], tf.int32) for name in inputs}],
+            )
+        return self.compiled[inputs, outputs]
+
+    def stream(self, batches: Iterable[Inputs], output: str) -> Iterator[StreamItem]:
+        """Run batches one by one."""
+        for index, inputs in enumerate(batches):
+            yield StreamItem(index=index, value=self.run(inputs, [output])[output])  # type: ignore[arg-type]
+
+
+def load(checkpoint: Checkpoint, *, precision: str | None = None) -> Backend:
+    """Prepare a checkpoint; `precision` is f32 or none."""
+    if precision not in (None, "f32"):
+        raise refuse_precision("tensorflow", str(precision), ["f32"])
+    return TensorFlowBackend(checkpoint)

@@ -1,0 +1,53 @@
+"""wellread export: a module in the form that another stack loads."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from wellread.cli.options import json_flag, load_module, module_options
+
+if TYPE_CHECKING:
+    from wellread.export.parity import Exported
+
+
+@click.command("export")
+@click.argument("handle", required=False)
+@click.option(
+    "--to", "form", type=click.Choice(["tfhub"]), required=True, help="tfhub: SavedModels for tensorflow-hub."
+)
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Where the encoder goes.")
+@click.option("--preprocessor", type=click.Path(path_type=Path), help="Where its preprocessor goes; none if not given.")
+@json_flag
+@module_options
+def command(
+    handle: str | None, form: str, output: Path, preprocessor: Path | None, as_json: bool, **loading: Any
+) -> None:
+    """Write a module as an artefact, load it back with its real consumer, compare, and say how near it is.
+
+    Nothing is left where it does not agree.
+    """
+    from wellread.export.tfhub import export_tfhub
+
+    module = load_module(**{**loading, "model": handle or loading["model"]})
+    found = export_tfhub(module, output, preprocessor=preprocessor)
+    if as_json:
+        click.echo(json.dumps(asdict(found), indent=2, ensure_ascii=False))
+        return
+    for line in report(found, output, preprocessor):
+        click.echo(line)
+
+
+def report(found: Exported, encoder: Path, preprocessor: Path | None) -> Iterator[str]:
+    """Say in lines what was written and how near it is to its source."""
+    near = found.encoder
+    yield f"{encoder}: {near.outputs} outputs of {near.batches} batches within {near.largest_difference:.2g} of float64"
+    if preprocessor is not None and found.preprocessor is not None:
+        same = found.preprocessor
+        yield f"{preprocessor}: the ids of {same.texts:,} texts; {same.ties} of them ties of SentencePiece"
+    yield from (f"note: {note}" for note in found.notes)

@@ -1,0 +1,189 @@
+"""TF Hub's text rules as a TensorFlow graph: strings in, packed ids out. The contract of its preprocessors.
+
+After `create_preprocessing` of tensorflow/models (official/nlp/tools/export_tfhub_lib.py): what its modules offer, and
+nothing beyond it. Vocabulary and SentencePiece model lie in the graph, so that it goes anywhere without a file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import tensorflow as tf
+import tensorflow_text as tf_text
+
+from wellread.export.dialect import tfhub_tokenizer
+from wellread.text.sentencepiece import SentencePieceEngine
+from wellread.text.tokenizer import Tokenizer
+
+SEQ_LENGTH = 128  # of the preprocessor called on strings, as on TF Hub
+MAX_SEGMENTS = 2
+TEXTS = tf.TensorSpec([None], tf.string, name="texts")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Offsets:
+    """Tokens and the bytes of their text that they come from, ragged: int32, int64, int64."""
+
+    tokens: tf.RaggedTensor
+    starts: tf.RaggedTensor
+    limits: tf.RaggedTensor
+
+
+class WordPieces(tf.Module):
+    """tensorflow-text's BertTokenizer over a vocabulary: [B, (words), (pieces)]."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        """Put the vocabulary into a table of the graph."""
+        super().__init__()
+        pieces = tf.constant(tokenizer.vocabulary.pieces)
+        ids = tf.range(len(tokenizer.vocabulary), dtype=tf.int64)
+        self.table = tf.lookup.StaticVocabularyTable(tf.lookup.KeyValueTensorInitializer(pieces, ids), 1)
+        self.rules = tf_text.BertTokenizer(
+            self.table,
+            lower_case=tokenizer.config.do_lower_case,
+            token_out_type=tf.int32,
+            unknown_token=tokenizer.config.unk_token,
+        )
+
+    def tokenize(self, texts: tf.Tensor) -> tf.RaggedTensor:
+        return self.rules.tokenize(texts)
+
+    def tokenize_with_offsets(self, texts: tf.Tensor) -> Offsets:
+        tokens, starts, limits = self.rules.tokenize_with_offsets(texts)
+        return Offsets(tokens=tokens, starts=starts, limits=limits)
+
+
+class SentencePieces(tf.Module):
+    """A SentencePiece model whose ids are renumbered to those of the encoder: [B, (pieces)]."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        """Put model and numbering into the graph."""
+        super().__init__()
+        engine = tokenizer.engine
+        assert isinstance(engine, SentencePieceEngine)
+        self.rules = tf_text.SentencepieceTokenizer(engine.model_bytes(), out_type=tf.int32)
+        self.renumbering = tf.constant(engine.renumbering)
+
+    def tokenize(self, texts: tf.Tensor) -> tf.RaggedTensor:
+        return self._renumbered(self.rules.tokenize(texts))
+
+    def tokenize_with_offsets(self, texts: tf.Tensor) -> Offsets:
+        tokens, starts, limits = self.rules.tokenize_with_offsets(texts)
+        return Offsets(
+            tokens=self._renumbered(tokens), starts=tf.cast(starts, tf.int64), limits=tf.cast(limits, tf.int64)
+        )
+
+    def _renumbered(self, tokens: tf.RaggedTensor) -> tf.RaggedTensor:
+        return tokens.with_flat_values(tf.gather(self.renumbering, tokens.flat_values))
+
+
+class SpecialTokens(tf.Module):
+    """What has `get_special_tokens_dict()`."""
+
+    def __init__(self, rules: WordPieces | SentencePieces, special: dict[str, int]) -> None:
+        super().__init__()
+        self.rules = rules
+        self._special = tuple(special.items())  # a dict would be tracked, and its numbers refused
+
+    @tf.function(input_signature=[])
+    def get_special_tokens_dict(self) -> dict[str, tf.Tensor]:
+        """Return the ids of the special tokens, and the vocabulary's size, as int32 scalars."""
+        return {name: tf.constant(id, tf.int32) for name, id in self._special}
+
+
+class Tokenize(SpecialTokens):
+    """`.tokenize` of a preprocessor."""
+
+    @tf.function(input_signature=[TEXTS])
+    def __call__(self, texts: tf.Tensor) -> tf.RaggedTensor:
+        """Turn B strings into ragged ids, int32 [B, (words), (pieces)] or [B, (pieces)]."""
+        return self.rules.tokenize(texts)
+
+
+class TokenizeWithOffsets(SpecialTokens):
+    """`.tokenize_with_offsets` of a preprocessor."""
+
+    @tf.function(input_signature=[TEXTS])
+    def __call__(self, texts: tf.Tensor) -> list[tf.RaggedTensor]:
+        """Turn B strings into [ids, starts, limits]; offsets are int64, in bytes."""
+        found = self.rules.tokenize_with_offsets(texts)
+        return [found.tokens, found.starts, found.limits]
+
+
+class PackInputs(tf.Module):
+    """`.bert_pack_inputs` of a preprocessor."""
+
+    def __init__(self, special: dict[str, int], *, type_ids: bool) -> None:
+        """Take the special tokens; without `type_ids`, leave `input_type_ids` out, as DistilBERT's preprocessors do."""
+        super().__init__()
+        self.pad = special["padding_id"]
+        self.start = special["start_of_sequence_id"]
+        self.end = special["end_of_segment_id"]
+        self.type_ids = type_ids
+
+    @tf.function
+    def __call__(
+        self, segments: Sequence[tf.RaggedTensor], seq_length: int | tf.Tensor = SEQ_LENGTH
+    ) -> dict[str, tf.Tensor]:
+        """Pack one or two ragged segments, int32 of rank 2 or 3, into int32 [B, seq_length]; see `text.pack`."""
+        flat = [segment.merge_dims(1, -1) if segment.shape.rank > 2 else segment for segment in segments]
+        special = len(flat) + 1
+        room = tf.debugging.assert_less_equal(special, seq_length, "seq_length must hold the special tokens")
+        with tf.control_dependencies([room] if room is not None else []):
+            cut = tf_text.RoundRobinTrimmer(max_seq_length=seq_length - special).trim(flat)
+        ids, types = tf_text.combine_segments(cut, start_of_sequence_id=self.start, end_of_segment_id=self.end)
+        padded, mask = tf_text.pad_model_inputs(ids, seq_length, pad_value=self.pad)
+        made = {"input_word_ids": padded, "input_mask": mask}
+        if self.type_ids:
+            made["input_type_ids"], _ = tf_text.pad_model_inputs(types, seq_length, pad_value=0)
+        return made
+
+    def trace(self, *, rank: int) -> None:
+        """Make the functions that a SavedModel shall hold, for tokens of `rank` and flat ones."""
+        for dims in {2, rank}:
+            spec = tf.RaggedTensorSpec([None] * dims, tf.int32)
+            for segments in ([spec] * count for count in range(1, MAX_SEGMENTS + 1)):
+                self.__call__.get_concrete_function(segments)
+                self.__call__.get_concrete_function(segments, seq_length=tf.TensorSpec([], tf.int32))
+
+
+class TextGraph(tf.Module):
+    """A preprocessor: called on strings [B], it gives the encoder's inputs, int32 [B, 128].
+
+    A tf.Module that does not name what it holds to TensorFlow as variables: there are none to train.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, *, type_ids: bool) -> None:
+        """Build the graph of a tokenizer of the `tfhub` or `spm` dialect; see `text_graph`."""
+        super().__init__()
+        wordpiece = tokenizer.config.dialect == "tfhub"
+        rules = WordPieces(tokenizer) if wordpiece else SentencePieces(tokenizer)
+        special = tokenizer.get_special_tokens_dict()
+        self._special = tuple(special.items())
+        self._rank = 3 if wordpiece else 2
+        self.tokenize = Tokenize(rules, special)
+        self.tokenize_with_offsets = TokenizeWithOffsets(rules, special)
+        self.bert_pack_inputs = PackInputs(special, type_ids=type_ids)
+
+    @property
+    def special_tokens(self) -> dict[str, int]:
+        """What `get_special_tokens_dict` returns, as Python numbers."""
+        return dict(self._special)
+
+    @tf.function(input_signature=[TEXTS])
+    def __call__(self, texts: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Tokenize and pack one segment."""
+        return self.bert_pack_inputs([self.tokenize(texts)])
+
+    def trace(self) -> None:
+        """Make every function that a SavedModel shall hold."""
+        self.bert_pack_inputs.trace(rank=self._rank)
+
+
+def text_graph(tokenizer: Tokenizer, *, type_ids: bool) -> TextGraph:
+    """Build the graph of TF Hub's text rules for `tokenizer`; without `type_ids`, as DistilBERT's preprocessors.
+
+    Raises: ExportError for text rules that TF Hub's preprocessors do not have.
+    """
+    return TextGraph(tfhub_tokenizer(tokenizer), type_ids=type_ids)

@@ -1,0 +1,90 @@
+"""A module to TF Hub: an encoder and a preprocessor as SavedModels that tensorflow-hub's users load unchanged."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from wellread.errors import require_extra
+from wellread.export.dialect import DIFFERENCES, tfhub_tokenizer
+from wellread.export.parity import Exported, check_export
+from wellread.module import Module
+from wellread.text.tokenizer import Tokenizer
+from wellread.weights.native import whole_directory
+from wellread.weights.tokenizer_files import write_tokenizer
+
+SEQ_LENGTH = 128  # of a preprocessor called on strings, as on TF Hub
+PACKAGES = ("tensorflow", "tensorflow_text", "tensorflow_hub", "tf_keras")
+
+
+def export_tfhub(
+    module: Module, directory: str | os.PathLike[str], *, preprocessor: str | os.PathLike[str] | None = None
+) -> Exported:
+    """Write the encoder of `module` as a SavedModel to `directory`, and its text rules to `preprocessor`, if given.
+
+    The contract is TF Hub's for transformer encoders (tfhub.dev, "Common SavedModel APIs for Text"): a dict of int32
+    `input_word_ids`, `input_mask`, `input_type_ids` [B, T] in; `pooled_output` [B, D], `sequence_output` [B, T, D],
+    `encoder_outputs` (L of [B, T, D]) and, for BERT, `default` out; `.mlm` where the module has the head. Before it
+    is called done, both are loaded back with tensorflow-hub in a fresh process and compared; see `parity`.
+
+    Raises: MissingExtra; CheckpointError where a directory exists; ExportError where the artefact does not agree with
+        the module or cannot express it. Then nothing is left.
+    """
+    for package in PACKAGES:
+        require_extra(package, extra="tf")
+    tokenizer = tfhub_tokenizer(module.tokenizer)
+    with ExitStack() as stack:
+        encoder = stack.enter_context(whole_directory(Path(directory)))
+        text = stack.enter_context(whole_directory(Path(preprocessor))) if preprocessor is not None else None
+        _write(module, tokenizer, encoder, text)
+        found = check_export(module.checkpoint, tokenizer, encoder=encoder, preprocessor=text)
+    return replace(found, notes=tuple(_notes(module)))
+
+
+def _write(module: Module, tokenizer: Tokenizer, encoder: Path, preprocessor: Path | None) -> None:
+    """Save both objects; each carries the files of its vocabulary."""
+    import tensorflow as tf
+
+    from wellread.export.encoder_graph import EncoderGraph
+    from wellread.export.text_graph import text_graph
+
+    with _files(tokenizer) as assets:
+        graph = EncoderGraph(module.checkpoint)
+        root = graph.encoder(assets=assets, do_lower_case=tokenizer.config.do_lower_case)
+        tf.saved_model.save(root, str(encoder), signatures=graph.signatures())
+        if preprocessor is not None:
+            text = text_graph(tokenizer, type_ids=module.checkpoint.config.type_vocab_size > 0)
+            text.trace()
+            for name, path in assets.items():
+                setattr(text, name, tf.saved_model.Asset(str(path)))
+            tf.saved_model.save(text, str(preprocessor))
+
+
+@contextmanager
+def _files(tokenizer: Tokenizer) -> Iterator[dict[str, Path]]:
+    """Write the files that a SavedModel shall carry, by the attribute that names each there."""
+    with tempfile.TemporaryDirectory() as place:
+        config = write_tokenizer(Path(place), tokenizer, max_length=512)
+        named = {"vocab_file": config.vocab_file, "sp_model_file": config.model_file}
+        yield {name: Path(place) / file for name, file in named.items() if file is not None}
+
+
+def _notes(module: Module) -> Iterator[str]:
+    """Say what of the module TF Hub's contract does not hold, or holds otherwise."""
+    checkpoint = module.checkpoint
+    dialect = module.tokenizer.config.dialect
+    if dialect in DIFFERENCES:
+        yield f"text rules: {DIFFERENCES[dialect]}"
+    if checkpoint.sentence.dense or checkpoint.sentence.normalize:
+        yield "the sentence vector's linear maps and normalisation stay behind: TF Hub's encoders have no such output"
+    if checkpoint.config.pooler == "first_token" and checkpoint.family == "bert":
+        yield "pooled_output is the vector of position 0: the module has no pooler"
+    if checkpoint.config.max_position_embeddings < SEQ_LENGTH:
+        longest = checkpoint.config.max_position_embeddings
+        yield f"its preprocessor pads to {SEQ_LENGTH} tokens unless seq_length is given, the encoder holds {longest}"
+    if not checkpoint.has_mlm:
+        yield "there is no .mlm: the module has no masked-language-model head"

@@ -1,0 +1,224 @@
+"""What tensorflow-hub's users find in an exported pair: the contract of TF Hub's modules."""
+
+import shutil
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_hub as hub
+from tiny import tiny_inputs, tiny_module
+
+from wellread.backends import tensorflow as backend
+from wellread.errors import CheckpointError, ExportError, MissingExtra
+from wellread.export import dialect, encoder_graph, tfhub
+from wellread.export.tfhub import export_tfhub
+
+L, D = 3, 12
+DICT = {"pooled_output", "sequence_output", "encoder_outputs"}
+GOOGLE = {name: tf.constant(array) for name, array in tiny_inputs().items()}
+DISTIL = {name: GOOGLE[name] for name in ("input_word_ids", "input_mask")}
+
+
+@pytest.mark.parametrize("name", ["bert", "distilbert", "kobert"])
+def test_an_export_agrees_with_its_module(name, request):
+    found = request.getfixturevalue(name).found
+    assert found.encoder.largest_difference <= 1e-5
+    assert found.encoder.outputs > found.encoder.batches * L * 4
+    assert found.encoder.loss[1] < found.encoder.loss[0]
+    assert found.preprocessor.texts >= 20_000
+    assert found.preprocessor.ties <= (0.015 * 20_000 if name == "kobert" else 0)
+
+
+def test_notes_say_what_is_left_behind(bert, distilbert, kobert):
+    assert bert.found.notes[0] == f"text rules: {dialect.DIFFERENCES['hf']}"
+    assert "its preprocessor pads to 128 tokens unless seq_length is given, the encoder holds 41" in bert.found.notes
+    assert not any(".mlm" in note for note in bert.found.notes)
+    assert any(".mlm" in note for note in distilbert.found.notes)
+    assert kobert.found.notes[0] == f"text rules: {dialect.DIFFERENCES['kobert']}"
+
+
+def test_outputs_of_bert(bert):
+    encoder = hub.load(str(bert.encoder))
+    out = encoder(GOOGLE)
+    assert out.keys() == DICT | {"default"}
+    assert len(out["encoder_outputs"]) == L
+    assert np.array_equal(out["encoder_outputs"][-1], out["sequence_output"])
+    assert np.array_equal(out["default"], out["pooled_output"])
+    assert encoder.mlm({**GOOGLE, "masked_lm_positions": tf.zeros([3, 2], tf.int32)}).keys() == DICT | {"mlm_logits"}
+
+
+def test_variables_of_bert(bert):
+    encoder = hub.load(str(bert.encoder))
+    names = [variable.name for variable in encoder.trainable_variables]
+    assert len(names) == 16 * L + 7
+    assert names[:3] == [
+        "word_embeddings/embeddings:0",
+        "position_embedding/embeddings:0",
+        "type_embeddings/embeddings:0",
+    ]
+    assert names[-1] == "pooler_transform/bias:0"
+    assert len(encoder.mlm.trainable_variables) == 16 * L + 12
+    shared = {id(v) for v in encoder.variables} & {id(v) for v in encoder.mlm.variables}
+    assert len(shared) == 16 * L + 7
+    assert list(encoder.regularization_losses) == []
+    assert not encoder.do_lower_case.trainable
+    assert bool(encoder.do_lower_case) is True
+    assert encoder.vocab_file.asset_path.numpy().decode() == str(bert.encoder / "assets" / "vocab.txt")
+
+
+def test_distilbert_takes_two_inputs_or_three(distilbert):
+    encoder = hub.load(str(distilbert.encoder))
+    out = encoder(DISTIL)
+    assert out.keys() == DICT
+    assert np.array_equal(out["pooled_output"], out["sequence_output"][:, 0])
+    assert np.array_equal(encoder(GOOGLE)["sequence_output"], out["sequence_output"])
+    assert len(encoder.trainable_variables) == 16 * L + 4
+    assert not hasattr(encoder, "mlm")
+
+
+@pytest.mark.parametrize(
+    "inputs",
+    [
+        list(GOOGLE.values()),
+        {name: tf.cast(x, tf.int64) for name, x in GOOGLE.items()},
+        DISTIL,
+        {**GOOGLE, "position_ids": GOOGLE["input_mask"]},
+        {name: x[0] for name, x in GOOGLE.items()},
+    ],
+    ids=["a list", "int64", "a missing key", "a surplus key", "no batch"],
+)
+def test_other_structures_are_refused(bert, inputs):
+    with pytest.raises((ValueError, TypeError), match=r"Could not find matching|Binding inputs"):
+        hub.load(str(bert.encoder))(inputs)
+
+
+def test_training_switches_dropout_on(bert):
+    encoder = hub.load(str(bert.encoder))
+
+    def spread(layer, inputs, **options):
+        return np.std([layer(inputs, **options)["pooled_output"] for _ in range(20)], axis=0).max()
+
+    with_positions = {**GOOGLE, "masked_lm_positions": tf.zeros([3, 2], tf.int32)}
+    for layer, inputs in ((encoder, GOOGLE), (encoder.mlm, with_positions)):
+        assert spread(layer, inputs, training=True) > 1e-3
+        assert spread(layer, inputs, training=False) < 1e-6
+        assert spread(layer, inputs) < 1e-6
+
+
+def test_a_type_id_outside_the_table_adds_nothing(bert):
+    encoder = hub.load(str(bert.encoder))
+    out = encoder({**GOOGLE, "input_type_ids": tf.fill([3, 7], 9)})["sequence_output"]
+    table = next(v for v in encoder.variables if v.name.startswith("type_embeddings"))
+    table.assign(tf.zeros_like(table))
+    assert np.allclose(encoder(GOOGLE)["sequence_output"], out, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "inputs", "outputs"),
+    [
+        ("bert", GOOGLE, ["bert_encoder", *(f"bert_encoder_{i}" for i in range(1, L + 3))]),
+        ("distilbert", DISTIL, ["distil_bert_encoder", *(f"distil_bert_encoder_{i}" for i in range(1, L + 2))]),
+    ],
+)
+def test_signatures(name, inputs, outputs, request):
+    """`serving_default` numbers the outputs in the order of their keys: default, encoder_outputs, pooled, sequence."""
+    encoder = hub.load(str(request.getfixturevalue(name).encoder))
+    served = encoder.signatures["serving_default"](**inputs)
+    assert served.keys() == set(outputs)
+    out = encoder(inputs)
+    in_order = [*([out["default"]] if "default" in out else []), *out["encoder_outputs"], out["pooled_output"]]
+    for key, expected in zip(outputs, [*in_order, out["sequence_output"]], strict=True):
+        assert np.allclose(served[key], expected, atol=1e-6)
+    named = encoder.signatures["named"](**inputs)
+    layers = {f"encoder_outputs_{i}" for i in range(L)}
+    assert named.keys() == (out.keys() - {"encoder_outputs"}) | layers
+
+
+def test_keras_layer_trains_what_it_should(bert):
+    layer = hub.KerasLayer(str(bert.encoder), trainable=True)
+    assert len(layer.trainable_weights) == 16 * L + 7
+    frozen = hub.KerasLayer(str(bert.encoder))
+    assert frozen.trainable_weights == []
+    assert np.array_equal(frozen(GOOGLE, training=True)["pooled_output"], layer(GOOGLE)["pooled_output"])
+
+
+def test_a_static_length_goes_through(bert):
+    @tf.function(input_signature=[{name: tf.TensorSpec([None, 9], tf.int32) for name in GOOGLE}])
+    def call(inputs):
+        out = encoder(inputs)
+        assert out["sequence_output"].shape.as_list() == [None, 9, D]
+        return out["pooled_output"]
+
+    encoder = hub.load(str(bert.encoder))
+    assert call.get_concrete_function().output_shapes.as_list() == [None, D]
+
+
+def test_an_export_can_be_moved_and_saved_again(bert, tmp_path):
+    texts = tf.constant(["A man is playing the guitar."])
+    expected = hub.load(str(bert.preprocessor))(texts)["input_word_ids"].numpy()
+    for name in ("encoder", "preprocessor"):
+        shutil.copytree(getattr(bert, name), tmp_path / "first" / name)
+    loaded = tf.train.Checkpoint(text=hub.load(str(tmp_path / "first" / "preprocessor")))
+    loaded.encoder = hub.load(str(tmp_path / "first" / "encoder"))
+    loaded.__call__ = tf.function(
+        lambda texts: loaded.encoder(loaded.text.bert_pack_inputs([loaded.text.tokenize(texts)], seq_length=16)),
+        input_signature=[tf.TensorSpec([None], tf.string)],
+    )
+    tf.saved_model.save(loaded, str(tmp_path / "second"))
+    shutil.rmtree(tmp_path / "first")
+    (tmp_path / "second").rename(tmp_path / "third")
+    again = hub.load(str(tmp_path / "third"))
+    assert np.array_equal(again.text(texts)["input_word_ids"], expected)
+    assert again(texts)["pooled_output"].shape == (1, D)
+    assert (tmp_path / "third" / "assets" / "vocab.txt").is_file()
+
+
+def test_no_file_names_the_place_where_it_was_made(bert):
+    for directory in (bert.encoder, bert.preprocessor):
+        for path in directory.rglob("*"):
+            assert path.is_dir() or str(bert.encoder.parent).encode() not in path.read_bytes(), path
+
+
+def test_what_does_not_agree_is_not_kept(tmp_path, monkeypatch):
+    monkeypatch.setitem(backend.ACTIVATIONS, "gelu", tf.nn.relu)
+    with pytest.raises(ExportError, match=r"must agree .*; found that 0/call/.* differs by .*; nothing was kept"):
+        export_tfhub(tiny_module(tmp_path / "files"), tmp_path / "encoder", preprocessor=tmp_path / "text")
+    assert [path.name for path in tmp_path.iterdir()] == ["files"]
+
+
+def test_a_preprocessor_that_does_not_agree_is_not_kept(tmp_path, monkeypatch):
+    other = tiny_module(tmp_path / "files").tokenizer
+    monkeypatch.setattr("wellread.export.text_graph.tfhub_tokenizer", lambda tokenizer: cased(tokenizer, tmp_path))
+    module = tiny_module(tmp_path / "files")
+    assert module.tokenizer.config == other.config
+    with pytest.raises(ExportError, match=r"must give the ids of the tfhub dialect .*; found \d+ faults: .*; nothing"):
+        export_tfhub(module, tmp_path / "encoder", preprocessor=tmp_path / "text")
+    assert [path.name for path in tmp_path.iterdir()] == ["files"]
+
+
+def cased(tokenizer, place):
+    from wellread.config import TokenizerConfig
+    from wellread.text.tokenizer import load_tokenizer
+
+    return load_tokenizer(place / "files", TokenizerConfig(dialect="tfhub", do_lower_case=False))
+
+
+def test_a_consumer_that_dies_is_quoted(tmp_path, monkeypatch):
+    monkeypatch.setattr(encoder_graph.EncoderGraph, "signatures", lambda self: {})
+    with pytest.raises(ExportError, match=r"loaded back with tensorflow-hub; its process ended with code 1: KeyError"):
+        export_tfhub(tiny_module(tmp_path / "files"), tmp_path / "encoder")
+    assert [path.name for path in tmp_path.iterdir()] == ["files"]
+
+
+def test_what_stands_there_is_kept(tmp_path):
+    (tmp_path / "encoder").mkdir()
+    (tmp_path / "encoder" / "mine").write_text("kept")
+    with pytest.raises(CheckpointError, match="it exists"):
+        export_tfhub(tiny_module(tmp_path / "files"), tmp_path / "encoder")
+    assert (tmp_path / "encoder" / "mine").read_text() == "kept"
+
+
+def test_the_extra_is_named_where_it_is_missing(tmp_path, monkeypatch):
+    monkeypatch.setattr(tfhub, "PACKAGES", ("a_package_that_is_not_there",))
+    with pytest.raises(MissingExtra, match=r'pip install "wellread\[tf\]"'):
+        export_tfhub(tiny_module(tmp_path / "files"), tmp_path / "encoder")

@@ -1,0 +1,38 @@
+"""Tiny modules as SavedModels of TF Hub."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tiny import tiny_checkpoint, tiny_config
+
+from wellread.config import TokenizerConfig
+from wellread.export.parity import Exported
+from wellread.export.tfhub import export_tfhub
+from wellread.module import Module
+from wellread.text.tokenizer import load_tokenizer
+
+KOBERT = Path(__file__).parent / "data" / "kobert"
+KOBERT_CONFIG = TokenizerConfig(dialect="kobert", model_file="tokenizer_78b3253a26.model")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Export:
+    module: Module
+    encoder: Path
+    preprocessor: Path
+    found: Exported
+
+
+def kobert_module() -> Module:
+    config = tiny_config(vocab_size=8002, type_vocab_size=0, pooler="first_token", pad_token_id=1)
+    return Module(checkpoint=tiny_checkpoint(config, mlm=False), tokenizer=load_tokenizer(KOBERT, KOBERT_CONFIG))
+
+
+def exported(module: Module, place: Path) -> Export:
+    encoder, preprocessor = place / "encoder", place / "preprocessor"
+    return Export(
+        module=module,
+        encoder=encoder,
+        preprocessor=preprocessor,
+        found=export_tfhub(module, encoder, preprocessor=preprocessor),
+    )
