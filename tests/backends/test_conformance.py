@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import tensorflow as tf
 import torch
 from tiny import tiny_checkpoint, tiny_config, tiny_inputs
 
@@ -11,6 +12,7 @@ from wellread.backends import openvino as openvino_backend
 from wellread.backends.backend import BACKENDS, load_backend
 from wellread.backends.numpy import NumpyOps
 from wellread.backends.openvino import OpenVINOOps, op, ov, precisions
+from wellread.backends.tensorflow import TensorFlowOps, variables
 from wellread.backends.torch import TorchEncoder, TorchOps
 from wellread.config import ACTIVATIONS, DenseConfig, SentenceConfig
 from wellread.encoder.encoder import OUTPUTS
@@ -18,7 +20,7 @@ from wellread.encoder.heads import MLM_INPUT, MLM_OUTPUT, SENTENCE_OUTPUT
 from wellread.errors import InputError
 from wellread.weights.checkpoint import in_memory
 
-OTHERS = {"openvino": "f32", "torch": "f32"}
+OTHERS = {"openvino": "f32", "torch": "f32", "tensorflow": "f32"}
 RNG = np.random.default_rng(0)
 X = RNG.normal(0, 2, (3, 7, 12)).astype(np.float32)
 MASK = tiny_inputs()["input_mask"]
@@ -74,7 +76,11 @@ def on_openvino(call, arrays):
     return np.array(compiled(arrays)[0])
 
 
-RUNNERS = {"torch": on_torch, "openvino": on_openvino}
+def on_tensorflow(call, arrays):
+    return call(TensorFlowOps(variables(CHECKPOINT)), *map(tf.constant, arrays)).numpy()
+
+
+RUNNERS = {"torch": on_torch, "openvino": on_openvino, "tensorflow": on_tensorflow}
 
 
 def assert_close(ours, reference):
@@ -164,6 +170,7 @@ def test_a_stream_gives_every_batch_once(backend):
 def test_each_backend_reports_its_precision():
     assert load_backend("numpy", CHECKPOINT).precision == "f64"
     assert load_backend("torch", CHECKPOINT).precision == "f32"
+    assert load_backend("tensorflow", CHECKPOINT).precision == "f32"
     assert load_backend("openvino", CHECKPOINT, precision="f32").precision == "f32"
     assert load_backend("openvino", CHECKPOINT).precision == precisions()[0]
 
