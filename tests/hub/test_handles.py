@@ -4,6 +4,7 @@ import hashlib
 import http.server
 import json
 import os
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -13,7 +14,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from wellread.errors import HandleError
+from wellread.errors import CheckpointError, HandleError
+from wellread.hub.archives import SUFFIXES
 from wellread.hub.handles import DEFAULT, resolve
 
 COMMITS = {"main": "a" * 40, "v1": "b" * 40}
@@ -29,6 +31,11 @@ FILES = {
 REPOSITORIES = {
     "owner/name": FILES,
     "owner/torch": {name: FILES[name] for name in ("config.json", "pytorch_model.bin", "tf_model.h5")},
+    "owner/hub": {
+        **{name: FILES[name] for name in ("tf_model.h5", "modeling.py")},
+        **dict.fromkeys(("saved_model.pb", "variables/variables.index", "assets/vocab.txt"), b"a SavedModel"),
+    },
+    "owner/tf1": {"config.json": b"{}", "bert_model.ckpt.index": b"a", "bert_model.ckpt.data-00000-of-00001": b"b"},
     "owner/cut": {"config.json": b"cut"},
     "owner/broken": {"config.json": b"{}", "model.safetensors": None},  # listed, and answered with an error
 }
@@ -160,9 +167,11 @@ def test_the_default_lies_in_the_package():
 
 def test_an_existing_path_is_taken_as_it_is(tmp_path, monkeypatch):
     (tmp_path / "module").mkdir()
-    (tmp_path / "module.zip").touch()
+    (tmp_path / "module.onnx").touch()
+    (tmp_path / "module.zip").mkdir()  # a folder, whatever its name
     assert resolve(tmp_path / "module") == tmp_path / "module"
-    assert resolve(str(tmp_path / "module.zip")) == tmp_path / "module.zip"
+    assert resolve(str(tmp_path / "module.onnx")) == tmp_path / "module.onnx"
+    assert resolve(tmp_path / "module.zip") == tmp_path / "module.zip"
     monkeypatch.setenv("HOME", str(tmp_path))
     assert resolve("~/module") == tmp_path / "module"
     monkeypatch.chdir(tmp_path)
@@ -172,7 +181,7 @@ def test_an_existing_path_is_taken_as_it_is(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "handle",
     [
-        *("", " ", "https://example.com/a/b/c", "a/b/c", "/no/such/path", "../gone", "~nobody/x", "a--b", "a..b"),
+        *("", " ", "gs://example/a/b/c", "a/b/c", "/no/such/path", "../gone", "~nobody/x", "a--b", "a..b"),
         *("name.git", "-a/b", "한국/모델", "a\0b", "x" * 5000, "owner/name\n"),
     ],
 )
@@ -199,6 +208,50 @@ def test_what_a_module_is_made_of_is_fetched_and_nothing_else(hub, pull):
 
 def test_torch_weights_are_fetched_where_there_are_no_others(hub, pull):
     assert held(pull("owner/torch", hub[0])) == {"config.json", "pytorch_model.bin"}
+
+
+def test_weights_of_tensorflow_are_fetched_where_there_are_no_others(hub, pull):
+    assert held(pull("owner/hub", hub[0])) == {"saved_model.pb", "variables/variables.index", "assets/vocab.txt"}
+    assert held(pull("owner/tf1", hub[0])) == set(REPOSITORIES["owner/tf1"])
+
+
+@pytest.mark.parametrize("kind", SUFFIXES)
+def test_an_archive_is_unpacked_into_the_cache(tmp_path, monkeypatch, kind):
+    monkeypatch.setenv("WELLREAD_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "bert").mkdir()
+    (tmp_path / "bert" / "vocab.txt").write_text("[PAD]")
+    form = {".zip": "zip", ".tar": "tar"}.get(kind, "gztar")
+    made = shutil.make_archive(str(tmp_path / "made"), form, tmp_path, "bert")
+    archive = Path(made).rename(tmp_path / f"model{kind}")
+    found = resolve(archive)
+    assert found.is_relative_to(tmp_path / "cache" / "unpacked")
+    assert [path.name for path in found.iterdir()] == ["vocab.txt"]
+    assert resolve(str(archive)) == found
+
+
+def test_a_damaged_archive_is_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("WELLREAD_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "model.zip").write_bytes(b"<html>")
+    with pytest.raises(CheckpointError, match=r"model\.zip was to be unpacked; found that it is damaged or no archive"):
+        resolve(tmp_path / "model.zip")
+
+
+@pytest.mark.parametrize("address", ["https://tfhub.dev/owner/name/1", "http://127.0.0.1:9/module.tar.gz"])
+def test_an_address_is_looked_up_where_tensorflow_hub_would_look(tmp_path, monkeypatch, address):
+    monkeypatch.setenv("TFHUB_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr("socket.socket", None)
+    with pytest.raises(HandleError) as error:
+        resolve(address)
+    assert str(error.value) == (
+        f"the module {address} was asked for; {tmp_path} holds none under that handle, and tfhub.dev's links, which "
+        f"wellread does not follow, are dying; run wellread revive {address} --from MODULE, or pass a local copy"
+    )
+    place = tmp_path / hashlib.sha1(address.encode()).hexdigest()
+    place.mkdir()
+    (place / "saved_model.pb").touch()
+    assert resolve(address) == place
+    with pytest.raises(HandleError, match="holds none under that handle"):
+        resolve(address + "/")  # tensorflow-hub takes a handle as it is written
 
 
 def test_the_cache_is_used_again(hub, pull):

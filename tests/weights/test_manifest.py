@@ -9,8 +9,9 @@ import pytest
 
 from wellread.config import DenseConfig, SentenceConfig, TokenizerConfig
 from wellread.errors import CheckpointError, ConfigError
+from wellread.hub.cache import cache_directory, sha256
 from wellread.weights import manifest
-from wellread.weights.manifest import Manifest, cache_directory, check_files, read_manifest, sha256, write_manifest
+from wellread.weights.manifest import Manifest, check_files, read_manifest, write_manifest
 
 MANIFEST = Manifest(
     pooled_output="first_token",
@@ -234,14 +235,3 @@ def test_a_user_without_a_home_needs_no_cache(directory, hashed, monkeypatch):
 
 def homeless():
     raise RuntimeError("no home")
-
-
-def test_the_cache_is_where_the_environment_says(monkeypatch, tmp_path):
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.delenv("WELLREAD_CACHE", raising=False)
-    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    assert cache_directory() == tmp_path / ".cache" / "wellread"
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    assert cache_directory() == tmp_path / "xdg" / "wellread"
-    monkeypatch.setenv("WELLREAD_CACHE", str(tmp_path / "own"))
-    assert cache_directory() == tmp_path / "own"

@@ -1,10 +1,6 @@
 """native: a module's directory is written whole or not at all, and every byte of it is checked before its first use."""
 
 import json
-import signal
-import subprocess
-import sys
-import textwrap
 from dataclasses import replace
 
 import numpy as np
@@ -19,7 +15,7 @@ from wellread.weights.checkpoint import Checkpoint, in_memory
 from wellread.weights.families.distilbert import FAMILY as DISTILBERT
 from wellread.weights.manifest import sha256
 from wellread.weights.names import sentence_shapes, shapes
-from wellread.weights.native import read_directory, whole_directory, write_native
+from wellread.weights.native import read_directory, write_native
 from wellread.weights.safetensors import read_safetensors
 
 SIZES = {
@@ -268,42 +264,3 @@ def test_what_stands_there_is_left_untouched(saved, tmp_path, tokenizer):
     assert sorted((path.name, path.stat().st_mtime_ns) for path in saved.rglob("*")) == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "link", "module"]
     assert (tmp_path / "file").read_text() == "mine"
-
-
-def test_an_empty_directory_and_missing_parents_are_no_obstacle(tmp_path):
-    (tmp_path / "empty").mkdir()
-    for target in (tmp_path / "empty", tmp_path / "new" / "parents" / "module"):
-        with whole_directory(target) as partial:
-            assert partial.parent == target.parent
-            (partial / "a").touch()
-        assert [path.name for path in target.iterdir()] == ["a"]
-        assert target.stat().st_mode & 0o777 == 0o755
-
-
-def occupy(directory):
-    directory.mkdir()
-    (directory / "theirs").touch()
-
-
-def test_a_place_that_fills_meanwhile_is_left_to_its_new_owner(tmp_path):
-    found = r"was to be written; found that .* not empty.*; make room or choose another place"
-    with pytest.raises(CheckpointError, match=found), whole_directory(tmp_path / "module"):
-        occupy(tmp_path / "module")
-    assert [path.name for path in tmp_path.rglob("*")] == ["module", "theirs"]
-
-
-def test_a_killed_writer_leaves_nothing_under_the_name(tmp_path):
-    script = f"""
-        import os, signal
-        from pathlib import Path
-        from wellread.weights.native import whole_directory
-        with whole_directory(Path({str(tmp_path / "module")!r})) as partial:
-            (partial / "model.safetensors").write_bytes(bytes(99))
-            os.kill(os.getpid(), signal.SIGKILL)
-    """
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=False)
-    assert done.returncode == -signal.SIGKILL
-    assert not (tmp_path / "module").exists()
-    with whole_directory(tmp_path / "module") as partial:  # and what is left does not stand in the way
-        (partial / "a").touch()
-    assert (tmp_path / "module" / "a").exists()

@@ -12,9 +12,9 @@ from pathlib import Path
 from wellread.errors import require_extra
 from wellread.export.dialect import DIFFERENCES, tfhub_tokenizer
 from wellread.export.parity import Exported, check_export
+from wellread.hub.atomic import whole_directory
 from wellread.module import Module
 from wellread.text.tokenizer import Tokenizer
-from wellread.weights.native import whole_directory
 from wellread.weights.tokenizer_files import write_tokenizer
 
 SEQ_LENGTH = 128  # of a preprocessor called on strings, as on TF Hub

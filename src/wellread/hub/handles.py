@@ -1,4 +1,4 @@
-"""A handle to the directory where its files lie: the embedded default, a local path, a Hugging Face id."""
+"""A handle to the directory where its files lie: the default, a path, an archive, TF Hub's cache, a Hugging Face id."""
 
 from __future__ import annotations
 
@@ -8,11 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from wellread.errors import DownloadError, HandleError
+from wellread.hub import tfhub_cache
+from wellread.hub.archives import SUFFIXES, unpack_once
 
 DEFAULT = Path(__file__).parent.parent / "catalog" / "default"
 # The files that a module is made of; other frameworks' weights, and anything executable, stay where they are.
 PATTERNS = ("*.json", "*.txt", "*.model", "*.spiece", "*.safetensors", "*_Dense/pytorch_model.bin")
-TORCH_PATTERNS = ("pytorch_model*.bin",)  # fetched where there are no safetensors: most repositories hold both
+# Fetched where there are no safetensors, and none of the kind before: many repositories hold several.
+OLDER_PATTERNS = (
+    ("pytorch_model*.bin",),
+    ("saved_model.pb", "variables/variables.*", "assets/*"),
+    ("*.ckpt.index", "*.ckpt.data-*"),
+)
 
 
 def resolve(
@@ -25,17 +32,22 @@ def resolve(
 ) -> Path:
     """Return the directory that holds the module `handle` names, fetching it where that is needed.
 
-    `default` ships with wellread; an existing path is taken as it is; `owner/name` goes through huggingface_hub,
-    with its cache, HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE.
+    `default` ships with wellread; an existing path is taken as it is, and a .tar, .tar.gz or .zip is unpacked into
+    wellread's cache, once; an address such as https://tfhub.dev/... is looked up where `wellread revive` and
+    tensorflow-hub install; `owner/name` goes through huggingface_hub, with its cache, HF_ENDPOINT, HF_TOKEN and
+    HF_HUB_OFFLINE.
 
-    Raises: HandleError for a handle that names nothing; DownloadError for one that cannot be fetched.
+    Raises: HandleError for a handle that names nothing; DownloadError for one that cannot be fetched; CheckpointError
+        for an archive that is damaged or hostile.
     """
     if handle == "default":
         return DEFAULT
     name = os.fspath(handle)
     path = os.path.expanduser(name)
     if name and os.path.exists(path):  # neither raises, whatever the handle is made of
-        return Path(path)
+        return unpack_once(Path(path)) if path.endswith(SUFFIXES) and os.path.isfile(path) else Path(path)
+    if name.startswith(("https://", "http://")):
+        return _installed(name)
     options: dict[str, Any] = {
         "revision": revision,
         "token": token,
@@ -43,7 +55,24 @@ def resolve(
         "local_files_only": local_files_only,
     }
     directory = _snapshot(name, PATTERNS, **options)
-    return directory if any(directory.glob("*.safetensors")) else _snapshot(name, PATTERNS + TORCH_PATTERNS, **options)
+    wanted: tuple[str, ...] = ("*.safetensors",)
+    for older in OLDER_PATTERNS:
+        if any(any(directory.glob(pattern)) for pattern in wanted):
+            break
+        directory, wanted = _snapshot(name, PATTERNS + older, **options), older
+    return directory
+
+
+def _installed(address: str) -> Path:
+    """Return where the module of an address lies in TF Hub's cache."""
+    directory = tfhub_cache.find(address)
+    if directory is not None:
+        return directory
+    raise HandleError(
+        f"the module {address} was asked for; {tfhub_cache.cache_dir()} holds none under that handle, and tfhub.dev's "
+        f"links, which wellread does not follow, are dying; run wellread revive {address} --from MODULE, or pass a "
+        "local copy"
+    )
 
 
 def _snapshot(name: str, patterns: Collection[str], *, revision: str | None, **options: Any) -> Path:

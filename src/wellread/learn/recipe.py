@@ -72,9 +72,9 @@ def run_recipe(
 
     Raises: CheckpointError where `output` exists, before any work; DataError; TrainingError.
     """
+    from wellread.hub.atomic import refuse_existing
     from wellread.learn.distill import distill
     from wellread.learn.sentences import read_sentences
-    from wellread.weights.native import refuse_existing
 
     refuse_existing(output)
     wanted = recipe.text

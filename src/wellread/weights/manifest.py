@@ -12,6 +12,7 @@ from typing import Any
 
 from wellread.config import SentenceConfig, TokenizerConfig
 from wellread.errors import CheckpointError
+from wellread.hub.cache import cache_directory, sha256
 from wellread.weights.keys import read_json, write_json
 from wellread.weights.records import record
 
@@ -62,12 +63,6 @@ def listed(directory: Path) -> Iterable[str]:
             yield path.relative_to(directory).as_posix()
 
 
-def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def check_files(directory: Path, manifest: Manifest, *, full: bool = False, needed: Collection[str] = ()) -> None:
     """Compare every file with its recorded SHA-256; `needed` names files that the record must hold.
 
@@ -106,16 +101,6 @@ def _refuse(directory: Path, faults: list[str]) -> None:
             f"the files of {directory} must be as {NAME} records them; found that {'; '.join(faults)}; "
             "fetch or save the module again"
         )
-
-
-def cache_directory() -> Path:
-    """Return where wellread keeps what it can make again: $WELLREAD_CACHE, or a place in $XDG_CACHE_HOME or ~/.cache.
-
-    Raises: RuntimeError where none of them is known.
-    """
-    if named := os.environ.get("WELLREAD_CACHE"):
-        return Path(named)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "wellread"
 
 
 def _record_path(directory: Path) -> Path:

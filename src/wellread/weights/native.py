@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,14 +10,18 @@ from typing import Any
 import numpy as np
 
 from wellread.errors import CheckpointError, ConfigError, WeightsError
+from wellread.hub.atomic import whole_directory
 from wellread.text.tokenizer import Tokenizer
 from wellread.weights.checkpoint import Array, Checkpoint
-from wellread.weights.huggingface import FAMILIES, Source, read_encoder, read_huggingface
+from wellread.weights.huggingface import FAMILIES, Source, is_huggingface, read_encoder, read_huggingface
 from wellread.weights.keys import write_json
 from wellread.weights.manifest import NAME, Manifest, check_files, read_manifest, write_manifest
 from wellread.weights.mapping import to_theirs
 from wellread.weights.names import mismatches, sentence_shapes, shapes
 from wellread.weights.safetensors import write_safetensors
+from wellread.weights.saved_model import read_saved_model
+from wellread.weights.saved_model_graph import NAME as SAVED_MODEL
+from wellread.weights.saved_model_text import read_preprocessor
 from wellread.weights.sentence_transformers import (
     check_sentence,
     dense_folder,
@@ -28,19 +29,29 @@ from wellread.weights.sentence_transformers import (
     write_sentence_files,
 )
 from wellread.weights.stored import StoredTensor
+from wellread.weights.tf1_checkpoint import is_tf1, read_tf1
 from wellread.weights.tokenizer_files import write_tokenizer
 
 DTYPES = ("float32", "float16")
 
 
-def read_directory(directory: Path, *, ignore: Collection[str] = ()) -> Source:
-    """Read a module's directory: native where `wellread.json` is there, Hugging Face's otherwise.
+def read_directory(directory: Path, *, ignore: Collection[str] = (), preprocessor: Path | None = None) -> Source:
+    """Read a module's directory: native where `wellread.json` is there; else Hugging Face's, a SavedModel or TF1's.
 
-    Raises: CheckpointError, ConfigError, WeightsError.
+    `preprocessor` is the directory of a SavedModel whose tokenizer is taken instead of the module's own.
+
+    Raises: CheckpointError, ConfigError, WeightsError, TextError.
     """
     if not directory.is_dir():
         raise CheckpointError(f"a module was asked of {directory}; found no directory there; check the path")
-    return read_native(directory) if (directory / NAME).is_file() else read_huggingface(directory, ignore=ignore)
+    text = read_preprocessor(preprocessor) if preprocessor is not None else None
+    if not (directory / NAME).is_file() and not is_huggingface(directory):
+        if (directory / SAVED_MODEL).is_file():
+            return read_saved_model(directory, text=text)
+        if is_tf1(directory):
+            return read_tf1(directory, ignore=ignore, text=text)
+    source = read_native(directory) if (directory / NAME).is_file() else read_huggingface(directory, ignore=ignore)
+    return source if text is None else replace(source, tokenizer=text.tokenizer.config, made=text.tokenizer)
 
 
 def read_native(directory: Path) -> Source:
@@ -141,35 +152,6 @@ def _narrowed(name: str, array: Array, dtype: str) -> Array:
             f"{name} was to be saved as {dtype}; found {np.abs(array).max():.6g}, over its {np.finfo(dtype).max:.6g}; "
             "save as float32"
         ) from None
-
-
-@contextmanager
-def whole_directory(directory: Path) -> Iterator[Path]:
-    """Give a directory beside `directory` to write in; it takes its name when all went well and vanishes when not.
-
-    Raises: CheckpointError where `directory` exists and is not empty, or the disk refuses.
-    """
-    refuse_existing(directory)
-    partial = None
-    try:
-        directory.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
-        partial.chmod(0o755)
-        yield partial
-        partial.replace(directory)  # an empty directory of that name gives way
-    except OSError as error:
-        raise CheckpointError(
-            f"{directory} was to be written; found that {error}; make room or choose another place"
-        ) from error
-    finally:
-        if partial is not None:
-            shutil.rmtree(partial, ignore_errors=True)  # not there any more where all went well
-
-
-def refuse_existing(directory: Path) -> None:
-    """Refuse to write where something stands. Raises: CheckpointError."""
-    if directory.is_symlink() or (directory.exists() and (not directory.is_dir() or any(directory.iterdir()))):
-        raise CheckpointError(f"{directory} was to be written; found that it exists; remove it or choose another name")
 
 
 def _write_encoder(directory: Path, checkpoint: Checkpoint, arrays: Mapping[str, Any]) -> None:

@@ -1,0 +1,84 @@
+"""wellread revive: make a dead TF Hub handle work again."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from wellread.cli.export import report
+from wellread.cli.options import json_flag, load_module
+from wellread.hub import tfhub_cache
+from wellread.hub.tfhub_cache import Installed
+
+if TYPE_CHECKING:
+    from wellread.export.revive import Revived
+
+
+@click.command("revive")
+@click.argument("handle", required=False)
+@click.option("--from", "source", metavar="MODULE", help="The module to install: a directory or a Hugging Face id.")
+@click.option("--preprocessor", metavar="HANDLE", help="Its preprocessor's handle, if not the one of HANDLE's page.")
+@click.option("--overwrite", is_flag=True, help="Replace what is installed.")
+@click.option("--list", "listing", is_flag=True, help="Show what is installed.")
+@click.option("--remove", metavar="HANDLE", help="Take an encoder or a preprocessor out.")
+@click.option("--revision", help="Branch, tag or commit of a Hugging Face id.")
+@click.option("--local-files-only", is_flag=True, help="Use the cache and make no network call.")
+@json_flag
+def command(
+    handle: str | None, source: str | None, listing: bool, remove: str | None, as_json: bool, **options: Any
+) -> None:
+    """Install a module and its preprocessor where tensorflow-hub looks first, under HANDLE and the one its page names.
+
+    Code that loads https://tfhub.dev/... then runs unchanged and offline.
+    """
+    if [handle is not None, listing, remove is not None].count(True) != 1 or (handle is None) != (source is None):
+        raise click.UsageError("give HANDLE --from MODULE, or --list, or --remove HANDLE")
+    if handle is not None and source is not None:
+        _show_revived(_revive(handle, source, **options), as_json)
+    else:
+        _show_installed([tfhub_cache.remove(remove)] if remove is not None else tfhub_cache.installed(), as_json)
+    if not as_json:
+        click.echo(_advice())
+
+
+def _revive(handle: str, source: str, *, preprocessor: str | None, overwrite: bool, **loading: Any) -> Revived:
+    from wellread.export.revive import revive
+
+    return revive(handle, load_module(source, **loading), preprocessor=preprocessor, overwrite=overwrite)
+
+
+def _show_revived(found: Revived, as_json: bool) -> None:
+    if as_json:
+        _echo_json({**asdict(found), "setting": tfhub_cache.setting()})
+        return
+    click.echo(f"encoder: {found.handle}\npreprocessor: {found.preprocessor}")
+    exported = replace(found.exported, notes=found.notes)
+    for line in report(exported, found.directory, found.preprocessor_directory):
+        click.echo(line)
+
+
+def _show_installed(modules: list[Installed], as_json: bool) -> None:
+    if as_json:
+        for module in modules:
+            _echo_json(asdict(module))
+        return
+    for module in modules:
+        click.echo(f"{module.handle or '(nothing says whose)'}\n  {module.directory}  {module.size / 1e6:.1f} MB")
+
+
+def _echo_json(values: dict[str, Any]) -> None:
+    click.echo(json.dumps(values, ensure_ascii=False, default=str))
+
+
+def _advice() -> str:
+    """Say what to set, and whether it is set."""
+    if os.environ.get(tfhub_cache.VARIABLE):
+        return f"tensorflow-hub finds these where this is set, as it is here:\n{tfhub_cache.setting()}"
+    return (
+        f"{tfhub_cache.VARIABLE} is not set: tensorflow-hub would look in a temporary directory and find none; "
+        f"set it before Python starts:\n{tfhub_cache.setting()}"
+    )
