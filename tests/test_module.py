@@ -13,7 +13,7 @@ from tiny import PIECES, tiny_config, tiny_inputs, tiny_module
 import wellread
 from wellread.backends.backend import BACKENDS
 from wellread.config import DenseConfig, SentenceConfig
-from wellread.errors import InputError, TextError, TruncationWarning, WeightsError
+from wellread.errors import HandleError, InputError, TextError, TruncationWarning, WeightsError
 from wellread.weights.checkpoint import in_memory
 
 TEXTS = ["A man is playing the guitar.", "", "A cat sleeps!", "The woman runs.", "A man is playing the guitar."]
@@ -322,6 +322,48 @@ def test_info_says_what_the_module_is(module):
     assert facts["pooled_output"] == "tanh of a dense map of position 0"
     assert facts["tokenizer"]["mask_id"] == 4
     assert facts["parameters"] == sum(array.size for array in module.checkpoint.arrays().values())
+    assert (facts["ignored"], facts["inferred"]) == ({}, {})
+
+
+@pytest.fixture(scope="module")
+def saved_models(tmp_path_factory):
+    """An encoder without a vocabulary, and a preprocessor that does not lower-case."""
+    import tf_made
+    from tiny import tiny_checkpoint
+
+    from wellread.weights.families.tensorflow import TFHUB
+
+    place = tmp_path_factory.mktemp("saved")
+    arrays = tf_made.variables(TFHUB, tiny_checkpoint(tf_made.DISTILBERT))
+    tf_made.write_saved_model(place / "encoder", arrays)
+    tf_made.write_preprocessor(place / "preprocessor", tf_made.wordpiece(place / "words", lower_case=False))
+    return place
+
+
+def test_a_saved_model_takes_its_tokenizer_from_a_preprocessor(saved_models):
+    encoder, preprocessor = saved_models / "encoder", saved_models / "preprocessor"
+    with pytest.raises(TextError, match="pass the directory or handle of its preprocessor as preprocessor="):
+        wellread.load(encoder)
+    module = wellread.load(str(encoder), preprocessor=str(preprocessor), backend="numpy")
+    facts = json.loads(json.dumps(module.info()))
+    assert facts["inferred"]["vocab_size"] == "99, from word_embeddings/embeddings"
+    assert facts["ignored"] == {"save_counter": "1 variables: how often it was saved"}
+    assert (facts["handle"], facts["tokenizer"]["dialect"]) == ("encoder", "tfhub")
+    assert module.tokenize(["a A"]).to_list() == [[5, 1]]
+    assert module.encode("a man").shape == (12,)
+
+
+def test_a_preprocessor_may_replace_the_tokenizer_of_any_module(saved_models, module, tmp_path):
+    module.save(tmp_path / "native")
+    loaded = wellread.load(tmp_path / "native", preprocessor=saved_models / "preprocessor")
+    assert loaded.tokenize(["a A"]).to_list() == [[5, 1]]
+    assert module.tokenize(["a A"]).to_list() == [[5, 5]]
+
+
+def test_a_preprocessor_that_is_nowhere_is_refused(module, tmp_path):
+    module.save(tmp_path / "native")
+    with pytest.raises(HandleError, match="no such path"):
+        wellread.load(tmp_path / "native", preprocessor="no/such/place")
 
 
 def test_remote_code_is_refused():

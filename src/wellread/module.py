@@ -59,12 +59,14 @@ def load(
     cache_dir: str | os.PathLike[str] | None = None,
     local_files_only: bool = False,
     ignore: Collection[str] = (),
+    preprocessor: str | os.PathLike[str] | None = None,
     trust_remote_code: bool = False,
 ) -> Module:
-    """Load a module: `default`, a directory, or a Hugging Face id.
+    """Load a module: `default`, a directory (native, Hugging Face's, a SavedModel, TF1's), or a Hugging Face id.
 
-    `ignore` names unknown configuration keys to pass over. No code of a repository ever runs, so
-    `trust_remote_code=True` is refused.
+    `preprocessor` is the handle or directory of a SavedModel whose tokenizer is taken instead of the module's own: TF
+    Hub's DistilBERT modules carry none. `ignore` names unknown configuration keys to pass over. No code of a repository
+    ever runs, so `trust_remote_code=True` is refused.
 
     Raises: HandleError, DownloadError, CheckpointError and its kin, TextError, InputError.
 
@@ -76,11 +78,13 @@ def load(
         raise InputError(
             "trust_remote_code=True was given; wellread runs no code of a repository and needs none; leave it out"
         )
-    directory = resolve(handle, revision=revision, token=token, cache_dir=cache_dir, local_files_only=local_files_only)
-    source = read_directory(directory, ignore=ignore)
+    where: dict[str, Any] = {"token": token, "cache_dir": cache_dir, "local_files_only": local_files_only}
+    directory = resolve(handle, revision=revision, **where)
+    text = resolve(preprocessor, **where) if preprocessor is not None else None
+    source = read_directory(directory, ignore=ignore, preprocessor=text)
     return Module(
         checkpoint=source.checkpoint,
-        tokenizer=load_tokenizer(source.directory, source.tokenizer),
+        tokenizer=source.made or load_tokenizer(source.directory, source.tokenizer),
         backend=backend,
         provenance={"handle": _public_name(handle), **source.provenance},
     )
@@ -127,7 +131,7 @@ class Module:
         return self.checkpoint.sentence.max_seq_length
 
     def info(self) -> dict[str, Any]:
-        """Describe the module: shape, size, tokenizer, outputs, and what of its source was ignored and why."""
+        """Describe the module: shape, size, tokenizer, outputs, what of its source was ignored or inferred and why."""
         checkpoint, config = self.checkpoint, self.checkpoint.config
         pooled = {"dense_tanh": "tanh of a dense map of position 0", "first_token": "the vector of position 0 as it is"}
         return {
@@ -142,6 +146,7 @@ class Module:
             "embedding_size": self.embedding_size,
             "tokenizer": {**asdict(self.tokenizer.config), **self.get_special_tokens_dict()},
             "ignored": dict(checkpoint.ignored),
+            "inferred": dict(checkpoint.inferred),
             "provenance": {key: value for key, value in self.provenance.items() if key != "handle"},
         }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 
@@ -121,6 +122,21 @@ def test_info(saved):
     facts = json.loads(run("info", saved, "--json"))
     assert facts["embedding_size"] == 12
     assert facts["mlm_logits"] is True
+
+
+def test_info_of_a_saved_model_says_what_was_inferred_and_takes_a_preprocessor(tmp_path):
+    import tf_made
+    from tiny import tiny_checkpoint
+
+    from wellread.weights.families.tensorflow import TFHUB
+
+    tf_made.write_saved_model(tmp_path / "encoder", tf_made.variables(TFHUB, tiny_checkpoint(tf_made.DISTILBERT)))
+    words = tf_made.wordpiece(tmp_path / "words", lower_case=False)
+    preprocessor = tf_made.write_preprocessor(tmp_path / "preprocessor", words)
+    assert "pass the directory or handle of its preprocessor" in run("info", tmp_path / "encoder", code=3)
+    printed = run("info", tmp_path / "encoder", "--preprocessor", preprocessor)
+    assert re.search(r"^inferred\.hidden_act +gelu, as TF Hub's distilbert modules have it$", printed, re.MULTILINE)
+    assert "=5" in run("tokenize", "-m", tmp_path / "encoder", "--preprocessor", preprocessor, "a")
 
 
 def test_evaluate(saved, tmp_path):

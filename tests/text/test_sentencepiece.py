@@ -9,6 +9,7 @@ import sentencepiece
 from wellread.config import TokenizerConfig
 from wellread.errors import TextError
 from wellread.export.samples import read_lines
+from wellread.text.sentencepiece import load_model
 from wellread.text.tokenizer import Tokenizer, load_tokenizer
 
 DATA = Path(__file__).parent.parent / "data"
@@ -125,3 +126,12 @@ def test_refuses_a_damaged_model(tmp_path: Path, content: bytes, found: str) -> 
     message = f"x.model was read as a SentencePiece model; {found}; fetch the file again"
     with pytest.raises(TextError, match=message):
         load_tokenizer(tmp_path, TokenizerConfig(dialect="spm", model_file="x.model"))
+
+
+def test_a_model_without_a_file_is_the_same(own: Tokenizer) -> None:
+    lines = read_lines("ko")[:200]
+    assert (
+        load_model(own.model_bytes(), own.config, source="x").tokenize(lines).to_list() == own.tokenize(lines).to_list()
+    )
+    with pytest.raises(TextError, match="x was read as a SentencePiece model; its 1 bytes are none; fetch"):
+        load_model(b"n", own.config, source="x")

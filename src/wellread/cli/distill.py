@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from wellread.cli.options import gather, json_flag, load_module, module_options, options_of
+from wellread.cli.options import LOADING, gather, json_flag, load_module, module_options, options_of
 from wellread.errors import require_extra
 from wellread.learn.recipe import RECIPES, Recipe, read_recipe, run_recipe
 
@@ -34,7 +34,7 @@ def command(
 ) -> None:
     """Distil the --model into a student on TEXTS: .txt files of a text a line, or .tsv with a column text."""
     require_extra("torch", extra="train")
-    loading = {name: given.pop(name) for name in ("model", "backend", "revision", "local_files_only", "ignore")}
+    loading = {name: given.pop(name) for name in LOADING}
     settings = gather(read_recipe(recipe), given)
     run_dir = run_dir or output.with_name(f"{output.name}-run")
     run_recipe(settings, load_module(**loading), texts, output=output, run_dir=run_dir, dtype=dtype)

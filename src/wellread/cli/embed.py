@@ -13,7 +13,7 @@ import click
 import numpy as np
 
 from wellread.backends.backend import FloatArray
-from wellread.cli.options import json_flag, load_module, module_options, read_arguments
+from wellread.cli.options import LOADING, json_flag, load_module, module_options, read_arguments
 from wellread.errors import DataError, nearest
 
 
@@ -34,7 +34,7 @@ def command(texts: tuple[str, ...], output: Path | None, as_json: bool, **option
     Without -o each vector is a line of numbers on standard output.
     """
     write = _writer(output, as_json)
-    loading = {name: options.pop(name) for name in ("model", "backend", "revision", "local_files_only", "ignore")}
+    loading = {name: options.pop(name) for name in LOADING}
     rows = read_arguments(texts)
     vectors = np.asarray(load_module(**loading).encode(rows, **options))
     if output is None:

@@ -15,7 +15,7 @@ from wellread.cli.options import json_flag, load_module, module_options
 @json_flag
 @module_options
 def command(handle: str | None, as_json: bool, **loading: Any) -> None:
-    """Describe a module: shape, size, tokenizer, what pooled_output is, what was ignored and why."""
+    """Describe a module: shape, size, tokenizer, what pooled_output is, what was ignored or inferred and why."""
     facts = load_module(**{**loading, "model": handle or loading["model"]}).info()
     if as_json:
         click.echo(json.dumps(facts, indent=2, ensure_ascii=False))

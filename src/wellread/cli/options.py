@@ -20,6 +20,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 json_flag = click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")
 
 
+# What `module_options` adds, for commands that take other options beside them.
+LOADING = ("model", "backend", "revision", "local_files_only", "preprocessor", "ignore")
+
+
 def module_options(command: F) -> F:
     """Add --model and what `wellread.load` takes beside it, under the names that `load_module` takes."""
     options = (
@@ -29,6 +33,7 @@ def module_options(command: F) -> F:
         click.option("--backend", default="openvino", show_default=True, help="openvino, torch or numpy."),
         click.option("--revision", help="Branch, tag or commit of a Hugging Face id."),
         click.option("--local-files-only", is_flag=True, help="Use the cache and make no network call."),
+        click.option("--preprocessor", help="SavedModel whose tokenizer is taken instead of the module's own."),
         click.option("--ignore", multiple=True, metavar="KEY", help="Pass over this unknown configuration key."),
     )
     for option in reversed(options):

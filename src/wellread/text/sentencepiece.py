@@ -30,32 +30,48 @@ def load(directory: Path, config: TokenizerConfig) -> Tokenizer:
 def load_parts(directory: Path, config: TokenizerConfig) -> tuple[Vocabulary, SentencePieceEngine]:
     """Do as `load`, for a dialect that puts text rules before the model."""
     path = directory / str(config.model_file)
-    processor = _read(path)
-    own = [processor.id_to_piece(id) for id in range(processor.get_piece_size())]
-    if config.vocab_file is None:
-        vocabulary = Vocabulary.of(own, config, source=str(path))
-    else:
-        vocabulary = Vocabulary.read(directory / config.vocab_file, config)
-    renumbering = np.array(vocabulary.ids(own), np.int32)
-    renumbering[processor.unk_id()] = vocabulary.special.unk  # whatever the model calls it
-    return vocabulary, SentencePieceEngine(processor=processor, renumbering=renumbering)
-
-
-def _read(path: Path) -> sentencepiece.SentencePieceProcessor:
     try:
-        model = path.read_bytes()
-        processor = sentencepiece.SentencePieceProcessor(model_proto=model)
+        processor = _processor(path.read_bytes(), source=str(path))
     except OSError as error:
         raise TextError(
             f"the SentencePiece model {path} was asked for; found none ({error.strerror}); check the path"
         ) from error
+    if config.vocab_file is None:
+        return _under_own_ids(processor, config, source=str(path))
+    vocabulary = Vocabulary.read(directory / config.vocab_file, config)
+    return vocabulary, SentencePieceEngine.of(processor, vocabulary)
+
+
+def load_model(model: bytes, config: TokenizerConfig, *, source: str) -> Tokenizer:
+    """Load a model that lies in no file of its own, under its own ids; `source` says where it comes from.
+
+    Raises: TextError for a model that is damaged or lacks a special token.
+    """
+    vocabulary, engine = _under_own_ids(_processor(model, source=source), config, source=source)
+    return Tokenizer(config=config, vocabulary=vocabulary, engine=engine)
+
+
+def _under_own_ids(
+    processor: sentencepiece.SentencePieceProcessor, config: TokenizerConfig, *, source: str
+) -> tuple[Vocabulary, SentencePieceEngine]:
+    vocabulary = Vocabulary.of(_pieces(processor), config, source=source)
+    return vocabulary, SentencePieceEngine.of(processor, vocabulary)
+
+
+def _pieces(processor: sentencepiece.SentencePieceProcessor) -> list[str]:
+    return [processor.id_to_piece(id) for id in range(processor.get_piece_size())]
+
+
+def _processor(model: bytes, *, source: str) -> sentencepiece.SentencePieceProcessor:
+    try:
+        processor = sentencepiece.SentencePieceProcessor(model_proto=model)
     except RuntimeError as error:
         raise TextError(
-            f"{path} was read as a SentencePiece model; its {len(model)} bytes are none; fetch the file again"
+            f"{source} was read as a SentencePiece model; its {len(model)} bytes are none; fetch the file again"
         ) from error
     if not processor.get_piece_size():
         raise TextError(
-            f"{path} was read as a SentencePiece model; its {len(model)} bytes hold 0 pieces; fetch the file again"
+            f"{source} was read as a SentencePiece model; its {len(model)} bytes hold 0 pieces; fetch the file again"
         )
     return processor
 
@@ -66,6 +82,13 @@ class SentencePieceEngine:
 
     processor: sentencepiece.SentencePieceProcessor
     renumbering: NDArray[np.int32]  # the model's id -> ours
+
+    @classmethod
+    def of(cls, processor: sentencepiece.SentencePieceProcessor, vocabulary: Vocabulary) -> SentencePieceEngine:
+        """Renumber the pieces of a model as a vocabulary does."""
+        renumbering = np.array(vocabulary.ids(_pieces(processor)), np.int32)
+        renumbering[processor.unk_id()] = vocabulary.special.unk  # whatever the model calls it
+        return cls(processor=processor, renumbering=renumbering)
 
     def encode(self, texts: list[str]) -> Ragged:
         """Turn B texts into B rows of ids."""

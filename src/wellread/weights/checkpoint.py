@@ -18,7 +18,8 @@ Array = NDArray[np.generic]
 class Checkpoint:
     """An encoder, its heads and its sentence vector; tensors stand under Hugging Face's BERT names without prefix.
 
-    `ignored` says of every key or tensor of the source that was not used why it was not.
+    `ignored` says of every key or tensor of the source that was not used why it was not; `inferred` of every field that
+    no file of the source states, what it is taken to be and why.
     """
 
     family: str  # the table that it is written under: "bert" or "distilbert"
@@ -26,6 +27,7 @@ class Checkpoint:
     sentence: SentenceConfig = field(default_factory=SentenceConfig)
     tensors: Mapping[str, StoredTensor]
     ignored: Mapping[str, str] = field(default_factory=dict)
+    inferred: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def has_mlm(self) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 
 from wellread.config import EncoderConfig, SentenceConfig, TokenizerConfig
 from wellread.errors import CheckpointError, ConfigError, nearest
+from wellread.text.tokenizer import Tokenizer
 from wellread.weights.checkpoint import Checkpoint
 from wellread.weights.families import bert, distilbert
 from wellread.weights.keys import account_for, read_json
@@ -38,7 +39,13 @@ class Source:
     directory: Path
     checkpoint: Checkpoint
     tokenizer: TokenizerConfig
+    made: Tokenizer | None = None  # where reading it took making it; else it is loaded from the directory
     provenance: Mapping[str, Any] = field(default_factory=dict)
+
+
+def is_huggingface(directory: Path) -> bool:
+    """Say whether a directory holds a configuration and weights of Hugging Face's, whatever else."""
+    return (directory / "config.json").is_file() and any((directory / name).is_file() for name in WEIGHTS)
 
 
 def read_huggingface(directory: Path, *, ignore: Collection[str] = ()) -> Source:
