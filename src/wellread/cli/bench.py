@@ -11,7 +11,7 @@ from wellread.cli.options import json_flag
 
 
 @click.command("bench")
-@click.argument("what", type=click.Choice(["encode", "startup", "growth"]), default="encode")
+@click.argument("what", type=click.Choice(["encode", "startup", "growth", "tfhub"]), default="encode")
 @click.option("-m", "--model", default="default", show_default=True, help="default, a directory, or a Hugging Face id.")
 @click.option(
     "--texts", type=click.Path(path_type=Path), help="A .txt or .tsv file; 4,000 packaged English texts if not given."
@@ -33,6 +33,7 @@ def command(
 
     encode: texts a second, agreement, loading time and memory of wellread and of the peers that are installed. startup:
     from the start of a process to its first vector. growth: the time a text for 1,000, 10,000 and 100,000 texts.
+    tfhub: our tokenizer, SavedModel and checkpoint reader against TensorFlow's.
     """
     from wellread import bench
     from wellread.hub.handles import resolve
@@ -42,6 +43,8 @@ def command(
         result = bench.run_startup(model, peer=peer_model, rounds=rounds)
     elif what == "growth":
         result = bench.run_growth(resolve(model), bench.read_texts(texts), rounds=rounds)
+    elif what == "tfhub":
+        result = bench.run_tfhub(resolve(model), bench.read_texts(texts), rounds=rounds)
     else:
         contenders = only or bench.DEFAULT
         result = bench.run_encode(resolve(model), bench.read_texts(texts), contenders=contenders, rounds=rounds)
