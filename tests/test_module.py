@@ -342,9 +342,9 @@ def saved_models(tmp_path_factory):
 
 def test_a_saved_model_takes_its_tokenizer_from_a_preprocessor(saved_models):
     encoder, preprocessor = saved_models / "encoder", saved_models / "preprocessor"
-    with pytest.raises(TextError, match="pass the directory or handle of its preprocessor as preprocessor="):
+    with pytest.raises(TextError, match="pass the directory or handle of its preprocessor as tokenizer="):
         wellread.load(encoder)
-    module = wellread.load(str(encoder), preprocessor=str(preprocessor), backend="numpy")
+    module = wellread.load(str(encoder), tokenizer=str(preprocessor), backend="numpy")
     facts = json.loads(json.dumps(module.info()))
     assert facts["inferred"]["vocab_size"] == "99, from word_embeddings/embeddings"
     assert facts["ignored"] == {"save_counter": "1 variables: how often it was saved"}
@@ -355,7 +355,7 @@ def test_a_saved_model_takes_its_tokenizer_from_a_preprocessor(saved_models):
 
 def test_a_preprocessor_may_replace_the_tokenizer_of_any_module(saved_models, module, tmp_path):
     module.save(tmp_path / "native")
-    loaded = wellread.load(tmp_path / "native", preprocessor=saved_models / "preprocessor")
+    loaded = wellread.load(tmp_path / "native", tokenizer=saved_models / "preprocessor")
     assert loaded.tokenize(["a A"]).to_list() == [[5, 1]]
     assert module.tokenize(["a A"]).to_list() == [[5, 5]]
 
@@ -363,7 +363,7 @@ def test_a_preprocessor_may_replace_the_tokenizer_of_any_module(saved_models, mo
 def test_a_preprocessor_that_is_nowhere_is_refused(module, tmp_path):
     module.save(tmp_path / "native")
     with pytest.raises(HandleError, match="no such path"):
-        wellread.load(tmp_path / "native", preprocessor="no/such/place")
+        wellread.load(tmp_path / "native", tokenizer="no/such/place")
 
 
 def test_remote_code_is_refused():

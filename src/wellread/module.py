@@ -59,14 +59,15 @@ def load(
     cache_dir: str | os.PathLike[str] | None = None,
     local_files_only: bool = False,
     ignore: Collection[str] = (),
-    preprocessor: str | os.PathLike[str] | None = None,
+    tokenizer: str | os.PathLike[str] | None = None,
     trust_remote_code: bool = False,
 ) -> Module:
-    """Load a module: `default`, a directory (native, Hugging Face's, a SavedModel, TF1's), or a Hugging Face id.
+    """Load a module: `default`; a directory of wellread, Hugging Face, TF Hub or TF1, or its archive; a handle.
 
-    `preprocessor` is the handle or directory of a SavedModel whose tokenizer is taken instead of the module's own: TF
-    Hub's DistilBERT modules carry none. `ignore` names unknown configuration keys to pass over. No code of a repository
-    ever runs, so `trust_remote_code=True` is refused.
+    A handle is a Hugging Face id, or an address under which TF Hub's cache holds a module. `tokenizer` names the
+    preprocessor (directory or handle) whose tokenizer is taken instead of the module's own: TF Hub's DistilBERT modules
+    carry none. `ignore` names unknown configuration keys to pass over. No code of a repository ever runs, so
+    `trust_remote_code=True` is refused.
 
     Raises: HandleError, DownloadError, CheckpointError and its kin, TextError, InputError.
 
@@ -80,7 +81,7 @@ def load(
         )
     where: dict[str, Any] = {"token": token, "cache_dir": cache_dir, "local_files_only": local_files_only}
     directory = resolve(handle, revision=revision, **where)
-    text = resolve(preprocessor, **where) if preprocessor is not None else None
+    text = resolve(tokenizer, **where) if tokenizer is not None else None
     source = read_directory(directory, ignore=ignore, preprocessor=text)
     return Module(
         checkpoint=source.checkpoint,

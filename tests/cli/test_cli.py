@@ -134,9 +134,9 @@ def test_info_of_a_saved_model_says_what_was_inferred_and_takes_a_preprocessor(t
     words = tf_made.wordpiece(tmp_path / "words", lower_case=False)
     preprocessor = tf_made.write_preprocessor(tmp_path / "preprocessor", words)
     assert "pass the directory or handle of its preprocessor" in run("info", tmp_path / "encoder", code=3)
-    printed = run("info", tmp_path / "encoder", "--preprocessor", preprocessor)
+    printed = run("info", tmp_path / "encoder", "--tokenizer", preprocessor)
     assert re.search(r"^inferred\.hidden_act +gelu, as TF Hub's distilbert modules have it$", printed, re.MULTILINE)
-    assert "=5" in run("tokenize", "-m", tmp_path / "encoder", "--preprocessor", preprocessor, "a")
+    assert "=5" in run("tokenize", "-m", tmp_path / "encoder", "--tokenizer", preprocessor, "a")
 
 
 def test_evaluate(saved, tmp_path):

@@ -70,7 +70,7 @@ def test_it_is_the_module_of_the_hugging_face_directory(made, family):
 @pytest.mark.parametrize("family", CONFIGS)
 def test_it_computes_what_keras_computed(made, family):
     preprocessor = None if family == "bert" else made / "preprocessor"
-    ours = wellread.load(made / f"{family}_keras", preprocessor=preprocessor, backend="numpy")
+    ours = wellread.load(made / f"{family}_keras", tokenizer=preprocessor, backend="numpy")
     peer = wellread.load(made / f"{family}_bare_hf", backend="numpy")(INPUTS)
     model = tf_keras.models.load_model(str(made / f"{family}_keras"), compile=False)
     keras = model({name: tf.constant(INPUTS[name]) for name in model.input})
@@ -190,7 +190,7 @@ def test_distilbert_needs_a_preprocessor(made):
 def test_a_preprocessor_goes_before_the_modules_own_vocabulary(made, tmp_path):
     cased = tf_made.write_preprocessor(tmp_path / "cased", tf_made.wordpiece(tmp_path / "words", lower_case=False))
     for kind in ("bert", "bert_hf"):
-        own, other = wellread.load(made / kind), wellread.load(made / kind, preprocessor=cased)
+        own, other = wellread.load(made / kind), wellread.load(made / kind, tokenizer=cased)
         assert [module.tokenizer.config.do_lower_case for module in (own, other)] == [True, False]
         assert other.tokenizer.config.dialect == "tfhub"
 

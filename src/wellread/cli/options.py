@@ -21,7 +21,7 @@ json_flag = click.option("--json", "as_json", is_flag=True, help="Print JSON, on
 
 
 # What `module_options` adds, for commands that take other options beside them.
-LOADING = ("model", "backend", "revision", "local_files_only", "preprocessor", "ignore")
+LOADING = ("model", "backend", "revision", "local_files_only", "tokenizer", "ignore")
 
 
 def module_options(command: F) -> F:
@@ -33,7 +33,11 @@ def module_options(command: F) -> F:
         click.option("--backend", default="openvino", show_default=True, help="openvino, torch or numpy."),
         click.option("--revision", help="Branch, tag or commit of a Hugging Face id."),
         click.option("--local-files-only", is_flag=True, help="Use the cache and make no network call."),
-        click.option("--preprocessor", help="SavedModel whose tokenizer is taken instead of the module's own."),
+        click.option(
+            "--tokenizer",
+            metavar="HANDLE",
+            help="The preprocessor whose tokenizer is taken instead of the module's own.",
+        ),
         click.option("--ignore", multiple=True, metavar="KEY", help="Pass over this unknown configuration key."),
     )
     for option in reversed(options):

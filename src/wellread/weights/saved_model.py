@@ -32,7 +32,7 @@ def read_saved_model(directory: Path, *, text: Text | None = None) -> Source:
     if own is None:
         raise TextError(
             f"a vocabulary was asked of {directory}; this encoder carries none, as DistilBERT's modules on TF Hub; "
-            "pass the directory or handle of its preprocessor as preprocessor="
+            "pass the directory or handle of its preprocessor as tokenizer="
         )
     inferred = {**encoder.inferred, **{f"tokenizer.{rule}": why for rule, why in own.inferred.items()}}
     config, pad = encoder.config, own.tokenizer.special.pad

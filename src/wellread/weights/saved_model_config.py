@@ -121,7 +121,7 @@ def _check_encoder(found: Mapping[str, StoredTensor], graph: Graph, source: obje
     if faults and graph.tokenizes:
         raise WeightsError(
             f"an encoder was asked of {source}; found a preprocessor, which turns text into ids; load the encoder that "
-            "it belongs to, and pass this as preprocessor="
+            "it belongs to, and pass this as tokenizer="
         )
     if faults:
         names = f"its {len(found)} variables are {some(found)}" if found else "it has no variables"
