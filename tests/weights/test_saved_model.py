@@ -182,7 +182,7 @@ def test_bert_without_pooler_gives_position_0(tmp_path, vocabulary):
 
 def test_distilbert_needs_a_preprocessor(made):
     with pytest.raises(
-        TextError, match="this encoder carries none, as DistilBERT's .*; pass .* preprocessor as prepro"
+        TextError, match="this encoder carries none, as DistilBERT's .*; pass .* preprocessor as tokenizer="
     ):
         wellread.load(made / "distilbert_keras")
 
@@ -197,7 +197,7 @@ def test_a_preprocessor_goes_before_the_modules_own_vocabulary(made, tmp_path):
 
 def test_a_preprocessor_is_no_module(made):
     with pytest.raises(
-        WeightsError, match=r"found a preprocessor, which turns text into ids; load the encoder .* as prep"
+        WeightsError, match=r"found a preprocessor, which turns text into ids; load the encoder .* as tokenizer="
     ):
         wellread.load(made / "preprocessor")
 

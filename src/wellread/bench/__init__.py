@@ -1,4 +1,4 @@
-"""Us and our peers on the same work, interleaved: speed, agreement, start-up, growth.
+"""Us and our peers on the same work, interleaved: speed, agreement, start-up, growth, TF Hub's work.
 
 >>> from wellread import bench
 >>> bench.read_texts()[3999]
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from wellread.bench.startup import StartupResult as StartupResult
     from wellread.bench.startup import run_startup as run_startup
     from wellread.bench.texts import read_texts as read_texts
+    from wellread.bench.tfhub import TfhubResult as TfhubResult
+    from wellread.bench.tfhub import run_tfhub as run_tfhub
 
 # Public names, each loaded when it is first asked for: a worker imports this package and must not pay for its parent's.
 _HOMES = {
@@ -32,12 +34,14 @@ _HOMES = {
     "EncodeResult": "encode",
     "GrowthResult": "growth",
     "StartupResult": "startup",
+    "TfhubResult": "tfhub",
     "as_json": "report",
     "read_texts": "texts",
     "render": "report",
     "run_encode": "encode",
     "run_growth": "growth",
     "run_startup": "startup",
+    "run_tfhub": "tfhub",
 }
 __all__ = list(_HOMES)
 

@@ -32,19 +32,20 @@ class Machine:
     versions: Mapping[str, str]  # package -> version, of those that are installed
 
 
-def this_machine() -> Machine:
-    """Describe this machine.
+def this_machine(measured: Sequence[str] = MEASURED) -> Machine:
+    """Describe this machine, and the versions of those packages of `measured` that are installed.
 
     >>> this_machine().cores >= 1
     True
     """
-    installed = {found.name: found.version for found in reversed([*metadata.distributions()])}  # the first counts
+    found = reversed([*metadata.distributions()])  # the first of a name counts
+    installed = {one.name.replace("_", "-"): one.version for one in found}
     return Machine(
         cpu=_cpu(),
         cores=cpu_count(),
         precisions=tuple(precisions()),
         python=platform.python_version(),
-        versions={name: installed[name] for name in MEASURED if name in installed},
+        versions={name: installed[name] for name in measured if name in installed},
     )
 
 

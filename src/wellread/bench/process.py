@@ -34,15 +34,17 @@ def environment() -> dict[str, str]:
 
 
 class Worker:
-    """A process of `wellread.bench.worker`; leave the `with` block to end it."""
+    """A process of `wellread.bench.worker` or its kin; leave the `with` block to end it."""
 
-    def __init__(self, contender: Contender, model_dir: Path, work_dir: Path) -> None:
+    def __init__(
+        self, contender: Contender, model_dir: Path, work_dir: Path, *, program: str = "wellread.bench.worker"
+    ) -> None:
         """Start the process; `work_dir` is where it finds and leaves what was prepared."""
         self.name = contender.name
         self._started = time.perf_counter()
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed by __exit__
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "wellread.bench.worker", contender.name, str(model_dir), str(work_dir)],
+            [sys.executable, "-m", program, contender.name, str(model_dir), str(work_dir)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._stderr,

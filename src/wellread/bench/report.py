@@ -11,8 +11,9 @@ from wellread.bench.encode import EncodeResult, Row
 from wellread.bench.growth import GrowthResult
 from wellread.bench.machine import Machine
 from wellread.bench.startup import StartupResult, StartupRow
+from wellread.bench.tfhub import TfhubResult, TfhubRow
 
-Result = EncodeResult | StartupResult | GrowthResult
+Result = EncodeResult | StartupResult | GrowthResult | TfhubResult
 MEBIBYTE = 1024 * 1024
 NOTHING = "-"
 
@@ -23,6 +24,8 @@ def render(result: Result) -> str:
         what, header, rows = _encode(result)
     elif isinstance(result, StartupResult):
         what, header, rows = _startup(result)
+    elif isinstance(result, TfhubResult):
+        what, header, rows = _tfhub(result)
     else:
         what, header, rows = _growth(result)
     return f"{what}\n\n{table(header, rows)}\n\n{_where(result.machine)}\n"
@@ -38,6 +41,9 @@ def as_json(result: Result) -> str:
     elif isinstance(result, StartupResult):
         for start, fields in zip(result.rows, made["rows"], strict=True):
             fields["median"] = start.median
+    elif isinstance(result, TfhubResult):
+        for one, fields in zip(result.rows, made["rows"], strict=True):
+            fields["median"], fields["ratio"] = one.median, result.ratio(one)
     else:
         for size, fields in zip(result.sizes, made["sizes"], strict=True):
             fields["seconds_a_text"] = size.seconds_a_text
@@ -119,6 +125,22 @@ def _growth(result: GrowthResult) -> tuple[str, list[str], list[list[str]]]:
         for size in result.sizes
     ]
     return what, ["texts", "ms a text", "x the first", "peak"], rows
+
+
+def _tfhub(result: TfhubResult) -> tuple[str, list[str], list[list[str]]]:
+    what = f"{result.model}: median of {result.rounds} rounds in turn (lowest to highest), x the fastest peer"
+    header = ["work", "contender", "speed", "spread", "x peer", "note"]
+    return what, header, [_tfhub_row(result, row) for row in result.rows]
+
+
+def _tfhub_row(result: TfhubResult, row: TfhubRow) -> list[str]:
+    low, high = min(row.seconds), max(row.seconds)
+    if row.texts is None:
+        speed, spread = f"{row.median:.2f} s", f"{low:.2f} to {high:.2f}"
+    else:
+        speed = f"{row.texts / row.median:,.1f} texts/s"
+        spread = f"{row.texts / high:,.1f} to {row.texts / low:,.1f}"
+    return [row.work, row.contender, speed, spread, _times(result.ratio(row)), row.note]
 
 
 def _times(ratio: float | None) -> str:

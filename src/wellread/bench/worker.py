@@ -98,14 +98,19 @@ def private_stdout() -> IO[str]:
     return channel
 
 
-def main() -> None:
-    """Answer requests until stdin ends."""
+def serve(start: Callable[[str, Path, Path], object]) -> None:
+    """Answer requests until stdin ends: each names a method of what `start` makes of the command line."""
     channel = private_stdout()
     name, model_dir, work_dir = sys.argv[1:]
-    answers = Answers(CONTENDERS[name], Path(model_dir), Path(work_dir))
+    answers = start(name, Path(model_dir), Path(work_dir))
     for line in sys.stdin:
         request = json.loads(line)
         print(json.dumps(getattr(answers, request.pop("do"))(**request)), file=channel, flush=True)
+
+
+def main() -> None:
+    """Answer requests as a contender of `bench encode`."""
+    serve(lambda name, model_dir, work_dir: Answers(CONTENDERS[name], model_dir, work_dir))
 
 
 if __name__ == "__main__":
