@@ -1,0 +1,159 @@
+"""`KerasLayer` and `load` under Keras 3, with the signatures of tensorflow-hub's."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+
+from wellread.errors import InputError, nearest
+from wellread.keras.encoder import Encoder
+from wellread.keras.preprocessor import Preprocessor
+from wellread.keras.source import Text, read_source
+from wellread.keras.weights import set_trainable
+
+
+def load(handle: str | os.PathLike[str], **options: Any) -> Encoder | Preprocessor:
+    """Load what a handle names as a layer: an Encoder, or a Preprocessor; options as for `wellread.load`.
+
+    Handles are those of `wellread.load`: those of tfhub.dev too, where `wellread revive` has installed them.
+    Weights and vocabularies are read as data; no graph that comes with them is run.
+
+    Raises: as `wellread.load`.
+    """
+    found = read_source(handle, **options)
+    if isinstance(found, Text):
+        return Preprocessor(found.tokenizer, type_ids=found.type_ids)
+    return Encoder(found)
+
+
+@keras.saving.register_keras_serializable(package="wellread")
+class KerasLayer(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
+    """What tensorflow-hub's KerasLayer is, for Keras 3.
+
+    `handle` is one of `load`, or a layer such as `encoder.mlm` or `preprocessor.tokenize`. Unless `trainable`, there is
+    no dropout even inside `fit`, and no trainable weight. `arguments` are passed on at every call; `output_key` picks
+    one of the outputs. The parts of the layer inside are reachable on this one: `.mlm`, `.tokenize`,
+    `.tokenize_with_offsets`, `.bert_pack_inputs`.
+
+    Layers over one object share its weights, and with them what `trainable` was last set to.
+
+    Raises: as `load`; InputError for arguments of TF1 and of signatures, and for an unknown `output_key`.
+    """
+
+    def __init__(
+        self,
+        handle: Any,
+        trainable: bool = False,
+        arguments: Mapping[str, Any] | None = None,
+        *,
+        tags: Any = None,
+        signature: Any = None,
+        signature_outputs_as_dict: Any = None,
+        output_key: str | None = None,
+        output_shape: Any = None,
+        load_options: Any = None,
+        **options: Any,
+    ) -> None:
+        """Resolve the handle."""
+        super().__init__(**options)
+        self._convert_input_args, self._allow_non_tensor_positional_args = False, True  # the layer inside sees to them
+        refused = {"tags": tags, "signature": signature, "signature_outputs_as_dict": signature_outputs_as_dict}
+        refused |= {"output_shape": output_shape, "load_options": load_options}
+        given = [f"{name}={value!r}" for name, value in refused.items() if value is not None]
+        if given:
+            raise InputError(
+                f"a KerasLayer that reads weights was asked for; found {', '.join(given)}, which are for running the "
+                "graph of a SavedModel; leave them out"
+            )
+        self.inner = _layer(handle)
+        self.arguments = dict(arguments or {})
+        self.output_key = output_key
+        self.built = True
+        set_trainable(self, trainable)
+
+    @property
+    def resolved_object(self) -> Any:
+        """The layer inside."""
+        return self.inner
+
+    @property
+    def mlm(self) -> Any:
+        """The masked-language-model layer of an encoder. Raises: InputError where there is none."""
+        return self._part("mlm")
+
+    @property
+    def tokenize(self) -> Any:
+        """The tokenizing layer of a preprocessor. Raises: InputError where there is none."""
+        return self._part("tokenize")
+
+    @property
+    def tokenize_with_offsets(self) -> Any:
+        """The tokenizing layer that tells where tokens stand. Raises: InputError where there is none."""
+        return self._part("tokenize_with_offsets")
+
+    @property
+    def bert_pack_inputs(self) -> Any:
+        """The packing layer of a preprocessor. Raises: InputError where there is none."""
+        return self._part("bert_pack_inputs")
+
+    def _part(self, name: str) -> Any:
+        holder = Encoder if name == "mlm" else Preprocessor
+        if not isinstance(self.inner, holder):
+            raise InputError(
+                f".{name} was asked for; this KerasLayer holds a {type(self.inner).__name__}, which has none; "
+                f"use wellread.keras.{holder.__name__}"
+            )
+        return getattr(self.inner, name)
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        """Run the layer inside."""
+        phase = {"training": bool(training) and self.trainable} if _takes_training(self.inner) else {}
+        return self._picked(self.inner(inputs, **self.arguments, **phase))
+
+    def compute_output_spec(self, inputs: Any, training: bool | None = None) -> Any:
+        """Return the shapes of what the layer inside makes of these inputs; its own checks come first."""
+        return self._picked(self.inner(inputs, **self.arguments))
+
+    def _picked(self, made: Any) -> Any:
+        if self.output_key is None:
+            return made
+        if not isinstance(made, Mapping) or self.output_key not in made:
+            names = list(made) if isinstance(made, Mapping) else []
+            raise InputError(
+                f"the output {self.output_key!r} was asked for; the layer makes {', '.join(names) or 'one, unnamed'}; "
+                f"choose one of these, or none{nearest(self.output_key, names)}"
+            )
+        return made[self.output_key]
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the layer inside and how it is called."""
+        inner = keras.saving.serialize_keras_object(self.inner)
+        own = {"handle": inner, "arguments": dict(self.arguments), "output_key": self.output_key}
+        return {**super().get_config(), **own}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> KerasLayer:
+        """Make the layer that `get_config` described; `keras.models.load_model` then fills it."""
+        return cls(**{**config, "handle": keras.saving.deserialize_keras_object(config["handle"])})
+
+
+def _layer(handle: Any) -> Any:
+    """Take a layer as it is, one that is wrapped already out of its wrapping, and load anything else."""
+    if isinstance(handle, KerasLayer):
+        return handle.inner
+    if isinstance(handle, keras.layers.Layer):
+        return handle
+    if isinstance(handle, str | os.PathLike):
+        return load(handle)
+    raise InputError(
+        f"a KerasLayer is made of a handle or a layer; found {type(handle).__name__}; pass one of these, such as "
+        "wellread.keras.Encoder(module)"
+    )
+
+
+def _takes_training(layer: Any) -> bool:
+    return "training" in inspect.signature(layer.call).parameters

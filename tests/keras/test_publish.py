@@ -1,0 +1,187 @@
+"""push_to_hub and pull_from_hub: the real client against a small hub on this machine that keeps what it is given."""
+
+import base64
+import hashlib
+import http.server
+import json
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+from urllib.parse import urlsplit
+
+import keras
+import pytest
+
+from wellread.errors import InputError
+from wellread.keras import Preprocessor, push_to_hub
+
+pytestmark = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="no framework matters: once is enough")
+COMMIT = "c" * 40
+TOKEN = "hf_right"
+
+
+class Hub(http.server.BaseHTTPRequestHandler):
+    """The routes that making, filling and reading a repository take."""
+
+    files: dict[str, bytes]
+
+    def do_HEAD(self):
+        self.read()
+
+    def do_GET(self):
+        self.read()
+
+    def log_message(self, *args):
+        pass
+
+    def do_POST(self):
+        path = urlsplit(self.path).path
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.headers["Authorization"] != f"Bearer {TOKEN}":
+            return self.send(401, b"{}")
+        if path == "/api/repos/create":
+            self.files.setdefault("", b"")  # made
+            return self.send(200, json.dumps({"url": f"http://{self.headers['Host']}/owner/name"}).encode())
+        if path == "/api/models/owner/name/preupload/main":
+            files = [
+                {"path": f["path"], "uploadMode": "regular", "shouldIgnore": False} for f in json.loads(body)["files"]
+            ]
+            return self.send(200, json.dumps({"files": files}).encode())
+        assert path == "/api/models/owner/name/commit/main", path
+        for line in map(json.loads, body.splitlines()):
+            if line["key"] == "file":
+                self.files[line["value"]["path"]] = base64.b64decode(line["value"]["content"])
+        url = f"http://{self.headers['Host']}/owner/name/commit/{COMMIT}"
+        return self.send(200, json.dumps({"commitOid": COMMIT, "commitUrl": url}).encode())
+
+    def read(self):
+        path = urlsplit(self.path).path.strip("/")
+        held = {name: content for name, content in self.files.items() if name}
+        if path.startswith("owner/name/resolve/"):
+            name = path.split("/", 4)[4]
+            if name not in held:
+                return self.send(404, b"", {"X-Error-Code": "EntryNotFound"})
+            return self.send(200, held[name], {"ETag": f'"{digest(held[name])}"', "X-Repo-Commit": COMMIT})
+        if path.startswith("api/models/owner/name/tree/"):
+            listed = [{"type": "file", "path": n, "size": len(c), "oid": digest(c)} for n, c in held.items()]
+            return self.send(200, json.dumps(listed).encode())
+        assert path.startswith("api/models/owner/name"), path
+        about = {"id": "owner/name", "sha": COMMIT, "siblings": [{"rfilename": name} for name in held]}
+        return self.send(200, json.dumps(about).encode())
+
+    def send(self, status, content, headers=()):
+        self.send_response(status)
+        for key, value in {"Content-Type": "application/json", **dict(headers)}.items():
+            self.send_header(key, value)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(content)
+
+
+def digest(content):
+    return hashlib.sha1(content).hexdigest()
+
+
+@pytest.fixture
+def server():
+    """A hub without repositories: its address, and the files that it was given."""
+    handler = type("OwnHub", (Hub,), {"files": {}})
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}", handler.files
+        server.shutdown()
+
+
+SCRIPT = """
+    import json, sys
+    import numpy as np
+    import wellread, wellread.keras as hub
+    from wellread.errors import WellreadError
+    arguments = json.loads(sys.argv[1])
+    inputs = {name: np.array([[2, 7, 8, 3]], np.int32) % 2 if "word" not in name else np.array([[2, 7, 8, 3]], np.int32)
+              for name in ("input_word_ids", "input_mask", "input_type_ids")}
+    def vector(layer):
+        return np.asarray(layer(inputs)["pooled_output"]).tolist()
+    try:
+        if "folder_path" in arguments:
+            source = hub.KerasLayer(arguments.pop("module")) if arguments.pop("layer") else None
+            source = source or wellread.load(arguments.pop("module"))
+            hub.push_to_hub(source, "owner/name", **arguments)
+            print("{}")
+        else:
+            layer = hub.pull_from_hub("owner/name", trainable=True, **arguments)
+            print(json.dumps({"vector": vector(layer), "trainable": len(layer.trainable_variables),
+                              "mlm": len(layer.mlm.trainable_variables)}))
+    except WellreadError as error:
+        print(json.dumps({"error": type(error).__name__, "message": str(error)}))
+"""
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Work with the hub in a process of its own: huggingface_hub reads its environment when it is imported."""
+
+    def run(endpoint, *, token=TOKEN, **arguments):
+        kept = {key: value for key, value in os.environ.items() if not key.startswith(("HF_", "HUGGING"))}
+        own = {
+            "HF_HOME": str(tmp_path / "hf"),
+            "HF_ENDPOINT": endpoint,
+            "NO_PROXY": "127.0.0.1",
+            "KERAS_BACKEND": "jax",
+        }
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", textwrap.dedent(SCRIPT), json.dumps(arguments)],
+            env={**kept, **own, **({"HF_TOKEN": token} if token else {})},
+            capture_output=True,
+            check=False,
+            timeout=300,
+        )
+        assert done.returncode == 0, done.stderr.decode()
+        return json.loads(done.stdout.splitlines()[-1])
+
+    return run
+
+
+@pytest.mark.parametrize("layer", [True, False])
+def test_what_is_pushed_can_be_pulled(module, server, run, tmp_path, layer):
+    endpoint, files = server
+    module.save(tmp_path / "native")
+    folder = str(tmp_path / "exported")
+    assert run(endpoint, module=str(tmp_path / "native"), layer=layer, folder_path=folder) == {}
+    assert {"saved_model.pb", "variables/variables.index", "assets/vocab.txt"} <= set(files)
+    found = run(endpoint)
+    assert found["trainable"] == 16 * 3 + 7
+    assert found["mlm"] == 16 * 3 + 12
+    assert run(endpoint, local_files_only=True) == found
+
+
+def test_a_hub_that_refuses_is_named(module, server, run, tmp_path):
+    module.save(tmp_path / "native")
+    where = {"module": str(tmp_path / "native"), "layer": False, "folder_path": str(tmp_path / "exported")}
+    found = run(server[0], token="hf_wrong", **where)
+    assert found["error"] == "ExportError"
+    assert "was to be put on the hub as owner/name; found that " in found["message"]
+    assert found["message"].endswith("; it lies there whole: check the token and try again")
+    assert (tmp_path / "exported" / "saved_model.pb").is_file()
+
+
+def test_without_a_login_nothing_is_written(module, server, run, tmp_path):
+    module.save(tmp_path / "native")
+    where = {"module": str(tmp_path / "native"), "layer": False, "folder_path": str(tmp_path / "exported")}
+    assert run(server[0], token=None, **where) == {
+        "error": "InputError",
+        "message": "owner/name was to be filled; found no token of the Hugging Face hub; run hf auth login, set "
+        "HF_TOKEN or pass token=",
+    }
+    assert not (tmp_path / "exported").exists()
+
+
+def test_only_encoders_are_pushed(module, tmp_path):
+    for model in (keras.layers.Dense(1), Preprocessor(module), 3):
+        with pytest.raises(
+            InputError, match="a Module or an Encoder can be put on the hub; found .*; pass the encoder"
+        ):
+            push_to_hub(model, "owner/name", tmp_path / "exported", token=TOKEN)
