@@ -114,6 +114,15 @@ DOCUMENTS = {
     ),
 }
 
+ON_HUGGING_FACE = Document(
+    encoder="Dimitre/bert_en_cased_L-12_H-768_A-12",
+    preprocessor="Dimitre/bert_en_cased_preprocess",
+    layers=12,
+    hidden=768,
+    heads=12,
+    vocabulary="cased",
+)
+
 
 def run_blocks(world: str, request: dict[str, Any], **environment: str) -> dict[str, Any]:
     """Run blocks in a process of their own."""

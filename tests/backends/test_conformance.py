@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 import torch
+from keras_tools import KERAS_WARNS
 from tiny import tiny_checkpoint, tiny_config, tiny_inputs
 
 from wellread.backends import openvino as openvino_backend
 from wellread.backends.backend import BACKENDS, load_backend
+from wellread.backends.keras import KerasBackend
 from wellread.backends.numpy import NumpyOps
 from wellread.backends.openvino import OpenVINOOps, op, ov, precisions
 from wellread.backends.tensorflow import TensorFlowOps, variables
@@ -20,7 +23,8 @@ from wellread.encoder.heads import MLM_INPUT, MLM_OUTPUT, SENTENCE_OUTPUT
 from wellread.errors import InputError
 from wellread.weights.checkpoint import in_memory
 
-OTHERS = {"openvino": "f32", "torch": "f32", "tensorflow": "f32"}
+pytestmark = KERAS_WARNS
+OTHERS = {"openvino": "f32", "torch": "f32", "tensorflow": "f32", "keras": "f32"}
 RNG = np.random.default_rng(0)
 X = RNG.normal(0, 2, (3, 7, 12)).astype(np.float32)
 MASK = tiny_inputs()["input_mask"]
@@ -80,7 +84,12 @@ def on_tensorflow(call, arrays):
     return call(TensorFlowOps(variables(CHECKPOINT)), *map(tf.constant, arrays)).numpy()
 
 
-RUNNERS = {"torch": on_torch, "openvino": on_openvino, "tensorflow": on_tensorflow}
+def on_keras(call, arrays):
+    made = call(KerasBackend(CHECKPOINT).ops, *map(keras.ops.convert_to_tensor, arrays))
+    return keras.ops.convert_to_numpy(made)
+
+
+RUNNERS = {"torch": on_torch, "openvino": on_openvino, "tensorflow": on_tensorflow, "keras": on_keras}
 
 
 def assert_close(ours, reference):
@@ -170,6 +179,7 @@ def test_a_stream_gives_every_batch_once(backend):
 def test_each_backend_reports_its_precision():
     assert load_backend("numpy", CHECKPOINT).precision == "f64"
     assert load_backend("torch", CHECKPOINT).precision == "f32"
+    assert load_backend("keras", CHECKPOINT).precision == "f32"
     assert load_backend("tensorflow", CHECKPOINT).precision == "f32"
     assert load_backend("openvino", CHECKPOINT, precision="f32").precision == "f32"
     assert load_backend("openvino", CHECKPOINT).precision == precisions()[0]

@@ -13,6 +13,7 @@ if WORLD == "tf_keras":
     os.environ["TF_USE_LEGACY_KERAS"] = "1"
 
 import tensorflow as tf  # noqa: E402
+from huggingface_hub import snapshot_download  # noqa: E402
 
 if WORLD == "tf_keras":
     import tensorflow_hub as hub
@@ -121,9 +122,17 @@ def masked_batch(preprocessor):
 
 def from_the_hub(preprocessor, encoder):
     """Document 004, "Using TF Hub and HF Hub": the snapshots of two repositories."""
-    from huggingface_hub import snapshot_download
-
     return one_text(snapshot_download(repo_id=preprocessor), snapshot_download(repo_id=encoder))
+
+
+def in_a_dataset_from_the_hub(preprocessor, encoder):
+    """Document 004, "Advanced topics"."""
+    return in_a_dataset(snapshot_download(repo_id=preprocessor), snapshot_download(repo_id=encoder))
+
+
+def masked_words_from_the_hub(preprocessor, encoder):
+    """Document 004, "Masked Language Model"."""
+    return masked_words(snapshot_download(repo_id=preprocessor), snapshot_download(repo_id=encoder))
 
 
 def pulled(preprocessor, encoder):

@@ -1,8 +1,10 @@
-"""The code of documents 000, 001 and 003 runs with the handles that they print, under tf_keras and under Keras 3."""
+"""The code of the documents runs with the handles that they print, under tf_keras and under Keras 3."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from true_shapes import DOCUMENTS, run_blocks
+from true_shapes import DOCUMENTS, ON_HUGGING_FACE, run_blocks
 
 from wellread.export.dialect import tfhub_tokenizer
 
@@ -29,3 +31,27 @@ def vectors(module, texts):
     tokens = tfhub_tokenizer(module.tokenizer).tokenize(texts)
     packed = module.bert_pack_inputs([tokens], seq_length=128)
     return module(packed)["pooled_output"][:, :4]
+
+
+SHAPES = [
+    pytest.param(replace(ON_HUGGING_FACE, layers=2, hidden=128, heads=2), id="small"),
+    pytest.param(ON_HUGGING_FACE, id="true", marks=pytest.mark.slow),
+]
+BY_WORLD = {
+    "tf_keras": ["from_the_hub", "in_a_dataset_from_the_hub", "masked_words_from_the_hub"],
+    "keras": ["from_the_hub", "pulled", "pulled_masked_words", "masked_words_from_the_hub"],
+}
+
+
+@pytest.mark.parametrize("document", SHAPES)
+def test_document_004_runs(document, hugging_face):
+    """Its handles are ids of Hugging Face, which the real client fetches; `pull_from_hub` is wellread's."""
+    request = document.request([])
+    with hugging_face(document) as environment:
+        made = {
+            world: run_blocks(world, {**request, "blocks": blocks}, **environment) for world, blocks in BY_WORLD.items()
+        }
+    expected = vectors(document.module(), request["texts"])
+    for vector in (made["tf_keras"]["from_the_hub"], made["keras"]["from_the_hub"], made["keras"]["pulled"]):
+        assert np.allclose(vector, expected, atol=1e-5)
+    assert made["keras"]["pulled_masked_words"] == request["trainable"] + 5

@@ -29,6 +29,12 @@ def module(tokenizer):
 
 
 @pytest.fixture(scope="session")
+def shallow(tokenizer):
+    """BERT with its head, of one layer: quick to compile."""
+    return Module(checkpoint=tiny_checkpoint(tiny_config(num_hidden_layers=1)), tokenizer=tokenizer, backend="numpy")
+
+
+@pytest.fixture(scope="session")
 def distilbert(tokenizer):
     """DistilBERT without its head."""
     checkpoint = tiny_checkpoint(tiny_config(pooler="first_token", type_vocab_size=0), mlm=False)

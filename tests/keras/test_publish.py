@@ -1,48 +1,34 @@
 """push_to_hub and pull_from_hub: the real client against a small hub on this machine that keeps what it is given."""
 
 import base64
-import hashlib
-import http.server
 import json
 import os
 import subprocess
 import sys
 import textwrap
-import threading
 from urllib.parse import urlsplit
 
 import keras
 import pytest
+from hub_server import COMMIT, ReadableHub, serving
 
 from wellread.errors import InputError
 from wellread.keras import Preprocessor, push_to_hub
 
 pytestmark = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="no framework matters: once is enough")
-COMMIT = "c" * 40
 TOKEN = "hf_right"
 
 
-class Hub(http.server.BaseHTTPRequestHandler):
+class Hub(ReadableHub):
     """The routes that making, filling and reading a repository take."""
 
-    files: dict[str, bytes]
-
-    def do_HEAD(self):
-        self.read()
-
-    def do_GET(self):
-        self.read()
-
-    def log_message(self, *args):
-        pass
-
-    def do_POST(self):
+    def do_POST(self):  # noqa: N802 - as http.server calls it
         path = urlsplit(self.path).path
         body = self.rfile.read(int(self.headers["Content-Length"]))
         if self.headers["Authorization"] != f"Bearer {TOKEN}":
             return self.send(401, b"{}")
         if path == "/api/repos/create":
-            self.files.setdefault("", b"")  # made
+            self.repositories.setdefault("owner/name", {})
             return self.send(200, json.dumps({"url": f"http://{self.headers['Host']}/owner/name"}).encode())
         if path == "/api/models/owner/name/preupload/main":
             files = [
@@ -52,47 +38,17 @@ class Hub(http.server.BaseHTTPRequestHandler):
         assert path == "/api/models/owner/name/commit/main", path
         for line in map(json.loads, body.splitlines()):
             if line["key"] == "file":
-                self.files[line["value"]["path"]] = base64.b64decode(line["value"]["content"])
+                self.repositories["owner/name"][line["value"]["path"]] = base64.b64decode(line["value"]["content"])
         url = f"http://{self.headers['Host']}/owner/name/commit/{COMMIT}"
         return self.send(200, json.dumps({"commitOid": COMMIT, "commitUrl": url}).encode())
-
-    def read(self):
-        path = urlsplit(self.path).path.strip("/")
-        held = {name: content for name, content in self.files.items() if name}
-        if path.startswith("owner/name/resolve/"):
-            name = path.split("/", 4)[4]
-            if name not in held:
-                return self.send(404, b"", {"X-Error-Code": "EntryNotFound"})
-            return self.send(200, held[name], {"ETag": f'"{digest(held[name])}"', "X-Repo-Commit": COMMIT})
-        if path.startswith("api/models/owner/name/tree/"):
-            listed = [{"type": "file", "path": n, "size": len(c), "oid": digest(c)} for n, c in held.items()]
-            return self.send(200, json.dumps(listed).encode())
-        assert path.startswith("api/models/owner/name"), path
-        about = {"id": "owner/name", "sha": COMMIT, "siblings": [{"rfilename": name} for name in held]}
-        return self.send(200, json.dumps(about).encode())
-
-    def send(self, status, content, headers=()):
-        self.send_response(status)
-        for key, value in {"Content-Type": "application/json", **dict(headers)}.items():
-            self.send_header(key, value)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(content)
-
-
-def digest(content):
-    return hashlib.sha1(content).hexdigest()
 
 
 @pytest.fixture
 def server():
-    """A hub without repositories: its address, and the files that it was given."""
-    handler = type("OwnHub", (Hub,), {"files": {}})
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}", handler.files
-        server.shutdown()
+    """A hub without repositories: its address, and what it was given."""
+    handler = type("OwnHub", (Hub,), {"repositories": {}})
+    with serving(handler) as address:
+        yield address, handler.repositories
 
 
 SCRIPT = """
@@ -147,11 +103,11 @@ def run(tmp_path):
 
 @pytest.mark.parametrize("layer", [True, False])
 def test_what_is_pushed_can_be_pulled(module, server, run, tmp_path, layer):
-    endpoint, files = server
+    endpoint, repositories = server
     module.save(tmp_path / "native")
     folder = str(tmp_path / "exported")
     assert run(endpoint, module=str(tmp_path / "native"), layer=layer, folder_path=folder) == {}
-    assert {"saved_model.pb", "variables/variables.index", "assets/vocab.txt"} <= set(files)
+    assert {"saved_model.pb", "variables/variables.index", "assets/vocab.txt"} <= repositories["owner/name"].keys()
     found = run(endpoint)
     assert found["trainable"] == 16 * 3 + 7
     assert found["mlm"] == 16 * 3 + 12
