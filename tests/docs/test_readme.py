@@ -6,10 +6,12 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from tiny import tiny_module
+from true_shapes import ON_HUGGING_FACE
 
 ROOT = Path(__file__).parent.parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
@@ -28,6 +30,7 @@ def place(tmp_path_factory):
     """Make what the README takes for granted: a directory of a model, texts, pairs."""
     place = tmp_path_factory.mktemp("readme")
     tiny_module(place / "files").save(place / "model")
+    replace(ON_HUGGING_FACE, layers=2, hidden=128, heads=2, vocabulary="uncased").module().save(place / "small-bert")
     (place / "texts.txt").write_text("The man is playing the guitar.\nA woman runs to the cat.\n" * 20, "utf-8")
     words = ["cat", "man", "woman", "guitar"]
     (place / "sts-dev.csv").write_text("".join(STSB.format(i, i, word) for i, word in enumerate(words)), "utf-8")
@@ -38,15 +41,15 @@ def stands_in(text, place):
     """Put the tiny model where the README names one that is not at hand."""
     for name in ("sentence-transformers/all-MiniLM-L6-v2", "path/to/directory", "path/to/teacher"):
         text = text.replace(name, str(place / "model"))
+    text = text.replace("path/to/small-bert", str(place / "small-bert"))
     tiny = "--num-hidden-layers 1 --hidden-size 8 --num-attention-heads 2 --num-train-epochs 1"
     return text.replace("TEXTS...", f"texts.txt {tiny}")
 
 
 def run(command, place):
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    done = subprocess.run(
-        command, cwd=place, capture_output=True, text=True, check=False, env={**os.environ, "PATH": path}
-    )
+    environment = {**os.environ, "PATH": path, "TFHUB_CACHE_DIR": str(place / "tfhub"), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    done = subprocess.run(command, cwd=place, capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
