@@ -48,7 +48,7 @@ def use_encoder(encoder: Any, place: Path) -> dict[str, Any]:
         _keep(made, f"{index}/own", encoder(own))
         _keep(made, f"{index}/named", named(**own))
         _keep(made, f"{index}/serving_default", encoder.signatures["serving_default"](**own))
-    np.savez(place / "outputs.npz", **made)
+    np.savez(place / "outputs.npz", allow_pickle=False, **made)
     batch = next(iter(batches.values()))
     inputs = {name: x for name, x in batch.items() if name != "masked_lm_positions"}
     report = {"encoder_training": train(encoder, inputs), "variables": [v.name for v in encoder.variables]}
@@ -99,7 +99,7 @@ def use_preprocessor(preprocessor: Any, place: Path) -> dict[str, Any]:
     with_offsets = preprocessor.tokenize_with_offsets(texts[::EVERY])[0]
     made |= {"values": flat.values.numpy(), "splits": flat.row_splits.numpy()}
     made["some_values"] = with_offsets.flat_values.numpy()
-    np.savez(place / "tokens.npz", **made)
+    np.savez(place / "tokens.npz", allow_pickle=False, **made)
     special = preprocessor.tokenize.get_special_tokens_dict()
     return {"special_tokens": {name: int(id) for name, id in special.items()}}
 

@@ -49,9 +49,8 @@ def check_export(
         request = {"encoder": str(encoder), "preprocessor": str(preprocessor) if preprocessor else None}
         (place / "request.json").write_text(json.dumps(request), "utf-8")
         (place / "texts.json").write_text(json.dumps(texts), "utf-8")
-        np.savez(
-            place / "batches.npz", **{f"{i}/{name}": x for i, batch in enumerate(batches) for name, x in batch.items()}
-        )
+        named = {f"{i}/{name}": x for i, batch in enumerate(batches) for name, x in batch.items()}
+        np.savez(place / "batches.npz", allow_pickle=False, **named)
         _consume(place)
         report = json.loads((place / "report.json").read_text("utf-8"))
         found = compare_encoder(checkpoint, batches, _load(place / "outputs.npz"), report)
