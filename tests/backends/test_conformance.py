@@ -20,7 +20,7 @@ from wellread.backends.torch import TorchEncoder, TorchOps
 from wellread.config import ACTIVATIONS, DenseConfig, SentenceConfig
 from wellread.encoder.encoder import OUTPUTS
 from wellread.encoder.heads import MLM_INPUT, MLM_OUTPUT, SENTENCE_OUTPUT
-from wellread.errors import InputError
+from wellread.errors import InputError, MissingExtra
 from wellread.weights.checkpoint import in_memory
 
 pytestmark = KERAS_WARNS
@@ -208,6 +208,12 @@ def test_an_unknown_precision_is_refused(backend):
 def test_an_unknown_backend_is_refused():
     with pytest.raises(InputError, match=r"backend 'openvio' is unknown; .*did you mean openvino"):
         load_backend("openvio", CHECKPOINT)
+
+
+def test_a_framework_that_is_missing_is_named_with_its_extra(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(MissingExtra, match=r'this needs keras, .*; run: pip install "wellread\[keras\]"'):
+        load_backend("keras", CHECKPOINT)
 
 
 def test_a_failing_batch_ends_a_stream_with_its_error():

@@ -101,12 +101,11 @@ def run(tmp_path):
     return run
 
 
-@pytest.mark.parametrize("layer", [True, False])
-def test_what_is_pushed_can_be_pulled(module, server, run, tmp_path, layer):
+def test_what_is_pushed_can_be_pulled(module, server, run, tmp_path):
     endpoint, repositories = server
     module.save(tmp_path / "native")
     folder = str(tmp_path / "exported")
-    assert run(endpoint, module=str(tmp_path / "native"), layer=layer, folder_path=folder) == {}
+    assert run(endpoint, module=str(tmp_path / "native"), layer=True, folder_path=folder) == {}
     assert {"saved_model.pb", "variables/variables.index", "assets/vocab.txt"} <= repositories["owner/name"].keys()
     found = run(endpoint)
     assert found["trainable"] == 16 * 3 + 7

@@ -10,14 +10,14 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from wellread.errors import InputError, nearest
+from wellread.errors import InputError, nearest, require_extra
 from wellread.weights.checkpoint import Checkpoint
 
 FloatArray = NDArray[np.floating]
 Inputs = Mapping[str, NDArray[np.int32]]
 Outputs = dict[str, FloatArray | list[FloatArray]]
 
-# name -> the extra that brings its framework; None: it comes with wellread
+# name, which is that of the framework -> the extra that brings it; None: it comes with wellread
 BACKENDS = {"openvino": None, "numpy": None, "torch": "train", "tensorflow": "tf", "keras": "keras"}
 
 
@@ -49,6 +49,8 @@ def load_backend(name: str, checkpoint: Checkpoint, *, precision: str | None = N
     """
     if name not in BACKENDS:
         raise InputError(f"backend {name!r} is unknown; wellread has {', '.join(BACKENDS)}{nearest(name, BACKENDS)}")
+    if (extra := BACKENDS[name]) is not None:
+        require_extra(name, extra=extra)
     module = importlib.import_module(f"wellread.backends.{name}")
     backend: Backend = module.load(checkpoint, precision=precision)
     return backend

@@ -92,7 +92,9 @@ class KerasOps:
     ) -> Tensor:
         q, k, v = (_split(x, heads) for x in (query, key, value))
         scores = ops.matmul(q / math.sqrt(q.shape[-1]), ops.transpose(k, (0, 1, 3, 2)))
-        weights = ops.softmax(ops.cast(scores, "float32") + bias, axis=-1)
+        scores = ops.cast(scores, "float32") + bias
+        # of one key Keras warns, as if it were a mistake
+        weights = ops.ones_like(scores) if scores.shape[-1] == 1 else ops.softmax(scores, axis=-1)
         mixed = ops.matmul(self.dropout(ops.cast(weights, v.dtype), rate), v)
         return ops.reshape(ops.transpose(mixed, (0, 2, 1, 3)), ops.shape(query))
 

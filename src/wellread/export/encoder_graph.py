@@ -100,15 +100,15 @@ class EncoderGraph:
             return {f"{layer}_{i}" if i else layer: x for i, x in enumerate(flat)}
 
         return {
-            "serving_default": tf.function(serving).get_concrete_function(**specs),
-            "named": tf.function(named).get_concrete_function(**specs),
+            "serving_default": tf.function(serving, autograph=False).get_concrete_function(**specs),
+            "named": tf.function(named, autograph=False).get_concrete_function(**specs),
         }
 
 
 def _callable(call: Any, structures: Sequence[Mapping[str, tf.TensorSpec]]) -> tf.train.Checkpoint:
     """Make an object that is called, traced for each structure of inputs, in training and not."""
     made = tf.train.Checkpoint()
-    made.__call__ = function = tf.function(call)
+    made.__call__ = function = tf.function(call, autograph=False)
     for structure in structures:
         for training in (False, True):
             function.get_concrete_function(structure, training=training)

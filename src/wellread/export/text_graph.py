@@ -86,7 +86,7 @@ class SpecialTokens(tf.Module):
         self.rules = rules
         self._special = tuple(special.items())  # a dict would be tracked, and its numbers refused
 
-    @tf.function(input_signature=[])
+    @tf.function(input_signature=[], autograph=False)
     def get_special_tokens_dict(self) -> dict[str, tf.Tensor]:
         """Return the ids of the special tokens, and the vocabulary's size, as int32 scalars."""
         return {name: tf.constant(id, tf.int32) for name, id in self._special}
@@ -95,7 +95,7 @@ class SpecialTokens(tf.Module):
 class Tokenize(SpecialTokens):
     """`.tokenize` of a preprocessor."""
 
-    @tf.function(input_signature=[TEXTS])
+    @tf.function(input_signature=[TEXTS], autograph=False)
     def __call__(self, texts: tf.Tensor) -> tf.RaggedTensor:
         """Turn B strings into ragged ids, int32 [B, (words), (pieces)] or [B, (pieces)]."""
         return self.rules.tokenize(texts)
@@ -104,7 +104,7 @@ class Tokenize(SpecialTokens):
 class TokenizeWithOffsets(SpecialTokens):
     """`.tokenize_with_offsets` of a preprocessor."""
 
-    @tf.function(input_signature=[TEXTS])
+    @tf.function(input_signature=[TEXTS], autograph=False)
     def __call__(self, texts: tf.Tensor) -> list[tf.RaggedTensor]:
         """Turn B strings into [ids, starts, limits]; offsets are int64, in bytes."""
         found = self.rules.tokenize_with_offsets(texts)
@@ -122,7 +122,7 @@ class PackInputs(tf.Module):
         self.end = special["end_of_segment_id"]
         self.type_ids = type_ids
 
-    @tf.function
+    @tf.function(autograph=False)
     def __call__(
         self, segments: Sequence[tf.RaggedTensor], seq_length: int | tf.Tensor = SEQ_LENGTH
     ) -> dict[str, tf.Tensor]:
@@ -171,7 +171,7 @@ class TextGraph(tf.Module):
         """What `get_special_tokens_dict` returns, as Python numbers."""
         return dict(self._special)
 
-    @tf.function(input_signature=[TEXTS])
+    @tf.function(input_signature=[TEXTS], autograph=False)
     def __call__(self, texts: tf.Tensor) -> dict[str, tf.Tensor]:
         """Tokenize and pack one segment."""
         return self.bert_pack_inputs([self.tokenize(texts)])

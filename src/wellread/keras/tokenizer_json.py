@@ -27,8 +27,10 @@ def to_json(tokenizer: Tokenizer) -> dict[str, Any]:
         config = write_tokenizer(Path(place), tokenizer, max_length=tokenizer.vocab_size)
         names = {field: getattr(config, field) for field in FILES}
         files = {field: Path(place, name).read_bytes() for field, name in names.items() if name is not None}
-    named = replace(config, **{field: FILES[field] for field in files})
-    return {"config": asdict(named), **{field: b64encode(content).decode("ascii") for field, content in files.items()}}
+    return {
+        "config": asdict(_named(config)),
+        **{field: b64encode(content).decode("ascii") for field, content in files.items()},
+    }
 
 
 def from_json(values: Mapping[str, Any]) -> Tokenizer:
@@ -45,7 +47,14 @@ def from_json(values: Mapping[str, Any]) -> Tokenizer:
     with tempfile.TemporaryDirectory() as place:
         for field in needed:
             Path(place, FILES[field]).write_bytes(_decoded(field, values.get(field)))
-        return load_tokenizer(Path(place), replace(config, **{field: FILES[field] for field in needed}))
+        return load_tokenizer(Path(place), _named(config))
+
+
+def _named(config: TokenizerConfig) -> TokenizerConfig:
+    """Give the files that a tokenizer has the names of FILES."""
+    vocabulary = FILES["vocab_file"] if config.vocab_file is not None else None
+    model = FILES["model_file"] if config.model_file is not None else None
+    return replace(config, vocab_file=vocabulary, model_file=model)
 
 
 def _decoded(field: str, text: Any) -> bytes:
