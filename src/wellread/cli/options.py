@@ -30,7 +30,9 @@ def module_options(command: F) -> F:
         click.option(
             "-m", "--model", default="default", help="default, a directory, or a Hugging Face id.", show_default=True
         ),
-        click.option("--backend", default="openvino", show_default=True, help="openvino, torch, numpy, tensorflow or keras."),
+        click.option(
+            "--backend", default="openvino", show_default=True, help="openvino, torch, numpy, tensorflow or keras."
+        ),
         click.option("--revision", help="Branch, tag or commit of a Hugging Face id."),
         click.option("--local-files-only", is_flag=True, help="Use the cache and make no network call."),
         click.option(
