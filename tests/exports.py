@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from own_ids import own_tokenizer
 from tiny import tiny_checkpoint, tiny_config
 
 from wellread.config import TokenizerConfig
@@ -26,6 +27,12 @@ class Export:
 def kobert_module() -> Module:
     config = tiny_config(vocab_size=8002, type_vocab_size=0, pooler="first_token", pad_token_id=1)
     return Module(checkpoint=tiny_checkpoint(config, mlm=False), tokenizer=load_tokenizer(KOBERT, KOBERT_CONFIG))
+
+
+def own_ids_module(place: Path) -> Module:
+    tokenizer = own_tokenizer(place)
+    config = tiny_config(vocab_size=1500, type_vocab_size=0, pooler="first_token", pad_token_id=1)
+    return Module(checkpoint=tiny_checkpoint(config, mlm=False), tokenizer=tokenizer)
 
 
 def exported(module: Module, place: Path) -> Export:

@@ -178,3 +178,12 @@ def test_version():
 def test_every_verb_has_help_in_the_list_and_of_its_own(verb):
     assert verb in run("--help")
     assert "--json" in run(verb, "--help")
+
+
+def test_export_refuses_what_stands_there(saved, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "file").touch()
+    said = run("export", saved, "--to", "tfhub", "-o", tmp_path / "mine", code=3)
+    assert "mine was to be written; found that it exists; remove it" in said
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["file"]
+    assert "Invalid value for '--to'" in run("export", saved, "--to", "tfjs", "-o", tmp_path / "other", code=2)

@@ -1,10 +1,10 @@
 """The spm dialect gives what sentencepiece gives, under the right ids."""
 
-import io
 from pathlib import Path
 
 import pytest
 import sentencepiece
+from own_ids import SPECIAL, own_tokenizer
 
 from wellread.config import TokenizerConfig
 from wellread.errors import TextError
@@ -14,7 +14,6 @@ from wellread.text.tokenizer import Tokenizer, load_tokenizer
 
 DATA = Path(__file__).parent.parent / "data"
 MODEL = "tokenizer_78b3253a26.model"
-SPECIAL = ["[UNK]", "[PAD]", "[CLS]", "[SEP]", "[MASK]"]
 
 
 @pytest.fixture(scope="module")
@@ -24,23 +23,7 @@ def kobert() -> Tokenizer:
 
 @pytest.fixture(scope="module")
 def own(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
-    """A model that holds the special tokens as symbols, so that its ids are final: as TF Hub's DistilKoBERT."""
-    model = io.BytesIO()
-    sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(read_lines("ko")[:2000]),
-        model_writer=model,
-        vocab_size=1500,
-        character_coverage=0.99,
-        unk_id=0,
-        unk_piece="[UNK]",
-        bos_id=-1,
-        eos_id=-1,
-        user_defined_symbols=SPECIAL[1:],
-        minloglevel=2,
-    )
-    directory = tmp_path_factory.mktemp("own")
-    (directory / "own.model").write_bytes(model.getvalue())
-    return load_tokenizer(directory, TokenizerConfig(dialect="spm", vocab_file=None, model_file="own.model"))
+    return own_tokenizer(tmp_path_factory.mktemp("own"))
 
 
 def test_agrees_with_sentencepiece_on_real_lines(kobert: Tokenizer) -> None:
