@@ -52,7 +52,10 @@ class ReadableHub(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(content)
+            self.write(content)
+
+    def write(self, content):
+        self.wfile.write(content)
 
 
 def _content(source: bytes | Path) -> bytes:

@@ -1,18 +1,17 @@
 """handles: paths, the default and ids; the real client of the hub against a small hub on this machine, and offline."""
 
 import hashlib
-import http.server
 import json
 import os
 import shutil
 import subprocess
 import sys
 import textwrap
-import threading
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from hub_server import ReadableHub, serving
 
 from wellread.errors import CheckpointError, HandleError
 from wellread.hub.archives import SUFFIXES
@@ -42,21 +41,12 @@ REPOSITORIES = {
 SECRET = "owner/private"
 
 
-class Hub(http.server.BaseHTTPRequestHandler):
+class Hub(ReadableHub):
     """The read routes of the hub: what a revision is, what it holds, and the files."""
 
     seen: list[dict[str, str | None]]
 
-    def do_HEAD(self):
-        self.respond()
-
-    def do_GET(self):
-        self.respond()
-
-    def log_message(self, *args):
-        pass
-
-    def respond(self):
+    def read(self):
         path = urlsplit(self.path).path.strip("/")
         headers = {name: self.headers.get(name) for name in ("Authorization", "User-Agent")}
         self.seen.append({"method": self.command, "path": path, **headers})
@@ -87,14 +77,8 @@ class Hub(http.server.BaseHTTPRequestHandler):
             return self.send(403, b"")  # the client would try again after a 500
         return self.send(200, files[path], {"ETag": f'"{digest(files[path])}"', "X-Repo-Commit": commit})
 
-    def send(self, status, content, headers=()):
-        self.send_response(status)
-        for key, value in {"Content-Type": "application/json", **dict(headers)}.items():
-            self.send_header(key, value)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        if self.command == "GET":
-            self.wfile.write(content if content != b"cut" else b"")
+    def write(self, content):
+        self.wfile.write(content if content != b"cut" else b"")
 
 
 def digest(content):
@@ -105,10 +89,8 @@ def digest(content):
 def hub():
     """A hub on this machine: its address, and what was asked of it."""
     handler = type("OwnHub", (Hub,), {"seen": []})
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}", handler.seen
-        server.shutdown()
+    with serving(handler) as address:
+        yield address, handler.seen
 
 
 SCRIPT = """
