@@ -10,6 +10,8 @@ from wellread.export.revive import revive
 from wellread.export.tfhub import export_tfhub
 from wellread.module import Module
 
+collect_ignore = ["blocks.py"]  # a program, which takes arguments
+
 
 @pytest.fixture(scope="session")
 def tfhub_cache(tmp_path_factory):
