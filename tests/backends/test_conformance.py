@@ -216,6 +216,14 @@ def test_a_framework_that_is_missing_is_named_with_its_extra(monkeypatch):
         load_backend("keras", CHECKPOINT)
 
 
+def test_a_stream_may_be_abandoned():
+    runner = load_backend("openvino", CHECKPOINT)
+    stream = runner.stream(iter([tiny_inputs()] * 20), SENTENCE_OUTPUT)
+    first = next(stream).value
+    stream.close()
+    assert np.array_equal(next(runner.stream(iter([tiny_inputs()]), SENTENCE_OUTPUT)).value, first)
+
+
 def test_a_failing_batch_ends_a_stream_with_its_error():
     runner = load_backend("openvino", CHECKPOINT)
     good = tiny_inputs()

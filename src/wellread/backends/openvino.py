@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import os
-import queue
 import sys
 import weakref
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -187,23 +188,32 @@ class OpenVINOBackend:
         return {name: [next(arrays) for _ in layers] if name == "encoder_outputs" else next(arrays) for name in outputs}
 
     def stream(self, batches: Iterable[Inputs], output: str) -> Iterator[StreamItem]:
-        """Run batches on one stream a core; items come as they are finished."""
+        """Run batches on one stream a core, two waiting for each.
+
+        No callback runs in OpenVINO's threads: an error that passes through one can end the process.
+        """
         compiled = self._compile([output], cpu_count())
-        finished: queue.SimpleQueue[StreamItem | BaseException] = queue.SimpleQueue()
-
-        def collect(request: Any, index: int) -> None:
-            finished.put(StreamItem(index=index, value=np.array(request.get_output_tensor(0).data)))
-
-        requests = ov.AsyncInferQueue(compiled, 2 * cpu_count())
-        requests.set_callback(collect)
+        requests = [compiled.create_infer_request() for _ in range(2 * cpu_count())]
         names = [port.any_name for port in compiled.inputs]
-        for index, inputs in enumerate(batches):
-            requests.start_async({name: inputs[name] for name in names}, index)
-            while not finished.empty():
-                yield finished.get()  # type: ignore[misc]
-        requests.wait_all()
-        while not finished.empty():
-            yield finished.get()  # type: ignore[misc]
+        running: deque[tuple[int, Any]] = deque()
+        try:
+            for index, inputs in enumerate(batches):
+                if len(running) == len(requests):
+                    yield _finished(*running.popleft())
+                request = requests[index % len(requests)]
+                request.start_async({name: inputs[name] for name in names})
+                running.append((index, request))
+            while running:
+                yield _finished(*running.popleft())
+        finally:
+            for _, request in running:  # a batch failed, or the consumer went away: let none run on
+                with suppress(RuntimeError):
+                    request.wait()
+
+
+def _finished(index: int, request: Any) -> StreamItem:
+    request.wait()
+    return StreamItem(index=index, value=np.array(request.get_output_tensor(0).data))
 
 
 def cpu_count() -> int:
