@@ -65,6 +65,8 @@ SCRIPT = """
         if "folder_path" in arguments:
             source = hub.KerasLayer(arguments.pop("module")) if arguments.pop("layer") else None
             source = source or wellread.load(arguments.pop("module"))
+            if arguments.pop("without_tensorflow", False):
+                hub.publish.PACKAGES = ("a_package_that_is_not_there",)
             hub.push_to_hub(source, "owner/name", **arguments)
             print("{}")
         else:
@@ -113,14 +115,24 @@ def test_what_is_pushed_can_be_pulled(module, server, run, tmp_path):
     assert run(endpoint, local_files_only=True) == found
 
 
+def test_without_tensorflow_a_native_directory_is_pushed(module, server, run, tmp_path):
+    endpoint, repositories = server
+    module.save(tmp_path / "native")
+    where = {"module": str(tmp_path / "native"), "layer": False, "folder_path": str(tmp_path / "exported")}
+    assert run(endpoint, without_tensorflow=True, **where) == {}
+    assert {"model.safetensors", "wellread.json", "vocab.txt"} <= repositories["owner/name"].keys()
+    assert run(endpoint)["mlm"] == 16 * 3 + 12
+
+
 def test_a_hub_that_refuses_is_named(module, server, run, tmp_path):
     module.save(tmp_path / "native")
     where = {"module": str(tmp_path / "native"), "layer": False, "folder_path": str(tmp_path / "exported")}
+    where["without_tensorflow"] = True
     found = run(server[0], token="hf_wrong", **where)
     assert found["error"] == "ExportError"
     assert "was to be put on the hub as owner/name; found that " in found["message"]
     assert found["message"].endswith("; it lies there whole: check the token and try again")
-    assert (tmp_path / "exported" / "saved_model.pb").is_file()
+    assert (tmp_path / "exported" / "model.safetensors").is_file()
 
 
 def test_without_a_login_nothing_is_written(module, server, run, tmp_path):
