@@ -22,7 +22,7 @@ demo: $(VENV)/core ## set everything up and turn a sentence into a vector
 	$(RUN)/wellread embed "A man is playing a guitar."
 
 test: $(VENV)/dev ## set everything up and run the tests
-	$(RUN)/python -m pytest -m 'not slow and not gpu'
+	$(RUN)/python -m pytest -m 'not slow and not gpu' -n 2 --dist loadfile  # a file's fixtures are made once
 
 check: $(VENV)/dev ## formatting, lint, types
 	$(RUN)/ruff format --check
