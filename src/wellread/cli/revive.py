@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 @click.option("--overwrite", is_flag=True, help="Replace what is installed.")
 @click.option("--list", "listing", is_flag=True, help="Show what is installed.")
 @click.option("--remove", metavar="HANDLE", help="Take an encoder or a preprocessor out.")
+@click.option("--tokenizer", metavar="HANDLE", help="The preprocessor whose tokenizer MODULE takes, if it has none.")
 @click.option("--revision", help="Branch, tag or commit of a Hugging Face id.")
 @click.option("--local-files-only", is_flag=True, help="Use the cache and make no network call.")
 @json_flag

@@ -20,7 +20,6 @@ import tensorflow_text  # noqa: F401 - registers the ops of preprocessors
 Arrays = Mapping[str, np.ndarray[Any, Any]]
 STEP = 1e-3  # length of a training step: small against the curvature, far above rounding
 DRAWS = 4  # calls with dropout on
-EVERY = 10  # some texts: every tenth
 
 
 def main(place: Path) -> None:
@@ -30,7 +29,7 @@ def main(place: Path) -> None:
     if request["encoder"]:
         report |= use_encoder(hub.load(request["encoder"]), place)
     if request["preprocessor"]:
-        report |= use_preprocessor(hub.load(request["preprocessor"]), place)
+        report |= use_preprocessor(hub.load(request["preprocessor"]), place, every=request["every"])
     (place / "report.json").write_text(json.dumps(report), "utf-8")
 
 
@@ -87,16 +86,16 @@ def train(layer: Any, inputs: Mapping[str, tf.Tensor]) -> dict[str, Any]:
     }
 
 
-def use_preprocessor(preprocessor: Any, place: Path) -> dict[str, Any]:
-    """Tokenize every text, pack each with its mirror image; on some texts, do all in one call, and ask for offsets."""
+def use_preprocessor(preprocessor: Any, place: Path, *, every: int) -> dict[str, Any]:
+    """Tokenize every text, pack each with its mirror image; on some, all in one call, and offsets."""
     texts = tf.constant(json.loads((place / "texts.json").read_text("utf-8")))
     rows = preprocessor.tokenize(texts)
     pair = [rows, tf.gather(rows, tf.range(len(texts))[::-1])]
     made: dict[str, np.ndarray[Any, Any]] = {}
-    _keep(made, "some", preprocessor(texts[::EVERY]))
+    _keep(made, "some", preprocessor(texts[::every]))
     _keep(made, "pair", preprocessor.bert_pack_inputs(pair, seq_length=64))
     flat = rows.merge_dims(1, -1) if rows.shape.rank > 2 else rows
-    with_offsets = preprocessor.tokenize_with_offsets(texts[::EVERY])[0]
+    with_offsets = preprocessor.tokenize_with_offsets(texts[::every])[0]
     made |= {"values": flat.values.numpy(), "splits": flat.row_splits.numpy()}
     made["some_values"] = with_offsets.flat_values.numpy()
     np.savez(place / "tokens.npz", allow_pickle=False, **made)

@@ -11,6 +11,7 @@ from wellread.errors import ExportError
 from wellread.text.tokenizer import Tokenizer, load_tokenizer
 from wellread.weights.tokenizer_files import write_tokenizer
 
+SEQ_LENGTH = 128  # of a preprocessor called on strings
 # dialect -> the one of TF Hub that reads the same vocabulary
 TFHUB_DIALECTS = {"hf": "tfhub", "tfhub": "tfhub", "spm": "spm", "kobert": "spm"}
 # dialect -> what differs in the text rules of TF Hub

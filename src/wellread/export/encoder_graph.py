@@ -17,11 +17,11 @@ import tensorflow as tf
 from wellread.backends.tensorflow import TensorFlowOps, variables
 from wellread.encoder.encoder import INPUTS
 from wellread.encoder.heads import MLM_INPUT, MLM_OUTPUT, run
+from wellread.module import DEFAULT_OUTPUTS as OUTPUTS
 from wellread.weights import names
 from wellread.weights.checkpoint import Checkpoint
 from wellread.weights.families.tensorflow import DESCRIPTION
 
-OUTPUTS = ("pooled_output", "sequence_output", "encoder_outputs")
 DEFAULT = "default"  # what Google's modules call pooled_output besides, for the API of plain text embeddings
 # family -> the name of the layer in the exporter, after which Keras named the outputs of `serving_default`
 LAYER_NAMES = {"bert": "bert_encoder", "distilbert": "distil_bert_encoder"}

@@ -13,12 +13,12 @@ from wellread.backends.backend import load_backend
 from wellread.encoder.encoder import INPUTS
 from wellread.encoder.heads import MLM_INPUT, MLM_OUTPUT
 from wellread.errors import ExportError
+from wellread.module import DEFAULT_OUTPUTS as OUTPUTS
 from wellread.text.pack import bert_pack_inputs
 from wellread.text.tokenizer import Tokenizer
 from wellread.weights.checkpoint import Checkpoint
 
 Array = NDArray[Any]
-OUTPUTS = ("pooled_output", "sequence_output", "encoder_outputs")
 TOLERANCE = 1e-5  # of the largest number of the reference, or of 1 where that is larger
 
 

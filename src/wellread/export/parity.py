@@ -15,7 +15,7 @@ import numpy as np
 import wellread
 from wellread.errors import ExportError
 from wellread.export.encoder_parity import Array, EncoderParity, compare_encoder, trial_batches
-from wellread.export.preprocessor_parity import PreprocessorParity, compare_preprocessor
+from wellread.export.preprocessor_parity import EVERY, PreprocessorParity, compare_preprocessor
 from wellread.export.samples import all_texts
 from wellread.text.tokenizer import Tokenizer
 from wellread.weights.checkpoint import Checkpoint
@@ -46,7 +46,7 @@ def check_export(
     batches = trial_batches(checkpoint, tokenizer, texts)
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
-        request = {"encoder": str(encoder), "preprocessor": str(preprocessor) if preprocessor else None}
+        request = {"encoder": str(encoder), "preprocessor": str(preprocessor) if preprocessor else None, "every": EVERY}
         (place / "request.json").write_text(json.dumps(request), "utf-8")
         (place / "texts.json").write_text(json.dumps(texts), "utf-8")
         named = {f"{i}/{name}": x for i, batch in enumerate(batches) for name, x in batch.items()}

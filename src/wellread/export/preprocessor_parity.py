@@ -10,6 +10,7 @@ import numpy as np
 
 from wellread.encoder.encoder import INPUTS
 from wellread.errors import ExportError
+from wellread.export.dialect import SEQ_LENGTH
 from wellread.export.encoder_parity import Array
 from wellread.text.pack import bert_pack_inputs
 from wellread.text.ragged import Ragged
@@ -57,7 +58,7 @@ def compare_preprocessor(
 def _packing_faults(tokenizer: Tokenizer, rows: Ragged, made: Mapping[str, Array]) -> list[str]:
     """Compare what was packed of these very rows, alone and in pairs."""
     backwards = rows.take(np.arange(len(rows))[::-1])
-    some = bert_pack_inputs([rows.take(range(0, len(rows), EVERY))], special=tokenizer.special, seq_length=128)
+    some = bert_pack_inputs([rows.take(range(0, len(rows), EVERY))], special=tokenizer.special, seq_length=SEQ_LENGTH)
     pair = bert_pack_inputs([rows, backwards], special=tokenizer.special, seq_length=64)
     faults = []
     for where, batch in (("some", some), ("pair", pair)):

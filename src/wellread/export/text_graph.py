@@ -12,11 +12,10 @@ from dataclasses import dataclass
 import tensorflow as tf
 import tensorflow_text as tf_text
 
-from wellread.export.dialect import tfhub_tokenizer
+from wellread.export.dialect import SEQ_LENGTH, tfhub_tokenizer
 from wellread.text.sentencepiece import SentencePieceEngine
 from wellread.text.tokenizer import Tokenizer
 
-SEQ_LENGTH = 128  # of the preprocessor called on strings, as on TF Hub
 MAX_SEGMENTS = 2
 TEXTS = tf.TensorSpec([None], tf.string, name="texts")
 
@@ -149,10 +148,7 @@ class PackInputs(tf.Module):
 
 
 class TextGraph(tf.Module):
-    """A preprocessor: called on strings [B], it gives the encoder's inputs, int32 [B, 128].
-
-    A tf.Module that does not name what it holds to TensorFlow as variables: there are none to train.
-    """
+    """A preprocessor: called on strings [B], it gives the encoder's inputs, int32 [B, 128]."""
 
     def __init__(self, tokenizer: Tokenizer, *, type_ids: bool) -> None:
         """Build the graph of a tokenizer of the `tfhub` or `spm` dialect; see `text_graph`."""

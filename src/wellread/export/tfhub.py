@@ -10,14 +10,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from wellread.errors import require_extra
-from wellread.export.dialect import DIFFERENCES, tfhub_tokenizer
+from wellread.export.dialect import DIFFERENCES, SEQ_LENGTH, tfhub_tokenizer
 from wellread.export.parity import Exported, check_export
 from wellread.hub.atomic import whole_directory
 from wellread.module import Module
 from wellread.text.tokenizer import Tokenizer
 from wellread.weights.tokenizer_files import write_tokenizer
 
-SEQ_LENGTH = 128  # of a preprocessor called on strings, as on TF Hub
 PACKAGES = ("tensorflow", "tensorflow_text", "tensorflow_hub", "tf_keras")
 
 

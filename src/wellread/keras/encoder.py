@@ -15,10 +15,8 @@ from wellread.keras.core import Core, shared_config
 from wellread.keras.inputs import checked
 from wellread.keras.masked_lm import MaskedLM
 from wellread.keras.weights import set_trainable
-from wellread.module import Module
+from wellread.module import DEFAULT_OUTPUTS, Module
 from wellread.text.tokenizer import Tokenizer
-
-OUTPUTS = ("pooled_output", "sequence_output", "encoder_outputs")
 
 
 @dataclass(slots=True, eq=False)
@@ -69,7 +67,7 @@ class Encoder(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
     def call(self, inputs: Mapping[str, Any], training: bool | None = None) -> dict[str, Any]:
         """Run the encoder; `training` switches dropout on."""
         tensors = {name: ops.cast(tensor, "int32") for name, tensor in inputs.items()}
-        made = encode(self.core.operations(training=training), self.core.config, tensors, outputs=OUTPUTS)
+        made = encode(self.core.operations(training=training), self.core.config, tensors, outputs=DEFAULT_OUTPUTS)
         return {**made, **({"default": made["pooled_output"]} if self._has_default else {})}
 
     def compute_output_spec(self, inputs: Mapping[str, Any], training: bool | None = None) -> dict[str, Any]:

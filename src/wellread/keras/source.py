@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from wellread.hub.handles import resolve
 from wellread.module import Module, load
 from wellread.text.tokenizer import Tokenizer
 from wellread.weights.checkpoint import Checkpoint
-from wellread.weights.huggingface import is_huggingface
-from wellread.weights.manifest import NAME
+from wellread.weights.native import is_saved_model
 from wellread.weights.saved_model import read_encoder
-from wellread.weights.saved_model_graph import NAME as SAVED_MODEL
 from wellread.weights.saved_model_graph import read_graph
 from wellread.weights.saved_model_text import read_preprocessor, read_text
 from wellread.weights.saved_variables import read_variables
@@ -39,7 +36,7 @@ def read_source(handle: str | os.PathLike[str], **options: Any) -> Module | Chec
     """
     where = {name: options[name] for name in options if name in ("revision", "token", "cache_dir", "local_files_only")}
     directory = resolve(handle, **where)
-    if not _is_saved_model(directory) or "tokenizer" in options:
+    if not is_saved_model(directory) or "tokenizer" in options:
         return load(handle, **options)
     graph, variables = read_graph(directory), read_variables(directory)
     if graph.tokenizes and WORDS not in variables.tensors:
@@ -47,7 +44,3 @@ def read_source(handle: str | os.PathLike[str], **options: Any) -> Module | Chec
     if read_text(directory, graph, variables) is None:
         return read_encoder(directory, graph, variables)
     return load(handle, **options)
-
-
-def _is_saved_model(directory: Path) -> bool:
-    return (directory / SAVED_MODEL).is_file() and not (directory / NAME).is_file() and not is_huggingface(directory)

@@ -11,7 +11,7 @@ import numpy as np
 
 from wellread.errors import InputError, TextError, require_extra
 from wellread.export.dialect import tfhub_tokenizer
-from wellread.text.tokenizer import Tokenizer
+from wellread.text.tokenizer import Tokenizer, whole
 
 ADVICE = "pass a list of texts, or a keras.Input of shape () and dtype string"
 
@@ -66,7 +66,7 @@ def python_texts(given: Any) -> list[str]:
         raise InputError(
             f"each of {len(given)} texts must be a str; {len(wrong)} are not: {', '.join(wrong[:5])}; {ADVICE}"
         )
-    return [_decoded(row, text) if isinstance(text, bytes) else _whole(text) for row, text in enumerate(given)]
+    return [_decoded(row, text) if isinstance(text, bytes) else whole(text) for row, text in enumerate(given)]
 
 
 def _decoded(row: int, text: bytes) -> str:
@@ -76,11 +76,6 @@ def _decoded(row: int, text: bytes) -> str:
         raise TextError(
             f"text {row} must be UTF-8; byte {error.start} of {len(text)} is not; decode the texts before"
         ) from error
-
-
-def _whole(text: str) -> str:
-    """Replace lone surrogates, which neither UTF-8 nor TensorFlow can hold."""
-    return text if text.isascii() else text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def check_symbolic(given: Any, *, what: str, dtype: str) -> None:

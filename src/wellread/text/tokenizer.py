@@ -148,10 +148,10 @@ def _checked(texts: Sequence[str]) -> list[str]:
         raise InputError(
             f"each of {len(texts)} texts must be a str; {len(wrong)} are not: {shown}; convert or drop them"
         )
-    return [text if text.isascii() else _whole(text) for text in texts]
+    return [text if text.isascii() else whole(text) for text in texts]
 
 
-def _whole(text: str) -> str:
+def whole(text: str) -> str:
     """Replace lone surrogates; UTF-16 joins those that are pairs."""
     try:
         text.encode("utf-8")

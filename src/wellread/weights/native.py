@@ -45,13 +45,18 @@ def read_directory(directory: Path, *, ignore: Collection[str] = (), preprocesso
     if not directory.is_dir():
         raise CheckpointError(f"a module was asked of {directory}; found no directory there; check the path")
     text = read_preprocessor(preprocessor) if preprocessor is not None else None
-    if not (directory / NAME).is_file() and not is_huggingface(directory):
-        if (directory / SAVED_MODEL).is_file():
-            return read_saved_model(directory, text=text)
-        if is_tf1(directory):
-            return read_tf1(directory, ignore=ignore, text=text)
-    source = read_native(directory) if (directory / NAME).is_file() else read_huggingface(directory, ignore=ignore)
+    native = (directory / NAME).is_file()
+    if is_saved_model(directory):
+        return read_saved_model(directory, text=text)
+    if not native and not is_huggingface(directory) and is_tf1(directory):
+        return read_tf1(directory, ignore=ignore, text=text)
+    source = read_native(directory) if native else read_huggingface(directory, ignore=ignore)
     return source if text is None else replace(source, tokenizer=text.tokenizer.config, made=text.tokenizer)
+
+
+def is_saved_model(directory: Path) -> bool:
+    """Say whether a directory is read as a SavedModel: it holds one, and neither a native module nor Hugging Face's."""
+    return (directory / SAVED_MODEL).is_file() and not (directory / NAME).is_file() and not is_huggingface(directory)
 
 
 def read_native(directory: Path) -> Source:
