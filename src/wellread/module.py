@@ -17,7 +17,7 @@ from wellread.contract import as_int32, checked_inputs, in_range, refuse_nan, wa
 from wellread.encoder.encoder import INPUTS
 from wellread.encoder.heads import MLM_INPUT, MLM_OUTPUT, SENTENCE_OUTPUT
 from wellread.errors import InputError, nearest
-from wellread.hub.handles import resolve
+from wellread.hub.resolve import resolve
 from wellread.progress import progress
 from wellread.text.pack import Batch, Rows, bert_pack_inputs, check_on_long, refuse_long
 from wellread.text.ragged import Ragged

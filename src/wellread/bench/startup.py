@@ -15,7 +15,7 @@ from pathlib import Path
 from wellread.bench.machine import Machine, lacks, this_machine
 from wellread.bench.process import died, environment
 from wellread.errors import InputError
-from wellread.hub.handles import resolve
+from wellread.hub.resolve import resolve
 from wellread.progress import progress
 
 

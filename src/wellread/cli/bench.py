@@ -36,7 +36,7 @@ def command(
     tfhub: our tokenizer, SavedModel and checkpoint reader against TensorFlow's.
     """
     from wellread import bench
-    from wellread.hub.handles import resolve
+    from wellread.hub.resolve import resolve
 
     result: Any
     if what == "startup":

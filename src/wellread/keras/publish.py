@@ -69,7 +69,7 @@ def _upload(repo_id: str, folder: Path, path_in_repo: str, token: str) -> None:
     import huggingface_hub
     from huggingface_hub import constants, errors
 
-    constants.HF_HUB_DISABLE_TELEMETRY = True  # see hub.handles
+    constants.HF_HUB_DISABLE_TELEMETRY = True  # see hub.resolve
     try:
         huggingface_hub.create_repo(repo_id, token=token, exist_ok=True)
         huggingface_hub.upload_folder(repo_id=repo_id, folder_path=folder, path_in_repo=path_in_repo, token=token)

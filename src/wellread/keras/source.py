@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
-from wellread.hub.handles import resolve
+from wellread.hub.resolve import resolve
 from wellread.module import Module, load
 from wellread.text.tokenizer import Tokenizer
 from wellread.weights.checkpoint import Checkpoint

@@ -15,7 +15,7 @@ from hub_server import ReadableHub, serving
 
 from wellread.errors import CheckpointError, HandleError
 from wellread.hub.archives import SUFFIXES
-from wellread.hub.handles import DEFAULT, resolve
+from wellread.hub.resolve import DEFAULT, resolve
 
 COMMITS = {"main": "a" * 40, "v1": "b" * 40}
 FILES = {
@@ -101,7 +101,7 @@ SCRIPT = """
             os._exit(99)
         socket.socket.connect = socket.socket.connect_ex = socket.getaddrinfo = refuse
     from wellread.errors import WellreadError
-    from wellread.hub.handles import resolve
+    from wellread.hub.resolve import resolve
     try:
         print(json.dumps({"path": str(resolve(**arguments))}))
     except WellreadError as error:
