@@ -5,7 +5,6 @@ import re
 import numpy as np
 import pytest
 
-from wellread.catalog import pages as module
 from wellread.catalog.pages import find_page, known_page, pages
 from wellread.config import ACTIVATIONS, DIALECTS, EncoderConfig
 from wellread.errors import HandleError
@@ -132,9 +131,3 @@ def test_an_unknown_handle_is_told_the_nearest():
         f"the page of {wrong!r} was asked for; wellread's catalog has 69 encoders, and not this one; correct the "
         f"handle (did you mean {GOOGLE}small_bert/bert_en_uncased_L-12_H-512_A-8/1?)"
     )
-
-
-def test_every_list_of_a_table_is_an_axis():
-    table = {"handle": "{a}-{b}", "a": [1, 2], "b": ["x", "y"], "mlm": True}
-    assert [row["handle"] for row in module._expanded(table)] == ["1-x", "1-y", "2-x", "2-y"]
-    assert all(row["mlm"] is True and "a" not in row for row in module._expanded(table))

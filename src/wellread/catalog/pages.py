@@ -1,22 +1,18 @@
-"""TF Hub's pages as data: for the handle of an encoder, its preprocessor, shape and arithmetic."""
+"""TF Hub's pages, out of the catalog: for the handle of an encoder, its preprocessor, shape and arithmetic."""
 
 from __future__ import annotations
 
-import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from functools import cache
-from itertools import product
-from pathlib import Path
-from typing import Any
 
+from wellread.catalog.entry import ModuleEntry, Publication
+from wellread.catalog.modules import entries, handles, preprocessors
+from wellread.catalog.tables import table
 from wellread.errors import HandleError, nearest
 
-HERE = Path(__file__).parent
 TFHUB = "https://tfhub.dev/"
-SHAPE = re.compile(r"L-(\d+)_H-(\d+)_A-(\d+)")
+PREPROCESSOR = "it is a preprocessor, which comes with its encoder; name the encoder"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,15 +64,23 @@ def find_page(handle: str) -> Page:
 
 def known_page(handle: str) -> Page | None:
     """Return the page of an encoder; None for an unknown handle. Raises: HandleError for one that is refused."""
-    if handle in pages() or _whole(handle) in pages():
-        return pages().get(handle) or pages()[_whole(handle)]
-    for row in _data()["refused"]:
-        if fnmatchcase(_whole(handle), row["handle"]):
-            raise HandleError(
-                f"the module {handle} was asked for; found that {row['reason']}; choose another handle"
-                f"{nearest(_whole(handle), pages())}"
-            )
-    return None
+    page = pages().get(handle) or pages().get(_whole(handle))
+    reason = "" if page else _refused(_whole(handle))
+    if reason:
+        raise HandleError(
+            f"the module {handle} was asked for; found that {reason}; choose another handle"
+            f"{nearest(_whole(handle), pages())}"
+        )
+    return page
+
+
+def _refused(handle: str) -> str:
+    """Say why a handle of the catalog has no page; an empty string where it has one, or is unknown."""
+    if handle in preprocessors():
+        return PREPROCESSOR
+    known = handles().get(handle)
+    reasons: dict[str, str] = table("worlds")["interface"]
+    return reasons.get(known[1].interface, "") if known else ""
 
 
 def _whole(handle: str) -> str:
@@ -85,29 +89,31 @@ def _whole(handle: str) -> str:
 
 @cache
 def pages() -> Mapping[str, Page]:
-    """Return the page of every known encoder, by its handle."""
-    preprocessors = {
-        row["handle"]: PreprocessorPage(**row) for table in _data()["preprocessor"] for row in _expanded(table)
-    }
-    found = [_page(row, preprocessors) for table in _data()["encoder"] for row in _expanded(table)]
-    return {page.handle: page for page in found}
+    """Return the page of every encoder that tensorflow-hub loads from its cache or a folder, by its handle."""
+    return {page.handle: page for entry in entries() for page in _pages(entry)}
 
 
-@cache
-def _data() -> dict[str, Any]:
-    return tomllib.loads((HERE / "tfhub.toml").read_text("utf-8"))
+def _pages(entry: ModuleEntry) -> Iterator[Page]:
+    for one in entry.publications:
+        if one.format == "saved_model" and one.interface == "dict" and one.world in ("tfhub", "huggingface"):
+            yield _page(entry, one)
 
 
-def _page(row: dict[str, Any], preprocessors: Mapping[str, PreprocessorPage]) -> Page:
-    layers, width, heads = map(int, SHAPE.findall(row["handle"])[0])
-    named = {**row, "preprocessor": preprocessors[row["preprocessor"]]}
-    return Page(**named, num_hidden_layers=layers, hidden_size=width, num_attention_heads=heads)
-
-
-def _expanded(table: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Give a table for every combination of its lists, its texts filled with it."""
-    axes = {key: values for key, values in table.items() if isinstance(values, list)}
-    plain = {key: value for key, value in table.items() if key not in axes}
-    for point in product(*axes.values()):
-        chosen = dict(zip(axes, point, strict=True))
-        yield {key: value.format(**chosen) if isinstance(value, str) else value for key, value in plain.items()}
+def _page(entry: ModuleEntry, publication: Publication) -> Page:
+    text = preprocessors()[publication.preprocessor or ""]
+    return Page(
+        handle=publication.handle,
+        preprocessor=PreprocessorPage(
+            handle=text.handle,
+            dialect=text.dialect,
+            vocab_size=text.vocabulary.pieces,
+            do_lower_case=text.vocabulary.do_lower_case,
+        ),
+        family=entry.architecture,
+        num_hidden_layers=entry.num_hidden_layers,
+        hidden_size=entry.hidden_size,
+        num_attention_heads=entry.num_attention_heads,
+        hidden_act=publication.hidden_act,
+        mlm=bool(publication.mlm),
+        note=publication.note,
+    )

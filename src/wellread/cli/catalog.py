@@ -1,0 +1,144 @@
+"""wellread catalog: the published modules that wellread knows, and where each of them is."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+from wellread.catalog.entry import WORLDS, ModuleEntry, Publication
+from wellread.catalog.modules import entries, entry_named, handles, names
+from wellread.catalog.tables import families
+from wellread.cli.options import json_flag
+
+UNITS = {"": 1, "K": 1_000, "M": 1_000_000, "B": 1_000_000_000}
+MANY = 3  # languages that a row names; more are counted
+
+
+def _count(_: click.Context, __: click.Parameter, value: str) -> int:
+    """Read a number such as 30M, 4.4M, 110k or 1_000_000."""
+    found = re.fullmatch(r"([0-9][0-9_]*(?:\.[0-9]+)?)([KMB]?)", value.upper(), re.ASCII)
+    if not found:
+        raise click.BadParameter(f"{value!r} is no number such as 30M, 4.4M, 110k or 1_000_000")
+    return round(float(found[1].replace("_", "")) * UNITS[found[2]])
+
+
+@click.command("catalog")
+@click.argument("word", required=False)
+@click.option("--language", metavar="TAG", help="Only modules of this language, such as ko or zh.")
+@click.option("--family", type=click.Choice(families()), help="Only modules of this family.")
+@click.option("--world", type=click.Choice(WORLDS), help="Only modules that this world still has.")
+@click.option("--min-parameters", callback=_count, default="0", metavar="NUMBER", help="Such as 10M.")
+@click.option("--max-parameters", callback=_count, default="1000B", metavar="NUMBER", help="Such as 30M.")
+@json_flag
+def command(word: str | None, as_json: bool, **filters: Any) -> None:
+    """List the modules that wellread knows, or those with WORD in a name or handle.
+
+    A WORD that is one module's name or handle shows all about it: its handles in every world, its scores, its traps.
+    """
+    if word is not None and (word in names() or word in handles()):
+        found = [entry_named(word)]
+        lines = list(_whole(found[0]))
+    else:
+        found = [entry for entry in entries() if _has(entry, word or "") and _passes(entry, **filters)]
+        lines = []
+    if word is not None and not found and not any(_has(entry, word) for entry in entries()):
+        entry_named(word)  # which says what is near
+    if as_json:
+        lines = [json.dumps({**asdict(entry), "pooler": entry.pooler}, ensure_ascii=False) for entry in found]
+    if lines or as_json:
+        click.echo("".join(f"{line}\n" for line in lines), nl=False)
+    else:
+        _show(found)
+
+
+def _has(entry: ModuleEntry, word: str) -> bool:
+    """Say whether a word stands in the name or in a handle."""
+    texts = [entry.name, *(handle for one in entry.publications for handle in one.handles)]
+    return any(word.lower() in text.lower() for text in texts)
+
+
+def _passes(
+    entry: ModuleEntry,
+    *,
+    language: str | None,
+    family: str | None,
+    world: str | None,
+    min_parameters: int,
+    max_parameters: int,
+) -> bool:
+    return (
+        (language is None or entry.speaks(language))
+        and family in (None, entry.family)
+        and (world is None or any(entry.living(world)))
+        and min_parameters <= entry.parameters <= max_parameters
+    )
+
+
+def _show(found: list[ModuleEntry]) -> None:
+    """Print a table; where nobody looks, as wide as it needs."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for head in ("name", "family", "layers x width", "parameters", "languages", "vocabulary", "where"):
+        table.add_column(head, justify="right" if head == "parameters" else "left", overflow="fold")
+    for entry in found:
+        table.add_row(*_row(entry))
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 200
+    Console(width=width).print(table)
+    click.echo(f"{len(found)} of {len(entries())} modules", err=True)
+
+
+def _row(entry: ModuleEntry) -> list[str]:
+    return [
+        entry.name,
+        entry.family,
+        f"{entry.num_hidden_layers} x {entry.hidden_size}",
+        f"{entry.parameters:,}",
+        " ".join(entry.languages) if len(entry.languages) <= MANY else f"{len(entry.languages)} languages",
+        f"{entry.vocabulary.pieces:,} {entry.vocabulary.kind}",
+        " ".join(dict.fromkeys(one.world for one in entry.living())),
+    ]
+
+
+def _whole(entry: ModuleEntry) -> Iterator[str]:
+    """Say all about a module, in lines."""
+    head = f"{entry.mlm_parameters:,} more" if entry.mlm_parameters else "none published"
+    facts = {
+        "family": f"{entry.family} ({entry.architecture})",
+        "languages": " ".join(entry.languages),
+        "licence": entry.licence or "not known",
+        "layers x width": f"{entry.num_hidden_layers} x {entry.hidden_size}, {entry.num_attention_heads} heads",
+        "vocabulary": f"{entry.vocabulary.pieces:,} pieces, {entry.vocabulary.kind} ({entry.vocabulary.name})",
+        "pooled_output": entry.pooler,
+        "parameters": f"{entry.parameters:,}; masked-language-model head: {head}",
+        "note": entry.note or "none",
+    }
+    yield entry.name
+    yield from (f"  {key:<15} {value}" for key, value in facts.items())
+    yield "handles"
+    for one in entry.publications:
+        yield from _published(one)
+    yield "scores" if entry.scores else "scores: none that wellread knows"
+    for score in entry.scores:
+        yield f"  {score.task}, {score.metric}: {score.value}  ({score.source})"
+
+
+def _published(one: Publication) -> Iterator[str]:
+    """Say where a module was published, and what it computes there."""
+    alias = f" (or {one.alias})" if one.alias else ""
+    yield f"  {one.handle}{alias}"
+    head = {True: "with .mlm", False: "no .mlm", None: ".mlm not known"}[one.mlm]
+    state = "" if one.alive else "; dead"
+    yield f"    {one.world}, {one.format}; text: {one.dialect}; {one.hidden_act}; {head}; takes: {one.interface}{state}"
+    if one.preprocessor:
+        yield f"    preprocessor {one.preprocessor}"
+    if one.note:
+        yield f"    {one.note}"
