@@ -10,7 +10,7 @@ from wellread.export.revive import revive
 from wellread.export.tfhub import export_tfhub
 from wellread.module import Module
 
-collect_ignore = ["blocks.py"]  # a program, which takes arguments
+collect_ignore = ["blocks.py", "package_blocks.py"]  # programs, run in processes of their own
 
 
 @pytest.fixture(scope="session")

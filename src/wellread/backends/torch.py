@@ -100,7 +100,7 @@ class TorchEncoder(nn.Module):
         self.encoder_config: EncoderConfig = checkpoint.config
         self.sentence_config: SentenceConfig = checkpoint.sentence
         for name, tensor in checkpoint.tensors.items():
-            _place(self, name, nn.Parameter(torch.from_numpy(np.array(tensor.read(), np.float32))))
+            place(self, name, tensor.read())
 
     def forward(self, inputs: Mapping[str, Tensor], outputs: Sequence[str]) -> dict[str, Tensor | list[Tensor]]:
         """Return the named outputs for int32 or int64 inputs [B, T] on the module's device."""
@@ -111,14 +111,14 @@ class TorchEncoder(nn.Module):
         return {name: p.detach().to("cpu", torch.float32).numpy().copy() for name, p in self.named_parameters()}
 
 
-def _place(root: nn.Module, name: str, parameter: nn.Parameter) -> None:
-    """Register a parameter under a dotted name, with containers on the way."""
+def place(root: nn.Module, name: str, array: NDArray[np.generic]) -> None:
+    """Register a copy of `array` as a parameter under a dotted name, with containers on the way."""
     *path, leaf = name.split(".")
     for part in path:
         if part not in root._modules:
             root.add_module(part, nn.Module())
         root = root.get_submodule(part)
-    root.register_parameter(leaf, parameter)
+    root.register_parameter(leaf, nn.Parameter(torch.from_numpy(np.array(array, np.float32))))
 
 
 class TorchBackend:

@@ -56,6 +56,6 @@ FAMILY = Family(
         cls.predictions.transform.LayerNorm.bias             vocab_layer_norm.bias
         cls.predictions.bias                                 vocab_projector.bias
     """,
-    ignored_tensors={**IGNORED_TENSORS, "pre_classifier.*": TASK_HEAD},
+    ignored_tensors={**IGNORED_TENSORS, "pre_classifier.*": TASK_HEAD, "label_classifier.*": TASK_HEAD},
     copies={"vocab_projector.weight": "embeddings.word_embeddings.weight"},
 )

@@ -1,0 +1,158 @@
+"""The functions of the distilkobert package, and of kobert-transformers which followed it.
+
+Google Drive, where the weights of distilkobert 0.1.0 to 0.3.0 lay, holds them no more: DistilKoBERT and KoBERT are
+fetched from Hugging Face. In all functions `cachedir` is a directory in which the files lie already, and then nothing
+is fetched, or else the one to keep what is downloaded; `no_cuda` keeps a model on the CPU where there is a GPU. Models
+are `torch.nn.Module`s in eval mode; their state dicts bear the names of Hugging Face's.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wellread.compat.head import read_head
+from wellread.compat.tokenization_kobert import KoBertTokenizer
+from wellread.errors import HandleError, InputError, WeightsError, require_extra
+from wellread.hub.resolve import resolve
+from wellread.weights.checkpoint import Checkpoint
+from wellread.weights.huggingface import is_huggingface, read_encoder
+from wellread.weights.names import shapes
+
+if TYPE_CHECKING:
+    from wellread.backends.torch_callable import Bert, Classifier, DistilBert, MaskedWords
+
+DISTILKOBERT, KOBERT, KOBERT_LM = "monologg/distilkobert", "monologg/kobert", "monologg/kobert-lm"
+VOCABULARY = "vocab.txt"
+
+Cachedir = str | os.PathLike[str] | None
+
+
+def get_distilkobert_model(cachedir: Cachedir = None, no_cuda: bool = False) -> DistilBert:
+    """Load DistilKoBERT, called `model(input_ids, attention_mask)`.
+
+    It returns the last hidden state [B, T, 768] and a tuple of all four, the embedding output first.
+
+    Raises: MissingExtra without torch; DownloadError, HandleError, CheckpointError and its kin.
+    """
+    require_extra("torch", extra="train")
+    checkpoint = _encoder(_model_files(DISTILKOBERT, cachedir), "distilbert")
+    from wellread.backends.torch_callable import DistilBert, to_best_device
+
+    return to_best_device(DistilBert(checkpoint), no_cuda=no_cuda)
+
+
+def get_distilkobert_lm(cachedir: Cachedir = None, no_cuda: bool = False) -> MaskedWords:
+    """Load DistilKoBERT under its masked-language-model head; it returns logits [B, T, 8002] and all hidden states.
+
+    Raises: as `get_distilkobert_model`.
+    """
+    return _masked_words(DISTILKOBERT, "distilbert", cachedir, no_cuda=no_cuda)
+
+
+def get_kobert_model(cachedir: Cachedir = None, no_cuda: bool = False) -> Bert:
+    """Load KoBERT, called `model(input_ids, attention_mask, token_type_ids)`.
+
+    It returns the last hidden state [B, T, 768] and the pooled output [B, 768].
+
+    Raises: as `get_distilkobert_model`.
+    """
+    require_extra("torch", extra="train")
+    directory = _model_files(KOBERT, cachedir)
+    checkpoint = _encoder(directory, "bert")
+    if checkpoint.config.pooler != "dense_tanh":
+        raise WeightsError(
+            f"a BERT with its pooler was asked of {directory}; found none of pooler.dense.weight, pooler.dense.bias; "
+            f"take {KOBERT}"
+        )
+    from wellread.backends.torch_callable import Bert, to_best_device
+
+    return to_best_device(Bert(checkpoint), no_cuda=no_cuda)
+
+
+def get_kobert_lm(cachedir: Cachedir = None, no_cuda: bool = False) -> MaskedWords:
+    """Load KoBERT under its masked-language-model head; it returns logits [B, T, 8002] and all hidden states.
+
+    Raises: as `get_distilkobert_model`.
+    """
+    return _masked_words(KOBERT_LM, "bert", cachedir, no_cuda=no_cuda)
+
+
+def get_nsmc_model(cachedir: Cachedir = None, no_cuda: bool = False) -> Classifier:
+    """Load a DistilKoBERT that judges film reviews (0 negative, 1 positive) from `cachedir`.
+
+    Its weights lay on Google Drive and are gone; a directory of one's own takes their place: the head of distilkobert
+    0.3.0 (`label_classifier.linear`), one linear map (`classifier`), or that of Hugging Face's
+    DistilBertForSequenceClassification. `model(input_ids, attention_mask)` returns logits [B, 2] and all hidden
+    states; `model(input_ids, attention_mask, labels)` puts the loss before them.
+
+    Raises: HandleError without such a directory; else as `get_distilkobert_model`.
+    """
+    require_extra("torch", extra="train")
+    directory = _path(cachedir)
+    if directory is None or not is_huggingface(directory):
+        raise HandleError(
+            f"the NSMC model was asked for with cachedir={cachedir!r}; found no config.json with weights there, and "
+            "those of distilkobert 0.3.0 are gone from Google Drive; pass a directory that holds such a model, or "
+            f"fine-tune {DISTILKOBERT}, which get_distilkobert_model loads"
+        )
+    checkpoint = _encoder(directory, "distilbert")
+    head = read_head(directory, checkpoint.config)
+    from wellread.backends.torch_callable import Classifier, to_best_device
+
+    return to_best_device(Classifier(checkpoint, head.arrays, head.dropout), no_cuda=no_cuda)
+
+
+def get_tokenizer(cachedir: Cachedir = None) -> KoBertTokenizer:
+    """Load the tokenizer that KoBERT and DistilKoBERT share, from the repository of the smaller.
+
+    Raises: DownloadError, HandleError, CheckpointError and its kin, TextError.
+    """
+    directory = _path(cachedir)
+    if directory is not None and (directory / VOCABULARY).is_file():
+        return KoBertTokenizer.from_pretrained(directory)
+    return KoBertTokenizer.from_pretrained(DISTILKOBERT, cache_dir=directory)
+
+
+def _masked_words(handle: str, family: str, cachedir: Cachedir, *, no_cuda: bool) -> MaskedWords:
+    require_extra("torch", extra="train")
+    directory = _model_files(handle, cachedir)
+    checkpoint = _of_family(read_encoder(directory), family, directory)
+    if not checkpoint.has_mlm:
+        raise WeightsError(
+            f"a masked-language-model head was asked of {directory}; found the encoder alone; take {handle}"
+        )
+    from wellread.backends.torch_callable import MaskedWords, to_best_device
+
+    return to_best_device(MaskedWords(checkpoint), no_cuda=no_cuda)
+
+
+def _encoder(directory: Path, family: str) -> Checkpoint:
+    """Read the encoder of a directory without heads, so that every parameter takes part in what it returns."""
+    checkpoint = _of_family(read_encoder(directory), family, directory)
+    return replace(checkpoint, tensors={name: checkpoint.tensors[name] for name in shapes(checkpoint.config)})
+
+
+def _of_family(checkpoint: Checkpoint, family: str, directory: Path) -> Checkpoint:
+    if checkpoint.family != family:
+        raise WeightsError(
+            f"a {family} model was asked of {directory}; found a {checkpoint.family} one; pass another cachedir"
+        )
+    return checkpoint
+
+
+def _model_files(handle: str, cachedir: Cachedir) -> Path:
+    """Return where a model's files lie, fetched where they are not in `cachedir` already."""
+    directory = _path(cachedir)
+    if directory is not None and is_huggingface(directory):
+        return directory
+    return resolve(handle, cache_dir=directory)
+
+
+def _path(cachedir: Cachedir) -> Path | None:
+    """Take `cachedir` as a path. Raises: InputError for what is none, such as a `no_cuda` in its place."""
+    if cachedir is not None and not isinstance(cachedir, str | os.PathLike):
+        raise InputError(f"cachedir must be a path; found {cachedir!r}; pass other arguments by name, as no_cuda=True")
+    return None if cachedir is None else Path(cachedir).expanduser()
