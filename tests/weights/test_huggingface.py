@@ -88,9 +88,17 @@ def test_every_key_that_is_there_is_used(directory):
     assert {key: getattr(config, key) for key in more} == more
 
 
-def test_a_config_of_before_model_types_is_bert(directory):
-    (directory / "config.json").write_text(json.dumps(SIZES["bert"]))
-    assert read_encoder(directory).family == "bert"
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_config_of_before_model_types_tells_its_family_by_its_keys(tmp_path, family):
+    (tmp_path / "config.json").write_text(json.dumps(SIZES[family]))
+    write_safetensors(tmp_path / "model.safetensors", arrays_of(family))
+    assert read_encoder(tmp_path).family == family
+
+
+def test_a_config_that_lacks_keys_of_every_family_is_read_as_bert(directory):
+    (directory / "config.json").write_text("{}")
+    with pytest.raises(ConfigError, match="hidden_size"):
+        read_encoder(directory)
 
 
 def test_reasons_are_kept(directory):

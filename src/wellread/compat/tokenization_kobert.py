@@ -161,7 +161,7 @@ class KoBertTokenizer:
 
     def preprocess_text(self, inputs: str) -> str:
         """Apply the text rules: collapse white space, straighten quotes, decompose, drop combining marks."""
-        return self._engine._simplified(whole(inputs))
+        return self._engine.simplified(whole(inputs))
 
     def tokenize(self, text: str) -> list[str]:
         """Cut a text into pieces as SentencePiece spells them; special tokens in it are recognised whole."""

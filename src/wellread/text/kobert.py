@@ -53,7 +53,7 @@ class KoBertEngine:
     def encode(self, texts: list[str]) -> Ragged:
         """Turn B texts into B rows of ids."""
         rows = [self.pattern.split(text) for text in texts]  # every other part is a special token
-        stretches = [self._simplified(part) for row in rows for part in row[::2]]
+        stretches = [self.simplified(part) for row in rows for part in row[::2]]
         encoded = map(self._renumbered, self.inner.processor.encode(stretches, return_type="numpy"))
         return Ragged.from_rows(
             [
@@ -81,7 +81,7 @@ class KoBertEngine:
         """Return the SentencePiece model as its file holds it."""
         return self.inner.model_bytes()
 
-    def _simplified(self, text: str) -> str:
+    def simplified(self, text: str) -> str:
         """Collapse white space, straighten quotes, decompose (NFKD), drop combining marks, perhaps lower the case."""
         text = " ".join(text.split()).replace("``", '"').replace("''", '"')
         text = text if text.isascii() else text.translate(UNMARKED)
@@ -99,7 +99,7 @@ class KoBertEngine:
 
     def _spans(self, stretch: str) -> Spans:
         """Tell where the tokens of a stretch come from; the parts of a split number share its place."""
-        found = self.inner.processor.encode(self._simplified(stretch), return_type="offset_mapping")
+        found = self.inner.processor.encode(self.simplified(stretch), return_type="offset_mapping")
         parts = [len(self.numbers.get(id, (id,))) for id in found["ids"]]
         first, behind = np.repeat(places(found["offsets"]), parts, axis=0).T
         starts, limits = _sources(stretch)

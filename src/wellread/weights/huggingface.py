@@ -84,7 +84,7 @@ def read_encoder(directory: Path, *, ignore: Collection[str] = ()) -> Checkpoint
     """Read `config.json` and the tensors that belong to it. Raises: CheckpointError, ConfigError, WeightsError."""
     path = directory / "config.json"
     data = read_json(path)
-    model_type = str(data.get("model_type", "bert"))
+    model_type = str(data.get("model_type", _unnamed(data)))
     if model_type not in FAMILIES:
         raise ConfigError(
             f"{path} names the model_type {model_type!r}; wellread reads {', '.join(FAMILIES)}; "
@@ -100,6 +100,12 @@ def read_encoder(directory: Path, *, ignore: Collection[str] = ()) -> Checkpoint
         tensors=mapped.tensors,
         ignored={**keys.ignored, **mapped.ignored},
     )
+
+
+def _unnamed(data: Mapping[str, Any]) -> str:
+    """Tell the family of a `config.json` of before transformers 2.3, which names none, by its keys."""
+    fitting = (family.name for family in FAMILIES.values() if data.keys() >= set(family.keys.required))
+    return next(fitting, "bert")
 
 
 def read_weights(directory: Path) -> dict[str, StoredTensor]:
