@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -93,7 +94,8 @@ def load(
 
 def _public_name(handle: str | os.PathLike[str]) -> str:
     """Return a handle as it may be passed on: of a path its last part, for the rest speaks of this machine."""
-    return Path(handle).resolve().name if os.path.exists(handle) else os.fspath(handle)
+    path = os.path.expanduser(handle)
+    return Path(path).resolve().name if os.path.exists(path) else os.fspath(handle)
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -382,3 +384,13 @@ class Module:
         Whole or not at all; `dtype` is "float32" or "float16". Raises: CheckpointError where something stands there.
         """
         write_native(Path(directory), self.checkpoint, self.tokenizer, provenance=self.provenance, dtype=dtype)
+
+    def push_to_hub(self, repo_id: str, **options: Any) -> Any:
+        """Put the module on the Hugging Face hub as `repo_id`, with a model card; see `wellread.export.publish.push`.
+
+        Options are `private`, `token`, `revision`, `commit_message`, `card` and `dtype`. Returns its `Pushed`.
+
+        Raises: InputError without a login; HandleError, ExportError.
+        """
+        # export builds on this file, so this file cannot import it: it is found by name when it is asked for
+        return importlib.import_module("wellread.export.publish").push(self, repo_id, **options)

@@ -13,6 +13,7 @@ import pytest
 from tiny import tiny_module
 
 import wellread
+from wellread.cli.main import VERBS
 
 TEXTS = ["A man is playing the guitar.", "", "A cat sleeps!"]
 
@@ -174,7 +175,7 @@ def test_version():
     assert wellread.__version__ in run("--version")
 
 
-@pytest.mark.parametrize("verb", ["bench", "distill", "embed", "evaluate", "fill-mask", "info", "tokenize"])
+@pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_has_help_in_the_list_and_of_its_own(verb):
     assert verb in run("--help")
     assert "--json" in run(verb, "--help")

@@ -1,54 +1,26 @@
 """push_to_hub and pull_from_hub: the real client against a small hub on this machine that keeps what it is given."""
 
-import base64
 import json
 import os
 import subprocess
 import sys
 import textwrap
-from urllib.parse import urlsplit
 
 import keras
 import pytest
-from hub_server import COMMIT, ReadableHub, serving
+from hub_uploads import TOKEN, uploads
 
 from wellread.errors import InputError
 from wellread.keras import Preprocessor, push_to_hub
 
 pytestmark = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="no framework matters: once is enough")
-TOKEN = "hf_right"
-
-
-class Hub(ReadableHub):
-    """The routes that making, filling and reading a repository take."""
-
-    def do_POST(self):  # noqa: N802 - as http.server calls it
-        path = urlsplit(self.path).path
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        if self.headers["Authorization"] != f"Bearer {TOKEN}":
-            return self.send(401, b"{}")
-        if path == "/api/repos/create":
-            self.repositories.setdefault("owner/name", {})
-            return self.send(200, json.dumps({"url": f"http://{self.headers['Host']}/owner/name"}).encode())
-        if path == "/api/models/owner/name/preupload/main":
-            files = [
-                {"path": f["path"], "uploadMode": "regular", "shouldIgnore": False} for f in json.loads(body)["files"]
-            ]
-            return self.send(200, json.dumps({"files": files}).encode())
-        assert path == "/api/models/owner/name/commit/main", path
-        for line in map(json.loads, body.splitlines()):
-            if line["key"] == "file":
-                self.repositories["owner/name"][line["value"]["path"]] = base64.b64decode(line["value"]["content"])
-        url = f"http://{self.headers['Host']}/owner/name/commit/{COMMIT}"
-        return self.send(200, json.dumps({"commitOid": COMMIT, "commitUrl": url}).encode())
 
 
 @pytest.fixture
 def server():
     """A hub without repositories: its address, and what it was given."""
-    handler = type("OwnHub", (Hub,), {"repositories": {}})
-    with serving(handler) as address:
-        yield address, handler.repositories
+    with uploads() as (address, hub):
+        yield address, hub.repositories
 
 
 SCRIPT = """
@@ -87,6 +59,8 @@ def run(tmp_path):
         own = {
             "HF_HOME": str(tmp_path / "hf"),
             "HF_ENDPOINT": endpoint,
+            "HF_HUB_DISABLE_XET": "1",
+            "WELLREAD_CACHE": str(tmp_path / "wellread"),
             "NO_PROXY": "127.0.0.1",
             "KERAS_BACKEND": "jax",
         }
@@ -130,8 +104,7 @@ def test_a_hub_that_refuses_is_named(module, server, run, tmp_path):
     where["without_tensorflow"] = True
     found = run(server[0], token="hf_wrong", **where)
     assert found["error"] == "ExportError"
-    assert "was to be put on the hub as owner/name; found that " in found["message"]
-    assert found["message"].endswith("; it lies there whole: check the token and try again")
+    assert "owner/name was to be filled; found that the hub answered 401" in found["message"]
     assert (tmp_path / "exported" / "model.safetensors").is_file()
 
 

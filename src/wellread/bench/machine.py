@@ -19,6 +19,12 @@ MEASURED = (
     *("numpy", "onnxruntime", "openvino", "optimum-intel", "optimum-onnx"),
     *("sentence-transformers", "tokenizers", "torch", "transformers"),
 )
+# flag in CPU_INFO -> what it is called; those that decide how fast an encoder runs
+SETS = {
+    **{"avx2": "AVX2", "avx512f": "AVX-512", "avx_vnni": "AVX-VNNI", "avx512_vnni": "AVX-512 VNNI"},
+    **{"avx512_bf16": "AVX-512 BF16", "amx_bf16": "AMX BF16", "amx_int8": "AMX INT8"},
+    **{"asimd": "NEON", "sve": "SVE", "asimddp": "dot product", "i8mm": "I8MM", "bf16": "BF16"},
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +72,17 @@ def _importable(module: str) -> bool:
     return all(importlib.util.find_spec(name) for name in accumulate(module.split("."), "{}.{}".format))
 
 
+def instruction_sets() -> tuple[str, ...]:
+    """Name the instruction sets of the CPU that matter here; none where the system does not tell."""
+    flags = set(" ".join(_cpu_info("flags") or _cpu_info("Features")).split())
+    return tuple(name for flag, name in SETS.items() if flag in flags)
+
+
 def _cpu() -> str:
+    return next(iter(_cpu_info("model name")), "") or platform.processor() or platform.machine()
+
+
+def _cpu_info(name: str) -> list[str]:
+    """Return what the system says of the first CPU under a name; nothing where it has no such file or line."""
     lines = CPU_INFO.read_text("utf-8").splitlines() if CPU_INFO.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
+    return [line.partition(":")[2].strip() for line in lines if line.partition(":")[0].strip() == name][:1]

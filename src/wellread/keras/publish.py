@@ -7,8 +7,10 @@ import os
 from pathlib import Path
 from typing import Any
 
-from wellread.errors import ExportError, HandleError, InputError
+from wellread import __version__
+from wellread.errors import InputError
 from wellread.export.tfhub import PACKAGES, export_tfhub
+from wellread.export.upload import Destination, connect, fill, make_repository
 from wellread.keras.encoder import Encoder
 from wellread.keras.layer import KerasLayer, load
 from wellread.module import Module
@@ -32,25 +34,20 @@ def push_to_hub(
     """Write an encoder to `folder_path`, as TF Hub's SavedModel, and put it on the Hugging Face hub.
 
     `model` is a Module, an Encoder or a KerasLayer over one. Where TensorFlow is not installed, a native directory is
-    written: that too is a format that `pull_from_hub` reads. `token` is the stored login's if not given.
+    written: that too is a format that `pull_from_hub` reads. It goes there in one commit, and what the hub then holds
+    is compared with it. `token` is the stored login's if not given.
 
     Raises: InputError for any other model and without a login; as `export_tfhub`; HandleError, ExportError for a
-        repository that cannot be made or filled.
+        repository that cannot be made or filled, or holds something else. `folder_path` stays whole.
     """
-    import huggingface_hub
-
     module = _module(model)
-    token = token or huggingface_hub.get_token()
-    if token is None:
-        raise InputError(
-            f"{repo_id} was to be filled; found no token of the Hugging Face hub; run hf auth login, set HF_TOKEN or "
-            "pass token="
-        )
+    to = Destination(repo_id=repo_id, path=path_in_repo, message=f"Push with wellread {__version__}")
+    api = connect(to, token)
     if all(importlib.util.find_spec(package) for package in PACKAGES):
         export_tfhub(module, folder_path)
     else:
         module.save(folder_path)
-    _upload(repo_id, Path(folder_path), path_in_repo, token)
+    fill(api, Path(folder_path), make_repository(api, to))
 
 
 def _module(model: Any) -> Module:
@@ -63,22 +60,3 @@ def _module(model: Any) -> Module:
         f"a Module or an Encoder can be put on the hub; found {type(inner).__name__}; pass the encoder inside, "
         "and save the rest with model.save"
     )
-
-
-def _upload(repo_id: str, folder: Path, path_in_repo: str, token: str) -> None:
-    import huggingface_hub
-    from huggingface_hub import constants, errors
-
-    constants.HF_HUB_DISABLE_TELEMETRY = True  # see hub.resolve
-    try:
-        huggingface_hub.create_repo(repo_id, token=token, exist_ok=True)
-        huggingface_hub.upload_folder(repo_id=repo_id, folder_path=folder, path_in_repo=path_in_repo, token=token)
-    except errors.HFValidationError as error:
-        raise HandleError(
-            f"the Hugging Face id {repo_id!r} was given; found that it is none, such as owner/name; check its spelling"
-        ) from error
-    except (errors.HTTPError, OSError) as error:
-        raise ExportError(
-            f"{folder} was to be put on the hub as {repo_id}; found that {error}; it lies there whole: check the token "
-            "and try again"
-        ) from error
