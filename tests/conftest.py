@@ -14,6 +14,14 @@ settings.register_profile("gate", deadline=None)  # a slow machine is no failure
 settings.load_profile("gate")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory):
+    """Keep the tests out of the cache of whoever runs them, and that out of the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WELLREAD_CACHE", str(tmp_path_factory.mktemp("wellread-cache")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def exported_bert(tmp_path_factory) -> Export:
     """A tiny BERT with its head, written for TF Hub; it takes a while, so it is made once."""

@@ -13,6 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from wellread.errors import WellreadError as WellreadError
+    from wellread.hub.pull import Pulled as Pulled
+    from wellread.hub.pull import pull as pull
+    from wellread.hub.verify import Verified as Verified
+    from wellread.hub.verify import verify as verify
     from wellread.module import EncoderOutput as EncoderOutput
     from wellread.module import Module as Module
     from wellread.module import load as load
@@ -25,8 +29,12 @@ _HOMES = {
     "Module": "wellread.module",
     "EncoderOutput": "wellread.module",
     "WellreadError": "wellread.errors",
+    "Pulled": "wellread.hub.pull",
+    "Verified": "wellread.hub.verify",
+    "pull": "wellread.hub.pull",
+    "verify": "wellread.hub.verify",
 }
-__all__ = ["EncoderOutput", "Module", "WellreadError", "__version__", "load"]
+__all__ = ["EncoderOutput", "Module", "Pulled", "Verified", "WellreadError", "__version__", "load", "pull", "verify"]
 
 
 def __getattr__(name: str) -> Any:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 LONG = 2_000  # items; shorter work shows nothing unless asked to
+LONG_BYTES = 8_000_000
 
 
 @contextmanager
@@ -37,3 +38,39 @@ def progress(total: int, *, show: bool | None = None, label: str = "texts") -> I
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task(label, total=total)
         yield lambda count: bar.advance(task, count)
+
+
+@contextmanager
+def transfer(total: int | None, *, show: bool | None = None, label: str = "bytes") -> Iterator[Callable[[int], None]]:
+    """Give a function that moves a bar to a position in a file of `total` bytes, or of a size that nobody knows.
+
+    `show` is that of `progress`.
+
+    >>> with transfer(3, show=False) as move:
+    ...     move(3)
+    """
+    if show is None:
+        show = (total is None or total >= LONG_BYTES) and sys.stderr.isatty()
+    if not show:
+        yield lambda position: None
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(label, total=total)
+        yield lambda position: bar.update(task, completed=position)

@@ -69,15 +69,15 @@ def test_english_reads_no_table() -> None:
         "from wellread.text import words\n"
         "rules = words.TfHubRules(lower_case=True)\n"
         "rules.cut(''.join(map(chr, range(128))))\n"
-        "assert words._table.cache_info().currsize == 0\n"
+        "assert words.table.cache_info().currsize == 0\n"
         "rules.cut('é')\n"
-        "assert words._table.cache_info().currsize == 1, words._table.cache_info()"
+        "assert words.table.cache_info().currsize == 1, words._table.cache_info()"
     )
     run([sys.executable, "-c", code], check=True, env={"PYTHONPATH": str(Path(words.__file__).parents[2])})
 
 
 @pytest.mark.parametrize("name", ["fold", "words"])
 def test_tables_are_in_order_and_without_overlap(name: str) -> None:
-    runs = words._table(name).runs
+    runs = words.table(name).runs
     assert all(run.first <= run.last for run in runs)
     assert all(before.last < after.first for before, after in pairwise(runs))

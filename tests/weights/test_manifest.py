@@ -4,13 +4,14 @@ import hashlib
 import json
 import os
 import re
+from pathlib import Path
 
 import pytest
 
 from wellread.config import DenseConfig, SentenceConfig, TokenizerConfig
 from wellread.errors import CheckpointError, ConfigError
+from wellread.hub import checksums
 from wellread.hub.cache import cache_directory, sha256
-from wellread.weights import manifest
 from wellread.weights.manifest import Manifest, check_files, read_manifest, write_manifest
 
 MANIFEST = Manifest(
@@ -43,8 +44,8 @@ def directory(tmp_path, monkeypatch):
 def hashed(monkeypatch):
     """The files that are hashed, in order; every module counts as large."""
     seen = []
-    monkeypatch.setattr(manifest, "HASHED_AT_EVERY_LOAD", 10)
-    monkeypatch.setattr(manifest, "sha256", lambda path: seen.append(path.name) or sha256(path))
+    monkeypatch.setattr(checksums, "HASHED_AT_EVERY_LOAD", 10)
+    monkeypatch.setattr(checksums, "sha256", lambda path: seen.append(path.name) or sha256(path))
     return seen
 
 
@@ -173,7 +174,7 @@ def test_files_beside_the_recorded_ones_are_left_alone(directory):
 
 
 def test_a_small_module_is_hashed_every_time(directory, hashed, monkeypatch):
-    monkeypatch.setattr(manifest, "HASHED_AT_EVERY_LOAD", 1000)
+    monkeypatch.setattr(checksums, "HASHED_AT_EVERY_LOAD", 1000)
     for _ in range(2):
         check_files(directory, read_manifest(directory))
     assert hashed == ["model.safetensors", "config.json"] * 2
@@ -191,7 +192,7 @@ def test_a_large_module_is_hashed_once_and_again_after_a_change(directory, hashe
     os.utime(path, ns=(0, 7))  # as new, with the same bytes: hashed, and remembered
     check_files(directory, files)
     check_files(directory, files)
-    assert len(hashed) == 6
+    assert hashed[4:] == ["model.safetensors"]
     path.write_bytes(bytes(99))
     for _ in range(2):  # a damaged module is never remembered as whole
         with pytest.raises(CheckpointError, match="another SHA-256"):
@@ -226,7 +227,7 @@ def test_a_cache_that_cannot_be_written_costs_time_alone(directory, hashed, monk
 def test_a_user_without_a_home_needs_no_cache(directory, hashed, monkeypatch):
     for name in ("WELLREAD_CACHE", "XDG_CACHE_HOME"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(manifest.Path, "home", homeless)
+    monkeypatch.setattr(Path, "home", homeless)
     with pytest.raises(RuntimeError, match="no home"):
         cache_directory()
     check_files(directory, read_manifest(directory))

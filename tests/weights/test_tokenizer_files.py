@@ -8,6 +8,7 @@ import pytest
 from wellread.config import TokenizerConfig
 from wellread.errors import CheckpointError, ConfigError
 from wellread.text.tokenizer import load_tokenizer
+from wellread.weights.fast_tokenizer import write_fast_tokenizer
 from wellread.weights.tokenizer_files import read_tokenizer, write_tokenizer
 
 PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "guitar", "##s"]
@@ -102,7 +103,10 @@ def test_a_model_beside_a_vocabulary_is_kobert_and_alone_itself(directory):
     assert files.config == TokenizerConfig(
         dialect="kobert", model_file="tokenizer_78b3253a26.model", do_lower_case=True
     )
-    assert files.ignored == {"strip_accents": "a rule of WordPiece tokenizers"}
+    assert files.ignored == {
+        "strip_accents": "a rule of WordPiece tokenizers",
+        "tokenizer.json": "the SentencePiece model beside it is read instead",
+    }
     (directory / "vocab.txt").unlink()
     config = read_tokenizer(directory).config
     assert (config.dialect, config.vocab_file) == ("spm", None)
@@ -247,3 +251,46 @@ def test_a_sentencepiece_model_is_written_with_its_bytes(pytestconfig, tmp_path,
     texts = ["한국어 모델을 공유합니다.", "12,345 guitars"]
     assert again.tokenize(texts).to_list() == tokenizer.tokenize(texts).to_list()
     assert read_tokenizer(tmp_path).config.dialect == "kobert"  # what the files alone say; the manifest knows better
+
+
+def test_the_rules_of_tf_hub_are_known_by_their_tokenizer_json(directory):
+    """What transformers saves of our directory has neither vocab.txt nor wellread.json."""
+    for lower_case in (True, False):
+        config = TokenizerConfig(dialect="tfhub", do_lower_case=lower_case)
+        write_fast_tokenizer(directory, load_tokenizer(directory, config))
+        write(directory, "tokenizer_config.json", {"do_lower_case": not lower_case})  # nothing depends on it there
+        assert read_tokenizer(directory).config == config
+    (directory / "vocab.txt").unlink()
+    config = read_tokenizer(directory).config
+    assert config == TokenizerConfig(dialect="tfhub", vocab_file="tokenizer.json")
+    assert load_tokenizer(directory, config).vocabulary.pieces == tuple(PIECES)
+
+
+def test_rules_like_those_of_tf_hub_are_refused(directory):
+    write_fast_tokenizer(directory, load_tokenizer(directory, TokenizerConfig(dialect="tfhub")))
+    rules = json.loads((directory / "tokenizer.json").read_text())
+    rules["normalizer"]["normalizers"].pop()
+    write(directory, "tokenizer.json", rules)
+    with pytest.raises(ConfigError, match="type is 'Sequence', and wellread computes only 'BertNormalizer'"):
+        read_tokenizer(directory)
+
+
+def test_a_unigram_without_its_model_is_refused(directory):
+    write(directory, "tokenizer.json", {**FAST, "model": {"type": "Unigram", "unk_id": 0, "vocab": [["a", -1.0]]}})
+    with pytest.raises(
+        ConfigError,
+        match=r"the tokenizer of .* was to be read; found a Unigram in tokenizer\.json and no SentencePiece model; put "
+        r"the model that it was made from \(\*\.model, \*\.spiece\) beside it",
+    ):
+        read_tokenizer(directory)
+
+
+@pytest.mark.parametrize("segments", [True, False])
+@pytest.mark.parametrize(("dialect", "kind"), [("hf", "BertTokenizer"), ("tfhub", "PreTrainedTokenizerFast")])
+def test_the_class_and_the_inputs_are_named(directory, tmp_path_factory, dialect, kind, segments):
+    target = tmp_path_factory.mktemp("written")
+    tokenizer = load_tokenizer(directory, TokenizerConfig(dialect=dialect))
+    write_tokenizer(target, tokenizer, max_length=17, segments=segments)
+    settings = json.loads((target / "tokenizer_config.json").read_text())
+    assert settings["tokenizer_class"] == kind  # BertTokenizer would put its own rules in place of the file's
+    assert ("token_type_ids" in settings["model_input_names"]) == segments

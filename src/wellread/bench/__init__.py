@@ -1,4 +1,4 @@
-"""Us and our peers on the same work, interleaved: speed, agreement, start-up, growth, TF Hub's work.
+"""Us and our peers on the same work, interleaved: speed, agreement, start-up, growth, TF Hub's work, downloads.
 
 >>> from wellread import bench
 >>> bench.read_texts()[3999]
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from wellread.bench.encode import run_encode as run_encode
     from wellread.bench.growth import GrowthResult as GrowthResult
     from wellread.bench.growth import run_growth as run_growth
+    from wellread.bench.hub import HubResult as HubResult
+    from wellread.bench.hub import run_hub as run_hub
     from wellread.bench.report import as_json as as_json
     from wellread.bench.report import render as render
     from wellread.bench.startup import StartupResult as StartupResult
@@ -33,6 +35,7 @@ _HOMES = {
     "DEFAULT": "contenders",
     "EncodeResult": "encode",
     "GrowthResult": "growth",
+    "HubResult": "hub",
     "StartupResult": "startup",
     "TfhubResult": "tfhub",
     "as_json": "report",
@@ -40,6 +43,7 @@ _HOMES = {
     "render": "report",
     "run_encode": "encode",
     "run_growth": "growth",
+    "run_hub": "hub",
     "run_startup": "startup",
     "run_tfhub": "tfhub",
 }

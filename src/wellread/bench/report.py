@@ -9,11 +9,12 @@ from dataclasses import asdict
 from wellread.bench.contenders import BASELINES
 from wellread.bench.encode import EncodeResult, Row
 from wellread.bench.growth import GrowthResult
+from wellread.bench.hub import WHAT, HubResult
 from wellread.bench.machine import Machine
 from wellread.bench.startup import StartupResult, StartupRow
 from wellread.bench.tfhub import TfhubResult, TfhubRow
 
-Result = EncodeResult | StartupResult | GrowthResult | TfhubResult
+Result = EncodeResult | StartupResult | GrowthResult | TfhubResult | HubResult
 MEBIBYTE = 1024 * 1024
 NOTHING = "-"
 
@@ -26,6 +27,8 @@ def render(result: Result) -> str:
         what, header, rows = _startup(result)
     elif isinstance(result, TfhubResult):
         what, header, rows = _tfhub(result)
+    elif isinstance(result, HubResult):
+        what, header, rows = _hub(result)
     else:
         what, header, rows = _growth(result)
     return f"{what}\n\n{table(header, rows)}\n\n{_where(result.machine)}\n"
@@ -44,6 +47,9 @@ def as_json(result: Result) -> str:
     elif isinstance(result, TfhubResult):
         for one, fields in zip(result.rows, made["rows"], strict=True):
             fields["median"], fields["ratio"] = one.median, result.ratio(one)
+    elif isinstance(result, HubResult):
+        for lap, fields in zip(result.rows, made["rows"], strict=True):
+            fields["median"], fields["ratio"] = lap.median, result.ratio(lap)
     else:
         for size, fields in zip(result.sizes, made["sizes"], strict=True):
             fields["seconds_a_text"] = size.seconds_a_text
@@ -141,6 +147,24 @@ def _tfhub_row(result: TfhubResult, row: TfhubRow) -> list[str]:
         speed = f"{row.texts / row.median:,.1f} texts/s"
         spread = f"{row.texts / high:,.1f} to {row.texts / low:,.1f}"
     return [row.work, row.contender, speed, spread, _times(result.ratio(row)), row.note]
+
+
+def _hub(result: HubResult) -> tuple[str, list[str], list[list[str]]]:
+    opened = ", ".join(f"{name} {1000 * seconds:.1f} ms" for name, seconds in result.opening.items())
+    what = (
+        f"a module of {result.size / 1e6:,.0f} MB from a server on this machine, median of {result.rounds} rounds in "
+        f"turn; resolved once pulled: {opened}, {result.connections} connections"
+    )
+    rows = [
+        [
+            " ".join(WHAT[row.job]),
+            f"{row.median:.2f}",
+            f"{min(row.seconds):.2f} to {max(row.seconds):.2f}",
+            _times(result.ratio(row)),
+        ]
+        for row in result.rows
+    ]
+    return what, ["handle and work", "seconds", "spread", "x plain"], rows
 
 
 def _times(ratio: float | None) -> str:

@@ -11,7 +11,7 @@ from wellread.cli.options import json_flag
 
 
 @click.command("bench")
-@click.argument("what", type=click.Choice(["encode", "startup", "growth", "tfhub"]), default="encode")
+@click.argument("what", type=click.Choice(["encode", "startup", "growth", "tfhub", "hub"]), default="encode")
 @click.option("-m", "--model", default="default", show_default=True, help="default, a directory, or a Hugging Face id.")
 @click.option(
     "--texts", type=click.Path(path_type=Path), help="A .txt or .tsv file; 4,000 packaged English texts if not given."
@@ -19,6 +19,7 @@ from wellread.cli.options import json_flag
 @click.option("--rounds", default=5, show_default=True, type=click.IntRange(1), help="Timed rounds of each contender.")
 @click.option("--only", multiple=True, metavar="NAME", help="encode: this contender, and no other than those named so.")
 @click.option("--peer-model", help="startup: what sentence-transformers loads; the same model if not given.")
+@click.option("--size", default=400, show_default=True, type=click.IntRange(1), help="hub: MB of the module's weights.")
 @json_flag
 def command(
     what: str,
@@ -27,13 +28,15 @@ def command(
     rounds: int,
     only: tuple[str, ...],
     peer_model: str | None,
+    size: int,
     as_json: bool,
 ) -> None:
     """Measure WHAT, one contender at a time, in turn, and print medians and ratios.
 
     encode: texts a second, agreement, loading time and memory of wellread and of the peers that are installed. startup:
     from the start of a process to its first vector. growth: the time a text for 1,000, 10,000 and 100,000 texts.
-    tfhub: our tokenizer, SavedModel and checkpoint reader against TensorFlow's.
+    tfhub: our tokenizer, SavedModel and checkpoint reader against TensorFlow's. hub: a pull against a plain download
+    with hashing, from a server on this machine, and the time to open what was pulled.
     """
     from wellread import bench
     from wellread.hub.resolve import resolve
@@ -43,6 +46,8 @@ def command(
         result = bench.run_startup(model, peer=peer_model, rounds=rounds)
     elif what == "growth":
         result = bench.run_growth(resolve(model), bench.read_texts(texts), rounds=rounds)
+    elif what == "hub":
+        result = bench.run_hub(size=size * 1_000_000, rounds=rounds)
     elif what == "tfhub":
         result = bench.run_tfhub(resolve(model), bench.read_texts(texts), rounds=rounds)
     else:

@@ -16,14 +16,19 @@ from wellread.errors import WellreadError
 # verb -> the module of this package that holds it, imported when the verb is used
 VERBS = {
     "bench": "bench",
+    "catalog": "catalog",
     "distill": "distill",
+    "doctor": "doctor",
     "embed": "embed",
     "evaluate": "evaluate",
     "export": "export",
     "fill-mask": "fill_mask",
     "info": "info",
+    "pull": "pull",
+    "push": "push",
     "revive": "revive",
     "tokenize": "tokenize",
+    "verify": "verify",
 }
 
 

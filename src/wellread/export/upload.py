@@ -10,8 +10,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from wellread.errors import ExportError, HandleError, InputError
+from wellread.hub.blobs import blob_id
 from wellread.hub.cache import sha256
-from wellread.hub.snapshot import blob_id
 
 SHOWN = 300  # characters of what the hub itself says
 # HTTP status -> what it means, what to do
@@ -62,7 +62,7 @@ def connect(to: Destination, token: str | None) -> Any:
 
     with explained(to):
         validate_repo_id(to.repo_id)
-    constants.HF_HUB_DISABLE_TELEMETRY = True  # see hub.resolve
+    constants.HF_HUB_DISABLE_TELEMETRY = True  # see hub.hub_errors
     if constants.is_offline_mode():
         raise ExportError(f"{to.repo_id} was to be filled; found that HF_HUB_OFFLINE is set; unset it and run it again")
     token = token or huggingface_hub.get_token()

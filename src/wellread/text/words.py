@@ -70,7 +70,7 @@ def _spaced(character: str) -> str:
     if character.isascii():  # English reads no table
         kind = "" if character.isalnum() else "alone" if character.isprintable() and character != " " else "space"
     else:
-        run = _table("words").find(ord(character))
+        run = table("words").find(ord(character))
         kind = run.target[0] if run else ""
     return {"": character, "alone": f" {character} ", "space": " "}[kind]
 
@@ -84,7 +84,7 @@ def _folded(code: int) -> str:
         vowel, trailing = divmod(rest, 28)
         jamo = chr(0x1100 + leading) + chr(0x1161 + vowel)
         return jamo + chr(0x11A7 + trailing) if trailing else jamo
-    run = _table("fold").find(code)
+    run = table("fold").find(code)
     return "".join(chr(int(target, 16) + code - run.first) for target in run.target) if run else chr(code)
 
 
@@ -111,7 +111,7 @@ class Table:
 
 
 @cache
-def _table(name: str) -> Table:
+def table(name: str) -> Table:
     """Read a table: lines of `first-last target ...`, or `first target ...` for a single code point."""
     runs = []
     for line in (TABLES / f"{name}.txt").read_text("ascii").splitlines()[1:]:

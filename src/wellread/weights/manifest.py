@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from wellread.config import SentenceConfig, TokenizerConfig
 from wellread.errors import CheckpointError
 from wellread.hub.cache import cache_directory, sha256
+from wellread.hub.checksums import MANIFEST, Stamp, compare
+from wellread.hub.records import UNREADABLE, as_stamps, recall, remember
 from wellread.weights.keys import read_json, write_json
 from wellread.weights.records import record
 
-NAME = "wellread.json"
+NAME = MANIFEST
 FORMAT = 1
-HASHED_AT_EVERY_LOAD = 64_000_000  # bytes; a larger module is hashed when its sizes or times are new
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,33 +67,15 @@ def listed(directory: Path) -> Iterable[str]:
 def check_files(directory: Path, manifest: Manifest, *, full: bool = False, needed: Collection[str] = ()) -> None:
     """Compare every file with its recorded SHA-256; `needed` names files that the record must hold.
 
-    A module over 64 MB whose files have the sizes and times of its last full check is taken as unchanged, unless
+    Files of a module over 64 MB that have the size and time of their last full check are taken as unchanged, unless
     `full`. Raises: CheckpointError that names every file that is unrecorded, missing or damaged.
     """
-    faults = [f"{name} is not recorded" for name in needed if name not in manifest.files]
-    faults += [f"{name} lies outside" for name in manifest.files if _outside(name)]
-    faults += [
-        f"{name} is missing"
-        for name in manifest.files
-        if not _outside(name) and not os.path.isfile(directory / name)  # never raises, as Path.is_file does
-    ]
-    _refuse(directory, faults)
-    stats = {name: (directory / name).stat() for name in manifest.files}
-    large = sum(stat.st_size for stat in stats.values()) > HASHED_AT_EVERY_LOAD
-    stamps = {name: [stat.st_size, stat.st_mtime_ns] for name, stat in stats.items()}
-    fingerprint = {"files": dict(manifest.files), "stamps": stamps}
-    if large and not full and _recorded(directory) == fingerprint:
-        return
-    digests = {name: sha256(directory / name) for name in manifest.files}
-    _refuse(directory, [f"{name} has another SHA-256" for name in digests if digests[name] != manifest.files[name]])
-    if large:
-        _remember(directory, fingerprint)
-
-
-def _outside(name: str) -> bool:
-    """Say whether a path may lead out of its directory. Links are followed: the cache of the hub consists of them."""
-    path = PurePosixPath(name)
-    return path.is_absolute() or ".." in path.parts or "\\" in name or path.as_posix() != name or name == "."
+    unrecorded = [f"{name} is not recorded" for name in needed if name not in manifest.files]
+    known = {} if full else _recorded(directory)
+    found = compare(directory, manifest.files, known=known, full=full)
+    _refuse(directory, unrecorded + [f"{name} {fault}" for name, fault in found.faults.items()])
+    if found.large and found.stamps != known:
+        _remember(directory, found.stamps)
 
 
 def _refuse(directory: Path, faults: list[str]) -> None:
@@ -108,20 +91,14 @@ def _record_path(directory: Path) -> Path:
     return cache_directory() / "verified" / f"{name}.json"
 
 
-def _recorded(directory: Path) -> Any:
+def _recorded(directory: Path) -> dict[str, Stamp]:
     try:
-        return json.loads(_record_path(directory).read_bytes())
-    except (OSError, ValueError, RuntimeError):
-        return None  # never checked here, or the record is damaged: hash again
+        return as_stamps(recall(_record_path(directory)))
+    except UNREADABLE:
+        return {}  # never checked here, or the record is damaged: hash again
 
 
-def _remember(directory: Path, fingerprint: Mapping[str, Any]) -> None:
+def _remember(directory: Path, stamps: Mapping[str, Stamp]) -> None:
     """Record a full check. A cache that cannot be written costs time at the next load, no more."""
-    try:
-        path = _record_path(directory)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(f".{os.getpid()}")
-        partial.write_text(json.dumps(fingerprint))
-        partial.replace(path)
-    except (OSError, RuntimeError):
-        return
+    with suppress(RuntimeError):
+        remember(_record_path(directory), {name: asdict(stamp) for name, stamp in stamps.items()})

@@ -13,6 +13,7 @@ from wellread.errors import CheckpointError, ConfigError, WeightsError
 from wellread.hub.atomic import whole_directory
 from wellread.text.tokenizer import Tokenizer
 from wellread.weights.checkpoint import Array, Checkpoint
+from wellread.weights.fast_tokenizer import write_fast_tokenizer
 from wellread.weights.huggingface import FAMILIES, Source, is_huggingface, read_encoder, read_huggingface
 from wellread.weights.keys import write_json
 from wellread.weights.manifest import NAME, Manifest, check_files, read_manifest, write_manifest
@@ -110,7 +111,9 @@ def write_native(
         arrays = {name: _narrowed(name, array, dtype) for name, array in checkpoint.arrays().items()}
         _write_encoder(partial, checkpoint, arrays)
         write_sentence_files(partial, checkpoint.sentence, arrays, width=checkpoint.config.hidden_size)
-        config = write_tokenizer(partial, tokenizer, max_length=checkpoint.sentence.max_seq_length)
+        length, segments = checkpoint.sentence.max_seq_length, bool(checkpoint.config.type_vocab_size)
+        config = write_tokenizer(partial, tokenizer, max_length=length, segments=segments)
+        write_fast_tokenizer(partial, tokenizer)
         for name, text in (extra_files or {}).items():
             (partial / name).write_text(text, "utf-8")
         manifest = Manifest(

@@ -11,6 +11,7 @@ from typing import Any
 from wellread.config import TokenizerConfig
 from wellread.errors import ConfigError
 from wellread.text.tokenizer import Tokenizer
+from wellread.weights.fast_tokenizer import NAME, tfhub_case
 from wellread.weights.keys import Keys, KeyTable, account_for, read_json, write_json
 from wellread.weights.records import record
 
@@ -19,6 +20,7 @@ RULES = ("do_lower_case", "strip_accents", "tokenize_chinese_chars")
 LENGTHS = ("model_max_length", "max_len", "truncation")  # in the order of preference; `max_len` is the older name
 UNBOUNDED = 1_000_000  # a length of this or more means "none"
 CLASSES = ("BertTokenizer", "BertTokenizerFast", "DistilBertTokenizer", "DistilBertTokenizerFast")
+FAST_CLASS = "PreTrainedTokenizerFast"  # takes tokenizer.json as it is; BertTokenizer makes its own rules
 IGNORED_BY_BERT = "BERT's text rules do not depend on it"
 NO_OTHERS: dict[str, list[Any]] = {"additional_special_tokens": [[], None], "extra_special_tokens": [{}, [], None]}
 KEYS = KeyTable(
@@ -29,7 +31,7 @@ KEYS = KeyTable(
         "never_split": [None, []],
         "padding_side": ["right"],
         "truncation_side": ["right"],
-        "tokenizer_class": [*CLASSES, "KoBertTokenizer", "PreTrainedTokenizerFast", "TokenizersBackend", None],
+        "tokenizer_class": [*CLASSES, "KoBertTokenizer", FAST_CLASS, "TokenizersBackend", None],
     },
     ignored={
         **dict.fromkeys(
@@ -50,10 +52,11 @@ SPECIAL_KEYS = KeyTable(
     fixed=NO_OTHERS,
     ignored=dict.fromkeys(("bos_token", "eos_token"), IGNORED_BY_BERT),
 )
+RULES_OF_TEXT = ("normalizer", "pre_tokenizer")
 # tokenizer.json, whole and part by part
 FAST_KEYS = KeyTable(
-    used={key: key for key in ("normalizer", "pre_tokenizer", "model", "truncation", "added_tokens")},
-    required=("normalizer", "pre_tokenizer", "model"),
+    used={key: key for key in (*RULES_OF_TEXT, "model", "truncation", "added_tokens")},
+    required=(*RULES_OF_TEXT, "model"),
     ignored={
         "version": "a note",
         "padding": "padding is to the longest text",
@@ -104,7 +107,8 @@ def read_tokenizer(directory: Path, *, ignore: Collection[str] = ()) -> Tokenize
 
     A SentencePiece model beside a vocabulary is KoBERT's; alone it is its own. Else it is WordPiece, with its
     vocabulary in `vocab.txt` or `tokenizer.json`; where `tokenizer_config.json` and `tokenizer.json` differ, the first
-    holds, as in Hugging Face's tokenizers. `ignore` names keys to pass over; "added_tokens" among them lets a
+    holds, as in Hugging Face's tokenizers. A `tokenizer.json` with the rules of TF Hub, as `write_fast_tokenizer` makes
+    it, makes it the dialect `tfhub`. `ignore` names keys to pass over; "added_tokens" among them lets a
     vocabulary have more special tokens than the five.
 
     Raises: CheckpointError; ConfigError for a setting, rule or added token that wellread does not compute.
@@ -115,7 +119,7 @@ def read_tokenizer(directory: Path, *, ignore: Collection[str] = ()) -> Tokenize
             f"{directory} must hold one SentencePiece model; found {', '.join(models)}; remove the others"
         )
     tables = [_keys(directory / "special_tokens_map.json", SPECIAL_KEYS, ignore)]
-    tables += [] if models else [_fast_keys(directory / "tokenizer.json", ignore)]
+    tables += [_passed_over(directory / NAME) if models else _fast_keys(directory / NAME, ignore)]
     tables += [_keys(directory / "tokenizer_config.json", KEYS, ignore)]
     said = {key: value for table in tables for key, value in table.used.items()}
     ignored = {key: why for table in tables for key, why in table.ignored.items()}
@@ -135,18 +139,36 @@ def _keys(path: Path, table: KeyTable, ignore: Collection[str]) -> Keys:
     )
 
 
+def _passed_over(path: Path) -> Keys:
+    """Say of a `tokenizer.json` beside a SentencePiece model that it is not read."""
+    return Keys(used={}, ignored={NAME: "the SentencePiece model beside it is read instead"} if path.is_file() else {})
+
+
 def _fast_keys(path: Path, ignore: Collection[str]) -> Keys:
     """Account for `tokenizer.json`: its rules under our names, its truncation, its added tokens."""
     whole = _keys(path, FAST_KEYS, ignore)
-    used = {"added_tokens": whole.used.get("added_tokens") or []}
+    _refuse_unigram(whole.used.get("model"), path)
+    tfhub = tfhub_case(whole.used)
+    used: dict[str, Any] = {"added_tokens": whole.used.get("added_tokens") or [], "tfhub": tfhub}
     ignored = dict(whole.ignored)
     for part, table in PARTS.items():
+        if tfhub is not None and part in RULES_OF_TEXT:
+            continue
         if part in whole.used and (part != "truncation" or whole.used[part] is not None):
             content = _object(whole.used[part], part, path)
             keys = account_for(content, table, source=f"{path}, {part}", ignore=ignore)
             used |= keys.used
             ignored |= {f"{part}.{key}": why for key, why in keys.ignored.items()}
     return Keys(used=used, ignored=ignored)
+
+
+def _refuse_unigram(model: Any, path: Path) -> None:
+    """Refuse a model whose scores stand in `tokenizer.json` alone: SentencePiece itself computes them here."""
+    if isinstance(model, dict) and model.get("type") == "Unigram":
+        raise ConfigError(
+            f"the tokenizer of {path.parent} was to be read; found a Unigram in {path.name} and no SentencePiece "
+            "model; put the model that it was made from (*.model, *.spiece) beside it, and its vocab.txt if it has one"
+        )
 
 
 def _config(directory: Path, said: Mapping[str, Any], models: list[str]) -> TokenizerConfig:
@@ -156,8 +178,11 @@ def _config(directory: Path, said: Mapping[str, Any], models: list[str]) -> Toke
     if models:
         chosen = {"dialect": "kobert" if vocab else "spm", "model_file": models[0], "vocab_file": vocab}
         rules = {key: said[key] for key in RULES[:1] if key in said}
+    elif said.get("tfhub") is not None:
+        chosen = {"dialect": "tfhub", "vocab_file": vocab or NAME}
+        rules = {"do_lower_case": said["tfhub"]}  # whatever tokenizer_config.json says: no rule depends on it there
     else:
-        chosen = {"dialect": "hf", "vocab_file": vocab or "tokenizer.json"}
+        chosen = {"dialect": "hf", "vocab_file": vocab or NAME}
         rules = {"do_lower_case": True, **{key: said[key] for key in RULES if key in said}}  # Hugging Face's default
     return record(TokenizerConfig, {**chosen, **rules, **special}, source=f"the tokenizer of {directory}")
 
@@ -201,19 +226,24 @@ def _length(value: Any, name: str, source: Path) -> int | None:
     return value
 
 
-def write_tokenizer(directory: Path, tokenizer: Tokenizer, *, max_length: int) -> TokenizerConfig:
+def write_tokenizer(
+    directory: Path, tokenizer: Tokenizer, *, max_length: int, segments: bool = True
+) -> TokenizerConfig:
     """Write the vocabulary, the SentencePiece model if there is one, and Hugging Face's settings.
 
-    Returns the tokenizer's config with the names under which its files now lie.
+    `segments`: whether the encoder takes type ids. Returns the tokenizer's config with the names under which its files
+    now lie.
     """
     config = tokenizer.config
     settings: dict[str, Any] = {name: getattr(config, name) for name in SPECIAL}
+    settings |= {"tokenizer_class": CLASSES[0] if config.dialect == "hf" else FAST_CLASS}
     settings |= {"do_lower_case": config.do_lower_case, "model_max_length": max_length}
+    settings |= {"model_input_names": ["input_ids", *(["token_type_ids"] if segments else []), "attention_mask"]}
     if config.model_file is not None:
         config = replace(config, model_file=Path(config.model_file).name)
         (directory / str(config.model_file)).write_bytes(tokenizer.model_bytes())
     else:
-        settings |= {"tokenizer_class": CLASSES[0], **{name: getattr(config, name) for name in RULES}}
+        settings |= {name: getattr(config, name) for name in RULES}
     if config.vocab_file is not None:
         config = replace(config, vocab_file="vocab.txt")
         text = "".join(f"{piece}\n" for piece in tokenizer.vocabulary.pieces)

@@ -1,0 +1,138 @@
+"""Pulling and opening a module: our checked downloads against a plain download with hashing, from one server."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tarfile
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from wellread.bench.hub_server import ARCHIVE
+from wellread.bench.machine import Machine, this_machine
+from wellread.bench.process import died, environment
+from wellread.errors import InputError
+from wellread.progress import progress
+
+PEERS = {"pull_file": "plain_file", "pull_archive": "plain_archive"}
+WHAT = {
+    "plain_file": ("Hugging Face id:", "download, then SHA-256"),
+    "pull_file": ("Hugging Face id:", "wellread pull"),
+    "plain_archive": ("archive:", "download, then SHA-256, then unpack"),
+    "pull_archive": ("archive:", "wellread pull"),
+}
+MEASURED = ("huggingface-hub", "urllib3")
+MEGABYTE = 1_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HubRow:
+    """One contender at one kind of handle."""
+
+    job: str  # of WHAT
+    seconds: tuple[float, ...]  # of each round
+
+    @property
+    def median(self) -> float:
+        """Seconds of a round: the median."""
+        return statistics.median(self.seconds)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HubResult:
+    """The result of `run_hub`."""
+
+    size: int  # bytes of the weights
+    rounds: int
+    machine: Machine
+    rows: tuple[HubRow, ...]
+    opening: Mapping[str, float]  # "file" and "archive" -> seconds of a resolve of what was pulled, warm
+    connections: int  # that all of these opened
+
+    def ratio(self, row: HubRow) -> float:
+        """Return how many times as fast as the plain download a row is."""
+        (peer,) = (each for each in self.rows if each.job == PEERS.get(row.job, row.job))
+        return peer.median / row.median
+
+
+def run_hub(*, size: int = 400 * MEGABYTE, rounds: int = 3, show_progress: bool | None = None) -> HubResult:
+    """Pull a module of `size` bytes of noise from a server on this machine, each job in a fresh process, in turn.
+
+    Raises: InputError for arguments that nothing can be measured with; BenchError for a job that fails.
+    """
+    if size < 1 or rounds < 1:
+        raise InputError(f"at least 1 byte and 1 round are measured; found {size} and {rounds}; correct them")
+    show = sys.stderr.isatty() if show_progress is None else show_progress
+    laps: dict[str, list[float]] = {job: [] for job in WHAT}
+    with (
+        tempfile.TemporaryDirectory() as work,
+        _serving(Path(work), size) as address,
+        progress(rounds * len(WHAT), show=show, label="jobs") as advance,
+    ):
+        place = Path(work) / "place"
+        for job in (job for _ in range(rounds) for job in WHAT):
+            shutil.rmtree(place, ignore_errors=True)
+            laps[job].append(_ask(job, address, place)["seconds"])
+            advance(1)
+        _ask("pull_file", address, place)  # the archive lies there from the last round
+        opened = _ask("open", address, place)
+    return HubResult(
+        size=size,
+        rounds=rounds,
+        machine=this_machine(MEASURED),
+        rows=tuple(HubRow(job=job, seconds=tuple(laps[job])) for job in WHAT),
+        opening={kind: opened[kind] for kind in ("file", "archive")},
+        connections=opened["connections"],
+    )
+
+
+@contextmanager
+def _serving(work: Path, size: int) -> Iterator[str]:
+    """Make the module and its archive, and serve both; give the address."""
+    root = work / "root"
+    _make(root / "module", size)
+    with tarfile.open(root / ARCHIVE, "w") as archive:
+        archive.add(root / "module", "module")
+    command = [sys.executable, "-m", "wellread.bench.hub_server", str(root)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment()) as server:
+        assert server.stdout is not None
+        try:
+            yield f"http://127.0.0.1:{int(server.stdout.readline())}"
+        finally:
+            server.kill()
+
+
+def _make(module: Path, size: int) -> None:
+    """Write noise of the wanted size; nothing reads it as a model."""
+    module.mkdir(parents=True)
+    (module / "config.json").write_text("{}\n")
+    (module / "vocab.txt").write_text("[PAD]\n")
+    with (module / "model.safetensors").open("wb") as file:
+        for start in range(0, size, MEGABYTE):
+            file.write(os.urandom(min(MEGABYTE, size - start)))
+
+
+def _ask(job: str, address: str, place: Path) -> Mapping[str, Any]:
+    """Do a job in a process of its own, with caches below `place`. Raises: BenchError."""
+    own = {
+        "HF_ENDPOINT": address,
+        "HF_HOME": str(place / "hf"),
+        "WELLREAD_CACHE": str(place / "wellread"),
+        "TFHUB_CACHE_DIR": str(place / "tfhub"),
+        "NO_PROXY": "127.0.0.1",
+    }
+    kept = {name: value for name, value in environment().items() if not name.startswith(("HF_", "TRANSFORMERS_"))}
+    command = [sys.executable, "-m", "wellread.bench.hub_jobs", job, address, str(place)]
+    done = subprocess.run(command, env={**kept, **own}, capture_output=True, check=False)
+    if done.returncode:
+        raise died(job, "run", done.returncode, done.stderr)
+    answer: Mapping[str, Any] = json.loads(done.stdout)
+    return answer

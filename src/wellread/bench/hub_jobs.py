@@ -1,0 +1,104 @@
+"""What `bench.hub` measures, each job in a process of its own; arguments: the job, the address, the place."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import statistics
+import sys
+import tarfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+from wellread.bench.hub_server import ARCHIVE, REPOSITORY
+
+CHUNK = 1 << 20
+OPENINGS = 21
+
+
+def plain(address: str, path: Path) -> None:
+    """Download a file to disk, then hash it: the least that a checked download takes, one after the other."""
+    with urlopen(address) as answer, path.open("wb") as file:
+        while data := answer.read(CHUNK):
+            file.write(data)
+    with path.open("rb") as file:
+        hashlib.file_digest(file, "sha256")
+
+
+def plain_file(address: str, place: Path) -> None:
+    """Download and hash the weights."""
+    plain(f"{address}/{REPOSITORY}/resolve/main/model.safetensors", place / "model.safetensors")
+
+
+def plain_archive(address: str, place: Path) -> None:
+    """Download and hash the archive, and unpack it."""
+    plain(f"{address}/{ARCHIVE}", place / ARCHIVE)
+    with tarfile.open(place / ARCHIVE) as archive:
+        archive.extractall(place / "module", filter="data")
+
+
+def pull_file(address: str, place: Path) -> None:
+    """Pull the Hugging Face id."""
+    import wellread
+
+    assert wellread.pull(REPOSITORY, show=False).fetched
+
+
+def pull_archive(address: str, place: Path) -> None:
+    """Pull the archive."""
+    import wellread
+
+    assert wellread.pull(f"{address}/{ARCHIVE}", show=False).fetched
+
+
+JOBS: dict[str, Callable[[str, Path], None]] = {
+    "plain_file": plain_file,
+    "plain_archive": plain_archive,
+    "pull_file": pull_file,
+    "pull_archive": pull_archive,
+}
+
+
+def opening(address: str) -> dict[str, Any]:
+    """Resolve what was pulled, again and again; count the connections that are tried."""
+    from wellread.hub.resolve import resolve
+
+    tried: list[object] = []
+    sys.addaudithook(lambda event, of: tried.append(of) if event in ("socket.connect", "socket.getaddrinfo") else None)
+    seconds = {}
+    for handle in (REPOSITORY, f"{address}/{ARCHIVE}"):
+        laps = []
+        for _ in range(OPENINGS):
+            started = time.perf_counter()
+            resolve(handle)
+            laps.append(time.perf_counter() - started)
+        seconds[handle] = statistics.median(laps[1:])
+    return {"file": seconds[REPOSITORY], "archive": seconds[f"{address}/{ARCHIVE}"], "connections": len(tried)}
+
+
+def main() -> None:
+    """Do one job and print what it took, as JSON; imports are done before the clock starts."""
+    job, address, place = sys.argv[1], sys.argv[2], Path(sys.argv[3])
+    place.mkdir(parents=True, exist_ok=True)
+    if job == "open":
+        print(json.dumps(opening(address)))
+        return
+    if job.startswith("pull"):
+        import huggingface_hub
+
+        import wellread
+        from wellread.hub import large_files, places
+
+        _ = wellread.pull, huggingface_hub.snapshot_download, large_files, places
+    os.sync()  # what others wrote before is not our time
+    started = time.perf_counter()
+    JOBS[job](address, place)
+    print(json.dumps({"seconds": time.perf_counter() - started}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""What a server promises of a file (its size, its checksums, whether it is still the same), and the sums to compare."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import google_crc32c
+
+CHUNK = 1 << 20  # bytes read at once
+ALGORITHMS = ("sha-256", "md5", "crc32c")
+# Headers that hold name=checksum, several of them with commas between. Those of RFC 9530 put colons around it.
+LISTS = ("Repr-Digest", "Content-Digest", "Digest", "x-goog-hash")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Promise:
+    """What a server said of a file when it sent its first byte."""
+
+    url: str
+    size: int | None = None
+    validator: str | None = None  # a strong ETag or a Last-Modified: what If-Range is asked with
+    sums: Mapping[str, str] = field(default_factory=dict)  # of ALGORITHMS, in base64
+
+    def write(self, path: Path) -> None:
+        path.write_text(json.dumps(asdict(self)), "utf-8")
+
+    @classmethod
+    def read(cls, path: Path) -> Promise | None:
+        """Read what `write` wrote; None where nothing readable stands."""
+        try:
+            return cls(**json.loads(path.read_text("utf-8")))
+        except (OSError, ValueError, TypeError):
+            return None
+
+
+def promised(url: str, headers: Mapping[str, str]) -> Promise:
+    """Read a promise off the headers of an answer that holds the whole file.
+
+    >>> promised("https://host/file", {"Content-Length": "7", "ETag": 'W/"weak"', "x-goog-hash": "crc32c=AAAAAA=="})
+    Promise(url='https://host/file', size=7, validator=None, sums={'crc32c': 'AAAAAA=='})
+    """
+    size = headers.get("Content-Length", "")
+    tag = headers.get("ETag", "")
+    strong = tag if tag.startswith('"') else None
+    return Promise(
+        url=url,
+        size=int(size) if size.isascii() and size.isdecimal() else None,
+        validator=strong or headers.get("Last-Modified"),
+        sums=_sums(headers),
+    )
+
+
+def _sums(headers: Mapping[str, str]) -> dict[str, str]:
+    sums = {"md5": headers["Content-MD5"].strip()} if "Content-MD5" in headers else {}
+    for header in LISTS:
+        if header == "x-goog-hash" and headers.get("x-goog-stored-content-encoding", "identity") != "identity":
+            continue  # of the file as it is stored, not as it is sent
+        for item in headers.get(header, "").split(","):
+            name, _, value = item.strip().partition("=")
+            if name.lower() in ALGORITHMS:
+                sums[name.lower()] = value.removeprefix(":").removesuffix(":")
+    return sums
+
+
+class _Running(Protocol):
+    def update(self, data: bytes, /) -> object: ...
+    def digest(self) -> bytes: ...
+
+
+class Sums:
+    """Checksums of bytes as they come: SHA-256, and those that were promised."""
+
+    def __init__(self, algorithms: Collection[str]) -> None:
+        self._running: dict[str, _Running] = {"sha-256": hashlib.sha256()}
+        if "md5" in algorithms:
+            self._running["md5"] = hashlib.md5(usedforsecurity=False)
+        if "crc32c" in algorithms:
+            self._running["crc32c"] = google_crc32c.Checksum()
+
+    def update(self, data: bytes) -> None:
+        for running in self._running.values():
+            running.update(data)
+
+    def read(self, path: Path) -> None:
+        """Take in what is there of a file."""
+        with path.open("rb") as file:
+            while data := file.read(CHUNK):
+                self.update(data)
+
+    @property
+    def sha256(self) -> str:
+        return self._running["sha-256"].digest().hex()
+
+    def wrong(self, sums: Mapping[str, str]) -> list[str]:
+        """Say which of `sums` these are not, with both."""
+        ours = {name: base64.b64encode(self._running[name].digest()).decode() for name in sums}
+        return [f"{name} {ours[name]} where {sums[name]} was promised" for name in sums if ours[name] != sums[name]]

@@ -1,0 +1,127 @@
+"""pull: have a module on this machine, whole and checked."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from wellread.errors import DownloadError
+from wellread.hub.checksums import Stamp, sha256s, stamps_of
+from wellread.hub.handles import Location, locate
+from wellread.hub.records import Record, find_record
+from wellread.hub.request import Request, request_for
+from wellread.hub.resolve import DEFAULT, local
+from wellread.hub.store import complaint, examine, fetch, locked, obtain
+from wellread.hub.verify import refuse_damaged, verify_directory
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pulled:
+    """A module that is on this machine."""
+
+    handle: str
+    directory: Path
+    files: Mapping[str, Stamp]  # path in the directory -> size, time and SHA-256
+    commit: str | None = None  # of the Hugging Face hub
+    fetched: bool = False  # whether anything was fetched just now
+    notes: tuple[str, ...] = ()  # what a user should know
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum(stamp.size for stamp in self.files.values())
+
+    @property
+    def sha256s(self) -> dict[str, str]:
+        """The SHA-256 of each file."""
+        return sha256s(self.files)
+
+
+def pull(
+    handle: str | os.PathLike[str],
+    *,
+    revision: str | None = None,
+    token: str | None = None,
+    cache_dir: str | os.PathLike[str] | None = None,
+    force: bool = False,
+    show: bool | None = None,
+) -> Pulled:
+    """Fetch a module, or what is new of it, and check every file against the checksums of its source.
+
+    `load` opens what was pulled without the network; new commits of the Hugging Face hub are seen here alone. A module
+    of TF Hub, Kaggle or an archive is fetched once, and anew with `force`. A local path and `default` are checked. The
+    preprocessor of a TF Hub encoder is named in the notes, and not fetched along. `show` is about progress bars; they
+    are shown on a terminal if it is None.
+
+    Raises: HandleError, DownloadError, CheckpointError, InputError.
+
+    >>> import wellread
+    >>> wellread.pull("default").fetched
+    False
+    """
+    here = local(handle)
+    if here is not None:
+        return _local(os.fspath(handle), here)
+    location = locate(os.fspath(handle))
+    if location.kind == "default":
+        return _local(os.fspath(handle), DEFAULT)
+    request = request_for(location, revision=revision, token=token, cache_dir=cache_dir)
+    request = replace(request, force=force, show=show)
+    with locked(request):
+        return _held(request) if request.offline else _pulled(request)
+
+
+def _local(handle: str, directory: Path) -> Pulled:
+    verified = verify_directory(handle, directory)
+    if verified is not None:
+        refuse_damaged([verified])
+        return Pulled(handle=handle, directory=directory, files=verified.stamps)
+    files = stamps_of(directory)
+    note = "nothing is recorded of these files: they were hashed, and compared with nothing"
+    return Pulled(handle=handle, directory=directory, files=files, notes=(note,))
+
+
+def _held(request: Request) -> Pulled:
+    """Return what was pulled before, every file hashed. Raises: DownloadError where that is nothing or damaged."""
+    if request.force:
+        raise DownloadError(
+            f"{request.name} was to be fetched anew; found HF_HUB_OFFLINE set; unset it, or leave out force (--force)"
+        )
+    record = obtain(request)
+    found = examine(record, full=True)
+    if found.faults:
+        raise DownloadError(f"{complaint(record, found.faults)}; run wellread pull {request.name} while online")
+    return _as_pulled(request, record, fetched=False)
+
+
+def _pulled(request: Request) -> Pulled:
+    record = None if request.force or request.location.kind == "huggingface" else find_record(request.key)
+    if record is not None and not examine(record, full=True).faults:
+        return _as_pulled(request, record, fetched=False)
+    made, fetched = fetch(request, record)
+    if find_record(request.key) is None:
+        raise DownloadError(
+            f"{request.name} was pulled to {made.directory}; found that wellread's cache cannot be written, so that "
+            "each load would ask the network; make room, or name another WELLREAD_CACHE"
+        )
+    return _as_pulled(request, made, fetched=bool(fetched))
+
+
+def _as_pulled(request: Request, record: Record, *, fetched: bool) -> Pulled:
+    return Pulled(
+        handle=request.name,
+        directory=record.directory,
+        files=record.files,
+        commit=record.commit,
+        fetched=fetched,
+        notes=_notes(request.location),
+    )
+
+
+def _notes(location: Location) -> tuple[str, ...]:
+    """Say what the catalog knows of the way here, and name the preprocessor that belongs to an encoder."""
+    own = location.publication.preprocessor if location.publication else None
+    needed = f"its preprocessor is {own}: pull it too, where the tokenizer is to be had from there" if own else ""
+    return tuple(note for note in (location.note, needed) if note)
