@@ -243,11 +243,12 @@ def test_what_the_hub_says_is_one_line_of_bounded_length(hub, run):
 def test_the_card_says_what_differs_elsewhere(hub, run, saved, tmp_path):
     module = wellread.load(saved)
     config = replace(module.tokenizer.config, dialect="tfhub")
-    replace(module, tokenizer=load_tokenizer(saved, config)).save(tmp_path / "tfhub")
+    tokenizer = load_tokenizer(saved, config)
+    replace(module, tokenizer=tokenizer).save(tmp_path / "tfhub")
     run(module=tmp_path / "tfhub")
     card = hub.repositories["owner/name"]["README.md"].decode()
     assert "## What differs elsewhere" in card
-    assert all(f"\n- {line}\n" in card for line in text_differences(config))
+    assert all(f"\n- {line}\n" in card for line in text_differences(tokenizer))
 
 
 def test_a_refused_token(run):

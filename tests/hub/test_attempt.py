@@ -138,6 +138,15 @@ def test_a_part_that_is_whole_is_not_fetched_again(server, path):
     assert len(server.seen) == 3
 
 
+def test_a_part_that_is_longer_than_the_file_is_fetched_anew(server, path):
+    url = server.put("/a.bin", CONTENT, Fault(cut=100), Fault(always=True, status=403))
+    with pytest.raises(DownloadError):
+        download(url, path)
+    path.with_name("a.bin.part").write_bytes(CONTENT + b"more")
+    server.faults.clear()
+    came(path, url)
+
+
 @pytest.mark.parametrize("damaged", [b"", b"{", b"[]", b'{"size": 7}', b'{"colour": "red"}', b"\xff"])
 def test_a_part_that_nobody_knows_the_origin_of_is_not_gone_on_with(server, path, damaged):
     path.parent.mkdir()

@@ -74,7 +74,7 @@ def test_korean_lines_get_our_ids_but_for_ties(pair, form):
     found = different(ours, fast, lines)
     assert all(is_tie(ours, a, b) for a, b in found) if ours.config.model_file else not found
     assert len(found) <= LIMIT * len(lines)
-    promised = re.search(r"in ([\d.]+) % of 10,000 Korean", " ".join(text_differences(ours.config)))
+    promised = re.search(r"in ([\d.]+) % of 10,000 Korean", " ".join(text_differences(ours)))
     assert len(found) <= (float(promised[1]) / 100 * len(lines) if promised else 0)
 
 
@@ -95,7 +95,7 @@ def test_words_of_over_100_bytes_are_hidden_in_the_tfhub_dialect(letter, most):
 
 def test_special_tokens_in_a_text_are_as_the_differences_say(pair):
     ours, fast = pair
-    said = any("Special tokens written in a text" in sentence for sentence in text_differences(ours.config))
+    said = any("Special tokens written in a text" in sentence for sentence in text_differences(ours))
     assert bool(different(ours, fast, MARKED)) == said == (ours.config.dialect in ("tfhub", "spm"))
     fast = tokenizers.Tokenizer.from_str(fast.to_str())
     fast.encode_special_tokens = True  # what split_special_tokens=True makes of it
@@ -195,7 +195,7 @@ def test_a_comma_behind_a_number_is_a_piece_by_itself(tmp_path):
         found = different(ours, fast, [line])
         assert not found or is_tie(ours, *found[0]) or "1," in line or "20," in line
     assert not [piece for encoding in fast.encode_batch(lines) for piece in encoding.tokens if re.search(r"\d,", piece)]
-    assert "pieces such as" in " ".join(text_differences(ours.config))
+    assert "pieces such as" in " ".join(text_differences(ours))
 
 
 def test_the_rules_of_kobert_take_spaces_from_the_ends_whatever_the_model_does(tmp_path):
@@ -204,12 +204,22 @@ def test_the_rules_of_kobert_take_spaces_from_the_ends_whatever_the_model_does(t
     assert not different(ours, fast_tokenizer(ours), [" 음악  방송\t", "\u3000\u3000배우 "])
 
 
-@pytest.mark.parametrize("settings", [{"model_type": "bpe"}, {"byte_fallback": True, "vocab_size": 900}], ids=str)
-def test_a_model_that_is_no_plain_unigram_has_no_such_file(tmp_path, settings):
+@pytest.mark.parametrize(
+    ("settings", "fault"),
+    [
+        ({"model_type": "bpe"}, "a form that is no Unigram"),
+        ({"byte_fallback": True, "vocab_size": 900}, "bytes for unknown characters"),
+    ],
+    ids=str,
+)
+def test_a_model_that_is_no_plain_unigram_has_no_such_file_and_the_card_says_so(tmp_path, settings, fault):
     ours = load_tokenizer(trained(tmp_path, **settings), TokenizerConfig(dialect="spm", model_file="x.model"))
     assert fast_tokenizer(ours) is None
     write_fast_tokenizer(tmp_path, ours)
     assert not (tmp_path / NAME).exists()
+    [said] = text_differences(ours)
+    assert said.startswith("There is no tokenizer.json")
+    assert fault in said
 
 
 def test_few_and_rare_characters_are_folded_otherwise():
@@ -222,9 +232,15 @@ def test_few_and_rare_characters_are_folded_otherwise():
     assert not [c for c in wrong if ord(c) < 0x1000]
 
 
-def test_what_differs_is_said_of_every_dialect():
-    kobert = TokenizerConfig(dialect="kobert", **KOBERT)
-    assert [len(text_differences(TokenizerConfig(dialect=name))) for name in ("hf", "tfhub")] == [0, 2]
-    assert text_differences(kobert)[0].startswith("Where two segmentations of a text have the same score")
-    text_differences(kobert).clear()
-    assert text_differences(kobert)  # a list of its own each time
+@pytest.mark.parametrize("name", TOKENIZERS)
+def test_what_differs_is_said_of_every_dialect(name, tmp_path):
+    ours = TOKENIZERS[name](tmp_path)
+    begins = {
+        "hf": [],
+        "tfhub": ["Special tokens written in a text", "Words of over 100 bytes"],
+        "spm": ["Special tokens written in a text", "Where two segmentations of a text"],
+        "kobert": ["Where two segmentations of a text", "Where a SentencePiece model has pieces"],
+    }[ours.config.dialect]
+    said = text_differences(ours)
+    assert len(said) == len(begins)
+    assert all(sentence.startswith(begin) for sentence, begin in zip(said, begins, strict=True))

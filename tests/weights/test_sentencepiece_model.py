@@ -48,7 +48,7 @@ def test_settings_are_read():
 @pytest.mark.parametrize(
     ("settings", "fault"),
     [
-        ({"model_type": "bpe"}, "a model that is no Unigram"),
+        ({"model_type": "bpe"}, "a form that is no Unigram"),
         ({"treat_whitespace_as_suffix": True}, "spaces behind words"),
         ({"byte_fallback": True, "vocab_size": 280}, "bytes for unknown characters"),
     ],

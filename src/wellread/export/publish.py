@@ -46,7 +46,7 @@ def push(
         module.save(folder, dtype=dtype)
         to = make_repository(api, to)
         if card is None and not _has_own_card(api, to, Path(place) / "theirs"):
-            card = model_card(module, repo_id=to.repo_id, differences=text_differences(module.tokenizer.config))
+            card = model_card(module, repo_id=to.repo_id, differences=text_differences(module.tokenizer))
         if card is not None:
             (folder / CARD).write_text(card, "utf-8")
         return fill(api, folder, to)

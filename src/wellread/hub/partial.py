@@ -27,7 +27,7 @@ class Partial:
     def promise(self, url: str) -> Promise | None:
         """Return what was promised of the part that is here; None where it cannot be gone on with."""
         held = Promise.read(self._promise)
-        return held if held and held.url == url and held.size and held.validator and self.size else None
+        return held if held and held.url == url and held.validator and self.size else None
 
     def start(self, promise: Promise) -> None:
         """Begin anew; the old part goes first, so that no promise ever stands beside another file's bytes."""

@@ -11,11 +11,11 @@ from typing import Any
 import tokenizers
 from tokenizers import AddedToken, models, processors
 
-from wellread.config import TokenizerConfig
 from wellread.text.tokenizer import Tokenizer
 from wellread.text.wordpiece import DECODER, HfEngine
 from wellread.weights.fast_unigram import unigram
 from wellread.weights.fast_words import normalizer, wordpiece, words
+from wellread.weights.sentencepiece_model import read_sentencepiece
 
 NAME = "tokenizer.json"
 MARKED = (
@@ -26,8 +26,12 @@ TIES = (
     "Where two segmentations of a text have the same score, another may be chosen: in 0.22 % of 10,000 Korean lines, "
     "in none of 10,000 English ones."
 )
+ABSENT = (
+    "There is no tokenizer.json, and transformers makes no tokenizer of this module: its SentencePiece model has "
+    "{faults}, which the tokenizers library's Unigram does not know."
+)
 # dialect -> what a text becomes otherwise than with wellread; tests hold the numbers
-DIFFERENCES = {
+DIFFERENCES: dict[str, list[str]] = {
     "hf": [],
     "tfhub": [
         MARKED.format(dialect="tfhub"),
@@ -43,20 +47,22 @@ DIFFERENCES = {
 }
 
 
-def text_differences(config: TokenizerConfig) -> list[str]:
+def text_differences(tokenizer: Tokenizer) -> list[str]:
     """Say, in sentences for a model card, where `tokenizer.json` gives other ids than wellread; often nothing.
 
-    >>> text_differences(TokenizerConfig(dialect="hf"))
+    >>> import wellread
+    >>> text_differences(wellread.load("default").tokenizer)
     []
     """
-    return list(DIFFERENCES[config.dialect])
+    model = tokenizer.model_bytes()
+    faults = read_sentencepiece(model).faults if model else ()
+    return [ABSENT.format(faults=", ".join(faults))] if faults else list(DIFFERENCES[tokenizer.config.dialect])
 
 
 def write_fast_tokenizer(directory: Path, tokenizer: Tokenizer) -> None:
     """Write `tokenizer.json`, the same bytes each time.
 
-    A SentencePiece model that is no plain Unigram has none: nothing is written, and `tokenizer_config.json` names no
-    class that would need it.
+    A SentencePiece model that is no plain Unigram has none: nothing is written, and `text_differences` says so.
     """
     fast = fast_tokenizer(tokenizer)
     if fast is not None:

@@ -54,7 +54,7 @@ def read_sentencepiece(model: bytes) -> SentencePieceModel:
 def _faults(training: dict[int, int | bytes], normalization: dict[int, int | bytes]) -> list[str]:
     """List the settings of a model that a Unigram of the tokenizers library has no counterpart of."""
     wrong = {
-        "a model that is no Unigram": training.get(MODEL, UNIGRAM) != UNIGRAM,
+        "a form that is no Unigram": training.get(MODEL, UNIGRAM) != UNIGRAM,
         "spaces behind words": bool(training.get(SUFFIX, 0)),
         "bytes for unknown characters": bool(training.get(BYTES, 0)),
         "spaces left as they are": not normalization.get(ESCAPED, 1),
