@@ -31,7 +31,7 @@ def unpack_once(archive: Path) -> Path:
         except CheckpointError:
             if not place.is_dir():  # else another process was sooner
                 raise
-    return _step_in(place)
+    return step_in(place)
 
 
 def unpack(archive: Path, directory: Path) -> Path:
@@ -52,7 +52,7 @@ def unpack(archive: Path, directory: Path) -> Path:
             raise _error(archive, str(fault), HOSTILE) from None
         except UNREADABLE as error:
             raise _error(archive, f"that it is damaged or no archive ({error})", DAMAGED) from error
-    return _step_in(directory)
+    return step_in(directory)
 
 
 def _error(archive: Path, found: str, advice: str) -> CheckpointError:
@@ -67,7 +67,7 @@ def _readable(archive: Path) -> Iterator[None]:
         raise _error(archive, f"that {error}", "check the path") from error
 
 
-def _step_in(directory: Path) -> Path:
+def step_in(directory: Path) -> Path:
     inside = list(directory.iterdir())
     return inside[0] if len(inside) == 1 and inside[0].is_dir() else directory
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wellread.errors import DownloadError
-from wellread.hub.archives import _step_in, unpack
+from wellread.hub.archives import step_in, unpack
 from wellread.hub.attempt import Wanted
 from wellread.hub.download import fetch, locked
 from wellread.hub.web import FaultError, shown
@@ -47,7 +47,7 @@ def unpacked(
     archive = directory.with_name(f"{directory.name}.archive.gz")
     with locked(directory):
         if directory.is_dir() and any(directory.iterdir()):  # another process was sooner
-            return Fetched(directory=_step_in(directory))
+            return Fetched(directory=step_in(directory))
         label = label or directory.name
         came = fetch(Wanted(url=url, path=archive, show=show, label=label, expected=expected))
         try:
