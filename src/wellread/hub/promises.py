@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Collection, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -74,9 +75,14 @@ class _Running(Protocol):
 
 
 class Sums:
-    """Checksums of bytes as they come: SHA-256, and those that were promised."""
+    """Checksums of bytes as they come: SHA-256, and those that were promised.
+
+    A thread computes them while the next bytes are on their way: hashing takes as long as a fast network does.
+    """
 
     def __init__(self, algorithms: Collection[str]) -> None:
+        self._thread = ThreadPoolExecutor(max_workers=1)
+        self._last: Future[None] | None = None
         self._running: dict[str, _Running] = {"sha-256": hashlib.sha256()}
         if "md5" in algorithms:
             self._running["md5"] = hashlib.md5(usedforsecurity=False)
@@ -84,8 +90,17 @@ class Sums:
             self._running["crc32c"] = google_crc32c.Checksum()
 
     def update(self, data: bytes) -> None:
+        """Take in more bytes; one call is at work while the next one waits."""
+        self._wait()
+        self._last = self._thread.submit(self._add, data)
+
+    def _add(self, data: bytes) -> None:
         for running in self._running.values():
             running.update(data)
+
+    def _wait(self) -> None:
+        if self._last is not None:
+            self._last.result()
 
     def read(self, path: Path) -> None:
         """Take in what is there of a file."""
@@ -95,9 +110,11 @@ class Sums:
 
     @property
     def sha256(self) -> str:
+        self._wait()
         return self._running["sha-256"].digest().hex()
 
     def wrong(self, sums: Mapping[str, str]) -> list[str]:
         """Say which of `sums` these are not, with both."""
+        self._wait()
         ours = {name: base64.b64encode(self._running[name].digest()).decode() for name in sums}
         return [f"{name} {ours[name]} where {sums[name]} was promised" for name in sums if ours[name] != sums[name]]
