@@ -24,7 +24,7 @@ def test_every_job_is_done(result):
 
 def test_what_was_pulled_opens_at_once_and_without_the_network(result):
     assert result.connections == 0
-    assert set(result.opening) == {"file", "archive"}
+    assert set(result.opening) == {"file", "archive", "load"}
     assert all(0 < seconds < 0.5 for seconds in result.opening.values())
 
 
@@ -34,7 +34,7 @@ def test_a_ratio_is_over_the_plain_download_of_the_same(result):
     assert [made.ratio(row) for row in made.rows] == [1.0, 0.5, 1.0, 2.0]
     text = render(made)
     assert text.startswith(
-        "a module of 400 MB from a server on this machine, median of 1 rounds in turn; resolved once"
+        "a module of 400 MB from a server on this machine, median of 1 rounds in turn; once pulled, resolved"
     )
     assert "| Hugging Face id: wellread pull               |    4.00 | 4.00 to 4.00 |    0.50 |" in text
     assert [row["ratio"] for row in json.loads(as_json(made))["rows"]] == [1.0, 0.5, 1.0, 2.0]

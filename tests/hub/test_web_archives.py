@@ -119,4 +119,5 @@ def test_a_server_in_trouble_is_not_called_dead(server, tmp_path):
     with pytest.raises(DownloadError) as error:
         fetch_tfhub(address, tmp_path / "a", alternatives=("google/bert",))
     found = "the answer 503 Service Unavailable; the server has trouble; run it again later"
-    assert str(error.value) == f"the module {address} was asked for; found {found}"
+    also = "; or take the same weights from google/bert"
+    assert str(error.value) == f"the module {address} was asked for; found {found}{also}"

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
-from wellread.bench.hub_server import ARCHIVE, REPOSITORY
+from wellread.bench.hub_server import ARCHIVE, DEFAULT, REPOSITORY
 
 CHUNK = 1 << 20
 OPENINGS = 21
@@ -64,20 +64,31 @@ JOBS: dict[str, Callable[[str, Path], None]] = {
 
 
 def opening(address: str) -> dict[str, Any]:
-    """Resolve what was pulled, again and again; count the connections that are tried."""
+    """Resolve what was pulled, and load the default that was, again and again; count the connections that are tried."""
+    import wellread
+    from wellread.hub.cache import sha256
     from wellread.hub.resolve import resolve
 
+    wellread.pull(DEFAULT, show=False)
+    weights = resolve(DEFAULT) / "model.safetensors"
     tried: list[object] = []
     sys.addaudithook(lambda event, of: tried.append(of) if event in ("socket.connect", "socket.getaddrinfo") else None)
-    seconds = {}
-    for handle in (REPOSITORY, f"{address}/{ARCHIVE}"):
-        laps = []
-        for _ in range(OPENINGS):
-            started = time.perf_counter()
-            resolve(handle)
-            laps.append(time.perf_counter() - started)
-        seconds[handle] = statistics.median(laps[1:])
-    return {"file": seconds[REPOSITORY], "archive": seconds[f"{address}/{ARCHIVE}"], "connections": len(tried)}
+    seconds = {
+        "file": _lap(lambda: resolve(REPOSITORY)),
+        "archive": _lap(lambda: resolve(f"{address}/{ARCHIVE}")),
+        "load": _lap(lambda: wellread.load(DEFAULT)) - _lap(lambda: sha256(weights)),
+    }
+    return {**seconds, "connections": len(tried)}
+
+
+def _lap(work: Callable[[], object]) -> float:
+    """Return the seconds of some work, warm: the median."""
+    laps = []
+    for _ in range(OPENINGS):
+        started = time.perf_counter()
+        work()
+        laps.append(time.perf_counter() - started)
+    return statistics.median(laps[1:])
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""A server of one module on this machine, as a repository of the Hugging Face hub and as an archive."""
+"""A server of modules on this machine, as repositories of the Hugging Face hub and, one of them, as an archive."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 from wellread.hub.cache import sha256
 
 COMMIT = "c" * 40
-REPOSITORY = "bench/module"
+OWNER = "bench"
+REPOSITORY, DEFAULT = f"{OWNER}/module", f"{OWNER}/default"  # noise of any size, and the embedded default
 ARCHIVE = "module.tar"
 
 
@@ -21,7 +22,7 @@ class Handler(http.server.SimpleHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True  # else small files wait 40 ms for an acknowledgement
     root: Path
-    sums: dict[str, str]  # file of the repository -> SHA-256
+    sums: dict[str, dict[str, str]]  # directory of a module -> file in it -> SHA-256
 
     def do_HEAD(self) -> None:
         """Answer a question about a file."""
@@ -35,24 +36,26 @@ class Handler(http.server.SimpleHTTPRequestHandler):
         """Say nothing."""
 
     def _answer(self, *, body: bool) -> None:
-        words = urlsplit(self.path).path.strip("/").removeprefix("api/models/").split("/")
-        if words[2:3] == ["resolve"]:
-            name = "/".join(words[4:])
-            headers = {"ETag": f'"{self.sums[name]}"', "X-Repo-Commit": COMMIT}
-            return self._file(self.root / "module" / name, headers, body=body)
-        if "/".join(words[:2]) == REPOSITORY:
-            return self._json(self._tree() if words[2:3] == ["tree"] else self._about())
-        return self._file(self.root / words[0], {}, body=body)
+        owner, *rest = urlsplit(self.path).path.strip("/").removeprefix("api/models/").split("/")
+        if owner != OWNER:
+            return self._file(self.root / owner, {}, body=body)
+        name, *words = rest
+        if words[:1] == ["resolve"]:
+            file = "/".join(words[2:])
+            headers = {"ETag": f'"{self.sums[name][file]}"', "X-Repo-Commit": COMMIT}
+            return self._file(self.root / name / file, headers, body=body)
+        return self._json(self._tree(name) if words[:1] == ["tree"] else self._about(name))
 
-    def _about(self) -> object:
-        siblings = [{"rfilename": each["path"], "blobId": each["oid"], "lfs": each["lfs"]} for each in self._tree()]
-        return {"id": REPOSITORY, "sha": COMMIT, "siblings": siblings}
+    def _about(self, name: str) -> object:
+        entries = self._tree(name)
+        siblings = [{"rfilename": each["path"], "blobId": each["oid"], "lfs": each["lfs"]} for each in entries]
+        return {"id": f"{OWNER}/{name}", "sha": COMMIT, "siblings": siblings}
 
-    def _tree(self) -> list[dict[str, object]]:
-        return [self._entry(name, digest) for name, digest in self.sums.items()]
+    def _tree(self, name: str) -> list[dict[str, object]]:
+        return [self._entry(self.root / name / file, file, digest) for file, digest in self.sums[name].items()]
 
-    def _entry(self, name: str, digest: str) -> dict[str, object]:
-        size = (self.root / "module" / name).stat().st_size
+    def _entry(self, path: Path, name: str, digest: str) -> dict[str, object]:
+        size = path.stat().st_size
         lfs = {"oid": digest, "sha256": digest, "size": size, "pointerSize": 1}
         return {"type": "file", "path": name, "size": size, "oid": "0" * 40, "lfs": lfs}
 
@@ -74,11 +77,15 @@ class Handler(http.server.SimpleHTTPRequestHandler):
         self.end_headers()
 
 
+def _sums(module: Path) -> dict[str, str]:
+    files = sorted(path for path in module.rglob("*") if path.is_file())
+    return {path.relative_to(module).as_posix(): sha256(path) for path in files}
+
+
 def main() -> None:
     """Serve what the directory of the first argument holds; print the port, and stop when stdin ends."""
     root = Path(sys.argv[1])
-    files = [path for path in (root / "module").rglob("*") if path.is_file()]
-    sums = {path.relative_to(root / "module").as_posix(): sha256(path) for path in sorted(files)}
+    sums = {module.name: _sums(module) for module in root.iterdir() if module.is_dir()}
     handler = type("OwnHandler", (Handler,), {"root": root, "sums": sums})
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         server.daemon_threads = True

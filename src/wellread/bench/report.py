@@ -150,10 +150,11 @@ def _tfhub_row(result: TfhubResult, row: TfhubRow) -> list[str]:
 
 
 def _hub(result: HubResult) -> tuple[str, list[str], list[list[str]]]:
-    opened = ", ".join(f"{name} {1000 * seconds:.1f} ms" for name, seconds in result.opening.items())
+    file, archive, load = (f"{1000 * result.opening[kind]:.1f} ms" for kind in ("file", "archive", "load"))
     what = (
         f"a module of {result.size / 1e6:,.0f} MB from a server on this machine, median of {result.rounds} rounds in "
-        f"turn; resolved once pulled: {opened}, {result.connections} connections"
+        f"turn; once pulled, resolved in {file} (archive {archive}), the default loaded in {load} beyond reading its "
+        f"weights, {result.connections} connections"
     )
     rows = [
         [

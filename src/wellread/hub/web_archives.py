@@ -71,8 +71,12 @@ def fetch_tfhub(
     except FaultError as fault:
         dead = fault.kind in DEAD
         found = f"a dead address ({fault.found})" if dead else fault.found
-        advice = _advice(address, alternatives) if dead else fault.advice
+        advice = _advice(address, alternatives) if dead else _or_else(fault.advice, alternatives)
         raise DownloadError(f"the module {shown(address)} was asked for; found {found}; {advice}") from fault
+
+
+def _or_else(advice: str, alternatives: Sequence[str]) -> str:
+    return f"{advice}; or take the same weights from {', '.join(alternatives)}" if alternatives else advice
 
 
 def _advice(address: str, alternatives: Sequence[str]) -> str:
