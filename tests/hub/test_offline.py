@@ -1,12 +1,16 @@
 """Offline is no socket: everything that was pulled loads and encodes in a process where making one ends it."""
 
 import io
+import os
 import tarfile
 
 import pytest
 from hub_process import answer, start
 from hub_server import ReadableHub, serving
+from huggingface_hub import constants
 from tiny import tiny_module
+
+from wellread.hub.offline import VARIABLES, is_offline
 
 
 @pytest.fixture(scope="module")
@@ -54,3 +58,14 @@ def test_what_is_not_there_is_refused_without_a_socket(pulled):
         start(place, "http://127.0.0.1:9", do="refused", handles=handles, offline=True, environment=environment)
     )
     assert [kind for kind, _ in found["errors"]] == ["DownloadError"] * 3
+
+
+@pytest.mark.parametrize("name", VARIABLES)
+@pytest.mark.parametrize("value", ["1", "on", "Yes", "TRUE", "0", "", "no", "2"])
+def test_the_variables_are_read_as_huggingface_hub_reads_them(monkeypatch, name, value):
+    for each in VARIABLES:
+        monkeypatch.delenv(each, raising=False)
+    monkeypatch.setenv(name, value)
+    assert is_offline() == constants._is_true(
+        os.environ.get("HF_HUB_OFFLINE") or os.environ.get("TRANSFORMERS_OFFLINE")
+    )

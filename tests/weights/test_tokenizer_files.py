@@ -137,6 +137,8 @@ def test_reasons_are_kept(directory):
         ({"do_lowercase": True}, r"do_lowercase is unknown \(did you mean do_lower_case\?\)"),
         ({"never_split": ["a"]}, r"never_split is \['a'\], and wellread computes only None, \[\]"),
         ({"do_basic_tokenize": False}, "do_basic_tokenize is False"),
+        ({"keep_accents": True}, "keep_accents is True"),
+        ({"remove_space": False}, "remove_space is False"),
         ({"padding_side": "left"}, "padding_side is 'left', and wellread computes only 'right'"),
         ({"tokenizer_class": "T5Tokenizer"}, "tokenizer_class is 'T5Tokenizer'"),
         ({"additional_special_tokens": ["[A]"]}, r"additional_special_tokens is \['\[A\]'\]"),

@@ -7,21 +7,22 @@ from typing import Any
 
 from wellread.compat.encoding import Layout
 from wellread.errors import InputError, nearest
-from wellread.weights.tokenizer_files import SPECIAL
+from wellread.weights.tokenizer_files import KOBERT_RULES, SPECIAL
 
-FIXED = {"remove_space": True, "keep_accents": False}  # options of the class of before -> what KoBERT was trained with
 LENGTHS = ("model_max_length", "max_len")  # the second is the older name
 
 
 def check_options(options: Mapping[str, Any]) -> None:
     """Refuse options of the constructor that are unknown, or would make other ids than KoBERT was trained with."""
-    known = (*SPECIAL, *LENGTHS, *FIXED)
+    known = (*SPECIAL, *LENGTHS, *KOBERT_RULES)
     unknown = [f"{name}{nearest(name, known)}" for name in options if name not in known]
-    unknown += [f"{name}={options[name]!r}" for name, value in FIXED.items() if options.get(name, value) != value]
+    unknown += [
+        f"{name}={options[name]!r}" for name, value in KOBERT_RULES.items() if options.get(name, value) != value
+    ]
     if unknown:
         raise InputError(
             f"KoBertTokenizer was asked for {', '.join(unknown)}; it has {', '.join(known)}, with "
-            f"{', '.join(f'{name}={value}' for name, value in FIXED.items())}; leave the others out"
+            f"{', '.join(f'{name}={value}' for name, value in KOBERT_RULES.items())}; leave the others out"
         )
 
 

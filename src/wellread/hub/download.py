@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -15,6 +14,7 @@ from filelock import FileLock
 from wellread.errors import DownloadError
 from wellread.hub.attempt import Wanted, attempt, full
 from wellread.hub.cache import sha256
+from wellread.hub.offline import is_offline
 from wellread.hub.partial import Partial
 from wellread.hub.web import FaultError, checked, shown
 
@@ -75,7 +75,7 @@ def fetch(wanted: Wanted) -> Downloaded:
 
 def refuse_offline() -> None:
     """Raise FaultError where HF_HUB_OFFLINE says that nothing may be fetched."""
-    if os.environ.get("HF_HUB_OFFLINE", "").lower() in ("1", "true", "yes", "on"):
+    if is_offline():
         raise FaultError("offline", "HF_HUB_OFFLINE set", "unset it, or pass a local copy")
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from wellread.errors import HandleError, InputError
 from wellread.hub.cache import cache_directory
 from wellread.hub.handles import Location
+from wellread.hub.offline import is_offline
 from wellread.hub.records import Key
 
 
@@ -67,12 +68,6 @@ def request_for(
         cache=own(cache_dir),
         offline=local_files_only or is_offline(),
     )
-
-
-def is_offline() -> bool:
-    """Whether the environment forbids the network, as huggingface_hub reads it."""
-    named = os.environ.get("HF_HUB_OFFLINE") or os.environ.get("TRANSFORMERS_OFFLINE") or ""
-    return named.upper() in ("1", "ON", "YES", "TRUE")
 
 
 def hub_cache(cache_dir: str | os.PathLike[str] | None = None) -> str:

@@ -22,11 +22,13 @@ UNBOUNDED = 1_000_000  # a length of this or more means "none"
 CLASSES = ("BertTokenizer", "BertTokenizerFast", "DistilBertTokenizer", "DistilBertTokenizerFast")
 FAST_CLASS = "PreTrainedTokenizerFast"  # takes tokenizer.json as it is; BertTokenizer makes its own rules
 IGNORED_BY_BERT = "BERT's text rules do not depend on it"
+KOBERT_RULES = {"remove_space": True, "keep_accents": False}  # of KoBertTokenizer; what KoBERT was trained with
 NO_OTHERS: dict[str, list[Any]] = {"additional_special_tokens": [[], None], "extra_special_tokens": [{}, [], None]}
 KEYS = KeyTable(
     used={key: key for key in (*RULES, *SPECIAL, *LENGTHS[:2], "added_tokens_decoder")},
     fixed={
         **NO_OTHERS,
+        **{rule: [value] for rule, value in KOBERT_RULES.items()},
         "do_basic_tokenize": [True],
         "never_split": [None, []],
         "padding_side": ["right"],
