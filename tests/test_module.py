@@ -362,7 +362,7 @@ def test_a_preprocessor_may_replace_the_tokenizer_of_any_module(saved_models, mo
 
 def test_a_preprocessor_that_is_nowhere_is_refused(module, tmp_path):
     module.save(tmp_path / "native")
-    with pytest.raises(HandleError, match="no such path"):
+    with pytest.raises(HandleError, match="there is nothing at it"):
         wellread.load(tmp_path / "native", tokenizer="no/such/place")
 
 

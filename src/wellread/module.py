@@ -18,6 +18,7 @@ from wellread.contract import as_int32, checked_inputs, in_range, refuse_nan, wa
 from wellread.encoder.encoder import INPUTS
 from wellread.encoder.heads import MLM_INPUT, MLM_OUTPUT, SENTENCE_OUTPUT
 from wellread.errors import InputError, nearest
+from wellread.hub.preprocessor import preprocessor_for
 from wellread.hub.resolve import resolve
 from wellread.progress import progress
 from wellread.text.pack import Batch, Rows, bert_pack_inputs, check_on_long, refuse_long
@@ -65,10 +66,10 @@ def load(
 ) -> Module:
     """Load a module: `default`; a directory of wellread, Hugging Face, TF Hub or TF1, or its archive; a handle.
 
-    A handle is a Hugging Face id, or an address under which TF Hub's cache holds a module. `tokenizer` names the
-    preprocessor (directory or handle) whose tokenizer is taken instead of the module's own: TF Hub's DistilBERT modules
-    carry none. `ignore` names unknown configuration keys to pass over. No code of a repository ever runs, so
-    `trust_remote_code=True` is refused.
+    Handles are those of `hub.handles`. `tokenizer` names the preprocessor (directory or handle) whose tokenizer is
+    taken instead of the module's own; TF Hub's DistilBERT modules carry none, and get that of their page. `ignore`
+    names unknown configuration keys to pass over. No code of a repository ever runs, so `trust_remote_code=True` is
+    refused.
 
     Raises: HandleError, DownloadError, CheckpointError and its kin, TextError, InputError.
 
@@ -82,13 +83,18 @@ def load(
         )
     where: dict[str, Any] = {"token": token, "cache_dir": cache_dir, "local_files_only": local_files_only}
     directory = resolve(handle, revision=revision, **where)
-    text = resolve(tokenizer, **where) if tokenizer is not None else None
+    preprocessor = tokenizer if tokenizer is not None else preprocessor_for(handle, directory)
+    text = resolve(preprocessor, **where) if preprocessor is not None else None
     source = read_directory(directory, ignore=ignore, preprocessor=text)
     return Module(
         checkpoint=source.checkpoint,
         tokenizer=source.made or load_tokenizer(source.directory, source.tokenizer),
         backend=backend,
-        provenance={"handle": _public_name(handle), **source.provenance},
+        provenance={
+            "handle": _public_name(handle),
+            **({"tokenizer": _public_name(preprocessor)} if preprocessor is not None else {}),
+            **source.provenance,
+        },
     )
 
 

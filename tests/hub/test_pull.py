@@ -12,13 +12,15 @@ from pathlib import Path
 import pytest
 from hub_process import answer, held, start
 from hub_server import Fault, ReadableHub, serving
+from tfhub_places import DISTILBERT, TEXT, installed
 
 from wellread.errors import CheckpointError, DownloadError, HandleError, InputError
 from wellread.hub import store
 from wellread.hub.handles import Location
+from wellread.hub.offline import is_offline
 from wellread.hub.pull import pull
 from wellread.hub.records import all_records
-from wellread.hub.request import hub_cache, is_offline, request_for
+from wellread.hub.request import hub_cache, request_for
 
 LARGE = bytes(range(250)) * 40_000  # 10 MB
 
@@ -256,14 +258,15 @@ def test_an_archive_can_be_kept_elsewhere(hub, run, tmp_path):
 
 def test_a_tfhub_module_comes_from_tensorflow_hubs_cache_first(own_cache, tmp_path):
     handle = "https://tfhub.dev/tensorflow/small_bert/bert_en_uncased_L-2_H-128_A-2/1"
-    place = tmp_path / "tfhub" / hashlib.sha1(handle.encode()).hexdigest()
-    place.mkdir(parents=True)
-    (place / "saved_model.pb").write_bytes(b"a graph")
+    place = installed(handle, "saved_model.pb", "assets/vocab.txt")
+    assert place == tmp_path / "tfhub" / hashlib.sha1(handle.encode()).hexdigest()
     found = pull(handle)
     assert found.directory == place
     assert not found.fetched
-    assert found.sha256s == {"saved_model.pb": hashlib.sha256(b"a graph").hexdigest()}
-    assert found.size == 7
+    assert found.sha256s == {
+        name: hashlib.sha256(name.encode()).hexdigest() for name in ("saved_model.pb", "assets/vocab.txt")
+    }
+    assert found.size == 30
     assert found.notes == ("nothing is recorded of these files: they were hashed, and compared with nothing",)
 
 
@@ -314,13 +317,12 @@ def test_a_damaged_native_directory_is_refused(own_cache, tmp_path):
     )
 
 
-def test_the_preprocessor_of_an_encoder_is_named(own_cache):
-    from wellread.hub.handles import locate
-    from wellread.hub.pull import _notes
-
-    encoder = locate("https://tfhub.dev/tensorflow/small_bert/bert_en_uncased_L-2_H-128_A-2/1")
-    assert "preprocess" in str(_notes(encoder))
-    assert _notes(Location(handle="a", kind="huggingface", address="a/b")) == ()
+def test_an_encoder_without_a_vocabulary_brings_the_preprocessor_of_its_page(own_cache):
+    encoder = installed(DISTILBERT, "saved_model.pb")
+    text = installed(TEXT, "saved_model.pb", "assets/vocab.txt")
+    found = pull(DISTILBERT)
+    assert found.directory == encoder
+    assert found.notes[-1] == f"it carries no vocabulary: its preprocessor {TEXT} is here too, in {text}"
 
 
 def test_a_cache_that_cannot_be_written_is_named_by_pull_and_bears_a_load(hub, tmp_path):

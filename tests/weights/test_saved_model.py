@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import asdict, replace
@@ -11,11 +12,13 @@ import pytest
 import tensorflow as tf
 import tf_keras
 import tf_made
+from tfhub_places import DISTILBERT, TEXT
 from tiny import tiny_checkpoint, tiny_config, tiny_inputs
 
 import wellread
 from wellread.config import ACTIVATIONS
 from wellread.errors import CheckpointError, ConfigError, TextError, WeightsError
+from wellread.hub import tfhub_cache
 from wellread.weights.families.tensorflow import TFHUB
 from wellread.weights.native import read_directory
 
@@ -185,6 +188,17 @@ def test_distilbert_needs_a_preprocessor(made):
         TextError, match="this encoder carries none, as DistilBERT's .*; pass .* preprocessor as tokenizer="
     ):
         wellread.load(made / "distilbert_keras")
+
+
+def test_a_handle_whose_page_is_known_finds_its_preprocessor(made, tmp_path, monkeypatch):
+    monkeypatch.setenv("TFHUB_CACHE_DIR", str(tmp_path))
+    shutil.copytree(made / "distilbert_keras", tfhub_cache.module_dir(DISTILBERT))
+    shutil.copytree(made / "preprocessor", tfhub_cache.module_dir(TEXT))
+    module = wellread.load(DISTILBERT)
+    assert module.info()["handle"] == DISTILBERT
+    assert module.info()["provenance"] == {"tokenizer": TEXT}
+    named = wellread.load(made / "distilbert_keras", tokenizer=made / "preprocessor")
+    assert module.tokenize(["A woman runs."])[0].tolist() == named.tokenize(["A woman runs."])[0].tolist()
 
 
 def test_a_preprocessor_goes_before_the_modules_own_vocabulary(made, tmp_path):

@@ -6,10 +6,12 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from wellread.errors import DownloadError
 from wellread.hub.checksums import Stamp, sha256s, stamps_of
-from wellread.hub.handles import Location, locate
+from wellread.hub.handles import locate
+from wellread.hub.preprocessor import preprocessor_for
 from wellread.hub.records import Record, find_record
 from wellread.hub.request import Request, request_for
 from wellread.hub.resolve import DEFAULT, local
@@ -52,8 +54,8 @@ def pull(
 
     `load` opens what was pulled without the network; new commits of the Hugging Face hub are seen here alone. A module
     of TF Hub, Kaggle or an archive is fetched once, and anew with `force`. A local path and `default` are checked. The
-    preprocessor of a TF Hub encoder is named in the notes, and not fetched along. `show` is about progress bars; they
-    are shown on a terminal if it is None.
+    preprocessor of an encoder that carries no vocabulary is pulled along. `show` is about progress bars; they are shown
+    on a terminal if it is None.
 
     Raises: HandleError, DownloadError, CheckpointError, InputError.
 
@@ -61,14 +63,24 @@ def pull(
     >>> wellread.pull("default").fetched
     False
     """
+    found = _one(os.fspath(handle), revision=revision, token=token, cache_dir=cache_dir, force=force, show=show)
+    needed = preprocessor_for(handle, found.directory)
+    if needed is None:
+        return found
+    text = _one(needed, token=token, cache_dir=cache_dir, force=force, show=show)
+    notes = (*found.notes, f"it carries no vocabulary: its preprocessor {needed} is here too, in {text.directory}")
+    return replace(found, fetched=found.fetched or text.fetched, notes=notes)
+
+
+def _one(handle: str, *, force: bool, show: bool | None, **options: Any) -> Pulled:
+    """Pull one handle; `options` are those of `request_for`."""
     here = local(handle)
     if here is not None:
-        return _local(os.fspath(handle), here)
-    location = locate(os.fspath(handle))
+        return _local(handle, here)
+    location = locate(handle)
     if location.kind == "default":
-        return _local(os.fspath(handle), DEFAULT)
-    request = request_for(location, revision=revision, token=token, cache_dir=cache_dir)
-    request = replace(request, force=force, show=show)
+        return _local(handle, DEFAULT)
+    request = replace(request_for(location, **options), force=force, show=show)
     with locked(request):
         return _held(request) if request.offline else _pulled(request)
 
@@ -116,12 +128,5 @@ def _as_pulled(request: Request, record: Record, *, fetched: bool) -> Pulled:
         files=record.files,
         commit=record.commit,
         fetched=fetched,
-        notes=_notes(request.location),
+        notes=(request.location.note,) if request.location.note else (),
     )
-
-
-def _notes(location: Location) -> tuple[str, ...]:
-    """Say what the catalog knows of the way here, and name the preprocessor that belongs to an encoder."""
-    own = location.publication.preprocessor if location.publication else None
-    needed = f"its preprocessor is {own}: pull it too, where the tokenizer is to be had from there" if own else ""
-    return tuple(note for note in (location.note, needed) if note)
