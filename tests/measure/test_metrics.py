@@ -1,19 +1,109 @@
-"""Scores against SciPy's, and the reader of STS-B."""
+"""Scores of labels, numbers and masked words against scikit-learn's and SciPy's."""
 
 from __future__ import annotations
 
-from itertools import pairwise
+import math
 
 import numpy as np
 import pytest
 import scipy.stats
-from tiny import tiny_module
+import sklearn.metrics
+from hypothesis import given
+from hypothesis import strategies as st
 
 from wellread.errors import DataError
-from wellread.measure.metrics import pearson, ranks, spearman
-from wellread.measure.similarity import evaluate_similarity, read_stsb
+from wellread.measure.metrics import (
+    Outcomes,
+    accuracy,
+    f1,
+    f1_of_classes,
+    macro_f1_of,
+    matthews,
+    pearson,
+    perplexity,
+    ranks,
+    spearman,
+)
 
-ROW = "main-captions\tMSRvid\t2012test\t0001\t{}\t{}\t{}"
+LABELS = st.lists(st.tuples(st.sampled_from("abcd"), st.sampled_from("abcd")), min_size=1, max_size=40)
+
+
+@given(LABELS)
+def test_scores_of_labels_agree_with_scikit_learn(pairs):
+    true, predicted = (list(side) for side in zip(*pairs, strict=True))
+    assert accuracy(true, predicted) == pytest.approx(sklearn.metrics.accuracy_score(true, predicted))
+    for average in ("macro", "micro"):
+        expected = sklearn.metrics.f1_score(true, predicted, average=average, zero_division=0)
+        assert f1(true, predicted, average=average) == pytest.approx(expected)
+    if len({*true, *predicted}) > 1:  # scikit-learn warns of a single class
+        assert matthews(true, predicted) == pytest.approx(sklearn.metrics.matthews_corrcoef(true, predicted))
+
+
+@given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=2, max_size=40))
+def test_binary_f1_agrees_with_scikit_learn(pairs):
+    true, predicted = ([int(value) for value in side] for side in zip(*pairs, strict=True))
+    for positive in {*true, *predicted}:
+        expected = sklearn.metrics.f1_score(
+            true, predicted, pos_label=positive, labels=[0, 1], average="binary", zero_division=0
+        )
+        assert f1(true, predicted, positive=positive) == pytest.approx(expected)
+
+
+def test_confusion_has_a_true_class_a_row():
+    outcomes = Outcomes.of(["x", "x", "y"], ["y", "x", "z"])
+    assert outcomes.classes == ("x", "y", "z")
+    assert outcomes.confusion().tolist() == sklearn.metrics.confusion_matrix(["x", "x", "y"], ["y", "x", "z"]).tolist()
+    assert outcomes.confusion(np.array([2, 2])).tolist() == [[0, 0, 0], [0, 0, 2], [0, 0, 0]]
+
+
+def test_a_class_that_a_draw_has_not_is_left_out_of_the_mean():
+    confusion = np.array([[3, 0, 1], [0, 0, 0], [1, 0, 0]])
+    assert f1_of_classes(confusion).tolist() == [0.75, 0.0, 0.0]
+    assert macro_f1_of(confusion) == 0.375
+
+
+def test_matthews_of_one_class_is_0():
+    assert matthews(["a", "a"], ["a", "a"]) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("score", "message"),
+    [
+        (lambda: accuracy([], []), "takes two lists of as many labels; found 0 and 0; match them"),
+        (lambda: matthews(["a"], ["a", "b"]), "found 1 and 2"),
+        (lambda: accuracy([1, 0], ["1", "0"]), "labels of one kind; found int and str; write all of them alike"),
+        (lambda: f1([0, 1, 2], [0, 1, 2]), r"two classes, 1 among them; found 3: \(0, 1, 2\); name the positive one"),
+        (lambda: f1(["no", "yes"], ["no", "yes"]), "1 among them; found 2"),
+        (lambda: f1([0, 1], [0, 1], average="macr"), r"has binary, macro, micro; name one \(did you mean macro\?\)"),
+    ],
+)
+def test_labels_that_have_no_score_are_refused(score, message):
+    with pytest.raises(DataError, match=message):
+        score()
+
+
+@given(st.lists(st.floats(0, 20), min_size=1))
+def test_perplexity_is_the_geometric_mean_of_one_over_the_probabilities(losses):
+    probabilities = np.exp(-np.array(losses))
+    assert perplexity(losses) == pytest.approx(1 / scipy.stats.gmean(probabilities), rel=1e-6)
+
+
+def test_perplexity_of_large_losses_is_infinite():
+    assert perplexity([709.0]) == pytest.approx(math.exp(709))
+    assert perplexity(np.full((2, 3), 800.0)) == math.inf
+
+
+@pytest.mark.parametrize(
+    ("losses", "message"),
+    [
+        ([], "found 0, 0 of them negative or not finite; check the loss"),
+        ([1.0, -0.5], "found 2, 1 of them"),
+        ([math.nan, math.inf, 1.0], "found 3, 2 of them"),
+    ],
+)
+def test_losses_that_have_no_perplexity_are_refused(losses, message):
+    with pytest.raises(DataError, match=message):
+        perplexity(losses)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -36,53 +126,3 @@ def test_correlations_agree_with_scipy(seed):
 def test_correlations_of_nothing_are_refused(a, b, message):
     with pytest.raises(DataError, match=message):
         pearson(a, b)
-
-
-def test_stsb_is_read_without_quoting(tmp_path):
-    path = tmp_path / "sts.csv"
-    lines = [ROW.format("5.000", 'He said "no.', "He said no."), ROW.format("0.5", "a", "b") + "\tsource\tsource"]
-    path.write_text("\r\n".join(lines) + "\r\n", "utf-8")
-    pairs = read_stsb(path)
-    assert pairs.first == ['He said "no.', "a"]
-    assert pairs.second == ["He said no.", "b"]
-    assert pairs.scores == [5.0, 0.5]
-
-
-def test_korsts_header_is_passed_over(tmp_path):
-    path = tmp_path / "sts.tsv"
-    path.write_text(
-        "genre\tfilename\tyear\tid\tscore\tsentence1\tsentence2\n" + ROW.format("1", "가", "나") + "\n", "utf-8"
-    )
-    assert read_stsb(path).first == ["가"]
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("", "found 0; check the file"),
-        (ROW.format("5", "a", "b") + "\nragged\tline\n", "line 2 has 2 columns: 'ragged"),
-        (ROW.format("high", "a", "b"), "with a score in the fifth"),
-    ],
-)
-def test_bad_stsb_files_are_refused(tmp_path, text, message):
-    (tmp_path / "sts.csv").write_text(text, "utf-8")
-    with pytest.raises(DataError, match=message):
-        read_stsb(tmp_path / "sts.csv")
-
-
-def test_a_missing_stsb_file_is_refused(tmp_path):
-    with pytest.raises(DataError, match="cannot be read as UTF-8"):
-        read_stsb(tmp_path / "none.csv")
-
-
-def test_evaluation_is_the_correlation_of_cosines(tmp_path):
-    module = tiny_module(tmp_path)
-    path = tmp_path / "sts.csv"
-    texts = ["a man runs", "a cat sleeps", "the guitar", "paris of france", "a woman is playing the flute"]
-    rows = [ROW.format(i, first, second) for i, (first, second) in enumerate(pairwise(texts))]
-    path.write_text("\n".join(rows), "utf-8")
-    score = evaluate_similarity(module, read_stsb(path))
-    cosines = np.diag(module.similarity(module.encode(texts[:-1]), module.encode(texts[1:])))
-    assert score.spearman == pytest.approx(scipy.stats.spearmanr(cosines, range(4)).statistic)
-    assert score.pearson == pytest.approx(scipy.stats.pearsonr(cosines, range(4)).statistic, abs=1e-2)  # float32
-    assert score.low <= score.spearman <= score.high

@@ -1,30 +1,103 @@
-"""wellread evaluate: score a module on a task's file."""
+"""wellread evaluate: score a module, or predictions that were made before, on a task's file."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
-from wellread.cli.options import json_flag, load_module, module_options
+from wellread.cli.options import LOADING, json_flag, load_module, module_options
+
+if TYPE_CHECKING:
+    from wellread.measure.examples import Examples
+
+ROLES = ("text", "pair", "label", "score", "tags")  # the columns that have a flag
+FOR_PREDICTIONS = ("prediction", "labels", "positive")
+
+
+def column_options(command: Any) -> Any:
+    """Add --text, --pair and so on: which column of a file is what."""
+    for role in reversed(ROLES):
+        command = click.option(f"--{role}", metavar="COLUMN", help=f"The column that is the {role}.")(command)
+    return command
 
 
 @click.command("evaluate")
-@click.argument("task", type=click.Choice(["stsb"]))
+@click.argument("task", type=click.Choice(["stsb", "classify", "pair", "similarity", "tag", "answer"]))
 @click.argument("file", type=click.Path(path_type=Path))
+@click.option("--predictions", type=click.Path(path_type=Path), help="Score these instead of a module.")
+@click.option("--prediction", default="prediction", show_default=True, help="Their column, where they have some.")
+@click.option("--format", "format_", help="What FILE is: nsmc, korsts, klue-ner, sst2, squad, korquad ...")
+@click.option("--kind", help="tsv, csv, jsonl, parquet, conll or squad, where FILE's ending does not say it.")
+@column_options
+@click.option("--labels", default="", help="All labels, with commas between, where FILE lacks some.")
+@click.option("--positive", metavar="LABEL", help="Also give the F1 of this label.")
 @json_flag
 @module_options
-def command(task: str, file: Path, as_json: bool, **loading: Any) -> None:
-    """Score a module on FILE. TASK stsb: correlation of cosines with people's scores (STS-B, KorSTS)."""
-    from wellread.measure.similarity import evaluate_similarity, read_stsb
+def command(task: str, file: Path, predictions: Path | None, as_json: bool, **options: Any) -> None:
+    """Score a module or predictions on FILE.
 
-    score = evaluate_similarity(load_module(**loading), read_stsb(file))
+    TASK stsb scores a module: the correlation of cosines with people's scores (STS-B, KorSTS). The other tasks score
+    --predictions: classify, pair (labels), similarity (numbers), tag (entities of CoNLL) and answer (spans of SQuAD).
+    """
+    source = click.get_current_context().get_parameter_source
+    foreign = LOADING if predictions else FOR_PREDICTIONS
+    given = [name for name in foreign if source(name) is not ParameterSource.DEFAULT]
+    if given or (task == "stsb") != (predictions is None):
+        raise click.UsageError(
+            "stsb scores a module, without --predictions and what belongs to them; every other task scores "
+            "--predictions, without a module"
+        )
+    loading = {name: options.pop(name) for name in LOADING}
+    if predictions is None:
+        _similarity(file, loading, as_json, options)
+    else:
+        _predictions(task, file, predictions, as_json, options)
+
+
+def _read(file: Path, options: dict[str, Any], **more: Any) -> Examples:
+    from wellread.measure.examples import read_examples
+
+    columns = {role: options[role] for role in ROLES if options[role]}
+    return read_examples(file, kind=options["kind"], **more, **columns)
+
+
+def _similarity(file: Path, loading: dict[str, Any], as_json: bool, options: dict[str, Any]) -> None:
+    from wellread.measure.similarity import evaluate_similarity
+
+    score = evaluate_similarity(load_module(**loading), _read(file, options, format=options["format_"] or "stsb"))
     if as_json:
         click.echo(json.dumps(dataclasses.asdict(score)))
     else:
         click.echo(f"spearman {score.spearman:.4f}  [{score.low:.4f}, {score.high:.4f}] at 95 %")
         click.echo(f"pearson  {score.pearson:.4f}")
         click.echo(f"pairs    {score.pairs}")
+
+
+def _predictions(task: str, file: Path, predictions: Path, as_json: bool, options: dict[str, Any]) -> None:
+    from wellread.measure.formats import known_format
+    from wellread.measure.predictions import Scoring, read_predictions, score_predictions
+
+    known = known_format(options["format_"]) if options["format_"] else None
+    labels = tuple(filter(None, options["labels"].split(",")))
+    examples = _read(file, options, format=options["format_"], labels=labels)
+    score = score_predictions(
+        task,
+        examples,
+        read_predictions(predictions, task, examples, name=options["prediction"]),
+        scoring=Scoring(
+            labels=labels or (known.labels if known else ()),
+            positive=options["positive"],
+            rules=known.rules if known else "squad",
+        ),
+    )
+    if as_json:
+        click.echo(json.dumps(dataclasses.asdict(score)))
+        return
+    for name, found in score.scores.items():
+        click.echo(f"{name:<11} {found.value:.4f}  [{found.low:.4f}, {found.high:.4f}] at 95 %")
+    click.echo(f"examples    {score.examples}")

@@ -1,0 +1,132 @@
+"""F1 of tagged entities, as seqeval counts them: an entity is right if its first token, last token and type are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wellread.errors import DataError
+
+FIELDS = ("right", "predicted", "true")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entity:
+    """Tokens that bear a name together."""
+
+    kind: str
+    start: int  # its first token, from 0
+    stop: int  # the token behind its last
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntityCounts:
+    """How many entities of N sentences and K types were right, were predicted and were there."""
+
+    kinds: tuple[str, ...]  # in order of the alphabet
+    counts: NDArray[np.int64]  # (N, K, 3): right, predicted, true
+
+    def f1(self, rows: NDArray[np.int64] | slice = slice(None)) -> float:
+        """Return F1 of all types together (micro), 0 to 1; 0 where there are none."""
+        right, predicted, true = self.counts[rows].sum((0, 1)).tolist()
+        return float(2 * right / max(predicted + true, 1))
+
+    def precision(self, rows: NDArray[np.int64] | slice = slice(None)) -> float:
+        """Return the share of the predicted entities that are right."""
+        right, predicted, _ = self.counts[rows].sum((0, 1)).tolist()
+        return float(right / max(predicted, 1))
+
+    def recall(self, rows: NDArray[np.int64] | slice = slice(None)) -> float:
+        """Return the share of the true entities that were found."""
+        right, _, true = self.counts[rows].sum((0, 1)).tolist()
+        return float(right / max(true, 1))
+
+    def macro_f1(self, rows: NDArray[np.int64] | slice = slice(None)) -> float:
+        """Return the mean F1 of the types that are true or predicted somewhere."""
+        right, predicted, true = self.counts[rows].sum(0).T
+        there = (predicted + true) > 0
+        return float((2 * right[there] / (predicted + true)[there]).mean()) if there.any() else 0.0
+
+
+def entities(tags: Sequence[str], *, strict: bool = False) -> list[Entity]:
+    """Find the entities of one sentence of T tags, each O, B-TYPE or I-TYPE.
+
+    I-TYPE that follows neither B-TYPE nor I-TYPE begins an entity, as in seqeval's default and conlleval; with `strict`
+    it belongs to none, as in seqeval's mode `strict` with the scheme IOB2.
+
+    Raises: DataError for a tag of another form.
+
+    >>> [(found.kind, found.start, found.stop) for found in entities(["B-PS", "I-PS", "O", "I-LC"])]
+    [('PS', 0, 2), ('LC', 3, 4)]
+    >>> len(entities(["B-PS", "I-PS", "O", "I-LC"], strict=True))
+    1
+    """
+    found: list[Entity] = []
+    kind, start = "", 0
+    for place, tag in enumerate((*tags, "O")):
+        mark, _, name = tag.partition("-")
+        if (mark, name) != ("O", "") and (mark not in ("B", "I") or not name):
+            raise DataError(f"a tag is O, B-TYPE or I-TYPE; found {tag!r} at token {place}; convert the tags")
+        if mark == "I" and name == kind:
+            continue
+        if kind:
+            found.append(Entity(kind=kind, start=start, stop=place))
+        kind, start = ("" if strict and mark == "I" else name), place
+    return found
+
+
+def count_entities(
+    true: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]], *, strict: bool = False
+) -> EntityCounts:
+    """Compare the tags of N sentences. Raises: DataError for no sentences, different counts, or other tags."""
+    _match(true, predicted)
+    pairs = [
+        (set(entities(a, strict=strict)), set(entities(b, strict=strict))) for a, b in zip(true, predicted, strict=True)
+    ]
+    kinds = sorted({entity.kind for pair in pairs for side in pair for entity in side})
+    places = {kind: place for place, kind in enumerate(kinds)}
+    counts = np.zeros((len(pairs), len(kinds), len(FIELDS)), np.int64)
+    for row, (there, said) in enumerate(pairs):
+        for field, group in enumerate((there & said, said, there)):
+            for entity in group:
+                counts[row, places[entity.kind], field] += 1
+    return EntityCounts(kinds=tuple(kinds), counts=counts)
+
+
+def tagging_f1(
+    true: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]], *, average: str = "micro", strict: bool = False
+) -> float:
+    """Return F1 of the entities of N sentences, 0 to 1: `micro` over all of them, or `macro`, the mean over types.
+
+    Source: the definition of CoNLL-2003 (Tjong Kim Sang & De Meulder), as seqeval counts it.
+
+    Raises: DataError for another average, no sentences, different counts, or tags of another form.
+
+    >>> tagging_f1([["B-PS", "I-PS", "O", "B-LC"]], [["B-PS", "O", "O", "B-LC"]])
+    0.5
+    """
+    if average not in ("micro", "macro"):
+        raise DataError(f"the average {average!r} was asked of tagging F1; it has micro and macro; name one of them")
+    found = count_entities(true, predicted, strict=strict)
+    return found.f1() if average == "micro" else found.macro_f1()
+
+
+def _match(true: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> None:
+    if len(true) != len(predicted) or not len(true):
+        raise DataError(
+            f"tagging F1 takes as many tagged sentences twice; found {len(true)} and {len(predicted)}; match them"
+        )
+    bad = [number for number, (a, b) in enumerate(zip(true, predicted, strict=True)) if len(a) != len(b)]
+    if bad:
+        raise DataError(
+            f"tagging F1 takes a predicted tag for every token; {len(bad)} sentences differ, the first are "
+            f"{_numbers(bad)} (from 0): sentence {bad[0]} has {len(true[bad[0]])} tags and {len(predicted[bad[0]])} "
+            "were predicted; match them"
+        )
+
+
+def _numbers(values: Iterable[int]) -> str:
+    return ", ".join(map(str, list(values)[:5]))

@@ -1,0 +1,175 @@
+"""Predictions scored against a labelled file, without any model: the scores of a task, each with its interval."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wellread.errors import DataError, nearest
+from wellread.measure.bootstrap import Interval, interval
+from wellread.measure.conll import read_conll
+from wellread.measure.entities import count_entities
+from wellread.measure.examples import Examples
+from wellread.measure.formats import kind_of
+from wellread.measure.labels import LabelMap
+from wellread.measure.metrics import (
+    Outcomes,
+    accuracy_of,
+    f1_of_classes,
+    macro_f1_of,
+    matthews_of,
+    pearson,
+    spearman,
+)
+from wellread.measure.spans import score_spans
+from wellread.measure.tables import READERS, column, read_bytes, read_lines
+from wellread.weights.strict_json import parse_object
+
+Scored: TypeAlias = Callable[[NDArray[np.int64]], float]
+Scores: TypeAlias = dict[str, Scored]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskScore:
+    """What the predictions of a task are worth."""
+
+    task: str
+    examples: int
+    scores: dict[str, Interval]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scoring:
+    """What the scores of a task depend on beside the examples."""
+
+    labels: tuple[str, ...] = ()  # what may be predicted beside the labels that occur
+    positive: str | None = None  # a label whose F1 is wanted too
+    rules: str = "squad"  # by which answers are compared: squad or korquad
+
+
+def score_predictions(
+    task: str, examples: Examples, predicted: Sequence[object], *, scoring: Scoring | None = None, seed: int = 0
+) -> TaskScore:
+    """Score N predictions, in the order of the examples, with intervals at 95 % over the examples.
+
+    `classify` and `pair`: accuracy, macro F1, Matthews, and F1 of one label if asked for. `similarity`: Spearman and
+    Pearson. `tag`: F1, macro F1, precision and recall of entities. `answer`: exact match and F1.
+
+    Raises: DataError for another task, examples without what it needs, or predictions that do not fit them.
+    """
+    if task not in TASKS:
+        raise DataError(
+            f"the task {task!r} was asked for; predictions are scored for {', '.join(TASKS)}; name one of them"
+            f"{nearest(task, TASKS)}"
+        )
+    if len(predicted) != len(examples):
+        raise DataError(
+            f"a prediction for each of the {len(examples)} examples of {examples.source} was asked; found "
+            f"{len(predicted)}; predict each of them, in their order"
+        )
+    found = TASKS[task](examples, predicted, scoring or Scoring())
+    scores = {name: interval(score, len(examples), seed=seed) for name, score in found.items()}
+    return TaskScore(task=task, examples=len(examples), scores=scores)
+
+
+def _needed(examples: Examples, what: str) -> list[object]:
+    """Return the column that a task is scored by."""
+    found: list[object] | None = getattr(examples, what)
+    if found is None:
+        raise DataError(f"{what} were asked of {examples.source}; no column was named for them; name it, or its format")
+    return found
+
+
+def _classes(examples: Examples, predicted: Sequence[object], scoring: Scoring) -> Scores:
+    true = [str(label) for label in _needed(examples, "labels")]
+    said = [str(label).strip() for label in predicted]
+    LabelMap.of({*true, *scoring.labels}).ids(said, source="the predictions")
+    outcomes = Outcomes.of(true, said)
+    scores: Scores = {"accuracy": accuracy_of, "macro_f1": macro_f1_of, "matthews": matthews_of}
+    if scoring.positive is not None:
+        known = LabelMap(names=tuple(map(str, outcomes.classes)))
+        place = int(known.ids([scoring.positive], source="the positive label")[0])
+        scores["f1"] = lambda confusion: float(f1_of_classes(confusion)[place])
+    return {name: _counted(outcomes, score) for name, score in scores.items()}
+
+
+def _counted(outcomes: Outcomes, score: Callable[[NDArray[np.int64]], float]) -> Scored:
+    return lambda rows: score(outcomes.confusion(rows))
+
+
+def _numbers(examples: Examples, predicted: Sequence[object], scoring: Scoring) -> Scores:
+    true = np.asarray(_needed(examples, "scores"), np.float64)
+    try:
+        said = np.asarray([float(value) for value in predicted])  # type: ignore[arg-type]
+    except (TypeError, ValueError) as error:
+        raise DataError(f"numbers were asked of the predictions; {error}; mend them, or name another column") from None
+    if bad := int((~np.isfinite(said)).sum()):
+        raise DataError(f"numbers were asked of the predictions; {bad} of {len(said)} are not finite; mend them")
+    return {
+        "spearman": lambda rows: spearman(true[rows], said[rows]),
+        "pearson": lambda rows: pearson(true[rows], said[rows]),
+    }
+
+
+def _tags(examples: Examples, predicted: Sequence[object], scoring: Scoring) -> Scores:
+    true = [[str(tag) for tag in row] for row in _needed(examples, "tags") if isinstance(row, list)]
+    found = count_entities(true, [[str(tag) for tag in row] for row in predicted if isinstance(row, list)])
+    return {"f1": found.f1, "macro_f1": found.macro_f1, "precision": found.precision, "recall": found.recall}
+
+
+def _spans(examples: Examples, predicted: Sequence[object], scoring: Scoring) -> Scores:
+    right = [[answer.text for answer in row] for row in _needed(examples, "answers")]  # type: ignore[attr-defined]
+    found = score_spans([str(text) for text in predicted], right, rules=scoring.rules)
+    return {
+        "exact_match": lambda rows: float(found.exact[rows].mean()),
+        "f1": lambda rows: float(found.f1[rows].mean()),
+    }
+
+
+TASKS: dict[str, Callable[[Examples, Sequence[object], Scoring], Scores]] = {
+    "classify": _classes,
+    "pair": _classes,
+    "similarity": _numbers,
+    "tag": _tags,
+    "answer": _spans,
+}
+
+
+def read_predictions(path: Path, task: str, examples: Examples, *, name: str = "prediction") -> list[object]:
+    """Read predictions in the order of the examples.
+
+    `answer` takes JSON as the scripts of SQuAD do, from the id of a question to its answer; `tag` the last column of
+    CoNLL. Other files hold one a line (.txt) or in the column `name`.
+
+    Raises: DataError for a file that cannot be read, a wrong column, or questions without an answer.
+    """
+    if task == "answer" and path.suffix == ".json":
+        return _by_id(path, examples)
+    if path.suffix == ".txt":
+        return list(read_lines(path))
+    kind = kind_of(path)
+    if kind == "conll":
+        return read_conll(path).columns["tags"]
+    if kind not in READERS:
+        raise DataError(f"predictions were asked of {path}; only answers stand in {path.suffix}; name another file")
+    return column(READERS[kind](path, (), False), name)
+
+
+def _by_id(path: Path, examples: Examples) -> list[object]:
+    try:
+        found: Mapping[str, object] = parse_object(read_bytes(path))
+    except ValueError as error:
+        raise DataError(f"answers by id were asked of {path}; it cannot be read: {error}; check the file") from None
+    ids = [str(name) for name in _needed(examples, "ids")]
+    lacking = [name for name in ids if not isinstance(found.get(name), str)]
+    if lacking:
+        raise DataError(
+            f"a text for each of {len(ids)} questions of {examples.source} was asked of {path}; {len(lacking)} have "
+            f"none: {', '.join(lacking[:5])}; answer with an empty text where there is no answer"
+        )
+    return [found[name] for name in ids]

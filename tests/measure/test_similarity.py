@@ -1,0 +1,51 @@
+"""Cosines of a module against people's scores."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import scipy.stats
+from tiny import tiny_module
+
+from wellread.errors import DataError
+from wellread.measure.examples import read_examples, take_examples
+from wellread.measure.metrics import spearman
+from wellread.measure.similarity import evaluate_similarity
+
+ROW = "main-captions\tMSRvid\t2012test\t0001\t{}\t{}\t{}"
+TEXTS = ["a man runs", "a cat sleeps", "the guitar", "paris of france", "a woman is playing the flute"]
+
+
+@pytest.fixture
+def examples(tmp_path):
+    path = tmp_path / "sts.csv"
+    path.write_text("\n".join(ROW.format(i, a, b) for i, (a, b) in enumerate(pairwise(TEXTS))), "utf-8")
+    return read_examples(path, format="stsb")
+
+
+def test_evaluation_is_the_correlation_of_cosines(tmp_path, examples):
+    module = tiny_module(tmp_path)
+    score = evaluate_similarity(module, examples)
+    cosines = np.diag(module.similarity(module.encode(TEXTS[:-1]), module.encode(TEXTS[1:])))
+    assert score.spearman == pytest.approx(scipy.stats.spearmanr(cosines, range(4)).statistic)
+    assert score.pearson == pytest.approx(scipy.stats.pearsonr(cosines, range(4)).statistic, abs=1e-2)  # float32
+    assert score.low <= score.spearman <= score.high
+    assert score.pairs == 4
+
+
+def test_the_interval_leaves_out_draws_of_equal_numbers(tmp_path, examples):
+    module = tiny_module(tmp_path)
+    score = evaluate_similarity(module, examples, seed=3)
+    first, second = (np.asarray(module.encode(side)) for side in (TEXTS[:-1], TEXTS[1:]))
+    cosines = (first * second).sum(1) / np.linalg.norm(first, axis=1) / np.linalg.norm(second, axis=1)
+    rng, scores = np.random.default_rng(3), np.arange(4)
+    drawn = [rng.integers(0, 4, 4) for _ in range(1_000)]
+    told = [spearman(cosines[rows], scores[rows]) for rows in drawn if np.ptp(rows)]
+    assert (score.low, score.high) == pytest.approx(tuple(np.quantile(told, [0.025, 0.975])))
+
+
+def test_examples_without_pairs_are_refused(tmp_path):
+    with pytest.raises(DataError, match="pairs and scores were asked of the given rows; its format has none"):
+        evaluate_similarity(tiny_module(tmp_path), take_examples([{"text": "a"}]))
