@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import gzip
 import json
-import subprocess
-import sys
+import shutil
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
-import torch
+from learn.tiny_task import finish, start
 from tiny import tiny_config, tiny_module
 
 import wellread
 from wellread.config import SentenceConfig
 from wellread.errors import CheckpointError, ConfigError, DataError, TrainingError
+from wellread.learn.checkpoints import checkpoints
 from wellread.learn.distill import distill
-from wellread.learn.loop import optimise
 from wellread.learn.recipe import Recipe, TextConfig, read_recipe, run_recipe
 from wellread.learn.sentences import read_sentences, read_texts, split_sentences
 from wellread.learn.settings import DistillConfig, LoopConfig
@@ -31,10 +31,14 @@ SMALL = DistillConfig(
     hidden_size=8,
     num_attention_heads=2,
     max_seq_length=16,
-    num_train_epochs=8,
-    per_device_train_batch_size=32,
-    loop=LoopConfig(learning_rate=5e-3, warmup_steps=5),
-    logging_steps=10,
+    loop=LoopConfig(
+        num_train_epochs=8,
+        per_device_train_batch_size=32,
+        learning_rate=5e-3,
+        warmup_steps=5,
+        logging_steps=10,
+        bf16="false",
+    ),
 )
 
 
@@ -137,16 +141,43 @@ def test_a_distilbert_teacher_gives_a_student_that_can_be_saved(tmp_path):
     assert student.family == "distilbert"
 
 
-# -- loop --------------------------------------------------------------------------------------------------------------
+# -- runs that were cut short ------------------------------------------------------------------------------------------
 
 
-def test_a_loss_that_is_no_number_stops_the_run_before_the_weights_change():
-    model = torch.nn.Linear(2, 1)
-    before = model.weight.detach().clone()
-    losses = [lambda: model.weight.sum() * float("nan")]
-    with pytest.raises(TrainingError, match="step 1 of 1 was to lower the loss; found nan"):
-        list(optimise(model, losses, lambda f: f(), total=1, config=LoopConfig()))
-    assert torch.equal(model.weight, before)
+def test_a_run_goes_on_from_its_checkpoint(teacher, tmp_path):
+    config = replace(SMALL, loop=replace(SMALL.loop, save_steps=30))
+    whole = distill(teacher, TEXTS, output_dir=tmp_path / "run", config=config)
+    log = (tmp_path / "run" / "log.jsonl").read_text()
+    again = distill(
+        teacher,
+        TEXTS,
+        output_dir=tmp_path / "run",
+        config=config,
+        resume_from_checkpoint=tmp_path / "run/checkpoint-60",
+    )
+    for name, array in whole.checkpoint.arrays().items():
+        assert np.array_equal(array, again.checkpoint.arrays()[name]), name
+    assert again.provenance == whole.provenance
+    lines = [[json.loads(line)[key] for key in ("step", "loss")] for line in log.splitlines()]
+    logged = (tmp_path / "run" / "log.jsonl").read_text().splitlines()
+    assert [[json.loads(line)[key] for key in ("step", "loss")] for line in logged] == lines
+
+
+@pytest.mark.parametrize(
+    ("texts", "changes", "found"),
+    [
+        (TEXTS[:-1], {}, "data is '[0-9a-f]+' and was '[0-9a-f]+'"),
+        (TEXTS, {"max_seq_length": 7}, "max_seq_length is 7 and was 16; model is"),
+        (TEXTS, {"hidden_size": 4}, "found that hidden_size is 4 and was 8; model is '[0-9a-f]+' and was"),
+    ],
+)
+def test_another_run_is_refused(teacher, tmp_path, texts, changes, found):
+    config = replace(SMALL, loop=replace(SMALL.loop, max_steps=2))
+    distill(teacher, TEXTS, output_dir=tmp_path / "run", config=config)
+    with pytest.raises(TrainingError, match=found):
+        distill(
+            teacher, texts, output_dir=tmp_path / "run", config=replace(config, **changes), resume_from_checkpoint=True
+        )
 
 
 # -- sentences ---------------------------------------------------------------------------------------------------------
@@ -217,6 +248,9 @@ def test_the_default_recipe_is_read():
         ("[distil]\n", "unknown keys: distil.*did you mean distill"),
         ("[distill]\nhiden_size = 8\n", r"unknown keys: distill\.hiden_size \(did you mean hidden_size"),
         ('[distill]\nhidden_size = "8"\n', "distill.hidden_size must be int; found '8'"),
+        ("[distill]\nseed = 1\n", r"unknown keys: distill\.seed \(it belongs in \[distill\.loop\]\)"),
+        ("[distill.loop]\nsave_steps = true\n", "distill.loop.save_steps must be int; found True"),
+        ("[distill.loop]\nnum_train_epochs = 0\n", "r.toml: a training run was asked for; found num_train_epochs of 0"),
         ("[distill\n", "is none of default and no TOML file"),
     ],
 )
@@ -224,6 +258,22 @@ def test_bad_recipes_are_refused(tmp_path, content, message):
     (tmp_path / "r.toml").write_text(content)
     with pytest.raises(ConfigError, match=message):
         read_recipe(str(tmp_path / "r.toml"))
+
+
+def test_what_a_recipe_leaves_out_is_as_distillation_has_it(tmp_path):
+    (tmp_path / "r.toml").write_text("[distill.loop]\nseed = 7\n")
+    assert read_recipe(str(tmp_path / "r.toml")).distill.loop == replace(DistillConfig().loop, seed=7)
+    assert DistillConfig().loop.warmup_steps == 100
+
+
+def test_the_default_recipe_has_the_settings_of_the_embedded_default():
+    """Those of before the loop had schedules and precisions are written down in the module itself."""
+    told = dict(wellread.load("default").provenance["settings"])
+    told |= told.pop("loop")
+    distill_settings = read_recipe("default").distill
+    ours = {**asdict(distill_settings), **asdict(distill_settings.loop)}
+    assert {name: ours[name] for name in told} == told
+    assert (ours["lr_scheduler_type"], ours["bf16"], ours["gradient_accumulation_steps"]) == ("cosine", "false", 1)
 
 
 def test_a_recipe_refuses_an_output_that_exists_before_any_work(teacher, tmp_path):
@@ -234,19 +284,35 @@ def test_a_recipe_refuses_an_output_that_exists_before_any_work(teacher, tmp_pat
     assert [path.name for path in tmp_path.iterdir() if path.name != "teacher"] == ["out"]
 
 
-def test_the_command_distills(teacher, tmp_path):
+SHAPE = "--num-hidden-layers 1 --hidden-size 8 --num-attention-heads 2 --max-seq-length 16 --warmup-steps 2".split()
+
+
+@pytest.fixture
+def files(teacher, tmp_path):
+    """What the command is given: a saved teacher and a file of texts."""
     teacher.save(tmp_path / "saved")
     (tmp_path / "texts.txt").write_text("\n".join(TEXTS), "utf-8")
-    shape = "--num-hidden-layers 1 --hidden-size 8 --num-attention-heads 2 --max-seq-length 16".split()
-    steps = "--num-train-epochs 1 --per-device-train-batch-size 32 --warmup-steps 2 --logging-steps 1".split()
-    command = [sys.executable, "-m", "wellread.cli.main", "distill", str(tmp_path / "texts.txt")]
-    command += ["-m", str(tmp_path / "saved"), "-o", str(tmp_path / "student"), *shape, *steps]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert f"student: {tmp_path / 'student'}" in done.stdout
+    return [str(tmp_path / "texts.txt"), "-m", str(tmp_path / "saved"), *SHAPE]
+
+
+def run_command(*arguments: str) -> str:
+    return finish(start("-m", *arguments))
+
+
+def test_the_command_distills_and_resumes(files, tmp_path):
+    output = ["-o", str(tmp_path / "student"), "--per-device-train-batch-size", "32", "--logging-steps", "1"]
+    steps = "--num-train-epochs 1 --save-steps 2".split()
+    out = run_command("wellread.cli.main", "distill", *files, *output, *steps)
+    assert f"student: {tmp_path / 'student'}" in out
     student = wellread.load(tmp_path / "student")
     assert student.checkpoint.config.hidden_size == 8
     assert str(tmp_path) not in (tmp_path / "student" / "wellread.json").read_text()
+    (tmp_path / "student").rename(tmp_path / "first")
+    shutil.rmtree(max(checkpoints(tmp_path / "student-run")))  # the run was killed before its last checkpoint
+    run_command("wellread.cli.main", "distill", *files, *output, *steps, "--resume")
+    again = wellread.load(tmp_path / "student").checkpoint.arrays()
+    for name, array in student.checkpoint.arrays().items():
+        assert np.array_equal(array, again[name]), name
 
 
 def test_text_config_defaults_take_everything():

@@ -184,3 +184,8 @@ def test_a_thousand_flips_and_cuts_end_in_an_error_or_in_what_the_library_reads(
         for name, array in ours.items():
             np.testing.assert_array_equal(array, theirs[name])
     assert 500 < refused < 1000
+
+
+def test_a_disk_that_refuses_is_an_error_of_the_disk(tmp_path):
+    with pytest.raises(OSError, match="No such file or directory"):
+        write_safetensors(tmp_path / "nowhere" / "model.safetensors", {"a": np.zeros(3, np.float32)})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,10 @@ from wellread.learn.recipe import RECIPES, Recipe, read_recipe, run_recipe
     "-o", "--output", required=True, type=click.Path(path_type=Path), help="The student's directory; must be new."
 )
 @click.option("--recipe", default="default", show_default=True, help=f"A TOML file, or one of: {', '.join(RECIPES)}.")
-@click.option("--run-dir", type=click.Path(path_type=Path), help="For teacher vectors and log.  [default: OUTPUT-run]")
+@click.option(
+    "--run-dir", type=click.Path(path_type=Path), help="For vectors, checkpoints, log.  [default: OUTPUT-run]"
+)
+@click.option("--resume", is_flag=True, help="Go on from the last checkpoint in the run directory.")
 @click.option("--dtype", default="float32", show_default=True, help="How weights are stored: float32 or float16.")
 @options_of(Recipe)
 @json_flag
@@ -28,6 +32,7 @@ def command(
     output: Path,
     recipe: str,
     run_dir: Path | None,
+    resume: bool,
     dtype: str,
     as_json: bool,
     **given: Any,
@@ -37,5 +42,7 @@ def command(
     loading = {name: given.pop(name) for name in LOADING}
     settings = gather(read_recipe(recipe), given)
     run_dir = run_dir or output.with_name(f"{output.name}-run")
-    run_recipe(settings, load_module(**loading), texts, output=output, run_dir=run_dir, dtype=dtype)
+    run_recipe(settings, load_module(**loading), texts, output=output, run_dir=run_dir, dtype=dtype, resume=resume)
+    if os.environ.get("RANK", "0") != "0":  # one of several processes under torchrun
+        return
     click.echo(f'{{"output": "{output}"}}' if as_json else f"student: {output}\nlog: {run_dir / 'log.jsonl'}")

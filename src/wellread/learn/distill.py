@@ -7,11 +7,12 @@ student and teacher can be compared with each other.
 
 from __future__ import annotations
 
-import json
-import time
-from collections.abc import Iterator, Sequence
+import hashlib
+from collections import deque
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,108 +22,117 @@ from torch import Tensor
 from wellread.backends.torch import TorchEncoder
 from wellread.encoder.heads import SENTENCE_OUTPUT
 from wellread.errors import TrainingError
-from wellread.learn.loop import Step, optimise
+from wellread.learn.follow import follow
+from wellread.learn.loop import train
+from wellread.learn.processes import joined
 from wellread.learn.settings import DistillConfig
 from wellread.learn.student import sentence_student
+from wellread.learn.task import Inputs, Loss
 from wellread.learn.teacher import fingerprint, teacher_vectors
 from wellread.module import Module
-from wellread.progress import progress
-from wellread.text.pack import Batch, bert_pack_inputs
+from wellread.text.pack import bert_pack_inputs
 from wellread.text.ragged import Ragged
-from wellread.weights.checkpoint import in_memory
+from wellread.text.vocabulary import SpecialTokens
+from wellread.weights.checkpoint import Checkpoint, in_memory
+
+SHAPE = ("num_hidden_layers", "hidden_size", "num_attention_heads")
 
 
-def distill(teacher: Module, texts: Sequence[str], *, output_dir: Path, config: DistillConfig) -> Module:
+def distill(
+    teacher: Module,
+    texts: Sequence[str],
+    *,
+    output_dir: Path,
+    config: DistillConfig,
+    resume_from_checkpoint: bool | str | Path | None = None,
+) -> Module:
     """Train a student on the teacher's vectors of `texts`, and return it.
 
-    `output_dir` gets the teacher's vectors (kept for the next run) and `log.jsonl`, a line every `logging_steps`.
-    The student keeps the teacher's tokenizer; its largest sequence is `max_seq_length`.
+    `output_dir` gets the teacher's vectors (kept for the next run), checkpoints, and what `follow` writes. A run that
+    was killed goes on from `resume_from_checkpoint`: one of those, or True for the last. The student keeps the
+    teacher's tokenizer; its largest sequence is `max_seq_length`. Under torchrun every process returns the student.
 
-    Raises: TrainingError for no texts, or a loss that is no number.
+    Raises: TrainingError for no texts, or as `train` does.
     """
     if not texts:
         raise TrainingError("a student was to be distilled; found 0 texts; give it some")
-    torch.manual_seed(config.seed)
-    targets = teacher_vectors(teacher, texts, cache=output_dir / "teacher")
-    checkpoint = sentence_student(
-        teacher.checkpoint,
-        layers=config.num_hidden_layers,
-        width=config.hidden_size,
-        heads=config.num_attention_heads,
-        max_seq_length=config.max_seq_length,
-        seed=config.seed,
-    )
-    encoder = TorchEncoder(checkpoint).eval()  # dropout off: targets are given, there is little to overfit
-    rows = teacher.tokenize(texts)
-    plan = list(_plan(rows, config))
-    batches = (_batch(teacher, rows, targets, chosen, config) for chosen in plan)
-    started = time.monotonic()
-    with (output_dir / "log.jsonl").open("w") as log, progress(len(plan), label="steps", show=None) as advance:
-        for event in optimise(
-            encoder, batches, lambda batch: _loss(encoder, batch), total=len(plan), config=config.loop
-        ):
-            advance(1)
-            if event.step % config.logging_steps == 0 or event.step == len(plan):
-                _log(log, event, started)
+    with joined(config.loop.ddp_timeout) as process:
+        identity = fingerprint(teacher)
+        targets = teacher_vectors(teacher, texts, cache=output_dir / "teacher", process=process)
+        checkpoint = student_of(teacher, config)
+        task = SentenceTask(
+            model=TorchEncoder(checkpoint).eval(),  # dropout off: targets are given, there is little to overfit
+            rows=teacher.tokenize(texts),
+            targets=targets,
+            special=teacher.tokenizer.special,
+            max_seq_length=config.max_seq_length,
+            teacher=identity,
+        )
+        events = train(task, config.loop, output_dir, resume_from_checkpoint=resume_from_checkpoint)
+        if process.is_main:
+            steps = follow(events, config.loop, output_dir, settings=config)
+        else:
+            steps = deque(events, maxlen=1).pop().step
     return Module(
-        checkpoint=replace(checkpoint, tensors=in_memory(encoder.arrays())),
+        checkpoint=replace(checkpoint, tensors=in_memory(task.model.arrays())),
         tokenizer=teacher.tokenizer,
         provenance={
             "made_by": "wellread distill",
-            "teacher": {**teacher.provenance, "sha256": fingerprint(teacher)},
+            "teacher": {**teacher.provenance, "sha256": identity},
             "texts": len(texts),
-            "steps": len(plan),
+            "steps": steps,
             "settings": asdict(config),
         },
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Example:
-    inputs: dict[str, Tensor]
-    targets: Tensor
-
-
-def _plan(rows: Ragged, config: DistillConfig) -> Iterator[NDArray[np.int64]]:
-    """Yield the rows of every batch of every epoch: shuffled, but of about equal length within a batch."""
-    rng = np.random.default_rng(config.seed)
-    size = config.per_device_train_batch_size
-    for _ in range(config.num_train_epochs):
-        order = rng.permutation(len(rows))
-        pools = [
-            pool[np.argsort(rows.lengths[pool], kind="stable")]
-            for pool in np.split(order, _cuts(len(order), 64 * size))
-        ]
-        batches = [batch for pool in pools for batch in np.split(pool, _cuts(len(pool), size))]
-        for i in rng.permutation(len(batches)):
-            yield batches[i]
-
-
-def _cuts(total: int, size: int) -> NDArray[np.int64]:
-    return np.arange(size, total, size)
-
-
-def _batch(
-    teacher: Module, rows: Ragged, targets: NDArray[np.float16], chosen: NDArray[np.int64], config: DistillConfig
-) -> _Example:
-    packed: Batch = bert_pack_inputs(
-        [rows.take(chosen)],
-        special=teacher.tokenizer.special,
-        seq_length=config.max_seq_length,
-        pad_to_longest=True,
+def student_of(teacher: Module, config: DistillConfig) -> Checkpoint:
+    """Make the student that `config` describes, before any training."""
+    return sentence_student(
+        teacher.checkpoint,
+        layers=config.num_hidden_layers,
+        width=config.hidden_size,
+        heads=config.num_attention_heads,
+        max_seq_length=config.max_seq_length,
+        seed=config.loop.seed,
     )
-    inputs = {name: torch.from_numpy(array) for name, array in packed.items()}
-    return _Example(inputs=inputs, targets=torch.from_numpy(targets[chosen].astype(np.float32)))
 
 
-def _loss(encoder: TorchEncoder, batch: _Example) -> Tensor:
-    """Mean squared Euclidean distance of unit vectors: 2 - 2 cos, 0 to 4."""
-    vectors = encoder(batch.inputs, [SENTENCE_OUTPUT])[SENTENCE_OUTPUT]
-    assert isinstance(vectors, Tensor)
-    targets = torch.nn.functional.normalize(batch.targets, dim=-1)
-    return (vectors - targets).square().sum(-1).mean()
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SentenceTask:
+    """Draw the sentence vectors of rows of ids to `targets`, float16 [N, E]."""
 
+    model: TorchEncoder
+    rows: Ragged
+    targets: NDArray[np.float16]
+    special: SpecialTokens
+    max_seq_length: int
+    teacher: str  # its SHA-256
 
-def _log(log: object, event: Step, started: float) -> None:
-    line = {**asdict(event), "seconds": round(time.monotonic() - started, 1)}
-    print(json.dumps(line), file=log, flush=True)  # type: ignore[call-overload]
+    def lengths(self, epoch: int) -> NDArray[np.int64]:
+        """Return the tokens of every row, [CLS] and [SEP] included."""
+        return np.minimum(self.rows.lengths + 2, self.max_seq_length)
+
+    def collate(self, rows: NDArray[np.int64], epoch: int) -> Inputs:
+        """Pad rows to their longest, and put their targets beside them."""
+        packed = bert_pack_inputs(
+            [self.rows.take(rows)], special=self.special, seq_length=self.max_seq_length, pad_to_longest=True
+        )
+        inputs = {name: torch.from_numpy(array) for name, array in packed.items()}
+        return {**inputs, "targets": torch.from_numpy(self.targets[rows].astype(np.float32))}
+
+    def loss(self, inputs: Inputs) -> Loss:
+        """Sum the squared Euclidean distances of unit vectors: 2 - 2 cos, 0 to 4 each."""
+        targets = torch.nn.functional.normalize(inputs["targets"], dim=-1)
+        vectors = self.model(inputs, [SENTENCE_OUTPUT])[SENTENCE_OUTPUT]
+        assert isinstance(vectors, Tensor)
+        return Loss(total=(vectors - targets).square().sum(), count=len(targets))
+
+    def identity(self) -> dict[str, Any]:
+        """Name the teacher and the data by their hashes, and the student's shape."""
+        digest = hashlib.sha256()
+        for array in (self.rows.values, self.rows.splits, self.targets):
+            digest.update(np.ascontiguousarray(array).tobytes())
+        data = {"task": "sentence vectors", "data": digest.hexdigest(), "teacher": self.teacher}
+        shape = {name: getattr(self.model.encoder_config, name) for name in SHAPE}
+        return {**data, **shape, "max_seq_length": self.max_seq_length, **asdict(self.special)}

@@ -1,67 +1,124 @@
-"""The training loop: batches in, optimiser steps, one event a step out."""
+"""The training loop: a task and its settings in, events out.
+
+A step takes the same rows however many processes and accumulated batches they are divided into, and its gradient is
+the sum over all of them divided by what they count. Its random numbers are drawn from the run's seed, its number and
+the rank of the process. So a run that is resumed from a checkpoint is the run that was never cut short.
+"""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from typing import TypeVar
-
-import torch
-from torch import Tensor, nn
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
 
 from wellread.errors import TrainingError
+from wellread.learn import checkpoints
+from wellread.learn.checkpoints import State
+from wellread.learn.events import Evaluated, Event, Saved, Started
+from wellread.learn.plan import epoch_plan
+from wellread.learn.precision import uses_bf16
+from wellread.learn.processes import Process, agree, joined, wait
+from wellread.learn.schedule import schedule, warmup_of
 from wellread.learn.settings import LoopConfig
-
-B = TypeVar("B")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
-    """What one step did."""
-
-    step: int  # counted from 1
-    loss: float
-    learning_rate: float
+from wellread.learn.step import Means, Turn, new_optimizer, take
+from wellread.learn.task import Task
+from wellread.learn.tensors import fingerprint
 
 
-def optimise(
-    model: nn.Module, batches: Iterable[B], loss: Callable[[B], Tensor], *, total: int, config: LoopConfig
-) -> Iterator[Step]:
-    """Take one AdamW step for each of `total` batches; the rate rises linearly, then falls along a cosine to 0.
+def train(
+    task: Task,
+    config: LoopConfig,
+    output_dir: Path,
+    *,
+    resume_from_checkpoint: bool | str | Path | None = None,
+    evaluate: Callable[[], Mapping[str, float]] | None = None,
+) -> Iterator[Event]:
+    """Train `task.model` in place and yield what happens; a generator, so it works as far as it is read.
 
-    Raises: TrainingError where the loss is no number, before the weights are touched.
+    Checkpoints lie in `output_dir`; `resume_from_checkpoint` is one of them, or True for the last. `evaluate` is called
+    every `eval_steps` and at the end. Under torchrun every process calls this, with one `output_dir`; the first alone
+    saves and evaluates.
+
+    Raises: TrainingError for a loss or gradient that is no number, before it touches the weights; a checkpoint that
+        cannot be written, or was not made by this run; another process that is gone.
     """
-    optimizer = torch.optim.AdamW(_groups(model, config.weight_decay), lr=config.learning_rate, fused=True)
-    for step, batch in enumerate(batches, 1):
-        rate = config.learning_rate * schedule(step, total=total, warmup=config.warmup_steps)
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        optimizer.zero_grad(set_to_none=True)
-        value = loss(batch)
-        if not torch.isfinite(value):
-            raise TrainingError(
-                f"step {step} of {total} was to lower the loss; found {value.item()}; "
-                "lower the learning rate, or look at the texts of this batch"
-            )
-        value.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), config.max_grad_norm)
-        optimizer.step()
-        yield Step(step=step, loss=value.item(), learning_rate=rate)
+    with joined(config.ddp_timeout) as process:
+        bf16 = uses_bf16(config, process.device)
+        identity = _identity(task, config, process, bf16)
+        agree(process, hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest())
+        chosen = checkpoints.resumable(output_dir, resume_from_checkpoint)
+        wait(process, "the first checkpoint was to be looked for")  # before the first process may save one
+        task.model.to(process.device)
+        optimizer = new_optimizer(task.model, config)
+        state = State(step=0, epoch=0, batch=0, identity=identity)
+        if chosen:
+            state = checkpoints.load(chosen, task.model, optimizer, identity)
+        total = _total(task, config, process)
+        yield Started(step=state.step, total=total, resumed_from=chosen)
+        means = Means(task=task, config=config, process=process, optimizer=optimizer, bf16=bf16)
+        for turn, after in _turns(task, config, process, state, total):
+            yield _take(turn, means, output_dir)
+            if process.is_main:
+                yield from _evaluated(turn, config, evaluate)
+                if _is_due(turn, config.save_steps):
+                    yield _saved(output_dir, means, after)
 
 
-def schedule(step: int, *, total: int, warmup: int) -> float:
-    """Return the share of the peak rate at `step`, counted from 1.
-
-    >>> [round(schedule(step, total=10, warmup=2), 2) for step in (1, 2, 6, 10)]
-    [0.5, 1.0, 0.5, 0.0]
-    """
-    if step <= warmup:
-        return step / warmup
-    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, total - warmup)))
+def _identity(task: Task, config: LoopConfig, process: Process, bf16: bool) -> dict[str, Any]:
+    """Say what the result depends on, as JSON would give it back."""
+    settings = {f"settings.{name}": value for name, value in config.decisive.items()}
+    settings |= {"settings.bf16": bf16, "processes": process.count, "model": fingerprint(task.model)}
+    identity: dict[str, Any] = json.loads(json.dumps({**settings, **task.identity()}))
+    return identity
 
 
-def _groups(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:
-    decayed = [p for name, p in model.named_parameters() if p.ndim > 1]
-    others = [p for name, p in model.named_parameters() if p.ndim <= 1]
-    return [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+def _total(task: Task, config: LoopConfig, process: Process) -> int:
+    """Count the steps of the run."""
+    if config.max_steps:
+        return config.max_steps
+    epochs = range(config.num_train_epochs)
+    return sum(len(epoch_plan(task.lengths(e), config, epoch=e, processes=process.count)) for e in epochs)
+
+
+def _turns(task: Task, config: LoopConfig, process: Process, state: State, total: int) -> Iterator[tuple[Turn, State]]:
+    """Yield every step that is left, and the state after it."""
+    step, epoch, done = state.step, state.epoch, state.batch
+    warmup = warmup_of(config, total)
+    while step < total:
+        lengths = task.lengths(epoch)
+        plan = epoch_plan(lengths, config, epoch=epoch, processes=process.count)
+        for batch, batches in enumerate(plan[done : done + total - step], done + 1):
+            step += 1
+            share = schedule(step, total=total, warmup=warmup, kind=config.lr_scheduler_type)
+            tokens = int(sum(lengths[rows].sum() for rows in batches))
+            rate = config.learning_rate * share
+            turn = Turn(step=step, total=total, epoch=epoch, rate=rate, batches=batches, tokens=tokens)
+            yield turn, State(step=step, epoch=epoch, batch=batch, identity=state.identity)
+        epoch, done = epoch + 1, 0
+
+
+def _take(turn: Turn, means: Means, output_dir: Path) -> Event:
+    try:
+        return take(turn, means)
+    except TrainingError as error:
+        raise TrainingError(f"{error}; {checkpoints.last_good(output_dir)}") from error
+
+
+def _is_due(turn: Turn, every: int) -> bool:
+    return every > 0 and (turn.step % every == 0 or turn.step == turn.total)
+
+
+def _evaluated(
+    turn: Turn, config: LoopConfig, evaluate: Callable[[], Mapping[str, float]] | None
+) -> Iterator[Evaluated]:
+    if evaluate and _is_due(turn, config.eval_steps):
+        yield Evaluated(step=turn.step, scores=dict(evaluate()))
+
+
+def _saved(output_dir: Path, means: Means, state: State) -> Saved:
+    directory = checkpoints.save(
+        output_dir, means.task.model, means.optimizer, state, limit=means.config.save_total_limit
+    )
+    return Saved(step=state.step, directory=directory)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,43 +42,63 @@ def read_recipe(name: str) -> Recipe:
         raise ConfigError(
             f"the recipe {name!r} was asked for; it is none of {', '.join(RECIPES)} and no TOML file: {error}; check it"
         ) from None
-    recipe: Recipe = _build(Recipe, data, path, "")
+    recipe: Recipe = _build(Recipe(), data, path, "")
     return recipe
 
 
-def _build(kind: Any, data: dict[str, Any], path: Path, where: str) -> Any:
-    """Make a dataclass of a table; the type of a default is the type of its key."""
-    known = {item.name: item for item in fields(kind)}
-    unknown = [where + key + nearest(key, known) for key in data if key not in known]
+def _build(plain: Any, data: dict[str, Any], path: Path, where: str) -> Any:
+    """Return the dataclass `plain` with the values of a table; the type of a default is the type of its key."""
+    known = {item.name: item for item in fields(plain)}
+    unknown = [where + key + (_moved(key, plain, where) or nearest(key, known)) for key in data if key not in known]
     if unknown:
         raise ConfigError(f"{path} has unknown keys: {', '.join(unknown)}; remove or correct them")
     made = {}
-    plain = kind()
     for key, value in data.items():
         default = getattr(plain, key)
         if is_dataclass(default) and isinstance(value, dict):
-            made[key] = _build(type(default), value, path, f"{where}{key}.")
-        elif isinstance(value, type(default)) or (isinstance(default, float) and isinstance(value, int)):
+            made[key] = _build(default, value, path, f"{where}{key}.")
+        elif type(value) is type(default) or (isinstance(default, float) and type(value) is int):
             made[key] = value
         else:
             raise ConfigError(f"{path}: {where}{key} must be {type(default).__name__}; found {value!r}; correct it")
-    return kind(**made)
+    try:
+        return replace(plain, **made)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
+
+
+def _moved(key: str, plain: Any, where: str) -> str:
+    """Say that a key stands one table further down, as those of the loop do."""
+    tables = [item.name for item in fields(plain) if hasattr(getattr(plain, item.name), key)]
+    return f" (it belongs in [{where}{tables[0]}])" if tables else ""
 
 
 def run_recipe(
-    recipe: Recipe, teacher: Module, texts: Sequence[Path], *, output: Path, run_dir: Path, dtype: str = "float32"
+    recipe: Recipe,
+    teacher: Module,
+    texts: Sequence[Path],
+    *,
+    output: Path,
+    run_dir: Path,
+    dtype: str = "float32",
+    resume: bool = False,
 ) -> Module:
     """Distil a student as `recipe` says on the sentences of `texts`, save it under `output`, and return it.
+
+    `resume` goes on from the last checkpoint in `run_dir`. Of several processes the first alone saves.
 
     Raises: CheckpointError where `output` exists, before any work; DataError; TrainingError.
     """
     from wellread.hub.atomic import refuse_existing
     from wellread.learn.distill import distill
+    from wellread.learn.processes import joined
     from wellread.learn.sentences import read_sentences
 
     refuse_existing(output)
     wanted = recipe.text
     sentences = read_sentences(texts, limit=wanted.limit, clauses=wanted.clauses, seed=wanted.text_seed)
-    student = distill(teacher, sentences, output_dir=run_dir, config=recipe.distill)
-    student.save(output, dtype=dtype)
+    with joined(recipe.distill.loop.ddp_timeout) as process:
+        student = distill(teacher, sentences, output_dir=run_dir, config=recipe.distill, resume_from_checkpoint=resume)
+        if process.is_main:
+            student.save(output, dtype=dtype)
     return student

@@ -11,26 +11,33 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from wellread.learn.processes import Process, wait
 from wellread.module import Module
 from wellread.progress import progress
 
 SHARD = 8_192  # texts a file: what a kill can cost
 
 
-def teacher_vectors(teacher: Module, texts: Sequence[str], *, cache: Path) -> NDArray[np.float16]:
+def teacher_vectors(
+    teacher: Module, texts: Sequence[str], *, cache: Path, process: Process | None = None
+) -> NDArray[np.float16]:
     """Return the teacher's vectors of N texts, float16 [N, E], from `cache` where they are there.
 
     Every shard is a file named by the SHA-256 of the teacher and its texts, written whole or not at all: a run that was
-    cut short goes on where it stopped, and another teacher or text never gets a stale vector.
+    cut short goes on where it stopped, and another teacher or text never gets a stale vector. Of several processes each
+    computes a share, and takes what the others have put in `cache`.
     """
     cache.mkdir(parents=True, exist_ok=True)
+    process = process or Process()
     identity = fingerprint(teacher)
-    shards = []
-    with progress(len(texts), label="teacher", show=None) as advance:
-        for start in range(0, len(texts), SHARD):
-            part = list(texts[start : start + SHARD])
-            shards.append(_shard(teacher, part, cache / f"{_digest(identity, part)}.npy"))
-            advance(len(part))
+    parts = [list(texts[start : start + SHARD]) for start in range(0, len(texts), SHARD)]
+    paths = [cache / f"{_digest(identity, part)}.npy" for part in parts]
+    with progress(len(texts), label="teacher", show=None if process.is_main else False) as advance:
+        for index in range(process.rank, len(parts), process.count):
+            _shard(teacher, parts[index], paths[index])
+            advance(len(parts[index]))
+    wait(process, "the teacher's vectors were to be computed by all processes")
+    shards = [_shard(teacher, part, path) for part, path in zip(parts, paths, strict=True)]
     return np.concatenate(shards) if shards else np.zeros((0, teacher.embedding_size), np.float16)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
 from wellread.errors import CheckpointError, WeightsError, nearest
@@ -79,6 +80,7 @@ def write_safetensors(path: Path, tensors: Mapping[str, Array]) -> None:
 
     Raises:
         WeightsError: an array is of a type that wellread does not read back, or is named `__metadata__`.
+        OSError: the disk refuses.
     """
     refused = [f"{name} ({array.dtype})" for name, array in tensors.items() if array.dtype.name not in _DTYPES.values()]
     if refused or _METADATA in tensors:
@@ -87,7 +89,10 @@ def write_safetensors(path: Path, tensors: Mapping[str, Array]) -> None:
             f"{path} was to be written; found {found}; the types are {', '.join(_DTYPES.values())}: convert or rename"
         )
     contiguous = {name: np.asarray(array, order="C") for name, array in tensors.items()}
-    save_file(contiguous, path, metadata=_FOR_TORCH)  # one entry: the library writes several in no fixed order
+    try:
+        save_file(contiguous, path, metadata=_FOR_TORCH)  # one entry: the library writes several in no fixed order
+    except SafetensorError as error:  # as on a full disk
+        raise OSError(str(error)) from error
     path.chmod(0o644)  # it writes files that their owner alone can read
 
 

@@ -1,0 +1,149 @@
+"""Checkpoints of a run: directories `checkpoint-<step>` of safetensors and JSON, each whole or not there.
+
+Random states need no room in them: every step seeds its own (`loop.py`), so its number is the whole random state.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from torch import nn, optim
+
+from wellread.errors import CheckpointError, TrainingError
+from wellread.hub.atomic import whole_directory
+from wellread.hub.cache import sha256
+from wellread.learn.tensors import model_arrays, optimizer_arrays, restore_model, restore_optimizer
+from wellread.weights.keys import read_json, write_json
+from wellread.weights.records import record
+from wellread.weights.safetensors import read_safetensors, write_safetensors
+
+FORMAT = 1
+NAME = re.compile(r"checkpoint-(\d+)")
+MODEL, OPTIMIZER, STATE = "model.safetensors", "optimizer.safetensors", "state.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """Where a run stands, and of what it is a run."""
+
+    step: int  # done; the position of schedule and random states too
+    epoch: int  # of the next step
+    batch: int  # steps of that epoch that are done
+    identity: Mapping[str, Any]  # of data, model and settings
+    files: Mapping[str, str] = field(default_factory=dict)  # name -> SHA-256
+    format: int = FORMAT
+
+
+def save(output_dir: Path, model: nn.Module, optimizer: optim.Optimizer, state: State, *, limit: int) -> Path:
+    """Write `checkpoint-<step>`, then remove the oldest ones beyond `limit`, unless that is 0.
+
+    Raises: TrainingError where the disk refuses; the checkpoints before are kept.
+    """
+    directory = output_dir / f"checkpoint-{state.step}"
+    try:
+        _remove(directory)  # of the same run, from before it was resumed at an earlier step
+        with whole_directory(directory) as place:
+            write_safetensors(place / MODEL, model_arrays(model))
+            write_safetensors(place / OPTIMIZER, optimizer_arrays(model, optimizer))
+            files = {name: sha256(place / name) for name in (MODEL, OPTIMIZER)}
+            write_json(place / STATE, {**asdict(state), "files": files})
+    except (CheckpointError, OSError) as error:
+        raise TrainingError(
+            f"{directory} was to be written; found that {error}; make room, then resume: {last_good(output_dir)}"
+        ) from error
+    for old in checkpoints(output_dir)[:-limit] if limit else []:
+        _remove(old)
+    return directory
+
+
+def load(directory: Path, model: nn.Module, optimizer: optim.Optimizer, identity: Mapping[str, Any]) -> State:
+    """Put model and optimizer where they were at a checkpoint, and return its state.
+
+    Raises: TrainingError for a checkpoint that is damaged, or of other data, another model or other settings.
+    """
+    try:
+        state = record(State, read_json(directory / STATE), source=directory / STATE)
+        _check(directory, state)
+        _compare(directory, state.identity, identity)
+        for name, restore in ((MODEL, restore_model), (OPTIMIZER, restore_optimizer)):
+            arrays = {key: tensor.read() for key, tensor in read_safetensors(directory / name).items()}
+            restore(arrays, model, optimizer)
+    except (CheckpointError, OSError) as error:
+        raise TrainingError(
+            f"{directory} was to be resumed; found it damaged: {error}; remove it to resume from the one before"
+        ) from error
+    return state
+
+
+def resumable(output_dir: Path, wanted: bool | str | Path | None) -> Path | None:
+    """Return the checkpoint that a run is to begin with: none, the last of `output_dir` (True), or the one given.
+
+    What a killed run left half written is removed.
+
+    Raises: TrainingError for a checkpoint that is not there, or a new run where there are checkpoints of another.
+    """
+    for partial in output_dir.glob(".checkpoint-*"):
+        shutil.rmtree(partial, ignore_errors=True)
+    found = checkpoints(output_dir)
+    if not wanted:
+        if found:
+            raise TrainingError(
+                f"a new run was to begin in {output_dir}; found {found[-1].name} of another; resume it with "
+                "resume_from_checkpoint=True (--resume), or choose another directory"
+            )
+        return None
+    chosen = (found[-1] if found else None) if wanted is True else Path(wanted)
+    if chosen is None or not (chosen / STATE).is_file():
+        raise TrainingError(
+            f"a checkpoint of {output_dir} was to be resumed; found none{f' in {chosen}' if chosen else ''}; "
+            "name a directory checkpoint-<step>, or begin without resuming"
+        )
+    return chosen
+
+
+def checkpoints(output_dir: Path) -> list[Path]:
+    """List the checkpoints of a run, the earliest first."""
+    found = {path: NAME.fullmatch(path.name) for path in output_dir.glob("checkpoint-*") if path.is_dir()}
+    return sorted((path for path, match in found.items() if match), key=lambda path: int(path.name.split("-")[1]))
+
+
+def last_good(output_dir: Path) -> str:
+    """Say which checkpoint a run can be resumed from."""
+    found = checkpoints(output_dir)
+    return f"the last checkpoint is {found[-1]}" if found else "no checkpoint was saved yet"
+
+
+def _remove(directory: Path) -> None:
+    """Take the name away first, so that a kill leaves no half of a checkpoint under it."""
+    if directory.exists():
+        away = directory.with_name(f".{directory.name}.removed")
+        directory.replace(away)
+        shutil.rmtree(away)
+
+
+def _check(directory: Path, state: State) -> None:
+    """Hold the files against their SHA-256."""
+    if state.format != FORMAT:
+        raise CheckpointError(f"format {state.format} where this wellread reads {FORMAT}")
+    for name in (MODEL, OPTIMIZER):
+        if sha256(directory / name) != state.files.get(name):
+            raise CheckpointError(f"{name} has another SHA-256 than was recorded")
+
+
+def _compare(directory: Path, then: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Name everything that is not as it was."""
+    changed = [
+        f"{key} is {now.get(key)!r} and was {then.get(key)!r}"
+        for key in sorted({*then, *now})
+        if then.get(key) != now.get(key)
+    ]
+    if changed:
+        raise TrainingError(
+            f"{directory} was to be resumed with the same data, model and settings; found that {'; '.join(changed)}; "
+            "set them back, or begin a new run in another directory"
+        )

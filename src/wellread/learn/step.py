@@ -1,0 +1,135 @@
+"""One step of the optimizer: the gradients of its batches, summed over all processes, and one move of the weights."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn, optim
+
+from wellread.errors import TrainingError
+from wellread.learn.events import Step
+from wellread.learn.plan import Rows
+from wellread.learn.processes import Process, sum_up
+from wellread.learn.settings import LoopConfig
+from wellread.learn.task import Task
+
+SHOWN = 12  # rows that a message names
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Turn:
+    """What one step is made of."""
+
+    step: int  # counted from 1
+    total: int
+    epoch: int
+    rate: float
+    batches: Sequence[Rows]  # of all processes
+    tokens: int  # in all of them
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Means:
+    """What every step is taken with."""
+
+    task: Task
+    config: LoopConfig
+    process: Process
+    optimizer: optim.Optimizer
+    bf16: bool
+
+
+def new_optimizer(model: nn.Module, config: LoopConfig) -> optim.Optimizer:
+    """Make AdamW over what is to be trained, without decay on biases and LayerNorm.
+
+    Raises: TrainingError where everything is frozen.
+    """
+    trained = [p for p in model.parameters() if p.requires_grad]
+    if not trained:
+        raise TrainingError("a model was to be trained; found 0 parameters that require a gradient; unfreeze some")
+    groups = [
+        {"params": [p for p in trained if p.ndim > 1], "weight_decay": config.weight_decay},
+        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    betas = (config.adam_beta1, config.adam_beta2)
+    return optim.AdamW(groups, lr=config.learning_rate, betas=betas, eps=config.adam_epsilon, fused=True)
+
+
+def take(turn: Turn, means: Means) -> Step:
+    """Take one step. Raises: TrainingError for a loss or gradient that is no number, before the weights change."""
+    started = time.monotonic()
+    parameters = [p for group in means.optimizer.param_groups for p in group["params"]]
+    means.optimizer.zero_grad(set_to_none=True)
+    with _seeded(means, turn.step):
+        numbers = _gradients(turn, means)
+    numbers = sum_up(parameters, numbers, means.process, what=f"the gradients of step {turn.step} were to be summed")
+    losses, counts = numbers.view(2, -1).tolist()
+    loss = _mean(parameters, losses, counts)
+    norm = nn.utils.clip_grad_norm_(parameters, means.config.max_grad_norm or math.inf).item()
+    _refuse_no_number(turn, losses, norm)
+    for group in means.optimizer.param_groups:
+        group["lr"] = turn.rate
+    means.optimizer.step()
+    return Step(
+        step=turn.step,
+        epoch=turn.epoch,
+        loss=loss,
+        learning_rate=turn.rate,
+        grad_norm=norm,
+        tokens=turn.tokens,
+        seconds=time.monotonic() - started,
+    )
+
+
+def _gradients(turn: Turn, means: Means) -> Tensor:
+    """Add up the gradients of this process's batches; return losses and counts, float64 [2 * batches]."""
+    process, task = means.process, means.task
+    numbers = torch.zeros(2, len(turn.batches), dtype=torch.float64, device=process.device)
+    for index in range(process.rank, len(turn.batches), process.count):
+        inputs = task.collate(turn.batches[index], turn.epoch)
+        moved = {name: tensor.to(process.device, non_blocking=True) for name, tensor in inputs.items()}
+        with torch.autocast(process.device.partition(":")[0], torch.bfloat16, enabled=means.bf16):
+            loss = task.loss(moved)
+        loss.total.backward()
+        numbers[0, index] = loss.total.detach()
+        numbers[1, index] = loss.count
+    return numbers.flatten()
+
+
+def _mean(parameters: Sequence[nn.Parameter], losses: Sequence[float], counts: Sequence[float]) -> float:
+    """Divide the summed gradients, in place, and the summed loss by what they were summed over."""
+    count = max(1.0, sum(counts))
+    for parameter in parameters:
+        if parameter.grad is not None:
+            parameter.grad.div_(count)
+    return sum(losses) / count
+
+
+@contextmanager
+def _seeded(means: Means, step: int) -> Iterator[None]:
+    """Give this step random numbers of its own, and the caller's generators back afterwards."""
+    process = means.process
+    seed = np.random.SeedSequence([means.config.seed, step, process.rank]).generate_state(1, np.uint64)[0]
+    with torch.random.fork_rng([process.device] if process.device != "cpu" else []):
+        torch.manual_seed(int(seed))
+        yield
+
+
+def _refuse_no_number(turn: Turn, losses: Sequence[float], norm: float) -> None:
+    """Stop where the weights would be spoilt. The caller adds which checkpoint is good."""
+    bad = [index for index, loss in enumerate(losses) if not math.isfinite(loss)]
+    if not bad and math.isfinite(norm):
+        return
+    found = f"{losses[bad[0]]}" if bad else f"a gradient of norm {norm}"
+    rows = np.concatenate([turn.batches[index] for index in bad or range(len(turn.batches))])
+    shown = ", ".join(map(str, rows[:SHOWN])) + (f" and {len(rows) - SHOWN} more" if len(rows) > SHOWN else "")
+    raise TrainingError(
+        f"step {turn.step} of {turn.total} was to lower the loss; found {found} in epoch {turn.epoch}, rows {shown}; "
+        "lower the learning rate, or look at these rows"
+    )

@@ -1,0 +1,49 @@
+"""Settings of the loop: what is refused, and what a resumed run may change."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from itertools import pairwise
+
+import pytest
+
+from wellread.errors import ConfigError
+from wellread.learn.schedule import schedule, warmup_of
+from wellread.learn.settings import BYSTANDERS, SCHEDULES, LoopConfig
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"num_train_epochs": 0, "seed": -1}, "found num_train_epochs of 0; seed of -1; num_train_epochs, per_device"),
+        ({"warmup_ratio": 1.5}, "found warmup_ratio of 1.5; .* adam_beta1, adam_beta2 at most 1"),
+        ({"learning_rate": float("nan")}, "found learning_rate of nan"),
+        ({"warmup_ratio": 0.1, "warmup_steps": 7}, "found warmup_steps 7 and warmup_ratio 0.1; set one of them to 0"),
+        ({"lr_scheduler_type": "cosin"}, r"found 'cosin' \(did you mean cosine\?\); it is one of linear, cosine"),
+        ({"bf16": "yes"}, "bf16 was asked for; found 'yes'; it is one of auto, true, false"),
+        ({"report_to": "none, wandbb"}, r"found 'wandbb' \(did you mean wandb\?\); it is one of none, tensorboard"),
+    ],
+)
+def test_settings_of_no_run_are_refused(given, message):
+    with pytest.raises(ConfigError, match=message):
+        LoopConfig(**given)
+
+
+def test_every_setting_is_decisive_or_a_bystander():
+    config = LoopConfig()
+    assert {*config.decisive, *BYSTANDERS, "bf16"} == {item.name for item in fields(config)}
+    assert not {*config.decisive} & {*BYSTANDERS}
+
+
+@pytest.mark.parametrize("kind", SCHEDULES)
+def test_the_rate_rises_to_its_peak_and_never_again(kind):
+    shares = [schedule(step, total=20, warmup=5, kind=kind) for step in range(1, 21)]
+    assert shares[:5] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
+    assert all(a >= b for a, b in pairwise(shares[4:]))
+    assert shares[-1] == pytest.approx(1.0 if kind == "constant" else 0.0)
+
+
+def test_warmup_is_a_number_of_steps_or_a_share():
+    assert warmup_of(LoopConfig(warmup_steps=7), 1000) == 7
+    assert warmup_of(LoopConfig(warmup_ratio=0.05), 1000) == 50
+    assert schedule(1, total=10, warmup=0, kind="linear") == 0.9
