@@ -151,3 +151,9 @@ def test_a_wrong_column_of_predictions_is_refused(tmp_path):
         DataError, match=r"a column prediction was asked of .*; it has predicted; .*did you mean predicted"
     ):
         read_predictions(tmp_path / "p.csv", "classify", LABELLED)
+
+
+def test_tags_that_are_no_lists_are_counted_and_refused():
+    examples = take_examples([{"text": ["a", "b"], "tags": ["B-X", "O"]}] * 2, tags="tags", text="text")
+    with pytest.raises(DataError, match="lists of tags were asked of the predictions; 1 of 2 are none; mend them"):
+        score_predictions("tag", examples, [["O", "O"], "B-X O"])

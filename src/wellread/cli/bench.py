@@ -12,7 +12,7 @@ from wellread.cli.options import json_flag
 
 @click.command("bench")
 @click.argument("what", type=click.Choice(["encode", "startup", "growth", "tfhub", "hub"]), default="encode")
-@click.option("-m", "--model", default="default", show_default=True, help="default, a directory, or a Hugging Face id.")
+@click.option("-m", "--model", default="default", show_default=True, help="default, a path, or a handle.")
 @click.option(
     "--texts", type=click.Path(path_type=Path), help="A .txt or .tsv file; 4,000 packaged English texts if not given."
 )

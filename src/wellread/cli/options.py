@@ -28,7 +28,11 @@ def module_options(command: F) -> F:
     """Add --model and what `wellread.load` takes beside it, under the names that `load_module` takes."""
     options = (
         click.option(
-            "-m", "--model", default="default", help="default, a directory, or a Hugging Face id.", show_default=True
+            "-m",
+            "--model",
+            default="default",
+            help="default, a path, or a handle; see wellread catalog.",
+            show_default=True,
         ),
         click.option(
             "--backend", default="openvino", show_default=True, help="openvino, torch, numpy, tensorflow or keras."

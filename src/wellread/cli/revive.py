@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @click.command("revive")
 @click.argument("handle", required=False)
-@click.option("--from", "source", metavar="MODULE", help="The module to install: a directory or a Hugging Face id.")
+@click.option("--from", "source", metavar="MODULE", help="The module to install: a path or a handle.")
 @click.option("--preprocessor", metavar="HANDLE", help="Its preprocessor's handle, if not the one of HANDLE's page.")
 @click.option("--overwrite", is_flag=True, help="Replace what is installed.")
 @click.option("--list", "listing", is_flag=True, help="Show what is installed.")

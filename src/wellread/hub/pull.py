@@ -14,7 +14,7 @@ from wellread.hub.handles import locate
 from wellread.hub.preprocessor import preprocessor_for
 from wellread.hub.records import Record, find_record
 from wellread.hub.request import Request, request_for
-from wellread.hub.resolve import DEFAULT, local
+from wellread.hub.resolve import local
 from wellread.hub.store import complaint, examine, fetch, locked, obtain
 from wellread.hub.verify import refuse_damaged, verify_directory
 
@@ -77,10 +77,7 @@ def _one(handle: str, *, force: bool, show: bool | None, **options: Any) -> Pull
     here = local(handle)
     if here is not None:
         return _local(handle, here)
-    location = locate(handle)
-    if location.kind == "default":
-        return _local(handle, DEFAULT)
-    request = replace(request_for(location, **options), force=force, show=show)
+    request = replace(request_for(locate(handle), **options), force=force, show=show)
     with locked(request):
         return _held(request) if request.offline else _pulled(request)
 

@@ -42,7 +42,7 @@ def resolve(
         return here
     where = {"revision": revision, "token": token, "cache_dir": cache_dir}
     request = request_for(locate(os.fspath(handle)), local_files_only=local_files_only, **where)  # type: ignore[arg-type]
-    return DEFAULT if request.location.kind == "default" else obtain(request).directory
+    return obtain(request).directory
 
 
 def local(handle: str | os.PathLike[str]) -> Path | None:
@@ -60,4 +60,6 @@ def local(handle: str | os.PathLike[str]) -> Path | None:
         if found.is_dir():
             refuse_impostors(found)
         return found
+    if name == "default":  # given as a path, and there is none
+        return DEFAULT
     return tfhub_cache.find(name) if "://" in name else None

@@ -47,12 +47,8 @@ def verify(
     if handle is None:
         return [_native("default", DEFAULT), *map(_recorded, all_records())]
     name, here = os.fspath(handle), local(handle)
-    location = locate(name) if here is None else None
-    if location is not None and location.kind == "default":
-        here = DEFAULT
     if here is None:
-        assert location is not None
-        record = find_record(request_for(location, revision=revision, cache_dir=cache_dir).key)
+        record = find_record(request_for(locate(name), revision=revision, cache_dir=cache_dir).key)
         if record is None:
             raise _unrecorded(name, "that it was never pulled", f"run wellread pull {name}")
         return [_recorded(record)]

@@ -117,8 +117,12 @@ def _numbers(examples: Examples, predicted: Sequence[object], scoring: Scoring) 
 
 
 def _tags(examples: Examples, predicted: Sequence[object], scoring: Scoring) -> Scores:
-    true = [[str(tag) for tag in row] for row in _needed(examples, "tags") if isinstance(row, list)]
-    found = count_entities(true, [[str(tag) for tag in row] for row in predicted if isinstance(row, list)])
+    rows = _needed(examples, "tags")
+    bare = sum(not isinstance(row, list) for row in predicted)
+    if bare:
+        raise DataError(f"lists of tags were asked of the predictions; {bare} of {len(predicted)} are none; mend them")
+    true, said = ([list(map(str, row)) for row in each] for each in (rows, predicted))  # type: ignore[call-overload]
+    found = count_entities(true, said)
     return {"f1": found.f1, "macro_f1": found.macro_f1, "precision": found.precision, "recall": found.recall}
 
 
