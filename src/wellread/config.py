@@ -23,6 +23,7 @@ POOLERS = ("dense_tanh", "first_token")
 POOLINGS = ("cls", "mean", "pooled_output")
 DIALECTS = ("hf", "tfhub", "spm", "kobert")
 DENSE_ACTIVATIONS = ("identity", "tanh")
+HEAD_TASKS = ("classify", "pair", "similarity", "tag", "answer")
 
 
 def _one_of(field: str, value: str, known: Collection[str]) -> None:
@@ -177,3 +178,39 @@ class SentenceConfig:
                     f"a dense map of {before.out_features} features is followed by one that takes "
                     f"{after.in_features}; the two must be equal; correct one of them"
                 )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeadConfig:
+    """What a fine-tuned module answers; the tensors for it are `classifier.*`, or `qa_outputs.*` for spans.
+
+    `similarity` has no tensors: it is the cosine of two sentence vectors.
+    """
+
+    task: str  # of HEAD_TASKS
+    labels: tuple[str, ...] = ()  # classify, pair and tag: C of them, in the order of the logits
+    pre_classifier: bool = False  # classify and pair: a dense map with ReLU before the classifier, as DistilBERT's
+    dropout: float = 0.1  # before the last map; training only
+    low: float = 0.0  # similarity: the score that a cosine of 0 stands for
+    high: float = 1.0  # and a cosine of 1
+
+    def __post_init__(self) -> None:
+        """Refuse a head that cannot answer."""
+        _one_of("task", self.task, HEAD_TASKS)
+        _rate(self, "dropout")
+        labelled = self.task in ("classify", "pair", "tag")
+        distinct = len(set(self.labels)) == len(self.labels)
+        if labelled != bool(self.labels) or (labelled and len(self.labels) < 2) or not distinct:
+            raise ConfigError(
+                f"a head for {self.task} needs {'two or more distinct labels' if labelled else 'no labels'}; "
+                f"found {', '.join(map(repr, self.labels)) or 'none'}; correct them"
+            )
+        if self.pre_classifier and self.task not in ("classify", "pair"):
+            raise ConfigError(f"pre_classifier is for classify and pair; found it with {self.task}; leave it out")
+        if not self.low < self.high:
+            raise ConfigError(f"low must be below high; found {self.low} and {self.high}; correct one of them")
+
+    @property
+    def outputs(self) -> int:
+        """Logits of a row or a token: C, 2 for the begin and end of a span, 0 where there are none."""
+        return {"similarity": 0, "answer": 2}.get(self.task, len(self.labels))

@@ -137,7 +137,8 @@ class KerasBackend:
     def run(self, inputs: Inputs, outputs: Sequence[str]) -> Outputs:
         """Run one batch; outputs are float32."""
         tensors = {name: ops.convert_to_tensor(np.asarray(array, np.int32)) for name, array in inputs.items()}
-        made = run(self.ops, self.checkpoint.config, self.checkpoint.sentence, tensors, outputs=outputs)
+        own = self.checkpoint
+        made = run(self.ops, own.config, own.sentence, tensors, outputs=outputs, head=own.head)
         return {n: [_numpy(x) for x in v] if isinstance(v, list) else _numpy(v) for n, v in made.items()}
 
     def stream(self, batches: Iterable[Inputs], output: str) -> Iterator[StreamItem]:

@@ -117,7 +117,8 @@ class NumpyBackend:
 
     def run(self, inputs: Inputs, outputs: Sequence[str]) -> Outputs:
         """Run one batch; outputs are float64."""
-        return run(self.ops, self.checkpoint.config, self.checkpoint.sentence, inputs, outputs=outputs)  # type: ignore[arg-type]
+        own = self.checkpoint
+        return run(self.ops, own.config, own.sentence, inputs, outputs=outputs, head=own.head)  # type: ignore[arg-type]
 
     def stream(self, batches: Iterable[Inputs], output: str) -> Iterator[StreamItem]:
         """Run batches one by one."""

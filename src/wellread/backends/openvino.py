@@ -150,7 +150,9 @@ def build(checkpoint: Checkpoint, outputs: Sequence[str]) -> Any:
     inputs = {name: op.parameter([-1, -1], np.int32) for name in names}
     for name, node in inputs.items():
         node.output(0).set_names({name})
-    made = run(OpenVINOOps(checkpoint), checkpoint.config, checkpoint.sentence, inputs, outputs=outputs)
+    made = run(
+        OpenVINOOps(checkpoint), checkpoint.config, checkpoint.sentence, inputs, outputs=outputs, head=checkpoint.head
+    )
     nodes = [node for value in made.values() for node in (value if isinstance(value, list) else [value])]
     return ov.Model([op.result(node) for node in nodes], list(inputs.values()), "wellread")
 

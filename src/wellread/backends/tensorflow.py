@@ -151,7 +151,9 @@ class TensorFlowBackend:
         if (inputs, outputs) not in self.compiled:
             checkpoint = self.checkpoint
             self.compiled[inputs, outputs] = tf.function(
-                lambda given: run(self.ops, checkpoint.config, checkpoint.sentence, given, outputs=outputs),
+                lambda given: run(
+                    self.ops, checkpoint.config, checkpoint.sentence, given, outputs=outputs, head=checkpoint.head
+                ),
                 input_signature=[{name: tf.TensorSpec([None, None], tf.int32) for name in inputs}],
             )
         return self.compiled[inputs, outputs]

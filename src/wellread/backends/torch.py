@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from wellread.backends.backend import Backend, Inputs, Outputs, StreamItem, refuse_precision
-from wellread.config import EncoderConfig, SentenceConfig
+from wellread.config import EncoderConfig, HeadConfig, SentenceConfig
 from wellread.encoder.heads import run
 from wellread.weights.checkpoint import Checkpoint
 
@@ -99,12 +99,14 @@ class TorchEncoder(nn.Module):
         super().__init__()
         self.encoder_config: EncoderConfig = checkpoint.config
         self.sentence_config: SentenceConfig = checkpoint.sentence
+        self.head_config: HeadConfig | None = checkpoint.head
         for name, tensor in checkpoint.tensors.items():
             place(self, name, tensor.read())
 
     def forward(self, inputs: Mapping[str, Tensor], outputs: Sequence[str]) -> dict[str, Tensor | list[Tensor]]:
         """Return the named outputs for int32 or int64 inputs [B, T] on the module's device."""
-        return run(TorchOps(self), self.encoder_config, self.sentence_config, inputs, outputs=outputs)
+        configs = (self.encoder_config, self.sentence_config)
+        return run(TorchOps(self), *configs, inputs, outputs=outputs, head=self.head_config)
 
     def arrays(self) -> dict[str, NDArray[np.float32]]:
         """Copy the parameters out, by name."""

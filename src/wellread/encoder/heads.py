@@ -1,11 +1,11 @@
-"""What stands on top of the encoder: the masked-language-model head and the sentence vector."""
+"""What stands on top of the encoder: the masked-language-model head, the sentence vector, the head of a task."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from typing import Any, TypeVar
 
-from wellread.config import EncoderConfig, SentenceConfig
+from wellread.config import EncoderConfig, HeadConfig, SentenceConfig
 from wellread.encoder.encoder import OUTPUTS, encode
 from wellread.encoder.ops import Ops
 
@@ -14,6 +14,7 @@ T = TypeVar("T")
 MLM_INPUT = "masked_lm_positions"
 MLM_OUTPUT = "mlm_logits"
 SENTENCE_OUTPUT = "sentence_embedding"
+LOGITS_OUTPUT = "logits"
 POOLED_FROM = {"cls": "cls_output", "mean": "sequence_output", "pooled_output": "pooled_output"}
 
 
@@ -24,20 +25,28 @@ def run(
     inputs: Mapping[str, T],
     *,
     outputs: Collection[str],
+    head: HeadConfig | None = None,
 ) -> dict[str, T | list[T]]:
-    """Run encoder and heads: the encoder's outputs, `mlm_logits` [B, P, V], `sentence_embedding` [B, E]."""
+    """Run encoder and heads: the encoder's outputs, `mlm_logits` [B, P, V], `sentence_embedding` [B, E].
+
+    With a `head` also its `logits`: [B, C] for a text or a pair, [B, T, C] for tags, [B, T, 2] for spans.
+    """
     wanted = [name for name in OUTPUTS if name in outputs]
     needed = set(wanted)
     if MLM_OUTPUT in outputs:
         needed.add("sequence_output")
     if SENTENCE_OUTPUT in outputs:
         needed.add(POOLED_FROM[sentence.pooling])
+    if head is not None and LOGITS_OUTPUT in outputs:
+        needed.add(judged_from(head))
     made: dict[str, Any] = {**encode(ops, config, inputs, outputs=needed)}
     if MLM_OUTPUT in outputs:
         made[MLM_OUTPUT] = mlm_logits(ops, config, made["sequence_output"], inputs[MLM_INPUT])
     if SENTENCE_OUTPUT in outputs:
         source = made[POOLED_FROM[sentence.pooling]]
         made[SENTENCE_OUTPUT] = sentence_embedding(ops, sentence, source, inputs["input_mask"])
+    if head is not None and LOGITS_OUTPUT in outputs:
+        made[LOGITS_OUTPUT] = task_logits(ops, head, made[judged_from(head)])
     return {name: made[name] for name in outputs}
 
 
@@ -60,3 +69,19 @@ def sentence_embedding(ops: Ops[T], sentence: SentenceConfig, source: T, mask: T
         if dense.activation != "identity":
             x = ops.activation(x, dense.activation)
     return ops.normalize(x) if sentence.normalize else x
+
+
+def judged_from(head: HeadConfig) -> str:
+    """Name the encoder's output that a head judges."""
+    if head.task in ("tag", "answer"):
+        return "sequence_output"
+    return "cls_output" if head.pre_classifier else "pooled_output"
+
+
+def task_logits(ops: Ops[T], head: HeadConfig, source: T) -> T:
+    """Map what `judged_from` names, [B, D] or [B, T, D], to the head's logits [..., C].
+
+    The heads of Hugging Face's BERT and DistilBERT: dropout and a linear map; DistilBERT's has another map before it.
+    """
+    x = ops.activation(ops.linear(source, "pre_classifier"), "relu") if head.pre_classifier else source
+    return ops.linear(ops.dropout(x, head.dropout), "qa_outputs" if head.task == "answer" else "classifier")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from wellread.config import EncoderConfig, SentenceConfig
+from wellread.config import EncoderConfig, HeadConfig, SentenceConfig
 from wellread.weights.stored import StoredTensor
 
 Array = NDArray[np.generic]
@@ -25,6 +25,7 @@ class Checkpoint:
     family: str  # the table that it is written under: "bert" or "distilbert"
     config: EncoderConfig
     sentence: SentenceConfig = field(default_factory=SentenceConfig)
+    head: HeadConfig | None = None  # of a fine-tuned module
     tensors: Mapping[str, StoredTensor]
     ignored: Mapping[str, str] = field(default_factory=dict)
     inferred: Mapping[str, str] = field(default_factory=dict)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from wellread.config import EncoderConfig, SentenceConfig
+from wellread.config import EncoderConfig, HeadConfig, SentenceConfig
 from wellread.errors import nearest
 from wellread.weights.stored import StoredTensor
 
@@ -109,6 +109,23 @@ def sentence_shapes(sentence: SentenceConfig) -> dict[str, tuple[int, ...]]:
         if dense.bias:
             made[f"sentence.{i}.bias"] = (dense.out_features,)
     return made
+
+
+def head_shapes(config: EncoderConfig, head: HeadConfig | None) -> dict[str, tuple[int, ...]]:
+    """Return the tensors of a task's head, with their shapes.
+
+    >>> tiny = EncoderConfig(vocab_size=99, hidden_size=12, num_hidden_layers=1, num_attention_heads=4,
+    ...                      intermediate_size=37)
+    >>> head_shapes(tiny, HeadConfig(task="answer"))
+    {'qa_outputs.weight': (2, 12), 'qa_outputs.bias': (2,)}
+    """
+    if head is None or not head.outputs:
+        return {}
+    width, name = config.hidden_size, "qa_outputs" if head.task == "answer" else "classifier"
+    made: dict[str, tuple[int, ...]] = {}
+    if head.pre_classifier:
+        made |= {"pre_classifier.weight": (width, width), "pre_classifier.bias": (width,)}
+    return made | {f"{name}.weight": (head.outputs, width), f"{name}.bias": (head.outputs,)}
 
 
 def mismatches(expected: Mapping[str, tuple[int, ...]], found: Mapping[str, StoredTensor]) -> list[str]:
