@@ -86,13 +86,18 @@ def _lines(data: bytes, source: str) -> list[str]:
     return lines[:-1] if lines[-1] == "" else lines
 
 
-def options_of(config: type[Any]) -> Callable[[F], F]:
-    """Make a flag of every field of a dataclass, nested ones included; `gather` puts the values back together."""
+def options_of(config: Any) -> Callable[[F], F]:
+    """Make a flag of every field of a dataclass, nested ones included; `gather` puts the values back together.
+
+    Given an instance, its values are the defaults that --help shows; those of a class are the ones it is made with.
+    """
+    shown = config() if isinstance(config, type) else config
 
     def add(command: F) -> F:
-        for field in reversed(dataclasses.fields(config)):
-            if dataclasses.is_dataclass(default := _default(field)):
-                command = options_of(type(default))(command)
+        for field in reversed(dataclasses.fields(shown)):
+            default = getattr(shown, field.name)
+            if dataclasses.is_dataclass(default):
+                command = options_of(default)(command)
             else:
                 flag = f"--{field.name.replace('_', '-')}"
                 command = click.option(
@@ -113,7 +118,3 @@ def gather(config: Any, given: dict[str, Any]) -> Any:
         elif given.get(field.name) is not None:
             changes[field.name] = given[field.name]
     return dataclasses.replace(config, **changes)
-
-
-def _default(field: dataclasses.Field[Any]) -> Any:
-    return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
