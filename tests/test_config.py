@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 from tiny import tiny_config
 
-from wellread.config import ACTIVATIONS, DenseConfig, SentenceConfig, TokenizerConfig
+from wellread.config import ACTIVATIONS, DenseConfig, HeadConfig, SentenceConfig, TokenizerConfig
 from wellread.errors import ConfigError
 
 
@@ -83,6 +83,47 @@ def test_an_impossible_sentence_vector_is_refused(given, message):
 def test_an_impossible_linear_map_is_refused(given, message):
     with pytest.raises(ConfigError, match=message):
         DenseConfig(**given)
+
+
+AB = ("a", "b")
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"task": "tags"}, r"task was given as 'tags'; wellread knows classify, pair, .*\(did you mean tag\?\)"),
+        ({"task": "classify"}, "a head for classify needs two or more distinct labels; found none; correct them"),
+        ({"task": "pair", "labels": ("a",)}, "a head for pair needs two or more distinct labels; found 'a'; correct"),
+        ({"task": "tag", "labels": ("a", "b", "a")}, "two or more distinct labels; found 'a', 'b', 'a'; correct"),
+        ({"task": "tag", "labels": ("a", 1)}, "two or more distinct labels; found 'a', 1; correct"),
+        ({"task": "answer", "labels": AB}, "a head for answer needs no labels; found 'a', 'b'; correct them"),
+        ({"task": "similarity", "labels": AB}, "a head for similarity needs no labels; found 'a', 'b'"),
+        ({"task": "tag", "labels": AB, "pre_classifier": True}, "pre_classifier is for classify and pair; found it wi"),
+        ({"task": "answer", "pre_classifier": True}, "pre_classifier is for classify and pair; found it with answer"),
+        ({"task": "answer", "dropout": 1.0}, r"dropout must be a rate in \[0, 1\); found 1.0"),
+        ({"task": "answer", "dropout": True}, r"dropout must be a rate in \[0, 1\); found True"),
+        ({"task": "similarity", "low": 5.0}, "low must be below high, both finite; found 5.0 and 1.0; correct one"),
+        ({"task": "similarity", "high": float("inf")}, "both finite; found 0.0 and inf"),
+        ({"task": "similarity", "low": float("nan")}, "both finite; found nan and 1.0"),
+    ],
+)
+def test_an_impossible_head_is_refused(given, message):
+    with pytest.raises(ConfigError, match=message):
+        HeadConfig(**given)
+
+
+@pytest.mark.parametrize(
+    ("given", "outputs"),
+    [
+        ({"task": "classify", "labels": AB, "pre_classifier": True}, 2),
+        ({"task": "pair", "labels": ("a", "b", "c")}, 3),
+        ({"task": "tag", "labels": AB}, 2),
+        ({"task": "answer"}, 2),
+        ({"task": "similarity", "low": -1.0, "high": 5.0}, 0),
+    ],
+)
+def test_a_head_knows_its_logits(given, outputs):
+    assert HeadConfig(**given).outputs == outputs
 
 
 def test_configs_cannot_be_changed():

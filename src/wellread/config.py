@@ -199,7 +199,7 @@ class HeadConfig:
         _one_of("task", self.task, HEAD_TASKS)
         _rate(self, "dropout")
         labelled = self.task in ("classify", "pair", "tag")
-        distinct = len(set(self.labels)) == len(self.labels)
+        distinct = len(set(self.labels)) == len(self.labels) and all(isinstance(label, str) for label in self.labels)
         if labelled != bool(self.labels) or (labelled and len(self.labels) < 2) or not distinct:
             raise ConfigError(
                 f"a head for {self.task} needs {'two or more distinct labels' if labelled else 'no labels'}; "
@@ -207,8 +207,10 @@ class HeadConfig:
             )
         if self.pre_classifier and self.task not in ("classify", "pair"):
             raise ConfigError(f"pre_classifier is for classify and pair; found it with {self.task}; leave it out")
-        if not self.low < self.high:
-            raise ConfigError(f"low must be below high; found {self.low} and {self.high}; correct one of them")
+        if not -math.inf < self.low < self.high < math.inf:
+            raise ConfigError(
+                f"low must be below high, both finite; found {self.low} and {self.high}; correct one of them"
+            )
 
     @property
     def outputs(self) -> int:

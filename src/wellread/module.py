@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from wellread.backends.backend import Backend, FloatArray, load_backend
-from wellread.bulk import TOKENS_A_BATCH, Packer, encode_rows, unit
+from wellread.bulk import TOKENS_A_BATCH, WINDOW, Packer, encode_rows, unit
 from wellread.contract import as_int32, checked_inputs, in_range, refuse_nan, warn_truncated
 from wellread.encoder.encoder import INPUTS
 from wellread.encoder.heads import MLM_INPUT, MLM_OUTPUT, SENTENCE_OUTPUT
@@ -21,6 +21,9 @@ from wellread.errors import InputError, nearest
 from wellread.hub.preprocessor import preprocessor_for
 from wellread.hub.resolve import resolve
 from wellread.progress import progress
+from wellread.tasks.judges import Asked, Judge
+from wellread.tasks.predict import answer_settings, check_asked, judge_all
+from wellread.tasks.tags import Spans
 from wellread.text.pack import Batch, Rows, bert_pack_inputs, check_on_long, refuse_long
 from wellread.text.ragged import Ragged
 from wellread.text.tokenizer import RaggedOffsets, Tokenizer, load_tokenizer
@@ -29,7 +32,6 @@ from wellread.weights.native import read_directory, write_native
 
 DEFAULT_OUTPUTS = ("pooled_output", "sequence_output", "encoder_outputs")
 OUTPUTS = (*DEFAULT_OUTPUTS, "embedding_output", "cls_output", SENTENCE_OUTPUT)
-WINDOW = 16_384  # texts that are sorted by length together; bounds memory, and padding is already small
 
 
 class EncoderOutput(dict[str, Any]):
@@ -151,6 +153,7 @@ class Module:
             "stored_as": sorted({tensor.dtype for tensor in checkpoint.tensors.values()}),
             "pooled_output": pooled[config.pooler],
             "mlm_logits": checkpoint.has_mlm,
+            "head": None if checkpoint.head is None else asdict(checkpoint.head),
             "sentence_embedding": asdict(checkpoint.sentence),
             "embedding_size": self.embedding_size,
             "tokenizer": {**asdict(self.tokenizer.config), **self.get_special_tokens_dict()},
@@ -383,6 +386,39 @@ class Module:
                 f"truncate_dim must be 1 to {self.embedding_size}; found {truncate_dim}; choose one of these"
             )
         return truncate_dim
+
+    # -- texts to predictions --------------------------------------------------------------------------------------
+
+    def predict(
+        self,
+        texts: str | Sequence[str],
+        pairs: str | Sequence[str] | None = None,
+        *,
+        tokens: Sequence[Spans] | None = None,
+        batch_size: int | None = None,
+        show_progress_bar: bool | None = None,
+        precision: str | None = None,
+        **options: Any,
+    ) -> Any:
+        """Answer as the module was fine-tuned to: a list with an answer for each text, or one answer for one text.
+
+        `classify` and `pair` give a `Prediction`; `similarity` scores, float32 [N]; `tag` a `Tagged`, for words or for
+        the spans of characters that `tokens` names; `answer` a `FoundAnswer` of the questions `texts` in the contexts
+        `pairs`, with the options of `AnswerSettings` (`top_k`, `max_answer_length`, `null_threshold`, `stride`).
+
+        Raises: InputError for a module without a head, or texts and options that its task does not take; TextError.
+        """
+        asked = Asked.of(texts, pairs, tokens)
+        own = Judge(
+            checkpoint=self.checkpoint,
+            head=check_asked(self.checkpoint.head, asked),
+            tokenizer=self.tokenizer,
+            backend=self.running(precision),
+            max_rows=batch_size or TOKENS_A_BATCH,
+            settings=answer_settings(self.checkpoint.head, options),
+        )
+        answers = judge_all(own, asked, show=show_progress_bar)
+        return answers[0] if isinstance(texts, str) else answers
 
     def save(self, directory: str | os.PathLike[str], *, dtype: str = "float32") -> None:
         """Write the module as a directory that wellread, transformers and sentence-transformers open.

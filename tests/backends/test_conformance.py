@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import torch
+from headed import FAMILIES, TASKS, head_of, headed, headed_checkpoint
 from keras_tools import KERAS_WARNS
 from tiny import tiny_checkpoint, tiny_config, tiny_inputs
 
@@ -19,7 +20,7 @@ from wellread.backends.tensorflow import TensorFlowOps, variables
 from wellread.backends.torch import TorchEncoder, TorchOps
 from wellread.config import ACTIVATIONS, DenseConfig, SentenceConfig
 from wellread.encoder.encoder import OUTPUTS
-from wellread.encoder.heads import MLM_INPUT, MLM_OUTPUT, SENTENCE_OUTPUT
+from wellread.encoder.heads import LOGITS_OUTPUT, MLM_INPUT, MLM_OUTPUT, SENTENCE_OUTPUT
 from wellread.errors import InputError, MissingExtra
 from wellread.weights.checkpoint import in_memory
 
@@ -31,6 +32,7 @@ MASK = tiny_inputs()["input_mask"]
 IDS = tiny_inputs()["input_word_ids"]
 LAYER = "encoder.layer.1"
 CHECKPOINT = tiny_checkpoint()
+CALM = tiny_config(hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
 
 
 def attend(ops, q, k, v, mask):
@@ -146,6 +148,27 @@ def test_model_agrees_with_float64(backend, model):
     assert np.array_equal(made["encoder_outputs"][-1], made["sequence_output"])
 
 
+HEADS = {f"{task} on {family}": headed_checkpoint(task, family) for task in TASKS[:4] for family in FAMILIES}
+LOGITS = {"classify": (3, 5), "pair": (3, 5), "tag": (3, 7, 5), "answer": (3, 7, 2)}
+
+
+@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("backend", OTHERS)
+def test_a_head_agrees_with_float64(backend, head):
+    checkpoint = HEADS[head]
+    names = [LOGITS_OUTPUT, "pooled_output"]
+    reference = load_backend("numpy", checkpoint).run(tiny_inputs(), names)
+    runner = load_backend(backend, checkpoint, precision=OTHERS[backend])
+    made = runner.run(tiny_inputs(), names)
+    assert list(made) == names
+    assert made[LOGITS_OUTPUT].shape == LOGITS[checkpoint.head.task]
+    for name in names:
+        assert_close(made[name], reference[name])
+    assert_close(runner.run(tiny_inputs(), [LOGITS_OUTPUT])[LOGITS_OUTPUT], reference[LOGITS_OUTPUT])  # and alone
+    (item,) = runner.stream(iter([tiny_inputs()]), LOGITS_OUTPUT)
+    assert_close(item.value, reference[LOGITS_OUTPUT])
+
+
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("alone", ["pooled_output", "cls_output"])
 def test_the_last_block_at_position_0_alone_gives_the_same(backend, alone):
@@ -239,6 +262,14 @@ def test_torch_parameters_bear_the_names_of_the_tensors():
     assert encoder.state_dict().keys() == CHECKPOINT.tensors.keys()
     for name, array in encoder.arrays().items():
         assert np.array_equal(array, CHECKPOINT.tensors[name].read())
+
+
+def test_a_heads_own_dropout_acts_while_training():
+    encoder = TorchEncoder(headed(tiny_checkpoint(CALM, mlm=False), head_of("tag", dropout=0.5))).train()
+    inputs = {name: torch.from_numpy(array) for name, array in tiny_inputs().items()}
+    made = [encoder(inputs, [LOGITS_OUTPUT, "sequence_output"]) for _ in range(2)]
+    assert torch.equal(made[0]["sequence_output"], made[1]["sequence_output"])
+    assert not torch.equal(made[0][LOGITS_OUTPUT], made[1][LOGITS_OUTPUT])
 
 
 def test_dropout_only_while_training():

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+from heads import headed_module
 from tiny import tiny_module
 
 NSMC = 'id\tdocument\tlabel\n1\t"""좋다\t1\n2\t\t0\n3\t나쁘다\t0\n4\t"끝\t1\n'
@@ -95,13 +96,49 @@ def test_a_module_on_another_format(tmp_path):
     assert run("stsb", tmp_path / "a.tsv", *arguments).splitlines()[-1] == "pairs    2"
 
 
-def test_a_module_and_predictions_exclude_each_other(nsmc):
+def test_flags_that_do_not_belong_together_are_refused(nsmc):
     wrong = (
-        ("classify", nsmc[0]),
-        ("stsb", *nsmc),
-        ("classify", *nsmc, "--model", "default"),
-        ("stsb", nsmc[0], "--positive", "1"),
+        (("stsb", *nsmc), "predictions are scored without a module; found --predictions"),
+        (("classify", *nsmc, "--model", "default"), "predictions are scored without a module; found --model"),
+        (("stsb", nsmc[0], "--positive", "1"), "stsb scores a module; found --positive"),
+        (("mlm", nsmc[0], "--label", "label"), "mlm scores a module; found --label"),
+        (("classify", nsmc[0], "--labels", "0,1"), "classify scores a module; found --labels"),
     )
-    for arguments in wrong:
-        said = run(*arguments, code=2)
-        assert "stsb scores a module, without --predictions and what belongs to them; every other task" in said
+    for arguments, said in wrong:
+        assert said in run(*arguments, code=2)
+
+
+def test_a_module_on_its_own_task(tmp_path):
+    headed_module(tmp_path / "files", "classify").save(tmp_path / "module")
+    (tmp_path / "dev.csv").write_text("text,label\na man,bad\nthe cat,good\nparis,good\n", "utf-8")
+    arguments = (tmp_path / "dev.csv", "--label", "label", "-m", tmp_path / "module", "--backend", "numpy")
+    said = run("classify", *arguments, "--positive", "good").splitlines()
+    assert [line.split()[0] for line in said] == ["accuracy", "macro_f1", "matthews", "f1", "examples"]
+    assert json.loads(run("classify", *arguments, "--json"))["examples"] == 3
+    (tmp_path / "dev.csv").write_text("text,label\na man,bat\nthe cat,good\n", "utf-8")
+    message = run("classify", *arguments, code=3)
+    assert "tells bad, fair, good apart" in message
+    assert "other labels: bat (1 of 2) (did you mean bad?)" in message
+
+
+def test_a_module_for_another_task_is_refused_before_the_file_is_read(tmp_path):
+    headed_module(tmp_path / "files", "classify").save(tmp_path / "module")
+    message = run("tag", tmp_path / "missing.conll", "-m", tmp_path / "module", code=3)
+    assert "a score for tag was asked for; this module is fine-tuned for classify" in message
+
+
+def test_answers_of_a_module_by_the_rules_of_their_format(tmp_path):
+    headed_module(tmp_path / "files", "answer").save(tmp_path / "module")
+    (tmp_path / "a.json").write_text(json.dumps({"data": [{"paragraphs": [SQUAD]}]}))
+    arguments = ("answer", tmp_path / "a.json", "-m", tmp_path / "module", "--backend", "numpy")
+    assert run(*arguments, "--format", "korquad").splitlines()[-1] == "examples    1"
+    assert json.loads(run(*arguments, "--json"))["task"] == "answer"
+
+
+def test_masked_words(tmp_path):
+    tiny_module(tmp_path / "files").save(tmp_path / "module")
+    (tmp_path / "a.txt").write_text("a man is playing the guitar .\nparis , france !\n")
+    (tmp_path / "a.csv").write_text('a,b\na man is playing the guitar .,1\n"paris , france !",2\n')
+    said = run("mlm", tmp_path / "a.txt", "-m", tmp_path / "module")
+    assert [line.split()[0] for line in said.splitlines()] == ["perplexity", "accuracy", "examples"]
+    assert said == run("mlm", tmp_path / "a.csv", "--text", "a", "-m", tmp_path / "module")

@@ -1,7 +1,11 @@
-"""Four tiny modules, exported once; see the fixtures of `tests/conftest.py` for the first two."""
+"""Five tiny modules, exported once; see the fixtures of `tests/conftest.py` for the first two."""
 
 import pytest
 from exports import Export, exported, kobert_module, own_ids_module
+from headed import headed_checkpoint
+from tiny import tiny_tokenizer
+
+from wellread.module import Module
 
 
 @pytest.fixture(scope="session")
@@ -25,3 +29,11 @@ def own_ids(tmp_path_factory) -> Export:
     """SentencePiece under its own ids."""
     place = tmp_path_factory.mktemp("own_ids")
     return exported(own_ids_module(place), place)
+
+
+@pytest.fixture(scope="session")
+def judge(tmp_path_factory) -> Export:
+    """A DistilBERT that was fine-tuned to label a text; see `tests/headed.py`."""
+    place = tmp_path_factory.mktemp("judge")
+    checkpoint = headed_checkpoint("classify", "distilbert")
+    return exported(Module(checkpoint=checkpoint, tokenizer=tiny_tokenizer(place / "files")), place)

@@ -6,11 +6,15 @@ from dataclasses import replace
 import huggingface_hub
 import numpy as np
 import pytest
-from tiny import tiny_config, tiny_module
+from headed import head_of, headed, headed_checkpoint
+from tiny import tiny_config, tiny_module, tiny_tokenizer
 
 import wellread
 from wellread.config import DenseConfig, SentenceConfig
-from wellread.export.card import MARK, model_card
+from wellread.errors import CheckpointError
+from wellread.export.card import MARK, model_card, write_card
+from wellread.module import Module
+from wellread.weights.fast_tokenizer import text_differences
 
 HOSTILE = "x\n---\nlicense: mit\n'\"`|: {{ <script> 모델 \x00"
 
@@ -134,3 +138,137 @@ def test_its_code_runs(tmp_path, family):
     assert len(names["guesses"][0]) == 5
     expected = module(texts)["sequence_output"]
     assert np.allclose(names["sequence_output"].detach().numpy(), expected, atol=1e-4)
+
+
+# -- what was trained ------------------------------------------------------------------------------------------------
+
+TRAINED = {
+    "made_by": "wellread finetune",
+    "from": {"handle": "google/bert_uncased_L-2_H-128_A-2"},
+    "task": "classify",
+    "rows": {"train": 150_000, "dev": 50},
+    "steps": 300,
+    "settings": {"learning_rate": 5e-05, "loop": {"seed": 7}},
+    "scores": {"accuracy": 0.875, "interval": [0.85, 0.9]},
+    "recipe": {"name": "well-read", "source": "arXiv:1908.08962"},
+}
+
+
+def judge(place, task, family="bert", provenance=None):
+    checkpoint = headed_checkpoint(task, family)
+    return Module(checkpoint=checkpoint, tokenizer=tiny_tokenizer(place), provenance=provenance or {})
+
+
+@pytest.mark.parametrize(
+    ("task", "pipeline", "answers"),
+    [
+        ("classify", "text-classification", "a label for a text"),
+        ("pair", "text-classification", "a label for a pair of texts"),
+        ("tag", "token-classification", "a label for each word of a text"),
+        ("answer", "question-answering", "the span of a text that answers a question"),
+        ("similarity", "sentence-similarity", "a score for a pair of texts, 0 for a cosine of 0 and 1 for one of 1"),
+    ],
+)
+def test_a_fine_tuned_module_says_what_it_answers(tmp_path, task, pipeline, answers):
+    card = model_card(judge(tmp_path, task))
+    assert data(card)["pipeline_tag"] == pipeline
+    assert f"| answers | {answers} |\n" in card
+    labelled = task in ("classify", "pair", "tag")
+    assert ("| labels | `no`, `yes`, `모름`, `d`, `e` |\n" in card) == labelled
+    assert ("sentence-transformers" in data(card)["tags"]) == (task == "similarity")
+    assert ("SentenceTransformer" in card) == (task == "similarity")
+
+
+def test_of_many_labels_the_first_are_listed(tmp_path):
+    head = head_of("tag", labels=tuple(f"l{i}" for i in range(45)))
+    checkpoint = headed(headed_checkpoint("similarity"), head)
+    card = model_card(Module(checkpoint=checkpoint, tokenizer=tiny_tokenizer(tmp_path)))
+    assert "`l39` and 5 more |\n" in card
+    assert "`l40`" not in card
+
+
+def test_how_it_was_trained_and_what_it_scores(tmp_path):
+    card = model_card(judge(tmp_path, "classify", provenance=TRAINED))
+    counts = "- `made_by`: `wellread finetune`\n- `task`: `classify`\n- `rows.train`: `150000`\n- `rows.dev`: `50`\n"
+    assert f"## How it was trained\n\n{counts}- `steps`: `300`\n" in card
+    assert "## What it scores\n\n| | |\n|---|---|\n| `accuracy` | `0.875` |\n| `interval` | `[0.85, 0.9]` |\n" in card
+    assert "| `learning_rate` | `5e-05` |\n| `loop.seed` | `7` |\n" in card
+    assert (
+        "## By which recipe\n\n| | |\n|---|---|\n| `name` | `well-read` |\n| `source` | `arXiv:1908.08962` |\n" in card
+    )
+    assert "## Where it comes from\n\n- `from.handle`: `google/bert_uncased_L-2_H-128_A-2`\n\n" in card
+    assert data(card)["base_model"] == "google/bert_uncased_L-2_H-128_A-2"
+    assert "license" not in data(card)  # the fine-tuned module's own is nowhere stated
+
+
+@pytest.mark.parametrize("absent", TRAINED)
+def test_any_part_of_the_record_may_be_absent(tmp_path, absent):
+    kept = {key: value for key, value in TRAINED.items() if key != absent}
+    card = model_card(judge(tmp_path, "classify", provenance=kept))
+    whole = model_card(judge(tmp_path, "classify", provenance=TRAINED))
+    titles = {"made_by": "How it was trained", "scores": "What it scores", "settings": "With which settings"}
+    titles |= {"recipe": "By which recipe", "from": "Where it comes from"}
+    if absent in titles:
+        assert f"## {titles[absent]}\n" in whole
+        assert f"## {titles[absent]}\n" not in card
+
+
+@pytest.mark.parametrize("odd", [None, "none", 7, {}, ["x"], {HOSTILE: HOSTILE}])
+def test_a_record_of_another_form_is_no_obstacle(tmp_path, odd):
+    card = model_card(judge(tmp_path, "classify", provenance=dict.fromkeys(TRAINED, odd)))
+    assert card.count("\n---\n") == 1
+    assert data(card)["pipeline_tag"] == "text-classification"
+
+
+@pytest.mark.parametrize(
+    ("task", "family"),
+    [
+        *(("classify", family) for family in ("bert", "distilbert")),
+        ("pair", "bert"),
+        ("tag", "distilbert"),
+        ("answer", "bert"),
+        ("answer", "distilbert"),
+        ("similarity", "bert"),
+    ],
+)
+def test_the_code_of_a_fine_tuned_module_runs(tmp_path, task, family):
+    module = judge(tmp_path / "files", task, family)
+    module.save(tmp_path / "module")
+    names = {}
+    for block in re.findall(r"```python\n(.*?)```", model_card(module, repo_id=str(tmp_path / "module")), re.DOTALL):
+        exec(block, names)
+    if task == "similarity":
+        assert names["scores"].shape == (1,)
+        return
+    assert len(names["answers"]) == (1 if task in ("pair", "answer") else 2)
+    if task == "classify":
+        scores = names["logits"].softmax(-1).detach().numpy()
+        for answer, expected in zip(names["answers"], scores, strict=True):
+            assert answer.label == module.checkpoint.head.labels[expected.argmax()]
+
+
+# -- beside a saved module -------------------------------------------------------------------------------------------
+
+
+def test_a_card_is_written_into_a_saved_module_and_leaves_it_whole(tmp_path):
+    module = judge(tmp_path / "files", "classify", provenance=TRAINED)
+    module.save(tmp_path / "module")
+    write_card(tmp_path / "module", module)
+    card = (tmp_path / "module" / "README.md").read_text("utf-8")
+    assert card == model_card(module, differences=text_differences(module.tokenizer))
+    again = wellread.load(tmp_path / "module")
+    assert again.checkpoint.head == module.checkpoint.head
+    write_card(tmp_path / "module", again)  # one of ours gives way
+    assert "`handle`: `module`" in (tmp_path / "module" / "README.md").read_text("utf-8")
+
+
+def test_a_card_that_people_wrote_is_kept(tmp_path):
+    (tmp_path / "README.md").write_text("# Mine\n")
+    with pytest.raises(CheckpointError, match=r"README\.md was to be written; found a card that people wrote; move it"):
+        write_card(tmp_path, judge(tmp_path / "files", "tag"))
+    assert (tmp_path / "README.md").read_text() == "# Mine\n"
+
+
+def test_a_card_needs_its_directory(tmp_path):
+    with pytest.raises(CheckpointError, match=r"README\.md was to be written; found that .*; save the module there fi"):
+        write_card(tmp_path / "gone", judge(tmp_path / "files", "tag"))

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_hub as hub
-from tiny import tiny_inputs, tiny_module
+from headed import LABELS, head_of, headed, headed_checkpoint
+from tiny import tiny_checkpoint, tiny_inputs, tiny_module, tiny_tokenizer
 
 import wellread
 from wellread.backends import tensorflow as backend
@@ -14,6 +15,7 @@ from wellread.errors import CheckpointError, ExportError, MissingExtra
 from wellread.export import dialect, encoder_graph, tfhub
 from wellread.export.samples import all_texts
 from wellread.export.tfhub import export_tfhub
+from wellread.module import Module
 
 L, D = 3, 12
 DICT = {"pooled_output", "sequence_output", "encoder_outputs"}
@@ -21,7 +23,7 @@ GOOGLE = {name: tf.constant(array) for name, array in tiny_inputs().items()}
 DISTIL = {name: GOOGLE[name] for name in ("input_word_ids", "input_mask")}
 
 
-@pytest.mark.parametrize("name", ["bert", "distilbert", "kobert", "own_ids"])
+@pytest.mark.parametrize("name", ["bert", "distilbert", "kobert", "own_ids", "judge"])
 def test_an_export_agrees_with_its_module(name, request):
     found = request.getfixturevalue(name).found
     assert found.encoder.largest_difference <= 1e-5
@@ -107,6 +109,65 @@ def test_distilbert_takes_two_inputs_or_three(distilbert):
 def test_other_structures_are_refused(bert, inputs):
     with pytest.raises((ValueError, TypeError), match=r"Could not find matching|Binding inputs"):
         hub.load(str(bert.encoder))(inputs)
+
+
+def test_a_head_gives_its_logits_and_tells_its_labels(judge):
+    encoder = hub.load(str(judge.encoder))
+    out = encoder(GOOGLE)
+    assert out.keys() == DICT | {"logits"}
+    expected = judge.module.running("f32").run(tiny_inputs(), ["logits"])["logits"]
+    assert np.allclose(out["logits"], expected, atol=1e-5)
+    assert [label.decode() for label in encoder.labels.numpy()] == list(LABELS)
+    assert not encoder.labels.trainable
+    assert len(encoder.trainable_variables) == 16 * L + 4 + 4
+    assert [v.name for v in encoder.trainable_variables][-2:] == ["classifier/kernel:0", "classifier/bias:0"]
+    served = encoder.signatures["serving_default"](**DISTIL)
+    numbered = {"distil_bert_encoder", *(f"distil_bert_encoder_{i}" for i in range(1, L + 2))}
+    assert served.keys() == numbered | {"logits"}  # the others keep their numbers
+    assert np.allclose(served[f"distil_bert_encoder_{L + 1}"], out["sequence_output"], atol=1e-6)
+    assert np.array_equal(served["logits"], encoder.signatures["named"](**DISTIL)["logits"])
+
+
+def test_a_head_comes_back_from_a_saved_model(judge, tmp_path):
+    shutil.copytree(judge.encoder, tmp_path / "copy")
+    again = wellread.load(tmp_path / "copy", backend="numpy")
+    assert again.checkpoint.head == judge.module.checkpoint.head
+    assert again.checkpoint.tensors.keys() == judge.module.checkpoint.tensors.keys()
+    for name, stored in judge.module.checkpoint.tensors.items():
+        assert np.array_equal(again.checkpoint.tensors[name].read(), stored.read())
+    assert again.checkpoint.ignored["labels"] == "1 variables: told by the variable wellread too"
+
+
+@pytest.mark.parametrize(("task", "outputs"), [("pair", 5), ("tag", 5), ("answer", 2)])
+def test_every_head_agrees_with_its_module(tmp_path, task, outputs):
+    checkpoint = headed_checkpoint(task, mlm=task == "pair")
+    module = Module(checkpoint=checkpoint, tokenizer=tiny_tokenizer(tmp_path / "files"))
+    found = export_tfhub(module, tmp_path / "encoder").encoder
+    assert found.largest_difference <= 1e-5
+    encoder = hub.load(str(tmp_path / "encoder"))
+    assert encoder(GOOGLE)["logits"].shape == ((3, 5) if task == "pair" else (3, 7, outputs))
+    assert hasattr(encoder, "labels") == (task != "answer")
+    assert hasattr(encoder, "mlm") == (task == "pair")
+    assert wellread.load(tmp_path / "encoder").checkpoint.head == checkpoint.head
+
+
+def test_a_similarity_leaves_its_head_behind_and_says_so(tmp_path):
+    checkpoint = headed(tiny_checkpoint(), head_of("similarity"))
+    module = Module(checkpoint=checkpoint, tokenizer=tiny_tokenizer(tmp_path / "files"))
+    found = export_tfhub(module, tmp_path / "encoder")
+    assert "the head for similarity stays behind: it compares sentence vectors" in found.notes
+    assert wellread.load(tmp_path / "encoder").checkpoint.head is None
+    assert hub.load(str(tmp_path / "encoder"))(GOOGLE).keys() == DICT | {"default"}
+
+
+def test_labels_that_do_not_agree_are_not_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(encoder_graph, "LABELS", "names")
+    module = Module(checkpoint=headed_checkpoint("classify"), tokenizer=tiny_tokenizer(tmp_path / "files"))
+    with pytest.raises(
+        ExportError, match=r"found that the labels are \[\] where the module has \['no', 'yes', .*; nothing"
+    ):
+        export_tfhub(module, tmp_path / "encoder")
+    assert [path.name for path in tmp_path.iterdir()] == ["files"]
 
 
 def test_training_switches_dropout_on(bert):

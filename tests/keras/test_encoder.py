@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from headed import FAMILIES, head_of, headed, headed_checkpoint
 from keras_tools import KERAS_WARNS, assert_near, numpy_of, reloaded, spread, symbols
 from tiny import tiny_checkpoint, tiny_config
 
@@ -113,6 +114,44 @@ def test_an_encoder_with_a_classifier_trains_and_comes_back_from_a_file(shallow,
     found = next(layer for layer in again.layers if isinstance(layer, Encoder)).to_module()
     for name, array in encoder.to_module().checkpoint.arrays().items():  # the head's too, though no model used it
         assert np.array_equal(found.checkpoint.tensors[name].read(), array), name
+
+
+@pytest.mark.parametrize("task", ["classify", "tag", "answer"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_fine_tuned_module_gives_its_logits(tokenizer, inputs, family, task):
+    judge = Module(checkpoint=headed_checkpoint(task, family), tokenizer=tokenizer, backend="numpy")
+    encoder = Encoder(judge)
+    made = encoder(inputs)
+    assert set(made) - {"default"} == {"pooled_output", "sequence_output", "encoder_outputs", "logits"}
+    assert_near({"logits": made["logits"]}, judge.running("f64").run(inputs, ["logits"]))
+    assert encoder(symbols(inputs))["logits"].shape == (None, *made["logits"].shape[1:])
+    bare = len(Encoder(Module(checkpoint=tiny_checkpoint(judge.checkpoint.config), tokenizer=tokenizer)).weights)
+    assert len(encoder.weights) == bare + (4 if judge.checkpoint.head.pre_classifier else 2)
+    again = encoder.to_module()
+    assert again.checkpoint.head == judge.checkpoint.head
+    for name, array in judge.checkpoint.arrays().items():
+        assert np.array_equal(again.checkpoint.tensors[name].read(), array), name
+
+
+def test_a_fine_tuned_module_trains_on_and_comes_back_from_a_file(tokenizer, inputs, tmp_path):
+    shallow = tiny_checkpoint(tiny_config(num_hidden_layers=1), mlm=False)
+    judge = Module(checkpoint=headed(shallow, head_of("pair")), tokenizer=tokenizer, backend="numpy")
+    given = symbols(inputs)
+    model = keras.Model(given, Encoder(judge, name="encoder")(given)["logits"])
+    model.compile(keras.optimizers.Adam(1e-2), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    losses = model.fit(inputs, np.array([3, 0, 1]), epochs=10, verbose=0).history["loss"]
+    assert losses[-1] < losses[0]
+    again = reloaded(model, tmp_path)
+    assert np.array_equal(again.predict(inputs, verbose=0), model.predict(inputs, verbose=0))
+    found = next(layer for layer in again.layers if isinstance(layer, Encoder)).to_module()
+    assert found.checkpoint.head == judge.checkpoint.head
+
+
+def test_a_similarity_adds_no_output(tokenizer, inputs):
+    checkpoint = headed(tiny_checkpoint(), head_of("similarity", high=5.0))
+    encoder = Encoder(Module(checkpoint=checkpoint, tokenizer=tokenizer, backend="numpy"))
+    assert "logits" not in encoder(inputs)
+    assert encoder.to_module().checkpoint.head == checkpoint.head
 
 
 def test_faces_of_one_encoder_share_their_weights_after_loading(module, inputs, positions, tmp_path):

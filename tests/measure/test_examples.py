@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from wellread.errors import DataError
-from wellread.measure.examples import Answer, read_examples, take_examples
+from wellread.measure.examples import Answer, read_examples, read_texts, take_examples
 from wellread.measure.formats import formats
 
 NSMC = 'id\tdocument\tlabel\n1\t"""진짜 좋다\t1\n2\t\t0\n3\t그냥 "그럭저럭\t0\n4\t끝"\t1\n'
@@ -247,3 +247,19 @@ def test_a_parquet_without_the_column_is_refused(tmp_path):
         DataError, match=r"a column sentences was asked of .*a.parquet; it has sentence; .*did you mean sentence"
     ):
         read_examples(tmp_path / "a.parquet", text="sentences")
+
+
+def test_texts_without_labels(tmp_path):
+    (tmp_path / "a.tsv").write_text("document\tmore\n좋다\t나쁘다\n\t\n", "utf-8")
+    found = read_texts(tmp_path / "a.tsv", format="nsmc", pair="more")
+    assert (found.texts, found.pairs, found.labels, found.spans) == (["좋다", ""], ["나쁘다", ""], None, None)
+    (tmp_path / "a.jsonl").write_text('{"words": ["a", "man"]}\n{"words": []}\n')
+    found = read_texts(tmp_path / "a.jsonl", text="words")
+    assert (found.texts, found.spans, found.tags) == (["a man", ""], [[(0, 1), (2, 5)], []], None)
+    (tmp_path / "a.json").write_text(
+        '{"data": [{"paragraphs": [{"context": "c", "qas": [{"id": "1", "question": "q", "answers": []}]}]}]}'
+    )
+    found = read_texts(tmp_path / "a.json")
+    assert (found.texts, found.pairs, found.answers) == (["q"], ["c"], None)
+    with pytest.raises(DataError, match="a column txt was asked of"):
+        read_texts(tmp_path / "a.jsonl", text="txt")

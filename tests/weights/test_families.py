@@ -72,6 +72,17 @@ def test_the_names_are_those_of_hugging_faces_classes(family, mlm):
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+def test_heads_name_hugging_faces_classes_and_keys(family):
+    assert {kind.task for kind in family.heads} == {"classify", "tag", "answer"}
+    for kind in family.heads:
+        config = getattr(transformers, kind.architecture).config_class()
+        assert config.model_type == family.name
+        assert kind.dropout_key is None or kind.dropout_key in family.keys.ignored
+        if kind.dropout_key is not None:
+            assert getattr(config, kind.dropout_key) == kind.dropout
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
 def test_no_key_has_two_fates(family):
     table = family.keys
     fates = [*table.used, *table.fixed, *table.ignored]

@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from wellread.config import DenseConfig, EncoderConfig, SentenceConfig
+from wellread.config import DenseConfig, EncoderConfig, HeadConfig, SentenceConfig
 from wellread.weights.checkpoint import in_memory
-from wellread.weights.names import mismatches, rows, sentence_shapes, shapes
+from wellread.weights.names import head_shapes, mismatches, rows, sentence_shapes, shapes
 
 
 def config(*, layers, width, heads, vocab, **more):
@@ -99,6 +99,29 @@ def test_linear_maps_have_their_shapes():
         "sentence.1.weight": (5, 7),
     }
     assert sentence_shapes(SentenceConfig()) == {}
+
+
+@pytest.mark.parametrize(
+    ("head", "expected"),
+    [
+        (HeadConfig(task="classify", labels=("a", "b", "c")), {"classifier.weight": (3, 12), "classifier.bias": (3,)}),
+        (HeadConfig(task="tag", labels=("a", "b")), {"classifier.weight": (2, 12), "classifier.bias": (2,)}),
+        (HeadConfig(task="answer"), {"qa_outputs.weight": (2, 12), "qa_outputs.bias": (2,)}),
+        (
+            HeadConfig(task="pair", labels=("a", "b"), pre_classifier=True),
+            {
+                "pre_classifier.weight": (12, 12),
+                "pre_classifier.bias": (12,),
+                "classifier.weight": (2, 12),
+                "classifier.bias": (2,),
+            },
+        ),
+        (HeadConfig(task="similarity"), {}),
+        (None, {}),
+    ],
+)
+def test_heads_have_their_shapes(head, expected):
+    assert head_shapes(config(layers=1, width=12, heads=4, vocab=99), head) == expected
 
 
 def test_every_mismatch_is_listed():

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from headed import FAMILIES, TASKS, head_of, headed, headed_checkpoint
 
 import wellread
 from wellread.config import DenseConfig, EncoderConfig, SentenceConfig, TokenizerConfig
@@ -172,6 +173,105 @@ def test_a_manifest_that_contradicts_the_tensors_is_refused(saved):
     )
     with pytest.raises(WeightsError, match=r"sentence\.0\.bias has shape \[7\] where the configuration says \[8\]"):
         read_directory(saved)
+
+
+# -- heads -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_head_is_written_and_read_back(tmp_path, tokenizer, family, task):
+    checkpoint = headed_checkpoint(task, family, dropout=0.25)
+    write_native(tmp_path / "module", checkpoint, tokenizer, provenance={})
+    module = wellread.load(tmp_path / "module")
+    assert module.checkpoint.head == checkpoint.head
+    assert module.info()["head"] == {
+        **{"task": task, "labels": checkpoint.head.labels, "pre_classifier": checkpoint.head.pre_classifier},
+        **{"dropout": 0.25, "low": 0.0, "high": 1.0},
+    }
+    assert module.checkpoint.tensors.keys() == checkpoint.tensors.keys()
+    for name, array in checkpoint.arrays().items():
+        np.testing.assert_array_equal(module.checkpoint.tensors[name].read(), array)
+    module.save(tmp_path / "again")
+    for path in (path for path in (tmp_path / "module").rglob("*") if path.name not in ("wellread.json",)):
+        assert (
+            path.is_dir()
+            or path.read_bytes() == (tmp_path / "again" / path.relative_to(tmp_path / "module")).read_bytes()
+        )
+
+
+def test_a_similarity_keeps_its_scale_its_sentence_vector_and_its_head_of_words(tmp_path, tokenizer):
+    checkpoint = headed(checkpoint_of(), head_of("similarity", low=-1.0, high=5.0))
+    write_native(tmp_path / "module", checkpoint, tokenizer, provenance={})
+    found = read_directory(tmp_path / "module").checkpoint
+    assert (found.head, found.sentence, found.has_mlm) == (checkpoint.head, SENTENCE, True)
+    assert json.loads((tmp_path / "module" / "config.json").read_text())["architectures"] == ["BertForMaskedLM"]
+
+
+def test_a_module_of_before_heads_loads(saved):
+    data = json.loads((saved / "wellread.json").read_text())
+    assert data.pop("head") is None
+    (saved / "wellread.json").write_text(json.dumps(data))
+    module = wellread.load(saved)
+    assert module.checkpoint.head is None
+    assert module.info()["head"] is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        None,
+        {"task": "tag"},
+        {"task": "answer", "labels": [], "pre_classifier": False},
+        {"labels": ["yes", "no", "모름", "d", "e"]},
+        {"dropout": 0.5},
+        {"pre_classifier": True},
+    ],
+)
+def test_a_head_that_contradicts_config_json_is_refused(tmp_path, tokenizer, change):
+    write_native(tmp_path / "module", headed_checkpoint("pair"), tokenizer, provenance={})
+    told = json.loads((tmp_path / "module" / "wellread.json").read_text())["head"]
+    record_again(tmp_path / "module", head=None if change is None else {**told, **change})
+    with pytest.raises(
+        ConfigError, match=r"says that the head is .*; config.json tells HeadConfig.* where that makes "
+    ):
+        read_directory(tmp_path / "module")
+
+
+def test_a_head_that_config_json_lacks_is_refused(saved):
+    record_again(saved, head={"task": "answer"})
+    with pytest.raises(ConfigError, match=r"says that the head is HeadConfig\(task='answer'.*; config.json tells None"):
+        read_directory(saved)
+
+
+@pytest.mark.parametrize(
+    ("family", "config", "head", "found"),
+    [
+        ("bert", {"pooler": "first_token"}, head_of("pair"), "found the pooler first_token where Hugging Face's class"),
+        ("bert", {}, head_of("pair", "distilbert"), "found pre_classifier True where this family has False; make its"),
+        ("distilbert", {}, head_of("classify"), "found pre_classifier False where this family has True; make its head"),
+    ],
+)
+def test_a_head_that_no_class_of_the_family_computes_is_refused(tmp_path, tokenizer, family, config, head, found):
+    checkpoint = headed(checkpoint_of(family, mlm=False, **config), head)
+    with pytest.raises(ConfigError, match=f"a {family} module with a head for {head.task} was to be saved; {found}"):
+        write_native(tmp_path / "m", checkpoint, tokenizer, provenance={})
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("head", "found"),
+    [
+        (None, r"classifier\.bias is surplus; classifier\.weight is surplus"),
+        (head_of("answer"), r"classifier\.bias is surplus.*; qa_outputs\.bias is missing"),
+        (head_of("tag", labels=("a", "b")), r"classifier\.bias has shape \[5\] where the configuration says \[2\]"),
+    ],
+)
+def test_a_head_whose_tensors_are_others_is_refused(tmp_path, tokenizer, head, found):
+    checkpoint = replace(headed_checkpoint("tag"), head=head)
+    with pytest.raises(WeightsError, match=f"a bert module was to be saved; found that {found}"):
+        write_native(tmp_path / "m", checkpoint, tokenizer, provenance={})
+    assert not list(tmp_path.iterdir())
 
 
 def test_what_is_no_directory_is_named(tmp_path):

@@ -33,6 +33,7 @@ class Book:
     isbn: str | None = None
     notes: Mapping[str, str] = dataclasses.field(default_factory=dict)
     maps: tuple[DenseConfig, ...] = ()
+    cover: DenseConfig | None = None
 
 
 def test_every_kind_of_field_is_made():
@@ -41,6 +42,16 @@ def test_every_kind_of_field_is_made():
     assert record(Book, {**data, "maps": maps}, source="x") == Book(
         **data, maps=(DenseConfig(in_features=12, out_features=7, bias=False),)
     )
+
+
+def test_a_dataclass_may_be_absent():
+    cover = {"in_features": 12, "out_features": 7}
+    assert record(Book, {"title": "t", "cover": cover}, source="x").cover == DenseConfig(in_features=12, out_features=7)
+    assert record(Book, {"title": "t", "cover": None}, source="x").cover is None
+    with pytest.raises(ConfigError, match="found that cover is 7, not "):
+        record(Book, {"title": "t", "cover": 7}, source="x")
+    with pytest.raises(ConfigError, match=r"found that cover\.in_features is missing; cover\.out_features is '7', not"):
+        record(Book, {"title": "t", "cover": {"out_features": "7"}}, source="x")
 
 
 @pytest.mark.parametrize("field", ["notes", "maps"])

@@ -12,7 +12,7 @@ from wellread.backends.backend import Backend, Inputs, Outputs, StreamItem, refu
 from wellread.encoder.heads import run
 from wellread.weights import layouts
 from wellread.weights.checkpoint import Checkpoint
-from wellread.weights.families.tensorflow import TFHUB
+from wellread.weights.families.tensorflow import TFHUB, Row
 
 MASKED = -1e9  # as TF Hub's modules; in float32 it swallows any score whole
 FEW = 16  # rows: a table so small is looked up by a product, where an id outside gives zeros, as in TF Hub's modules
@@ -115,12 +115,16 @@ def _like(x: tf.Tensor, made: tf.Tensor, *, axes: int, width: int | None = None)
     return tf.reshape(made, tf.concat([tf.shape(x)[:axes], [width or made.shape[-1]]], 0))
 
 
+def _rows(checkpoint: Checkpoint) -> dict[str, Row]:
+    return TFHUB.table(checkpoint.config, mlm=checkpoint.has_mlm, head=checkpoint.head)
+
+
 def variables(checkpoint: Checkpoint) -> dict[str, tf.Variable]:
     """Make a variable of each tensor of encoder and heads, under our names, in TF Hub's order, names and layouts."""
     heads = checkpoint.config.num_attention_heads
     made = {
         ours: tf.Variable(layouts.theirs(row.layout, checkpoint.tensors[ours].read(), heads), name=row.theirs)
-        for ours, row in TFHUB.table(checkpoint.config, mlm=checkpoint.has_mlm).items()
+        for ours, row in _rows(checkpoint).items()
     }
     for name in checkpoint.tensors.keys() - made.keys():  # the maps behind the pooling, which TF Hub has no name for
         array = checkpoint.tensors[name].read()

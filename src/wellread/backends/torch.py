@@ -17,6 +17,8 @@ from wellread.encoder.heads import run
 from wellread.weights.checkpoint import Checkpoint
 
 MASKED = -1e30  # swallows any score whole; see the NumPy backend
+FATES = 65_536  # values of the 16 bits that decide on an element in dropout
+WORDS = "embeddings.word_embeddings.weight"
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "gelu": functional.gelu,
@@ -27,19 +29,35 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
+def dropped(x: Tensor, rate: float) -> Tensor:
+    """Drop elements of x at `rate`, and scale the others so that the mean stays.
+
+    On a CPU torch draws an element's fate in the time of a hundred multiplications. Here 16 bits of torch's generator
+    decide it: `rate` is rounded to a 65,536th, and the scale is the exact inverse of what is kept.
+    """
+    if x.device.type != "cpu":
+        return functional.dropout(x, rate)
+    below = min(round(rate * FATES), FATES - 1)
+    bits = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(-(2**63), None).view(torch.int16)
+    kept = torch.ge(bits[: x.numel()].view(x.shape), below - FATES // 2, out=torch.empty(x.shape, dtype=x.dtype))
+    return x * kept.mul_(FATES / (FATES - below))
+
+
 class TorchOps:
     """The primitives over the parameters of `owner`; dropout follows its training mode."""
 
     def __init__(self, owner: nn.Module) -> None:
         """Take weights from `owner` by name."""
         self.owner = owner
-        self.names = {name for name, _ in owner.named_parameters()}
+        self.weights = dict(owner.named_parameters())  # anew for every batch: they may be replaced in between
 
     def weight(self, name: str) -> Tensor:
-        return self.owner.get_parameter(name)
+        return self.weights[name]
 
     def embedding(self, ids: Tensor, name: str) -> Tensor:
-        return functional.embedding(ids, self.weight(name))
+        table = self.weight(name)
+        sparse = name == WORDS and isinstance(self.owner, TorchEncoder) and self.owner.sparse_words
+        return functional.embedding(ids.long(), table, sparse=sparse)
 
     def positions(self, ids: Tensor, name: str) -> Tensor:
         return self.weight(name)[: ids.shape[1]]
@@ -48,11 +66,11 @@ class TorchOps:
         return a + b
 
     def dropout(self, x: Tensor, rate: float) -> Tensor:
-        return functional.dropout(x, rate, self.owner.training)
+        return dropped(x, rate) if rate and self.owner.training else x
 
     def linear(self, x: Tensor, name: str) -> Tensor:
         bias = f"{name}.bias"
-        return functional.linear(x, self.weight(f"{name}.weight"), self.weight(bias) if bias in self.names else None)
+        return functional.linear(x, self.weight(f"{name}.weight"), self.weights.get(bias))
 
     def logits(self, x: Tensor, table: str, bias: str) -> Tensor:
         return functional.linear(x, self.weight(table), self.weight(bias))
@@ -70,8 +88,12 @@ class TorchOps:
         self, query: Tensor, key: Tensor, value: Tensor, bias: Tensor, *, heads: int, rate: float, name: str
     ) -> Tensor:
         q, k, v = (x.unflatten(2, (heads, -1)).transpose(1, 2) for x in (query, key, value))
-        scores = q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1]) + bias.to(q.dtype)
-        mixed = self.dropout(scores.softmax(-1), rate) @ v
+        rate = rate if self.owner.training else 0.0
+        if rate and q.device.type == "cpu":  # torch's own has no fast way there to drop probabilities out
+            scores = q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1]) + bias.to(q.dtype)
+            mixed = self.dropout(scores.softmax(-1), rate) @ v
+        else:
+            mixed = functional.scaled_dot_product_attention(q, k, v, bias.to(q.dtype), dropout_p=rate)
         return mixed.transpose(1, 2).flatten(2)
 
     def first(self, x: Tensor) -> Tensor:
@@ -100,6 +122,7 @@ class TorchEncoder(nn.Module):
         self.encoder_config: EncoderConfig = checkpoint.config
         self.sentence_config: SentenceConfig = checkpoint.sentence
         self.head_config: HeadConfig | None = checkpoint.head
+        self.sparse_words = False  # whether looking words up gives their table a sparse gradient
         for name, tensor in checkpoint.tensors.items():
             place(self, name, tensor.read())
 

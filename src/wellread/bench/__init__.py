@@ -1,4 +1,4 @@
-"""Us and our peers on the same work, interleaved: speed, agreement, start-up, growth, TF Hub's work, downloads.
+"""Us and our peers on the same work, interleaved: speed, training, agreement, start-up, growth, TF Hub's work, downloads.
 
 >>> from wellread import bench
 >>> bench.read_texts()[3999]
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from wellread.bench.growth import run_growth as run_growth
     from wellread.bench.hub import HubResult as HubResult
     from wellread.bench.hub import run_hub as run_hub
+    from wellread.bench.learn import LearnResult as LearnResult
+    from wellread.bench.learn import run_learn as run_learn
+    from wellread.bench.learn_report import learn_as_json as learn_as_json
+    from wellread.bench.learn_report import render_learn as render_learn
     from wellread.bench.report import as_json as as_json
     from wellread.bench.report import render as render
     from wellread.bench.startup import StartupResult as StartupResult
@@ -36,14 +40,18 @@ _HOMES = {
     "EncodeResult": "encode",
     "GrowthResult": "growth",
     "HubResult": "hub",
+    "LearnResult": "learn",
     "StartupResult": "startup",
     "TfhubResult": "tfhub",
     "as_json": "report",
+    "learn_as_json": "learn_report",
     "read_texts": "texts",
     "render": "report",
+    "render_learn": "learn_report",
     "run_encode": "encode",
     "run_growth": "growth",
     "run_hub": "hub",
+    "run_learn": "learn",
     "run_startup": "startup",
     "run_tfhub": "tfhub",
 }

@@ -31,7 +31,7 @@ def render(result: Result) -> str:
         what, header, rows = _hub(result)
     else:
         what, header, rows = _growth(result)
-    return f"{what}\n\n{table(header, rows)}\n\n{_where(result.machine)}\n"
+    return f"{what}\n\n{table(header, rows)}\n\n{where(result.machine)}\n"
 
 
 def as_json(result: Result) -> str:
@@ -176,7 +176,8 @@ def _size(count: int) -> str:
     return f"{count / MEBIBYTE:,.0f} MiB"
 
 
-def _where(machine: Machine) -> str:
+def where(machine: Machine) -> str:
+    """Say what the machine is, and which versions were measured."""
     versions = ", ".join(f"{name} {version}" for name, version in machine.versions.items())
     return (
         f"{machine.cpu}, {machine.cores} cores, {' and '.join(machine.precisions)}; Python {machine.python}; {versions}"

@@ -11,7 +11,7 @@ from wellread.cli.options import json_flag
 
 
 @click.command("bench")
-@click.argument("what", type=click.Choice(["encode", "startup", "growth", "tfhub", "hub"]), default="encode")
+@click.argument("what", type=click.Choice(["encode", "startup", "growth", "tfhub", "hub", "learn"]), default="encode")
 @click.option("-m", "--model", default="default", show_default=True, help="default, a path, or a handle.")
 @click.option(
     "--texts", type=click.Path(path_type=Path), help="A .txt or .tsv file; 4,000 packaged English texts if not given."
@@ -36,7 +36,9 @@ def command(
     encode: texts a second, agreement, loading time and memory of wellread and of the peers that are installed. startup:
     from the start of a process to its first vector. growth: the time a text for 1,000, 10,000 and 100,000 texts.
     tfhub: our tokenizer, SavedModel and checkpoint reader against TensorFlow's. hub: a pull against a plain download
-    with hashing, from a server on this machine, and the time to open what was pulled.
+    with hashing, from a server on this machine, and the time to open what was pulled. learn: an epoch of masked words,
+    of a classifier and of a distillation against transformers' Trainer and a plain script; takes the tokenizer alone of
+    --model.
     """
     from wellread import bench
     from wellread.hub.resolve import resolve
@@ -46,6 +48,10 @@ def command(
         result = bench.run_startup(model, peer=peer_model, rounds=rounds)
     elif what == "growth":
         result = bench.run_growth(resolve(model), bench.read_texts(texts), rounds=rounds)
+    elif what == "learn":
+        result = bench.run_learn(resolve(model), bench.read_texts(texts), rounds=rounds)
+        click.echo(bench.learn_as_json(result) if as_json else bench.render_learn(result))
+        return
     elif what == "hub":
         result = bench.run_hub(size=size * 1_000_000, rounds=rounds)
     elif what == "tfhub":

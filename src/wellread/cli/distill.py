@@ -1,4 +1,4 @@
-"""wellread distill: make a small sentence encoder of a large one."""
+"""wellread distill: make a small encoder of a large one."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import click
 
 from wellread.cli.options import LOADING, gather, json_flag, load_module, module_options, options_of
 from wellread.errors import require_extra
+from wellread.export.card import write_card
 from wellread.learn.recipe import RECIPES, Recipe, read_recipe, run_recipe
 
 
@@ -18,9 +19,12 @@ from wellread.learn.recipe import RECIPES, Recipe, read_recipe, run_recipe
 @click.option(
     "-o", "--output", required=True, type=click.Path(path_type=Path), help="The student's directory; must be new."
 )
+@click.option("--student", metavar="HANDLE", help="The pre-trained module that learns.  [default: one is made]")
 @click.option("--recipe", default="default", show_default=True, help=f"A TOML file, or one of: {', '.join(RECIPES)}.")
 @click.option(
-    "--run-dir", type=click.Path(path_type=Path), help="For vectors, checkpoints, log.  [default: OUTPUT-run]"
+    "--run-dir",
+    type=click.Path(path_type=Path),
+    help="For the teacher's outputs, checkpoints, log.  [default: OUTPUT-run]",
 )
 @click.option("--resume", is_flag=True, help="Go on from the last checkpoint in the run directory.")
 @click.option("--dtype", default="float32", show_default=True, help="How weights are stored: float32 or float16.")
@@ -30,6 +34,7 @@ from wellread.learn.recipe import RECIPES, Recipe, read_recipe, run_recipe
 def command(
     texts: tuple[Path, ...],
     output: Path,
+    student: str | None,
     recipe: str,
     run_dir: Path | None,
     resume: bool,
@@ -37,12 +42,30 @@ def command(
     as_json: bool,
     **given: Any,
 ) -> None:
-    """Distil the --model into a student on TEXTS: .txt files of a text a line, or .tsv with a column text."""
+    """Distil the --model into a student on TEXTS: .txt files of a text a line, or .tsv with a column text.
+
+    \b
+    layers     a DistilBERT of some of the teacher's layers  (--recipe distilbert, distilkobert)
+    labels     --student learns a fine-tuned teacher's soft labels  (--recipe well-read)
+    relations  attention relations, to any smaller shape  (--recipe minilm)
+    vectors    sentence vectors in the teacher's own space  (--recipe leaf, default)
+    """
     require_extra("torch", extra="train")
     loading = {name: given.pop(name) for name in LOADING}
     settings = gather(read_recipe(recipe), given)
     run_dir = run_dir or output.with_name(f"{output.name}-run")
-    run_recipe(settings, load_module(**loading), texts, output=output, run_dir=run_dir, dtype=dtype, resume=resume)
+    made = run_recipe(
+        settings,
+        load_module(**loading),
+        texts,
+        student=load_module(student, local_files_only=loading["local_files_only"]) if student else None,
+        output=output,
+        run_dir=run_dir,
+        name=recipe,
+        dtype=dtype,
+        resume=resume,
+    )
     if os.environ.get("RANK", "0") != "0":  # one of several processes under torchrun
         return
+    write_card(output, made)
     click.echo(f'{{"output": "{output}"}}' if as_json else f"student: {output}\nlog: {run_dir / 'log.jsonl'}")

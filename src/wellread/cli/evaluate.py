@@ -14,9 +14,12 @@ from wellread.cli.options import LOADING, json_flag, load_module, module_options
 
 if TYPE_CHECKING:
     from wellread.measure.examples import Examples
+    from wellread.measure.predictions import TaskScore
 
 ROLES = ("text", "pair", "label", "score", "tags")  # the columns that have a flag
-FOR_PREDICTIONS = ("prediction", "labels", "positive")
+FOR_PREDICTIONS = ("prediction", "labels")
+FOR_MODULES = ("stsb", "mlm")  # tasks without predictions
+FOR_LABELLED = ("pair", "label", "score", "tags")  # columns that mere texts have not
 
 
 def column_options(command: Any) -> Any:
@@ -27,7 +30,7 @@ def column_options(command: Any) -> Any:
 
 
 @click.command("evaluate")
-@click.argument("task", type=click.Choice(["stsb", "classify", "pair", "similarity", "tag", "answer"]))
+@click.argument("task", type=click.Choice(["stsb", "mlm", "classify", "pair", "similarity", "tag", "answer"]))
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--predictions", type=click.Path(path_type=Path), help="Score these instead of a module.")
 @click.option("--prediction", default="prediction", show_default=True, help="Their column, where they have some.")
@@ -39,24 +42,35 @@ def column_options(command: Any) -> Any:
 @json_flag
 @module_options
 def command(task: str, file: Path, predictions: Path | None, as_json: bool, **options: Any) -> None:
-    """Score a module or predictions on FILE.
+    """Score a module, or --predictions that were made before, on FILE.
 
-    TASK stsb scores a module: the correlation of cosines with people's scores (STS-B, KorSTS). The other tasks score
-    --predictions: classify, pair (labels), similarity (numbers), tag (entities of CoNLL) and answer (spans of SQuAD).
+    TASK is what a module was fine-tuned for: classify, pair (labels), similarity (numbers; any module, by cosines), tag
+    (entities of CoNLL), answer (spans of SQuAD). For any module: stsb, the correlation of cosines with people's scores
+    (STS-B, KorSTS); for one with a masked-language-model head: mlm, the perplexity of masked words.
     """
-    source = click.get_current_context().get_parameter_source
-    foreign = LOADING if predictions else FOR_PREDICTIONS
-    given = [name for name in foreign if source(name) is not ParameterSource.DEFAULT]
-    if given or (task == "stsb") != (predictions is None):
-        raise click.UsageError(
-            "stsb scores a module, without --predictions and what belongs to them; every other task scores "
-            "--predictions, without a module"
-        )
+    _refuse_foreign(task, predictions is not None)
     loading = {name: options.pop(name) for name in LOADING}
-    if predictions is None:
+    if predictions is not None:
+        _print(_predictions(task, file, predictions, options), as_json)
+    elif task == "stsb":
         _similarity(file, loading, as_json, options)
     else:
-        _predictions(task, file, predictions, as_json, options)
+        _print((_masked if task == "mlm" else _module)(task, file, loading, options), as_json)
+
+
+def _refuse_foreign(task: str, predicted: bool) -> None:
+    """Refuse flags that this task does not take."""
+    source = click.get_current_context().get_parameter_source
+    foreign = LOADING if predicted else FOR_PREDICTIONS
+    if task in FOR_MODULES:
+        foreign = (*foreign, "positive") if task == "stsb" else (*foreign, "positive", *FOR_LABELLED)
+    given = [name for name in foreign if source(name) is not ParameterSource.DEFAULT]
+    if predicted and task in FOR_MODULES:
+        given.append("predictions")
+    if given:
+        flags = ", ".join(f"--{name.rstrip('_').replace('_', '-')}" for name in given)
+        what = "predictions are scored without a module" if predicted else f"{task} scores a module"
+        raise click.UsageError(f"{what}; found {flags}, which do not belong to that; leave them out")
 
 
 def _read(file: Path, options: dict[str, Any], **more: Any) -> Examples:
@@ -78,14 +92,35 @@ def _similarity(file: Path, loading: dict[str, Any], as_json: bool, options: dic
         click.echo(f"pairs    {score.pairs}")
 
 
-def _predictions(task: str, file: Path, predictions: Path, as_json: bool, options: dict[str, Any]) -> None:
+def _module(task: str, file: Path, loading: dict[str, Any], options: dict[str, Any]) -> TaskScore:
+    from wellread.measure.evaluate import evaluate, task_of
+    from wellread.measure.formats import known_format
+
+    module = load_module(**loading)
+    task_of(module, task)  # before a long file is read
+    rules = known_format(options["format_"]).rules if options["format_"] else "squad"
+    examples = _read(file, options, format=options["format_"])
+    return evaluate(module, examples, task=task, positive=options["positive"], rules=rules)
+
+
+def _masked(task: str, file: Path, loading: dict[str, Any], options: dict[str, Any]) -> TaskScore:
+    from wellread.measure.masked import evaluate_masked
+    from wellread.measure.tables import read_lines
+
+    module = load_module(**loading)
+    columns = any(options[name] for name in ("format_", "kind", "text"))
+    texts = _read(file, options, format=options["format_"]).texts if columns else read_lines(file)
+    return evaluate_masked(module, texts)
+
+
+def _predictions(task: str, file: Path, predictions: Path, options: dict[str, Any]) -> TaskScore:
     from wellread.measure.formats import known_format
     from wellread.measure.predictions import Scoring, read_predictions, score_predictions
 
     known = known_format(options["format_"]) if options["format_"] else None
     labels = tuple(filter(None, options["labels"].split(",")))
     examples = _read(file, options, format=options["format_"], labels=labels)
-    score = score_predictions(
+    return score_predictions(
         task,
         examples,
         read_predictions(predictions, task, examples, name=options["prediction"]),
@@ -95,6 +130,9 @@ def _predictions(task: str, file: Path, predictions: Path, as_json: bool, option
             rules=known.rules if known else "squad",
         ),
     )
+
+
+def _print(score: TaskScore, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(dataclasses.asdict(score)))
         return

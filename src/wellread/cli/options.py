@@ -66,12 +66,15 @@ def read_arguments(texts: tuple[str, ...]) -> list[str]:
     """
     if not texts:
         return _lines(sys.stdin.buffer.read(), "standard input")
-    path = Path(texts[0])
+    return _lines(Path(texts[0]).read_bytes(), texts[0]) if names_file(texts) else list(texts)
+
+
+def names_file(texts: tuple[str, ...]) -> bool:
+    """Tell whether there is one text, and it is the path of a file."""
     try:
-        is_file = len(texts) == 1 and path.is_file()
+        return len(texts) == 1 and Path(texts[0]).is_file()
     except (OSError, ValueError):  # too long, or with a NUL: a text, not a path
-        is_file = False
-    return _lines(path.read_bytes(), str(path)) if is_file else list(texts)
+        return False
 
 
 def _lines(data: bytes, source: str) -> list[str]:
@@ -99,10 +102,10 @@ def options_of(config: Any) -> Callable[[F], F]:
             if dataclasses.is_dataclass(default):
                 command = options_of(default)(command)
             else:
-                flag = f"--{field.name.replace('_', '-')}"
-                command = click.option(
-                    flag, field.name, type=type(default), default=None, help=f"[default: {default}]"
-                )(command)
+                name = field.name.replace("_", "-")
+                flag = f"--{name}/--no-{name}" if isinstance(default, bool) else f"--{name}"
+                add_one = click.option(flag, field.name, type=type(default), default=None, help=f"[default: {default}]")
+                command = add_one(command)
         return command
 
     return add

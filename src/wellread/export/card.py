@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
-from wellread.errors import HandleError
+from wellread.errors import CheckpointError, HandleError
+from wellread.export.card_head import PIPELINES, head_facts, head_usage, judges, training, untrained
+from wellread.export.markdown import code, flat, line, literal, pairs, python, section, table
 from wellread.hub.handles import Location, locate
 from wellread.module import Module
+from wellread.weights.fast_tokenizer import text_differences
 
 MARK = "<!-- made by wellread, which replaces this card at the next push; take this line out to keep your own -->"
+CARD = "README.md"
 DIALECTS = {
     "hf": "WordPiece by the rules of Hugging Face's BertTokenizer",
     "tfhub": "WordPiece by the rules of TF Hub's preprocessors",
@@ -37,33 +40,53 @@ def model_card(module: Module, *, repo_id: str | None = None, differences: Seque
     head = ModelCardData(**_metadata(module, repo_id)).to_yaml()
     parts = [
         f"---\n{head}\n---",
-        f"# {_line(repo_id).rpartition('/')[2] if repo_id else 'A text encoder'}",
-        _table(_facts(module)),
-        *_usage(module, _literal(repo_id or "path/to/this/directory")),
-        *_section("What differs elsewhere", differences),
-        *_section("What of its source was not used", _pairs(info["ignored"])),
-        *_section("What its source does not say and was inferred", _pairs(info["inferred"])),
-        *_section("Where it comes from", _pairs(_flat(module.provenance))),
+        f"# {line(repo_id).rpartition('/')[2] if repo_id else 'A text encoder'}",
+        table(_facts(module)),
+        *_usage(module, literal(repo_id or "path/to/this/directory")),
+        *section("What differs elsewhere", differences),
+        *section("What of its source was not used", pairs(info["ignored"])),
+        *section("What its source does not say and was inferred", pairs(info["inferred"])),
+        *training(module.provenance),
+        *section("Where it comes from", pairs(flat(untrained(module.provenance)))),
         MARK,
     ]
     return "\n\n".join(parts) + "\n"
 
 
+def write_card(directory: Path, module: Module) -> None:
+    """Put the card of `module` as README.md into the directory where it was saved, whose record does not list it.
+
+    Raises: CheckpointError where there is no such directory, a card that people wrote, or the disk refuses.
+    """
+    path = directory / CARD
+    card = model_card(module, differences=text_differences(module.tokenizer))
+    try:
+        if path.exists() and MARK not in path.read_text("utf-8", "replace"):
+            raise CheckpointError(f"{path} was to be written; found a card that people wrote; move it, or keep it")
+        path.write_text(card, "utf-8")
+    except OSError as error:
+        raise CheckpointError(f"{path} was to be written; found that {error}; save the module there first") from error
+
+
 def _metadata(module: Module, repo_id: str | None) -> dict[str, Any]:
     """Return what the hub files a module under; None for what is not known."""
-    checkpoint, provenance = module.checkpoint, _flat(module.provenance)
-    source, teacher = _source(provenance.get("handle")), _source(provenance.get("teacher.handle"))
+    checkpoint, provenance = module.checkpoint, flat(module.provenance)
+    named = (_source(provenance.get(key)) for key in ("handle", "from.handle", "teacher.handle"))
+    source, *others = named
     entry = source.entry if source else None
-    bases = [place.address for place in (source, teacher) if place is not None and place.kind == "huggingface"]
+    bases = [place.address for place in (source, *others) if place is not None and place.kind == "huggingface"]
     sentences = checkpoint.sentence.normalize or checkpoint.sentence.dense
     task = "fill-mask" if checkpoint.has_mlm else "sentence-similarity" if sentences else "feature-extraction"
+    if checkpoint.head is not None:
+        task = PIPELINES[checkpoint.head.task]
+    libraries = ["transformers"] if judges(module) else ["sentence-transformers", "transformers"]
     return {
         "library_name": "wellread",
         "language": _languages(entry.languages) if entry else None,
         "license": entry.licence.lower() if entry and entry.licence else None,
         "base_model": next((base for base in bases if base != repo_id), None),
         "pipeline_tag": task,
-        "tags": ["wellread", "sentence-transformers", "transformers", checkpoint.family],
+        "tags": ["wellread", *libraries, checkpoint.family],
     }
 
 
@@ -96,6 +119,7 @@ def _facts(module: Module) -> dict[str, object]:
         *(["length 1"] if sentence.normalize else []),
     ]
     return {
+        **head_facts(checkpoint.head),
         "family": f"{checkpoint.family}, {HEADS[checkpoint.has_mlm]}",
         "shape": f"{config.num_hidden_layers} layers of width {config.hidden_size} with {config.num_attention_heads} "
         f"heads, inner width {config.intermediate_size}",
@@ -106,73 +130,32 @@ def _facts(module: Module) -> dict[str, object]:
         "longest text": f"{sentence.max_seq_length} tokens (the position table has {config.max_position_embeddings})",
         "`pooled_output`": module.info()["pooled_output"],
         "sentence vector": f"{module.embedding_size} numbers: {', then '.join(steps)}",
-        **{f"prompt {_code(name)}": _code(prompt) for name, prompt in sentence.prompts.items()},
+        **{f"prompt {code(name)}": code(prompt) for name, prompt in sentence.prompts.items()},
     }
 
 
 def _usage(module: Module, name: str) -> Iterator[str]:
     """Yield code that runs, for each library that opens the module."""
+    if judges(module):
+        yield from head_usage(module, name)
+        return
     given = "" if module.checkpoint.config.type_vocab_size else ", return_token_type_ids=False"
     yield "## How to use it"
-    yield _python(
-        f'import wellread\n\nmodule = wellread.load({name})\nvectors = module.encode(["A text.", "Another."])'
-    )
+    yield python(f'import wellread\n\nmodule = wellread.load({name})\nvectors = module.encode(["A text.", "Another."])')
+    if module.checkpoint.head is not None:
+        yield python('scores = module.predict(["A text."], ["Another."])')
     if module.checkpoint.has_mlm:
-        text = _literal(f"A {module.tokenizer.config.mask_token} text.")
-        yield _python(f"guesses = module.fill_mask({text})")
+        text = literal(f"A {module.tokenizer.config.mask_token} text.")
+        yield python(f"guesses = module.fill_mask({text})")
     yield "With sentence-transformers:"
-    yield _python(
+    yield python(
         f"from sentence_transformers import SentenceTransformer\n\nmodel = SentenceTransformer({name})\n"
         'vectors = model.encode(["A text.", "Another."])'
     )
     yield "With transformers, for the hidden states:"
-    yield _python(
+    yield python(
         f"from transformers import AutoModel, AutoTokenizer\n\ntokenizer = AutoTokenizer.from_pretrained({name})\n"
         f"model = AutoModel.from_pretrained({name})\n"
         f'inputs = tokenizer(["A text.", "Another."], padding=True, return_tensors="pt"{given})\n'
         "sequence_output = model(**inputs).last_hidden_state"
     )
-
-
-def _python(code: str) -> str:
-    return f"```python\n{code}\n```"
-
-
-def _section(title: str, lines: Sequence[str]) -> list[str]:
-    """Return a heading and a list; nothing where there are no lines."""
-    return [f"## {title}", "\n".join(f"- {line}" for line in lines)] if lines else []
-
-
-def _table(facts: Mapping[str, object]) -> str:
-    return "\n".join(["| | |", "|---|---|", *(f"| {key} | {value} |" for key, value in facts.items())])
-
-
-def _pairs(facts: Mapping[str, object]) -> list[str]:
-    return [f"{_code(key)}: {_code(str(value))}" for key, value in facts.items()]
-
-
-def _literal(text: str) -> str:
-    """Write a string as Python reads it."""
-    return json.dumps(text, ensure_ascii=False)
-
-
-def _line(text: str) -> str:
-    return " ".join(re.sub(r"[\x00-\x1f\x7f]", " ", text).split())
-
-
-def _code(text: str) -> str:
-    """Set words of others so that none of their signs is taken for Markdown: one line, in back quotes.
-
-    >>> _code("a|b\\n`c`")
-    "`a/b 'c'`"
-    """
-    plain = _line(text).replace("`", "'").replace("|", "/")
-    return f"`{plain or ' '}`"
-
-
-def _flat(facts: Mapping[str, Any], prefix: str = "") -> dict[str, object]:
-    """Name nested facts `a.b`."""
-    flat: dict[str, object] = {}
-    for key, value in facts.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
-    return flat

@@ -50,7 +50,10 @@ def use_encoder(encoder: Any, place: Path) -> dict[str, Any]:
     np.savez(place / "outputs.npz", allow_pickle=False, **made)
     batch = next(iter(batches.values()))
     inputs = {name: x for name, x in batch.items() if name != "masked_lm_positions"}
-    report = {"encoder_training": train(encoder, inputs), "variables": [v.name for v in encoder.variables]}
+    report: dict[str, Any] = {"encoder_training": train(encoder, inputs)}
+    report |= {"variables": [v.name for v in encoder.variables]}
+    if hasattr(encoder, "labels"):
+        report["labels"] = [label.decode("utf-8") for label in encoder.labels.numpy().tolist()]
     if len(batch) > len(inputs):
         report["mlm_training"] = train(encoder.mlm, batch)
     return report
@@ -59,11 +62,13 @@ def use_encoder(encoder: Any, place: Path) -> dict[str, Any]:
 def train(layer: Any, inputs: Mapping[str, tf.Tensor]) -> dict[str, Any]:
     """Take one step down the slope of a loss; tell the loss before and after, and how far dropout moves the outputs.
 
-    The loss takes part of every weight: the mean square of pooled_output and of mlm_logits or sequence_output to noise.
+    The loss takes part of every weight: the mean square to noise of pooled_output, of mlm_logits or sequence_output,
+    and of the logits of a task's head.
     """
     name = "mlm_logits" if "masked_lm_positions" in inputs else "sequence_output"
-    rng = np.random.default_rng(0)
-    targets = {key: rng.normal(size=layer(inputs)[key].shape).astype(np.float32) for key in (name, "pooled_output")}
+    rng, given = np.random.default_rng(0), layer(inputs)
+    keys = [key for key in (name, "pooled_output", "logits") if key in given]
+    targets = {key: rng.normal(size=given[key].shape).astype(np.float32) for key in keys}
 
     def loss() -> tf.Tensor:
         made = layer(inputs)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from wellread.backends.backend import load_backend
 from wellread.encoder.encoder import INPUTS
-from wellread.encoder.heads import MLM_INPUT, MLM_OUTPUT
+from wellread.encoder.heads import LOGITS_OUTPUT, MLM_INPUT, MLM_OUTPUT
 from wellread.errors import ExportError
 from wellread.module import DEFAULT_OUTPUTS as OUTPUTS
 from wellread.text.pack import bert_pack_inputs
@@ -59,7 +59,8 @@ def compare_encoder(
     checkpoint: Checkpoint, batches: list[dict[str, Array]], made: Mapping[str, Array], report: Mapping[str, Any]
 ) -> EncoderParity:
     reference = load_backend("numpy", checkpoint)
-    wanted = [*OUTPUTS, *([MLM_OUTPUT] if checkpoint.has_mlm else [])]
+    judges = checkpoint.head is not None and checkpoint.head.outputs > 0
+    wanted = [*OUTPUTS, *([MLM_OUTPUT] if checkpoint.has_mlm else []), *([LOGITS_OUTPUT] if judges else [])]
     differences: dict[str, float] = {}
     for index, batch in enumerate(batches):
         expected = _flat(reference.run(batch, wanted))
@@ -69,6 +70,7 @@ def compare_encoder(
     surplus = made.keys() - differences.keys()
     faults = [f"{where} differs by {difference:.3g}" for where, difference in wrong.items()]
     faults += [f"{where} is surplus" for where in sorted(surplus)]
+    faults += _label_faults(checkpoint, report)
     faults += _training_faults(checkpoint, report)
     if faults:
         raise ExportError(
@@ -93,9 +95,11 @@ def _sources(checkpoint: Checkpoint, expected: Mapping[str, Array]) -> list[tupl
     named = [*((name, name) for name in encoder), *extra]
     pairs = [(f"{where}/{name}", source) for where in ("call", "own", "named") for name, source in named]
     if checkpoint.has_mlm:
-        pairs += [(f"mlm/{name}", name) for name in expected]
+        pairs += [(f"mlm/{name}", name) for name in expected if name != LOGITS_OUTPUT]
     layer = LAYER_NAMES[checkpoint.family]
-    in_order = sorted(named, key=lambda pair: _by_key(pair[0]))
+    numbered = [pair for pair in named if pair[0] != LOGITS_OUTPUT]
+    pairs += [(f"serving_default/{name}", name) for name in expected if name == LOGITS_OUTPUT]
+    in_order = sorted(numbered, key=lambda pair: _by_key(pair[0]))
     pairs += [(f"serving_default/{f'{layer}_{i}' if i else layer}", source) for i, (_, source) in enumerate(in_order)]
     return pairs
 
@@ -120,6 +124,12 @@ def _difference(made: Array | None, expected: Array) -> float:
     if made is None or made.shape != expected.shape:
         return float("inf")
     return float(np.abs(made - expected).max(initial=0) / max(1.0, np.abs(expected).max(initial=0)))
+
+
+def _label_faults(checkpoint: Checkpoint, report: Mapping[str, Any]) -> list[str]:
+    labels = list(checkpoint.head.labels) if checkpoint.head is not None else []
+    told = report.get("labels", [])
+    return [] if told == labels else [f"the labels are {told} where the module has {labels}"]
 
 
 def _training_faults(checkpoint: Checkpoint, report: Mapping[str, Any]) -> list[str]:

@@ -6,12 +6,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from wellread.export.card import MARK, model_card
+from wellread.export.card import CARD, MARK, model_card
 from wellread.export.upload import Destination, Pushed, connect, explained, fill, make_repository
 from wellread.module import Module
 from wellread.weights.fast_tokenizer import text_differences
-
-CARD = "README.md"
 
 
 def push(

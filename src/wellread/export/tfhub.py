@@ -27,8 +27,9 @@ def export_tfhub(
 
     The contract is TF Hub's for transformer encoders (tfhub.dev, "Common SavedModel APIs for Text"): a dict of int32
     `input_word_ids`, `input_mask`, `input_type_ids` [B, T] in; `pooled_output` [B, D], `sequence_output` [B, T, D],
-    `encoder_outputs` (L of [B, T, D]) and, for BERT, `default` out; `.mlm` where the module has the head. Before it
-    is called done, both are loaded back with tensorflow-hub in a fresh process and compared; see `parity`.
+    `encoder_outputs` (L of [B, T, D]) and, for BERT, `default` out; `.mlm` where the module has the head. A fine-tuned
+    module gives its `logits` too, and its labels in their order as the string variable `labels`. Before it is called
+    done, both are loaded back with tensorflow-hub in a fresh process and compared; see `parity`.
 
     Raises: MissingExtra; CheckpointError where a directory exists; ExportError where the artefact does not agree with
         the module or cannot express it. Then nothing is left.
@@ -78,6 +79,8 @@ def _notes(module: Module) -> Iterator[str]:
     dialect = module.tokenizer.config.dialect
     if dialect in DIFFERENCES:
         yield f"text rules: {DIFFERENCES[dialect]}"
+    if checkpoint.head is not None and not checkpoint.head.outputs:
+        yield f"the head for {checkpoint.head.task} stays behind: it compares sentence vectors"
     if checkpoint.sentence.dense or checkpoint.sentence.normalize:
         yield "the sentence vector's linear maps and normalisation stay behind: TF Hub's encoders have no such output"
     if checkpoint.config.pooler == "first_token" and checkpoint.family == "bert":

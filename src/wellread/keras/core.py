@@ -18,7 +18,7 @@ from wellread.keras.weights import assign, initializer, laid_out, place
 from wellread.module import Module
 from wellread.text.tokenizer import Tokenizer
 from wellread.weights.checkpoint import Checkpoint, in_memory
-from wellread.weights.names import sentence_shapes, shapes
+from wellread.weights.names import head_shapes, sentence_shapes, shapes
 
 
 @dataclass(slots=True, eq=False)
@@ -38,7 +38,8 @@ class Core(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
         found = origin(source)
         self.spec: EncoderSpec = found.spec
         self.seeds = keras.random.SeedGenerator()
-        bare, whole = shapes(self.config), shapes(self.config, mlm=self.spec.mlm)
+        bare = shapes(self.config) | head_shapes(self.config, self.spec.head)
+        whole = shapes(self.config, mlm=self.spec.mlm)
         self.tensors = {name: self._weight(name, shape) for name, shape in bare.items()}
         maps = sentence_shapes(self.spec.sentence)
         self.maps = {name: self._weight(name, shape, trainable=False) for name, shape in maps.items()}
@@ -64,7 +65,7 @@ class Core(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
         return self.spec.config
 
     def all_tensors(self) -> dict[str, Any]:
-        """Return the variables of encoder, sentence vector and head."""
+        """Return the variables of encoder, sentence vector and heads."""
         return {**self.tensors, **self.maps, **self.head.tensors}
 
     def operations(self, *, training: bool | None) -> KerasOps:
@@ -94,6 +95,7 @@ class Core(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
             family=self.spec.family,
             config=replace(self.config, pad_token_id=tokenizer.special.pad),
             sentence=self.spec.sentence,
+            head=self.spec.head,
             tensors=in_memory(arrays),
         )
         return Module(checkpoint=checkpoint, tokenizer=tokenizer, provenance=self.spec.provenance)

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from wellread.encoder.encoder import encode
+from wellread.encoder.heads import LOGITS_OUTPUT, judged_from, run
 from wellread.errors import InputError
 from wellread.keras.core import Core, shared_config
 from wellread.keras.inputs import checked
@@ -32,7 +32,8 @@ class Encoder(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
 
     Called on a dict of `input_word_ids`, `input_mask`, `input_type_ids`, int32 [B, T] (DistilBERT takes the first two
     and passes over the third), it returns `pooled_output` [B, D], `sequence_output` [B, T, D], `encoder_outputs` (L of
-    [B, T, D]) and, in the family of BERT, `default`, the same as `pooled_output`. Dropout is on where `training` is.
+    [B, T, D]) and, in the family of BERT, `default`, the same as `pooled_output`; of a fine-tuned module also its
+    `logits`, [B, C] or [B, T, C]. Dropout is on where `training` is.
 
     `source` is a handle, a Module or a Checkpoint. A saved model holds weights, shape and vocabulary; loading it needs
     no `source`. Layers made of one encoder share its weights, and with them what `trainable` was last set to.
@@ -67,18 +68,28 @@ class Encoder(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
     def call(self, inputs: Mapping[str, Any], training: bool | None = None) -> dict[str, Any]:
         """Run the encoder; `training` switches dropout on."""
         tensors = {name: ops.cast(tensor, "int32") for name, tensor in inputs.items()}
-        made = encode(self.core.operations(training=training), self.core.config, tensors, outputs=DEFAULT_OUTPUTS)
+        spec, operations = self.core.spec, self.core.operations(training=training)
+        wanted = (*DEFAULT_OUTPUTS, LOGITS_OUTPUT) if self._judges else DEFAULT_OUTPUTS
+        made = run(operations, spec.config, spec.sentence, tensors, outputs=wanted, head=spec.head)
         return {**made, **({"default": made["pooled_output"]} if self._has_default else {})}
 
     def compute_output_spec(self, inputs: Mapping[str, Any], training: bool | None = None) -> dict[str, Any]:
         """Return the shapes of the outputs."""
         made = self.core.output_spec(inputs, self.compute_dtype)
-        pooled = made["pooled_output"]
+        pooled, head = made["pooled_output"], self.core.spec.head
+        if head is not None and head.outputs:
+            judged = made["sequence_output" if judged_from(head) == "sequence_output" else "pooled_output"]
+            made[LOGITS_OUTPUT] = keras.KerasTensor((*judged.shape[:-1], head.outputs), pooled.dtype)
         return {**made, **({"default": keras.KerasTensor(pooled.shape, pooled.dtype)} if self._has_default else {})}
 
     @property
     def _has_default(self) -> bool:
         return self.core.spec.family == "bert"
+
+    @property
+    def _judges(self) -> bool:
+        head = self.core.spec.head
+        return head is not None and head.outputs > 0
 
     def to_module(self, tokenizer: Tokenizer | None = None) -> Module:
         """Return the weights as they are now as a Module, to be run elsewhere, saved or exported.

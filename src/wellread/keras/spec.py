@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from wellread.config import EncoderConfig, SentenceConfig
+from wellread.config import EncoderConfig, HeadConfig, SentenceConfig
 from wellread.errors import InputError
 from wellread.keras.source import Text, read_source
 from wellread.keras.tokenizer_json import to_json
@@ -25,6 +25,7 @@ class EncoderSpec:
     config: EncoderConfig
     sentence: SentenceConfig = field(default_factory=SentenceConfig)
     mlm: bool = False  # whether there is a masked-language-model head
+    head: HeadConfig | None = None  # of a fine-tuned module
     provenance: Mapping[str, Any] = field(default_factory=dict)
     tokenizer: Mapping[str, Any] = field(default_factory=dict)  # of tokenizer_json; empty where none is known
 
@@ -71,6 +72,7 @@ def _of(checkpoint: Checkpoint, **known: Any) -> Origin:
         config=checkpoint.config,
         sentence=checkpoint.sentence,
         mlm=checkpoint.has_mlm,
+        head=checkpoint.head,
         **known,
     )
     return Origin(spec=spec, checkpoint=checkpoint)

@@ -1,138 +1,113 @@
-"""Distil a small sentence encoder from a large one: its vectors, in the teacher's own space.
-
-LEAF (Vujanic and Rueckstiess 2025, arXiv:2509.12539): the student's normalised vector, through a linear map to the
-teacher's width, is drawn to the teacher's by their squared distance. The map stays in the module, so vectors of
-student and teacher can be compared with each other.
-"""
+"""Distil a small encoder from a large one, by one of four methods."""
 
 from __future__ import annotations
 
-import hashlib
 from collections import deque
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import Tensor
-
-from wellread.backends.torch import TorchEncoder
-from wellread.encoder.heads import SENTENCE_OUTPUT
 from wellread.errors import TrainingError
+from wellread.learn.events import Event, Started, Step
 from wellread.learn.follow import follow
+from wellread.learn.layers import layers_work
 from wellread.learn.loop import train
-from wellread.learn.processes import joined
-from wellread.learn.settings import DistillConfig
-from wellread.learn.student import sentence_student
-from wellread.learn.task import Inputs, Loss
-from wellread.learn.teacher import fingerprint, teacher_vectors
+from wellread.learn.plan import epoch_plan
+from wellread.learn.processes import Process, joined
+from wellread.learn.relations import relations_work
+from wellread.learn.settings import DistillConfig, LoopConfig
+from wellread.learn.soft_labels import labels_work
+from wellread.learn.teacher import fingerprint
+from wellread.learn.vectors import vectors_work
+from wellread.learn.work import Job, Work
 from wellread.module import Module
-from wellread.text.pack import bert_pack_inputs
-from wellread.text.ragged import Ragged
-from wellread.text.vocabulary import SpecialTokens
-from wellread.weights.checkpoint import Checkpoint, in_memory
+from wellread.weights.checkpoint import in_memory
 
-SHAPE = ("num_hidden_layers", "hidden_size", "num_attention_heads")
+METHOD_OF = {"layers": layers_work, "labels": labels_work, "relations": relations_work, "vectors": vectors_work}
 
 
 def distill(
     teacher: Module,
-    texts: Sequence[str],
+    texts: Sequence[str] | Sequence[Path],
     *,
     output_dir: Path,
     config: DistillConfig,
+    student: Module | None = None,
+    pairs: Sequence[str] | None = None,
     resume_from_checkpoint: bool | str | Path | None = None,
 ) -> Module:
-    """Train a student on the teacher's vectors of `texts`, and return it.
+    """Train a student on what the teacher makes of `texts`, by `config.method`, and return it.
 
-    `output_dir` gets the teacher's vectors (kept for the next run), checkpoints, and what `follow` writes. A run that
-    was killed goes on from `resume_from_checkpoint`: one of those, or True for the last. The student keeps the
-    teacher's tokenizer; its largest sequence is `max_seq_length`. Under torchrun every process returns the student.
+    `layers` makes its student of the teacher's layers; `labels` teaches a pre-trained `student`, and takes `pairs`, the
+    second texts, where the teacher judges pairs; `relations` and `vectors` teach `student`, or a fresh one of the shape
+    in `config`. `layers` and `relations` take files too, which need not fit in memory. `output_dir` gets the teacher's
+    outputs (kept for the next run), checkpoints, and what `follow` writes. A run that was killed goes on from
+    `resume_from_checkpoint`: one of those, or True for the last. Under torchrun every process returns the student.
 
-    Raises: TrainingError for no texts, or as `train` does.
+    Raises: TrainingError for no texts, or as `train` does; ConfigError for a teacher and a student that do not go
+        together.
     """
     if not texts:
         raise TrainingError("a student was to be distilled; found 0 texts; give it some")
     with joined(config.loop.ddp_timeout) as process:
         identity = fingerprint(teacher)
-        targets = teacher_vectors(teacher, texts, cache=output_dir / "teacher", process=process)
-        checkpoint = student_of(teacher, config)
-        task = SentenceTask(
-            model=TorchEncoder(checkpoint).eval(),  # dropout off: targets are given, there is little to overfit
-            rows=teacher.tokenize(texts),
-            targets=targets,
-            special=teacher.tokenizer.special,
-            max_seq_length=config.max_seq_length,
-            teacher=identity,
+        job = Job(
+            teacher=teacher,
+            teacher_hash=identity,
+            student=student,
+            texts=texts,
+            pairs=pairs,
+            config=config,
+            output_dir=output_dir,
+            process=process,
         )
-        events = train(task, config.loop, output_dir, resume_from_checkpoint=resume_from_checkpoint)
+        work = METHOD_OF[config.method](job)
+        events = train(work.task, config.loop, output_dir, resume_from_checkpoint=resume_from_checkpoint)
+        events = prepared(events, work, config.loop, process)
         if process.is_main:
             steps = follow(events, config.loop, output_dir, settings=config)
         else:
             steps = deque(events, maxlen=1).pop().step
     return Module(
-        checkpoint=replace(checkpoint, tensors=in_memory(task.model.arrays())),
-        tokenizer=teacher.tokenizer,
-        provenance={
-            "made_by": "wellread distill",
-            "teacher": {**teacher.provenance, "sha256": identity},
-            "texts": len(texts),
-            "steps": steps,
-            "settings": asdict(config),
-        },
+        checkpoint=replace(work.checkpoint, tensors=in_memory(work.task.model.arrays())),
+        tokenizer=work.tokenizer,
+        provenance=_provenance(job, steps),
     )
 
 
-def student_of(teacher: Module, config: DistillConfig) -> Checkpoint:
-    """Make the student that `config` describes, before any training."""
-    return sentence_student(
-        teacher.checkpoint,
-        layers=config.num_hidden_layers,
-        width=config.hidden_size,
-        heads=config.num_attention_heads,
-        max_seq_length=config.max_seq_length,
-        seed=config.loop.seed,
-    )
+def _provenance(job: Job, steps: int) -> dict[str, Any]:
+    """Say what a student was made of."""
+    return {
+        "made_by": "wellread distill",
+        "teacher": {**job.teacher.provenance, "sha256": job.teacher_hash},
+        **({"student": {**job.student.provenance, "sha256": fingerprint(job.student)}} if job.student else {}),
+        "texts": len(job.texts),
+        "steps": steps,
+        "settings": asdict(job.config),
+    }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class SentenceTask:
-    """Draw the sentence vectors of rows of ids to `targets`, float16 [N, E]."""
+def prepared(events: Iterable[Event], work: Work, config: LoopConfig, process: Process) -> Iterator[Event]:
+    """Pass events on, and have the teacher answer for each epoch before its first step: all processes together."""
+    ends = _epoch_ends(work, config, process)
+    epoch, end = -1, 0
+    for event in events:
+        if isinstance(event, Started):
+            total = event.total
+        if isinstance(event, Started | Step) and event.step < total:
+            begun = epoch
+            while event.step >= end:
+                epoch, end = next(ends)
+            if epoch != begun:
+                work.targets.prepare(epoch, process)
+        yield event
 
-    model: TorchEncoder
-    rows: Ragged
-    targets: NDArray[np.float16]
-    special: SpecialTokens
-    max_seq_length: int
-    teacher: str  # its SHA-256
 
-    def lengths(self, epoch: int) -> NDArray[np.int64]:
-        """Return the tokens of every row, [CLS] and [SEP] included."""
-        return np.minimum(self.rows.lengths + 2, self.max_seq_length)
-
-    def collate(self, rows: NDArray[np.int64], epoch: int) -> Inputs:
-        """Pad rows to their longest, and put their targets beside them."""
-        packed = bert_pack_inputs(
-            [self.rows.take(rows)], special=self.special, seq_length=self.max_seq_length, pad_to_longest=True
-        )
-        inputs = {name: torch.from_numpy(array) for name, array in packed.items()}
-        return {**inputs, "targets": torch.from_numpy(self.targets[rows].astype(np.float32))}
-
-    def loss(self, inputs: Inputs) -> Loss:
-        """Sum the squared Euclidean distances of unit vectors: 2 - 2 cos, 0 to 4 each."""
-        targets = torch.nn.functional.normalize(inputs["targets"], dim=-1)
-        vectors = self.model(inputs, [SENTENCE_OUTPUT])[SENTENCE_OUTPUT]
-        assert isinstance(vectors, Tensor)
-        return Loss(total=(vectors - targets).square().sum(), count=len(targets))
-
-    def identity(self) -> dict[str, Any]:
-        """Name the teacher and the data by their hashes, and the student's shape."""
-        digest = hashlib.sha256()
-        for array in (self.rows.values, self.rows.splits, self.targets):
-            digest.update(np.ascontiguousarray(array).tobytes())
-        data = {"task": "sentence vectors", "data": digest.hexdigest(), "teacher": self.teacher}
-        shape = {name: getattr(self.model.encoder_config, name) for name in SHAPE}
-        return {**data, **shape, "max_seq_length": self.max_seq_length, **asdict(self.special)}
+def _epoch_ends(work: Work, config: LoopConfig, process: Process) -> Iterator[tuple[int, int]]:
+    """Yield every epoch with the number of its last step."""
+    epoch, end = 0, 0
+    while True:
+        end += len(epoch_plan(work.task.lengths(epoch), config, epoch=epoch, processes=process.count))
+        yield epoch, end
+        epoch += 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +13,20 @@ from wellread.learn.settings import DistillConfig
 from wellread.module import Module
 
 HERE = Path(__file__).parent / "recipes"
+TOKEN_METHODS = ("layers", "relations")  # which read any number of texts from their files
 RECIPES = tuple(sorted(path.stem for path in HERE.glob("*.toml")))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextConfig:
-    """Which sentences are taken from the files."""
+    """Which texts are taken from the files."""
 
+    split: bool = True  # texts are cut into sentences of 4 to 90 words, repetitions dropped; false: taken as they are
     clauses: float = 0.0  # share of sentences of which one clause is taken too
-    limit: int = 1_000_000  # sentences at most
+    limit: int = 1_000_000  # texts at most, drawn from all; 0: all
     text_seed: int = 0
+    text_column: str = "text"  # of a .tsv
+    pair_column: str = ""  # the second text, where the teacher judges pairs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,25 +84,64 @@ def run_recipe(
     *,
     output: Path,
     run_dir: Path,
+    student: Module | None = None,
+    name: str = "",
     dtype: str = "float32",
     resume: bool = False,
 ) -> Module:
-    """Distil a student as `recipe` says on the sentences of `texts`, save it under `output`, and return it.
+    """Distil a student as `recipe` says on the texts of files, save it under `output`, and return it.
 
+    `student` is the module that learns; without one it is made. `name` is what the recipe is called in the module.
     `resume` goes on from the last checkpoint in `run_dir`. Of several processes the first alone saves.
 
-    Raises: CheckpointError where `output` exists, before any work; DataError; TrainingError.
+    Raises: CheckpointError where `output` exists, before any work; DataError; TrainingError; ConfigError.
     """
     from wellread.hub.atomic import refuse_existing
     from wellread.learn.distill import distill
     from wellread.learn.processes import joined
-    from wellread.learn.sentences import read_sentences
 
     refuse_existing(output)
-    wanted = recipe.text
-    sentences = read_sentences(texts, limit=wanted.limit, clauses=wanted.clauses, seed=wanted.text_seed)
+    read = _texts(recipe, texts)
     with joined(recipe.distill.loop.ddp_timeout) as process:
-        student = distill(teacher, sentences, output_dir=run_dir, config=recipe.distill, resume_from_checkpoint=resume)
+        made = distill(
+            teacher,
+            read.texts,
+            pairs=read.pairs,
+            student=student,
+            output_dir=run_dir,
+            config=recipe.distill,
+            resume_from_checkpoint=resume,
+        )
+        told = {"made_by": made.provenance["made_by"], **({"recipe": Path(name).stem} if name else {})}
+        made = replace(made, provenance={**told, **made.provenance, "text": asdict(recipe.text)})
         if process.is_main:
-            student.save(output, dtype=dtype)
-    return student
+            made.save(output, dtype=dtype)
+    return made
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Read:
+    """Texts, or files of them that need not be in memory; and the second text of each where there are pairs."""
+
+    texts: Sequence[str] | Sequence[Path]
+    pairs: Sequence[str] | None = None
+
+
+def _texts(recipe: Recipe, paths: Sequence[Path]) -> _Read:
+    """Read what the recipe asks for."""
+    from wellread.learn.sentences import read_lines, read_sentences
+
+    wanted = recipe.text
+    options = {"limit": wanted.limit, "seed": wanted.text_seed}
+    if wanted.split and wanted.pair_column:
+        raise ConfigError(
+            f"pairs of the column {wanted.pair_column!r} were asked for; found that texts are to be cut into "
+            "sentences; set split to false"
+        )
+    if wanted.split:
+        column = wanted.text_column
+        return _Read(texts=read_sentences(paths, clauses=wanted.clauses, column=column, **options))
+    if recipe.distill.method in TOKEN_METHODS and not wanted.limit and wanted.text_column == "text":
+        return _Read(texts=paths)
+    lines = read_lines(paths, column=wanted.text_column, pair_column=wanted.pair_column, **options)
+    return _Read(texts=lines.texts, pairs=lines.pairs)

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn, optim
 
+from wellread.backends.torch import TorchEncoder
 from wellread.errors import TrainingError
 from wellread.learn.events import Step
 from wellread.learn.plan import Rows
@@ -66,12 +67,12 @@ def take(turn: Turn, means: Means) -> Step:
     started = time.monotonic()
     parameters = [p for group in means.optimizer.param_groups for p in group["params"]]
     means.optimizer.zero_grad(set_to_none=True)
-    with _seeded(means, turn.step):
+    with _seeded(means, turn.step), sparse_words(means.task.model):
         numbers = _gradients(turn, means)
     numbers = sum_up(parameters, numbers, means.process, what=f"the gradients of step {turn.step} were to be summed")
     losses, counts = numbers.view(2, -1).tolist()
-    loss = _mean(parameters, losses, counts)
-    norm = nn.utils.clip_grad_norm_(parameters, means.config.max_grad_norm or math.inf).item()
+    count = max(1.0, sum(counts))
+    norm = _scaled(parameters, count, means.config.max_grad_norm or math.inf)
     _refuse_no_number(turn, losses, norm)
     for group in means.optimizer.param_groups:
         group["lr"] = turn.rate
@@ -79,7 +80,7 @@ def take(turn: Turn, means: Means) -> Step:
     return Step(
         step=turn.step,
         epoch=turn.epoch,
-        loss=loss,
+        loss=sum(losses) / count,
         learning_rate=turn.rate,
         grad_norm=norm,
         tokens=turn.tokens,
@@ -97,18 +98,40 @@ def _gradients(turn: Turn, means: Means) -> Tensor:
         with torch.autocast(process.device.partition(":")[0], torch.bfloat16, enabled=means.bf16):
             loss = task.loss(moved)
         loss.total.backward()
+        _densify(task.model)
         numbers[0, index] = loss.total.detach()
         numbers[1, index] = loss.count
     return numbers.flatten()
 
 
-def _mean(parameters: Sequence[nn.Parameter], losses: Sequence[float], counts: Sequence[float]) -> float:
-    """Divide the summed gradients, in place, and the summed loss by what they were summed over."""
-    count = max(1.0, sum(counts))
-    for parameter in parameters:
-        if parameter.grad is not None:
-            parameter.grad.div_(count)
-    return sum(losses) / count
+def _densify(model: nn.Module) -> None:
+    """Make dense what no dense gradient was added to."""
+    for parameter in model.parameters():
+        if parameter.grad is not None and parameter.grad.is_sparse:
+            parameter.grad = parameter.grad.to_dense()
+
+
+def _scaled(parameters: Sequence[nn.Parameter], count: float, longest: float) -> float:
+    """Divide the gradients by `count` and cut their norm to `longest`, in one pass; return the norm before the cut."""
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    norm = float(nn.utils.get_total_norm(gradients)) / count
+    scale = min(1.0, longest / (norm + 1e-6)) / count  # as torch's clip_grad_norm_ cuts
+    if scale != 1.0:
+        torch._foreach_mul_(gradients, scale)
+    return norm
+
+
+@contextmanager
+def sparse_words(model: nn.Module) -> Iterator[None]:
+    """Have the rows of a batch added to the word table's gradient, instead of a second table that is mostly zeros."""
+    encoders = [module for module in model.modules() if isinstance(module, TorchEncoder)]
+    for encoder in encoders:
+        encoder.sparse_words = True
+    try:
+        yield
+    finally:
+        for encoder in encoders:
+            encoder.sparse_words = False
 
 
 @contextmanager

@@ -58,10 +58,33 @@ def read_examples(
 
     Raises: DataError for a file that cannot be read, and one that counts all rows that do not fit.
     """
+    form = _form(path, format, kind, columns)
+    form = replace(form, labels=tuple(labels) or form.labels)
+    return _examples(_table(path, form), form)
+
+
+def read_texts(path: Path, *, format: str | None = None, kind: str | None = None, **columns: str) -> Examples:
+    """Read what a module is asked about: texts, their pairs, and their tokens if they are lists; no labels.
+
+    Raises: as `read_examples`.
+    """
+    form = _form(path, format, kind, columns)
+    table = _table(path, form)
+    made = Examples(
+        source=table.source,
+        lines=table.lines,
+        texts=_texts(table, form, "text"),
+        pairs=_texts(table, form, "pair") if "pair" in form.roles else None,
+    )
+    lists = all(isinstance(text, list) for text in column(table, form.roles["text"]))
+    return replace(made, spans=_spans(table, form)) if lists else made
+
+
+def _form(path: Path, format: str | None, kind: str | None, columns: Mapping[str, str]) -> Format:
+    """Say how a file is read: by its format or its kind, with the columns that were named."""
     form = known_format(format) if format else Format(kind=kind or kind_of(path))
     known = () if "label" in columns else form.labels
-    form = replace(form, kind=kind or form.kind, columns={**form.columns, **columns}, labels=tuple(labels) or known)
-    return _examples(_table(path, form), form)
+    return replace(form, kind=kind or form.kind, columns={**form.columns, **columns}, labels=known)
 
 
 def take_examples(

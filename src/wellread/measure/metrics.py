@@ -151,7 +151,12 @@ def perplexity(losses: ArrayLike) -> float:
             f"a perplexity takes the losses of masked positions, 0 or more; found {len(values)}, {bad} of them "
             "negative or not finite; check the loss"
         )
-    return math.exp(mean) if (mean := float(values.mean())) < LARGEST_LOSS else math.inf
+    return raised(float(values.mean()))
+
+
+def raised(loss: float) -> float:
+    """Return the exponential of a loss; infinity where it is too large."""
+    return math.exp(loss) if loss < LARGEST_LOSS else math.inf
 
 
 def pearson(a: ArrayLike, b: ArrayLike) -> float:

@@ -77,8 +77,8 @@ def score_predictions(
     return TaskScore(task=task, examples=len(examples), scores=scores)
 
 
-def _needed(examples: Examples, what: str) -> list[object]:
-    """Return the column that a task is scored by."""
+def needed(examples: Examples, what: str) -> list[object]:
+    """Return a column of the examples. Raises: DataError where there is none."""
     found: list[object] | None = getattr(examples, what)
     if found is None:
         raise DataError(f"{what} were asked of {examples.source}; no column was named for them; name it, or its format")
@@ -86,7 +86,7 @@ def _needed(examples: Examples, what: str) -> list[object]:
 
 
 def _classes(examples: Examples, predicted: Sequence[object], scoring: Scoring) -> Scores:
-    true = [str(label) for label in _needed(examples, "labels")]
+    true = [str(label) for label in needed(examples, "labels")]
     said = [str(label).strip() for label in predicted]
     LabelMap.of({*true, *scoring.labels}).ids(said, source="the predictions")
     outcomes = Outcomes.of(true, said)
@@ -103,7 +103,7 @@ def _counted(outcomes: Outcomes, score: Callable[[NDArray[np.int64]], float]) ->
 
 
 def _numbers(examples: Examples, predicted: Sequence[object], scoring: Scoring) -> Scores:
-    true = np.asarray(_needed(examples, "scores"), np.float64)
+    true = np.asarray(needed(examples, "scores"), np.float64)
     try:
         said = np.asarray([float(value) for value in predicted])  # type: ignore[arg-type]
     except (TypeError, ValueError) as error:
@@ -117,7 +117,7 @@ def _numbers(examples: Examples, predicted: Sequence[object], scoring: Scoring) 
 
 
 def _tags(examples: Examples, predicted: Sequence[object], scoring: Scoring) -> Scores:
-    rows = _needed(examples, "tags")
+    rows = needed(examples, "tags")
     bare = sum(not isinstance(row, list) for row in predicted)
     if bare:
         raise DataError(f"lists of tags were asked of the predictions; {bare} of {len(predicted)} are none; mend them")
@@ -127,7 +127,7 @@ def _tags(examples: Examples, predicted: Sequence[object], scoring: Scoring) -> 
 
 
 def _spans(examples: Examples, predicted: Sequence[object], scoring: Scoring) -> Scores:
-    right = [[answer.text for answer in row] for row in _needed(examples, "answers")]  # type: ignore[attr-defined]
+    right = [[answer.text for answer in row] for row in needed(examples, "answers")]  # type: ignore[attr-defined]
     found = score_spans([str(text) for text in predicted], right, rules=scoring.rules)
     return {
         "exact_match": lambda rows: float(found.exact[rows].mean()),
@@ -135,6 +135,7 @@ def _spans(examples: Examples, predicted: Sequence[object], scoring: Scoring) ->
     }
 
 
+NEEDS = {"classify": "labels", "pair": "labels", "similarity": "scores", "tag": "tags", "answer": "answers"}
 TASKS: dict[str, Callable[[Examples, Sequence[object], Scoring], Scores]] = {
     "classify": _classes,
     "pair": _classes,
@@ -169,7 +170,7 @@ def _by_id(path: Path, examples: Examples) -> list[object]:
         found: Mapping[str, object] = parse_object(read_bytes(path))
     except ValueError as error:
         raise DataError(f"answers by id were asked of {path}; it cannot be read: {error}; check the file") from None
-    ids = [str(name) for name in _needed(examples, "ids")]
+    ids = [str(name) for name in needed(examples, "ids")]
     lacking = [name for name in ids if not isinstance(found.get(name), str)]
     if lacking:
         raise DataError(

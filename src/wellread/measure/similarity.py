@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from wellread.errors import DataError
 from wellread.measure.bootstrap import interval
@@ -33,13 +35,23 @@ def evaluate_similarity(module: Module, examples: Examples, *, seed: int = 0) ->
         raise DataError(
             f"pairs and scores were asked of {examples.source}; its format has none; name a file as STS-B's"
         )
-    precision = "f64" if module.backend == "numpy" else "f32"
-    first, second = (
-        np.asarray(module.encode(side, precision=precision, normalize_embeddings=True), np.float64)
-        for side in (examples.texts, examples.pairs)
-    )
-    cosines, scores = (first * second).sum(1), np.asarray(examples.scores)
+    cosines, scores = pair_cosines(module, examples.texts, examples.pairs), np.asarray(examples.scores)
     found = interval(lambda rows: spearman(cosines[rows], scores[rows]), len(scores), seed=seed)
     return SimilarityScore(
         spearman=found.value, pearson=pearson(cosines, scores), low=found.low, high=found.high, pairs=len(scores)
     )
+
+
+def pair_cosines(module: Module, texts: Sequence[str], pairs: Sequence[str]) -> NDArray[np.float64]:
+    """Return the cosine of the vectors of each text and its pair, computed in float32: [N]."""
+    first, second = (
+        np.asarray(module.encode(side, precision=exact(module), normalize_embeddings=True), np.float64)
+        for side in (texts, pairs)
+    )
+    cosines: NDArray[np.float64] = (first * second).sum(1)
+    return cosines
+
+
+def exact(module: Module) -> str:
+    """Name the precision that scores are computed in."""
+    return "f64" if module.backend == "numpy" else "f32"

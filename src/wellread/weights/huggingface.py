@@ -19,6 +19,7 @@ from wellread.weights.safetensors import read_safetensors
 from wellread.weights.sentence_transformers import SentenceFiles, check_sentence, read_sentence_files
 from wellread.weights.shards import read_sharded
 from wellread.weights.stored import StoredTensor
+from wellread.weights.task_heads import told_head
 from wellread.weights.tokenizer_files import read_tokenizer
 from wellread.weights.torch_zip import read_torch
 
@@ -81,7 +82,11 @@ def read_huggingface(directory: Path, *, ignore: Collection[str] = ()) -> Source
 
 
 def read_encoder(directory: Path, *, ignore: Collection[str] = ()) -> Checkpoint:
-    """Read `config.json` and the tensors that belong to it. Raises: CheckpointError, ConfigError, WeightsError."""
+    """Read `config.json` and the tensors that belong to it, those of a task's head included.
+
+    A head that wellread does not compute is left out, with the reason in `ignored`; so is any other where `ignore`
+    names `architectures`. Raises: CheckpointError, ConfigError, WeightsError.
+    """
     path = directory / "config.json"
     data = read_json(path)
     model_type = str(data.get("model_type", _unnamed(data)))
@@ -93,12 +98,17 @@ def read_encoder(directory: Path, *, ignore: Collection[str] = ()) -> Checkpoint
     family = FAMILIES[model_type]
     keys = account_for(data, family.keys, source=path, ignore=ignore)
     config = record(EncoderConfig, {**family.constants, **keys.used}, source=path)
-    mapped = to_ours(family, config, read_weights(directory), source=directory)
+    stored = read_weights(directory)
+    told = told_head(family, config, {key: data[key] for key in data if key not in ignore}, stored, source=path)
+    mapped = to_ours(family, config, stored, source=directory, head=told.head)
+    of_config = {key: why for key, why in keys.ignored.items() if key not in told.used}
     return Checkpoint(
         family=family.name,
         config=mapped.config,
+        head=told.head,
         tensors=mapped.tensors,
-        ignored={**keys.ignored, **mapped.ignored},
+        ignored={**of_config, **mapped.ignored, **told.ignored},
+        inferred=told.inferred,
     )
 
 

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from wellread.config import SentenceConfig, TokenizerConfig
+from wellread.config import HeadConfig, SentenceConfig, TokenizerConfig
 from wellread.errors import CheckpointError
 from wellread.hub.cache import cache_directory, sha256
 from wellread.hub.checksums import MANIFEST, Stamp, compare
@@ -29,6 +29,7 @@ class Manifest:
     pooled_output: str  # a pooler of EncoderConfig
     sentence: SentenceConfig
     tokenizer: TokenizerConfig
+    head: HeadConfig | None = None  # of a fine-tuned module; config.json cannot tell a pair, nor a similarity
     provenance: Mapping[str, Any] = field(default_factory=dict)  # where the module comes from, free of form
     files: Mapping[str, str] = field(default_factory=dict)  # path in the directory -> SHA-256
     written_by: str = ""  # a note: the wellread that wrote it

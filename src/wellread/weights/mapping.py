@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from wellread.config import EncoderConfig
+from wellread.config import EncoderConfig, HeadConfig
 from wellread.errors import WeightsError
 from wellread.weights import names
 from wellread.weights.families.family import Family
@@ -28,11 +28,18 @@ class Mapped:
     ignored: Mapping[str, str]
 
 
-def to_ours(family: Family, config: EncoderConfig, stored: Mapping[str, StoredTensor], *, source: object) -> Mapped:
-    """Name every tensor of a file as wellread does; `source` names the file.
+def to_ours(
+    family: Family,
+    config: EncoderConfig,
+    stored: Mapping[str, StoredTensor],
+    *,
+    source: object,
+    head: HeadConfig | None = None,
+) -> Mapped:
+    """Name every tensor of a file as wellread does; `source` names the file, `head` is a task's that it must hold.
 
-    A file without pooler makes `pooled_output` the vector of position 0; one without the masked-language-model
-    head makes a checkpoint without it.
+    A file without pooler makes `pooled_output` the vector of position 0, where `head` can do without; one without the
+    masked-language-model head makes a checkpoint without it.
 
     Raises: WeightsError that lists every tensor that is missing, surplus, of a wrong shape or an unequal copy.
     """
@@ -42,11 +49,11 @@ def to_ours(family: Family, config: EncoderConfig, stored: Mapping[str, StoredTe
             f"{config.num_hidden_layers} layers were asked of {source}; found {len(found)} tensors in all; "
             "correct config.json or fetch the weights again"
         )
-    if not any(name.startswith("pooler.") for name in found):
+    if not family.needs_pooler(head) and not any(name.startswith("pooler.") for name in found):
         config = replace(config, pooler="first_token")
-    head = set(family.theirs(config, mlm=True).values()) - set(family.theirs(config, mlm=False).values())
-    theirs = family.theirs(config, mlm=not head.isdisjoint(found))
-    shapes = names.shapes(config, mlm=True)
+    words = set(family.theirs(config, mlm=True).values()) - set(family.theirs(config, mlm=False).values())
+    theirs = family.theirs(config, mlm=not words.isdisjoint(found), head=head)
+    shapes = names.shapes(config, mlm=True) | names.head_shapes(config, head)
     ignored = {name: why for name in sorted(found) if (why := _reason(family, name, theirs)) is not None}
     kept = {name: tensor for name, tensor in found.items() if name not in ignored}
     faults = names.mismatches({name: shapes[ours] for ours, name in theirs.items()}, kept)
@@ -59,11 +66,13 @@ def to_ours(family: Family, config: EncoderConfig, stored: Mapping[str, StoredTe
     return Mapped(config=config, tensors={ours: found[name] for ours, name in theirs.items()}, ignored=ignored)
 
 
-def to_theirs(family: Family, config: EncoderConfig, arrays: Mapping[str, Any], *, mlm: bool) -> dict[str, Any]:
-    """Name every tensor as the family's files do; the encoder's with the prefix where the head stands beside them."""
+def to_theirs(
+    family: Family, config: EncoderConfig, arrays: Mapping[str, Any], *, mlm: bool, head: HeadConfig | None = None
+) -> dict[str, Any]:
+    """Name every tensor as the family's files do; the encoder's with the prefix where a head stands beside them."""
     encoder = names.shapes(config)
-    prefix = family.prefix if mlm else ""
-    theirs = family.theirs(config, mlm=mlm)
+    theirs = family.theirs(config, mlm=mlm, head=head)
+    prefix = family.prefix if theirs.keys() - encoder.keys() else ""
     return {prefix + name if ours in encoder else name: arrays[ours] for ours, name in theirs.items()}
 
 
@@ -84,6 +93,8 @@ def _plain_names(family: Family, stored: Mapping[str, StoredTensor], source: obj
 
 def _reason(family: Family, name: str, theirs: Mapping[str, str]) -> str | None:
     """Say why a tensor is not used, or nothing; a copy of what is not there is no copy."""
+    if name in theirs.values():
+        return None
     if family.copies.get(name) in theirs:
         return f"a copy of {family.copies[name]}"
     return next((why for pattern, why in family.ignored_tensors.items() if fnmatchcase(name, pattern)), None)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from wellread.config import HeadConfig
 from wellread.errors import CheckpointError, ConfigError, WeightsError
 from wellread.hub.atomic import whole_directory
 from wellread.text.tokenizer import Tokenizer
@@ -18,7 +19,7 @@ from wellread.weights.huggingface import FAMILIES, Source, is_huggingface, read_
 from wellread.weights.keys import write_json
 from wellread.weights.manifest import NAME, Manifest, check_files, read_manifest, write_manifest
 from wellread.weights.mapping import to_theirs
-from wellread.weights.names import mismatches, sentence_shapes, shapes
+from wellread.weights.names import head_shapes, mismatches, sentence_shapes, shapes
 from wellread.weights.safetensors import write_safetensors
 from wellread.weights.saved_model import read_saved_model
 from wellread.weights.saved_model_graph import NAME as SAVED_MODEL
@@ -30,6 +31,7 @@ from wellread.weights.sentence_transformers import (
     write_sentence_files,
 )
 from wellread.weights.stored import StoredTensor
+from wellread.weights.task_heads import as_told, check_expressible, head_keys
 from wellread.weights.tf1_checkpoint import is_tf1, read_tf1
 from wellread.weights.tokenizer_files import write_tokenizer
 
@@ -70,15 +72,26 @@ def read_native(directory: Path) -> Source:
             f"{directory / NAME} says that pooled_output is {manifest.pooled_output}; the tensors make it "
             f"{encoder.config.pooler}; save the module again"
         )
+    _check_head(directory, manifest.head, encoder)
     maps: dict[str, StoredTensor] = {}
     for i in range(len(manifest.sentence.dense)):
         stored = dense_tensors(dense_folder(directory, i))
         maps |= {f"sentence.{i}.{leaf}": tensor for leaf, tensor in stored.items()}
     check_sentence(manifest.sentence, encoder.config, maps, source=directory)
-    checkpoint = replace(encoder, sentence=manifest.sentence, tensors={**encoder.tensors, **maps})
+    checkpoint = replace(encoder, sentence=manifest.sentence, head=manifest.head, tensors={**encoder.tensors, **maps})
     return Source(
         directory=directory, checkpoint=checkpoint, tokenizer=manifest.tokenizer, provenance=manifest.provenance
     )
+
+
+def _check_head(directory: Path, head: HeadConfig | None, encoder: Checkpoint) -> None:
+    """Refuse a head in `wellread.json` that is not the one in `config.json`, as far as that can tell it."""
+    expected = as_told(FAMILIES[encoder.family], encoder.config, head)
+    if encoder.head != expected:
+        raise ConfigError(
+            f"{directory / NAME} says that the head is {head}; config.json tells {encoder.head} where that makes "
+            f"{expected}; save the module again"
+        )
 
 
 def _files_read(manifest: Manifest) -> list[str]:
@@ -120,6 +133,7 @@ def write_native(
             pooled_output=checkpoint.config.pooler,
             sentence=checkpoint.sentence,
             tokenizer=config,
+            head=checkpoint.head,
             provenance=provenance,
             written_by=f"wellread {__version__}",
         )
@@ -130,6 +144,7 @@ def _refuse_stranger(checkpoint: Checkpoint) -> None:
     """Refuse what would not come back: tensors that the config does not call for, fields that the family fixes."""
     config, sentence = checkpoint.config, checkpoint.sentence
     expected = shapes(config, mlm=checkpoint.has_mlm) | sentence_shapes(sentence)
+    expected |= head_shapes(config, checkpoint.head)
     faults = mismatches(expected, checkpoint.tensors)
     if faults:
         raise WeightsError(
@@ -146,6 +161,7 @@ def _refuse_stranger(checkpoint: Checkpoint) -> None:
         raise ConfigError(
             f"a {checkpoint.family} module was to be saved; found that {', '.join(wrong)}; save it as another family"
         )
+    check_expressible(FAMILIES[checkpoint.family], config, checkpoint.head)
     maps = {name: tensor for name, tensor in checkpoint.tensors.items() if name.startswith("sentence.")}
     check_sentence(sentence, config, maps, source="the module to be saved")
 
@@ -166,8 +182,8 @@ def _write_encoder(directory: Path, checkpoint: Checkpoint, arrays: Mapping[str,
     family = FAMILIES[checkpoint.family]
     architecture = family.mlm_architecture if checkpoint.has_mlm else family.architecture
     keys = {theirs: getattr(checkpoint.config, ours) for theirs, ours in family.keys.used.items()}
-    head: dict[str, Any] = {"architectures": [architecture], "model_type": family.name}
-    head["dtype"] = "float32"  # without it, transformers computes in whatever the weights are stored as
-    write_json(directory / "config.json", {**head, **keys})
-    named = to_theirs(family, checkpoint.config, arrays, mlm=checkpoint.has_mlm)
+    said: dict[str, Any] = {"architectures": [architecture], "model_type": family.name}
+    said["dtype"] = "float32"  # without it, transformers computes in whatever the weights are stored as
+    write_json(directory / "config.json", {**said, **keys, **head_keys(family, checkpoint.head)})
+    named = to_theirs(family, checkpoint.config, arrays, mlm=checkpoint.has_mlm, head=checkpoint.head)
     write_safetensors(directory / "model.safetensors", named)

@@ -50,6 +50,9 @@ def _dataclass(values: Mapping[str, Any], cls: type[T], place: str, faults: list
 def _made(value: Any, hint: Any, place: str, faults: list[str]) -> Any:
     """Turn one JSON value into what `hint` declares, or add to `faults` that it is none."""
     arguments = get_args(hint)
+    of_union = next((one for one in arguments if is_dataclass(one)), None)
+    if of_union is not None and get_origin(hint) is UnionType and isinstance(value, dict):
+        hint = of_union  # `HeadConfig | None`
     if is_dataclass(hint) and isinstance(value, dict):
         return _dataclass(value, hint, f"{place}.", faults)  # type: ignore[arg-type]
     if get_origin(hint) is tuple and isinstance(value, list):

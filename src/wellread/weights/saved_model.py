@@ -61,8 +61,9 @@ def read_encoder(directory: Path, graph: Graph, variables: SavedVariables) -> Ch
     return Checkpoint(
         family=found.family,
         config=config,
+        head=found.head,
         sentence=SentenceConfig(max_seq_length=config.max_position_embeddings),
-        tensors=to_ours(TFHUB, config, kept.variables, mlm=mlm, source=directory),
+        tensors=to_ours(TFHUB, config, kept.variables, mlm=mlm, source=directory, head=found.head),
         ignored={**variables.ignored, **kept.ignored},
         inferred=found.why,
     )

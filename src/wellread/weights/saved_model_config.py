@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from wellread.config import EncoderConfig
+from wellread.config import EncoderConfig, HeadConfig
 from wellread.errors import ConfigError, WeightsError, nearest
 from wellread.weights.families.tensorflow import DESCRIPTION, EXACT_GELU, GOOGLE_GELU
 from wellread.weights.huggingface import FAMILIES
@@ -53,6 +53,7 @@ class Description:
 
     family: str
     config: EncoderConfig
+    head: HeadConfig | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +63,7 @@ class Found:
     family: str
     values: dict[str, Any]
     why: dict[str, str]
+    head: HeadConfig | None = None  # of a task, where wellread described one
 
 
 def described_config(description: bytes, *, source: object) -> Found:
@@ -80,7 +82,7 @@ def described_config(description: bytes, *, source: object) -> Found:
             f"the variable {DESCRIPTION} of {source} names the family {described.family!r}; wellread reads "
             f"{', '.join(FAMILIES)}; upgrade wellread{nearest(described.family, FAMILIES)}"
         )
-    return Found(family=described.family, values=asdict(described.config), why={})
+    return Found(family=described.family, values=asdict(described.config), why={}, head=described.head)
 
 
 def infer_config(found: Mapping[str, StoredTensor], graph: Graph, *, source: object) -> Found:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from wellread.errors import CheckpointError
-from wellread.weights.families.tensorflow import DESCRIPTION
+from wellread.weights.families.tensorflow import DESCRIPTION, LABELS
 from wellread.weights.object_graph import OBJECT_GRAPH_KEY, Variable, read_object_graph
 from wellread.weights.stored import StoredTensor
 from wellread.weights.tensor_bundle import read_bundle
@@ -54,7 +54,8 @@ def read_variables(directory: Path) -> SavedVariables:
     left_out = {*trained, case, description}
     names = {variable.key: variable.name for variable in listed}
     pairs = ((names.get(key) or key, tensor) for key, tensor in held.items() if key not in left_out)
-    kept = leave_out(pairs, {**TRAINING, **NOTES}, source=prefix)
+    notes = {**NOTES, LABELS: f"told by the variable {DESCRIPTION} too"} if description else NOTES
+    kept = leave_out(pairs, {**TRAINING, **notes}, source=prefix)
     left = {"optimizer, metrics": f"{len(trained)} variables: what Keras kept of training"} if trained else {}
     return SavedVariables(
         tensors=kept.variables,

@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 
 import numpy as np
 
-from wellread.config import EncoderConfig
+from wellread.config import EncoderConfig, HeadConfig
 from wellread.errors import ConfigError, WeightsError
 from wellread.weights import names
 from wellread.weights.families.tensorflow import Naming
@@ -73,16 +73,23 @@ def leave_out(found: Iterable[tuple[str, StoredTensor]], reasons: Mapping[str, s
 
 
 def to_ours(
-    naming: Naming, config: EncoderConfig, found: Mapping[str, StoredTensor], *, mlm: bool, source: object
+    naming: Naming,
+    config: EncoderConfig,
+    found: Mapping[str, StoredTensor],
+    *,
+    mlm: bool,
+    source: object,
+    head: HeadConfig | None = None,
 ) -> dict[str, StoredTensor]:
-    """Name and lay out every variable as wellread does; `source` names the checkpoint.
+    """Name and lay out every variable as wellread does; `source` names the checkpoint, `head` is a task's in it.
 
     Raises: ConfigError for sizes that no tensor has; WeightsError that lists the variables that are missing, surplus or
         of a wrong shape.
     """
     _check_sizes(config, found, source)
     heads = config.num_attention_heads
-    table, shapes = naming.table(config, mlm=mlm), names.shapes(config, mlm=mlm)
+    table = naming.table(config, mlm=mlm, head=head)
+    shapes = names.shapes(config, mlm=mlm) | names.head_shapes(config, head)
     expected = {row.theirs: their_shape(row.layout, shapes[name], heads) for name, row in table.items()}
     surplus = sorted(found.keys() - expected.keys())
     compared = {name: found[name] for name in (*(found.keys() & expected.keys()), *surplus[:_SHOWN])}

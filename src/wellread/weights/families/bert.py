@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from wellread.weights.families.family import Family
+from wellread.weights.families.family import Family, HeadClass
 from wellread.weights.keys import KeyTable
 
 # What any config.json may carry that says nothing about the arithmetic.
@@ -20,7 +20,7 @@ BOOKKEEPING = {
     "finetuning_task": "a note",
     "gradient_checkpointing": "a setting of training runs",
     "id2label": "for task heads",
-    "label2id": "for task heads",
+    "label2id": "id2label tells the labels",
     "num_labels": "for task heads",
     "output_attentions": "outputs are asked for by name",
     "output_hidden_states": "outputs are asked for by name",
@@ -58,6 +58,16 @@ FAMILY = Family(
     prefix="bert.",
     architecture="BertModel",
     mlm_architecture="BertForMaskedLM",
+    heads=(
+        HeadClass(
+            architecture="BertForSequenceClassification",
+            task="classify",
+            dropout_key="classifier_dropout",
+            needs_pooler=True,
+        ),
+        HeadClass(architecture="BertForTokenClassification", task="tag", dropout_key="classifier_dropout"),
+        HeadClass(architecture="BertForQuestionAnswering", task="answer", dropout=0.0),
+    ),
     keys=KeyTable(
         used={
             key: key

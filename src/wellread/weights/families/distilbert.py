@@ -1,7 +1,7 @@
 """DistilBERT (Sanh et al. 2019) as Hugging Face stores it: no type table, no pooler, other names. Also DistilKoBERT."""
 
 from wellread.weights.families.bert import BOOKKEEPING, FIXED, IGNORED_TENSORS, TASK_HEAD
-from wellread.weights.families.family import Family
+from wellread.weights.families.family import Family, HeadClass
 from wellread.weights.keys import KeyTable
 
 FAMILY = Family(
@@ -9,6 +9,17 @@ FAMILY = Family(
     prefix="distilbert.",
     architecture="DistilBertModel",
     mlm_architecture="DistilBertForMaskedLM",
+    heads=(
+        HeadClass(
+            architecture="DistilBertForSequenceClassification",
+            task="classify",
+            dropout_key="seq_classif_dropout",
+            dropout=0.2,
+            pre_classifier=True,
+        ),
+        HeadClass(architecture="DistilBertForTokenClassification", task="tag"),
+        HeadClass(architecture="DistilBertForQuestionAnswering", task="answer", dropout_key="qa_dropout", dropout=0.1),
+    ),
     keys=KeyTable(
         used={
             "vocab_size": "vocab_size",

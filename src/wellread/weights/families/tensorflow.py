@@ -10,14 +10,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import groupby
 
-from wellread.config import EncoderConfig
+from wellread.config import EncoderConfig, HeadConfig
 from wellread.weights import names
 
 # Google's modules compute the tanh form, whatever bert_config.json calls it; the exports of DistilBERT the exact one.
 GOOGLE_GELU = "gelu_pytorch_tanh"
 EXACT_GELU = "gelu"
-# The string variable in which a SavedModel of ours says what no tensor tells: {"family": ..., "config": {...}} as JSON.
+# The string variable in which a SavedModel of ours says what no tensor tells: {"family": ..., "config": {...}} as JSON,
+# and {"head": {...}} of a fine-tuned one.
 DESCRIPTION = "wellread"
+# The string variable that holds a head's labels [C], for whoever runs the SavedModel; the description has them too.
+LABELS = "labels"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,9 +39,9 @@ class Naming:
     rows: str  # lines of `ours theirs layout`
     ignored: Mapping[str, str] = field(default_factory=dict)  # a variable's name (a trailing * matches) -> why
 
-    def table(self, config: EncoderConfig, *, mlm: bool) -> dict[str, Row]:
+    def table(self, config: EncoderConfig, *, mlm: bool, head: HeadConfig | None = None) -> dict[str, Row]:
         """Return, for every tensor of ours that a checkpoint may hold, its variable, in the order of the rows."""
-        wanted = {row.name for row in names.rows(config, mlm=mlm)}
+        wanted = {row.name for row in names.rows(config, mlm=mlm)} | names.head_shapes(config, head).keys()
         made: dict[str, Row] = {}
         for of_layers, group in groupby(self.rows.strip().splitlines(), key=lambda line: "{i}" in line):
             lines = [line.split() for line in group]
@@ -122,5 +125,11 @@ TFHUB = Naming(
         cls.predictions.transform.LayerNorm.weight           cls/predictions/transform/LayerNorm/gamma                    as_is
         cls.predictions.transform.LayerNorm.bias             cls/predictions/transform/LayerNorm/beta                     as_is
         cls.predictions.bias                                 cls/predictions/output_bias/bias                             as_is
+        pre_classifier.weight                                pre_classifier/kernel                                        transposed
+        pre_classifier.bias                                  pre_classifier/bias                                          as_is
+        classifier.weight                                    classifier/kernel                                            transposed
+        classifier.bias                                      classifier/bias                                              as_is
+        qa_outputs.weight                                    qa_outputs/kernel                                            transposed
+        qa_outputs.bias                                      qa_outputs/bias                                              as_is
     """,  # noqa: E501
 )

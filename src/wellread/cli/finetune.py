@@ -1,0 +1,105 @@
+"""wellread finetune: train a module for a task on a labelled file."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from wellread.cli.evaluate import ROLES, column_options
+from wellread.cli.options import LOADING, gather, json_flag, load_module, module_options, options_of
+from wellread.config import HEAD_TASKS
+from wellread.errors import require_extra
+from wellread.hub.atomic import refuse_existing
+from wellread.learn.settings import FinetuneConfig
+
+if TYPE_CHECKING:
+    from wellread.measure.examples import Examples
+
+PATH = click.Path(path_type=Path)
+
+
+@click.command("finetune")
+@click.argument("task", type=click.Choice(HEAD_TASKS))
+@click.argument("file", type=PATH)
+@click.option("-o", "--output", required=True, type=PATH, help="The module's directory; must be new.")
+@click.option("--dev", type=PATH, help="Score the module on this file, every --eval-steps and at the end.")
+@click.option("--format", "format_", help="What the files are: nsmc, kornli, klue-ner, sst2, stsb, squad, korquad ...")
+@click.option("--kind", help="tsv, csv, jsonl, parquet, conll or squad, where a file's ending does not say it.")
+@column_options
+@click.option("--labels", default="", help="All labels in the order of their ids, with commas between.")
+@click.option("--run-dir", type=PATH, help="For checkpoints and log.  [default: OUTPUT-run]")
+@click.option("--resume", is_flag=True, help="Go on from the last checkpoint in the run directory.")
+@click.option("--dtype", default="float32", show_default=True, help="How weights are stored: float32 or float16.")
+@options_of(FinetuneConfig)
+@json_flag
+@module_options
+def command(task: str, file: Path, output: Path, dev: Path | None, dtype: str, as_json: bool, **given: Any) -> None:
+    """Fine-tune the --model for TASK on the labelled examples of FILE.
+
+    classify judges a text, pair two of them, similarity scores two by the cosine of their vectors, tag names the
+    tokens of a text, and answer finds the answer to a question (--text) in a context (--pair).
+    """
+    require_extra("torch", extra="train")
+    refuse_existing(output)
+    from wellread.export.card import write_card
+    from wellread.learn.finetune import finetune
+    from wellread.learn.processes import joined
+
+    loading = {name: given.pop(name) for name in LOADING}
+    run_dir = given["run_dir"] or output.with_name(f"{output.name}-run")
+    config, labels = _settings(given), _labels(given)
+    with joined(config.loop.ddp_timeout) as process:
+        module = finetune(
+            load_module(**loading),
+            _read(file, given, labels),
+            task=task,
+            output_dir=run_dir,
+            config=config,
+            dev=_read(dev, given, ()) if dev else None,
+            labels=labels,
+            resume_from_checkpoint=given["resume"],
+        )
+        if process.is_main:
+            module.save(output, dtype=dtype)
+            write_card(output, module)
+    if os.environ.get("RANK", "0") != "0":  # one of several processes under torchrun
+        return
+    scores = module.provenance["scores"]
+    if as_json:
+        click.echo(json.dumps({"output": str(output), "scores": scores}))
+    else:
+        click.echo(f"module: {output}\nlog: {run_dir / 'log.jsonl'}")
+        for name, score in scores.items():
+            click.echo(f"{name}: {score:.4f}")
+
+
+def _settings(given: dict[str, Any]) -> FinetuneConfig:
+    """Take the flags; a format says how answers are compared, unless a flag does."""
+    from wellread.measure.formats import known_format
+
+    plain = FinetuneConfig()
+    if given["format_"]:
+        plain = replace(plain, rules=known_format(given["format_"]).rules)
+    config: FinetuneConfig = gather(plain, given)
+    return config
+
+
+def _labels(given: dict[str, Any]) -> tuple[str, ...]:
+    """Return the labels in the order of their ids, where flags or the format say it."""
+    from wellread.measure.formats import known_format
+
+    named = tuple(filter(None, given["labels"].split(",")))
+    fixed = known_format(given["format_"]).labels if given["format_"] and not given["label"] else ()
+    return named or fixed
+
+
+def _read(file: Path, given: dict[str, Any], labels: tuple[str, ...]) -> Examples:
+    from wellread.measure.examples import read_examples
+
+    columns = {role: given[role] for role in ROLES if given[role]}
+    return read_examples(file, format=given["format_"], kind=given["kind"], labels=labels, **columns)

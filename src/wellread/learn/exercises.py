@@ -1,0 +1,155 @@
+"""From examples to what the loop trains, task by task."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wellread.backends.torch import TorchEncoder
+from wellread.errors import DataError, TruncationWarning
+from wellread.learn.labelled import LabelledTask, label_loss, span_loss
+from wellread.learn.pairing import PairingTask
+from wellread.learn.rows import Rows
+from wellread.learn.settings import FinetuneConfig
+from wellread.measure.examples import Examples
+from wellread.measure.labels import LabelMap
+from wellread.tasks.answers import Windows, span_positions, windows
+from wellread.tasks.tags import align, piece_labels
+from wellread.text.ragged import Ragged
+from wellread.text.tokenizer import Tokenizer
+
+Exercise = LabelledTask | PairingTask
+
+
+def exercise(
+    task: str, model: TorchEncoder, tokenizer: Tokenizer, examples: Examples, config: FinetuneConfig
+) -> Exercise:
+    """Tokenize the examples, and put beside each what the model's head is to answer.
+
+    Raises: DataError for texts that the vocabulary has no pieces for.
+    """
+    return MAKERS[task](model, tokenizer, examples, config)
+
+
+def _judging(model: TorchEncoder, tokenizer: Tokenizer, examples: Examples, config: FinetuneConfig) -> LabelledTask:
+    """Make rows of a text, or of two where there are pairs, each with a label."""
+    sides = [examples.texts] if examples.pairs is None else [examples.texts, examples.pairs]
+    return LabelledTask(
+        model=model,
+        rows=_rows([tokenizer.tokenize(side) for side in sides], tokenizer, examples, config),
+        targets=LabelMap(names=_head(model).labels).ids(examples.labels or []),
+        losing=label_loss,
+        settings=_shape(model, tokenizer),
+    )
+
+
+def _tagging(model: TorchEncoder, tokenizer: Tokenizer, examples: Examples, config: FinetuneConfig) -> LabelledTask:
+    """Make rows of a text whose tokens' first pieces have labels."""
+    places = {name: place for place, name in enumerate(_head(model).labels)}
+    aligned = align(tokenizer, examples.texts, examples.spans)
+    return LabelledTask(
+        model=model,
+        rows=_rows([aligned.rows], tokenizer, examples, config),
+        targets=piece_labels(aligned, [[places[tag] for tag in row] for row in examples.tags or []]),
+        losing=label_loss,
+        settings=_shape(model, tokenizer),
+    )
+
+
+def _answering(model: TorchEncoder, tokenizer: Tokenizer, examples: Examples, config: FinetuneConfig) -> LabelledTask:
+    """Make windows of a question and part of its context, each with the places where its answer begins and ends."""
+    length, stride = config.max_seq_length, config.doc_stride
+    found = windows(tokenizer, examples.texts, examples.pairs or [], max_seq_length=length, stride=stride)
+    first = [row[0] if row else None for row in examples.answers or []]
+    starts = np.asarray([answer.start if answer else 0 for answer in first])
+    limits = starts + [len(answer.text) if answer else 0 for answer in first]
+    targets = span_positions(found, starts, limits)
+    _warn_unseen(found, targets, limits > 0, config)
+    return LabelledTask(
+        model=model,
+        rows=_rows([found.questions, found.parts], tokenizer, examples, config),
+        targets=targets,
+        losing=span_loss,
+        settings=_shape(model, tokenizer),
+    )
+
+
+def _warn_unseen(
+    found: Windows, targets: NDArray[np.int64], answered: NDArray[np.bool_], config: FinetuneConfig
+) -> None:
+    """Say how many questions were cut, and how many answers are in no window."""
+    seen = np.bincount(found.source, weights=targets[:, 0] > 0, minlength=len(answered)) > 0
+    cut, unseen = np.count_nonzero(found.truncated), np.count_nonzero(answered & ~seen)
+    if cut or unseen:
+        warnings.warn(
+            f"{cut} of {len(answered)} questions were cut, and the answers of {unseen} stand whole in no window of "
+            f"max_seq_length {config.max_seq_length}, which is taught as no answer; raise it where that matters",
+            TruncationWarning,
+            stacklevel=2,
+        )
+
+
+def _pairing(model: TorchEncoder, tokenizer: Tokenizer, examples: Examples, config: FinetuneConfig) -> PairingTask:
+    """Make pairs, with a cosine to be reached or without."""
+    targets = None
+    if config.loss == "cosine":
+        head = _head(model)
+        targets = ((np.asarray(examples.scores) - head.low) / (head.high - head.low)).astype(np.float32)
+    return PairingTask(
+        model=model,
+        rows=_rows([tokenizer.tokenize([*examples.texts, *(examples.pairs or [])])], tokenizer, examples, config),
+        targets=targets,
+        scale=config.scale,
+        settings=_shape(model, tokenizer),
+    )
+
+
+def _head(model: TorchEncoder) -> Any:
+    return model.head_config
+
+
+def _shape(model: TorchEncoder, tokenizer: Tokenizer) -> dict[str, Any]:
+    """Say what the model computes, for its weights do not, and which ids are put around the texts."""
+    parts = (model.encoder_config, model.sentence_config, model.head_config, tokenizer.special)
+    names = ("config", "sentence", "head", "special")
+    told = {name: asdict(part) for name, part in zip(names, parts, strict=True) if part}
+    return {f"{name}.{key}": value for name, part in told.items() for key, value in part.items()}
+
+
+def _rows(segments: list[Ragged], tokenizer: Tokenizer, examples: Examples, config: FinetuneConfig) -> Rows:
+    """Join segments to rows. Raises: DataError where the vocabulary has none of their pieces."""
+    if all((segment.values == tokenizer.special.unk).all() for segment in segments):
+        pieces = sum(len(segment.values) for segment in segments)
+        raise DataError(
+            f"texts in the module's vocabulary were asked of {examples.source}; found that none of their {pieces} "
+            "pieces is in it; take a module of their language, or check the column"
+        )
+    rows = Rows(segments=segments, special=tokenizer.special, max_seq_length=config.max_seq_length)
+    _warn_cut(rows)
+    return rows
+
+
+def _warn_cut(rows: Rows) -> None:
+    """Say how many rows are cut, and by how much."""
+    lost = rows.whole - rows.lengths
+    if cut := np.count_nonzero(lost):
+        warnings.warn(
+            f"{cut} of {len(rows)} rows are longer than max_seq_length {rows.max_seq_length} and lose {lost.sum()} "
+            "tokens at their ends; raise max_seq_length where that matters",
+            TruncationWarning,
+            stacklevel=2,
+        )
+
+
+MAKERS: dict[str, Callable[[TorchEncoder, Tokenizer, Examples, FinetuneConfig], Exercise]] = {
+    "classify": _judging,
+    "pair": _judging,
+    "similarity": _pairing,
+    "tag": _tagging,
+    "answer": _answering,
+}

@@ -1,0 +1,143 @@
+"""Fine-tune a module for a task: a head on top, and all weights trained on labelled examples.
+
+The five tasks and their heads are those of Devlin et al. 2018, section 4, and of Reimers and Gurevych 2019
+(arXiv:1908.10084) for sentence vectors.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from wellread.backends.torch import TorchEncoder
+from wellread.errors import ConfigError, TruncationWarning
+from wellread.learn.dev_scores import DECIDING, Best, DevScores
+from wellread.learn.exercises import exercise
+from wellread.learn.follow import follow
+from wellread.learn.fresh_head import is_continued, with_head
+from wellread.learn.lessons import Given, dev_lessons, head_for, lessons
+from wellread.learn.loop import train
+from wellread.learn.processes import Process, joined
+from wellread.learn.settings import FinetuneConfig
+from wellread.measure.examples import Examples
+from wellread.module import Module
+from wellread.weights.checkpoint import Array, Checkpoint, in_memory
+
+DEFAULT = FinetuneConfig()
+
+
+def finetune(
+    module: Module,
+    examples: Given,
+    *,
+    task: str,
+    output_dir: Path,
+    config: FinetuneConfig = DEFAULT,
+    dev: Given | None = None,
+    labels: Sequence[str] = (),
+    resume_from_checkpoint: bool | str | Path | None = None,
+) -> Module:
+    """Train `module` with a head for `task` on `examples`, and return it; `module` itself stays as it is.
+
+    `task` is classify, pair, similarity, tag or answer. Examples are those of `measure.examples`, or rows in Python
+    with the columns text, pair, label, score, tags, answers. `labels` names all labels in the order of their ids, where
+    that is not the sorted order of those that occur. A head of the module for the same labels is trained further.
+
+    `output_dir` gets checkpoints and what `follow` writes. `dev` is scored every `eval_steps` and at the end. A run
+    that was killed goes on from `resume_from_checkpoint`: a checkpoint, or True for the last. Under torchrun every
+    process returns the module; with `keep_best` the first alone has the best weights.
+
+    Raises: DataError for examples that do not fit the task; InputError; ConfigError; TrainingError as `train` does.
+    """
+    learnt = lessons(task, examples, config)
+    head = head_for(task, learnt, module.checkpoint, config, labels)
+    scored = None if dev is None else dev_lessons(task, dev, head)
+    _refuse_idle(config, scored)
+    checkpoint = with_head(module.checkpoint, head, max_seq_length=config.max_seq_length, seed=config.loop.seed)
+    model = TorchEncoder(checkpoint).train()
+    run = Run(module=module, checkpoint=checkpoint, model=model, task=task, config=config, output_dir=output_dir)
+    with joined(config.loop.ddp_timeout) as process:
+        with warnings.catch_warnings():
+            if not process.is_main:  # one of several says it
+                warnings.simplefilter("ignore", TruncationWarning)
+            job = exercise(task, model, module.tokenizer, learnt, config)
+        scores = run.dev_scores(scored, process, resumes=bool(resume_from_checkpoint))
+        loop = config.loop if scored is None else replace(config.loop, eval_steps=config.loop.eval_steps or sys.maxsize)
+        events = train(job, loop, output_dir, resume_from_checkpoint=resume_from_checkpoint, evaluate=scores)
+        if process.is_main:
+            steps = follow(events, loop, output_dir, settings=config)
+        else:
+            steps = deque(events, maxlen=1).pop().step
+        return run.trained(scores, rows=len(learnt), steps=steps)
+
+
+def _refuse_idle(config: FinetuneConfig, dev: Examples | None) -> None:
+    """Refuse to look for the best of no evaluations."""
+    if config.keep_best and not (dev and config.loop.eval_steps):
+        found = "eval_steps 0" if dev else "no examples to evaluate on"
+        raise ConfigError(
+            f"the best of several evaluations was asked for; found {found}; give dev and eval_steps, or leave out "
+            "keep_best"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Run:
+    """A module that is being fine-tuned."""
+
+    module: Module  # as it was
+    checkpoint: Checkpoint  # with its head, before any training
+    model: TorchEncoder
+    task: str
+    config: FinetuneConfig
+    output_dir: Path
+
+    def dev_scores(self, dev: Examples | None, process: Process, *, resumes: bool) -> DevScores | None:
+        """Return what scores the model as it stands, if there is something to score it on."""
+        if dev is None or not process.is_main:
+            return None
+        best = Best(output_dir=self.output_dir, deciding=DECIDING[self.task]) if self.config.keep_best else None
+        if best and not resumes:
+            best.forget()
+        return DevScores(current=self.current, task=self.task, examples=dev, rules=self.config.rules, best=best)
+
+    def current(self, arrays: Mapping[str, Array] | None = None, provenance: Mapping[str, Any] | None = None) -> Module:
+        """Return the module with the weights of now, or with those that are given."""
+        tensors = in_memory(self.model.arrays() if arrays is None else arrays)
+        return Module(
+            checkpoint=replace(self.checkpoint, tensors=tensors),
+            tokenizer=self.module.tokenizer,
+            backend=self.module.backend,
+            provenance=provenance or {},
+        )
+
+    def trained(self, scores: DevScores | None, *, rows: int, steps: int) -> Module:
+        """Return the module at the end of the run, with where it comes from."""
+        arrays, told = None, {}
+        if scores is not None:
+            told = scores.last or scores()  # none where a finished run was resumed
+            if scores.best is not None:
+                arrays, told = scores.best.weights(), scores.best.scores()
+        provenance = {
+            "made_by": "wellread finetune",
+            "from": {**self.module.provenance},
+            "task": self.task,
+            "rows": rows,
+            "steps": steps,
+            **self._head(),
+            "settings": asdict(self.config),
+            "scores": told,
+        }
+        return self.current(arrays, provenance)
+
+    def _head(self) -> dict[str, Any]:
+        """Say what the head tells apart, and where its weights come from."""
+        head = self.checkpoint.head
+        assert head is not None
+        begun = "continued" if is_continued(self.module.checkpoint.head, head) else "fresh"
+        return {"labels": list(head.labels), "head": begun if head.outputs else "none"}

@@ -1,0 +1,63 @@
+"""Rows of ids, of one text or two, as batches of a length."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wellread.text.pack import Batch, bert_pack_inputs
+from wellread.text.ragged import Ragged
+from wellread.text.tokenizer import Tokenizer
+from wellread.text.vocabulary import SpecialTokens
+
+PART = 1 << 20  # numbers that are hashed at once
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Rows:
+    """N rows: [CLS] A [SEP], or [CLS] A [SEP] B [SEP], cut at `max_seq_length` tokens."""
+
+    segments: Sequence[Ragged]  # one or two, without special tokens
+    special: SpecialTokens
+    max_seq_length: int
+    kept: NDArray[np.int64] | None = None  # [N], which of the segments' rows these are; None: all
+
+    def __len__(self) -> int:
+        return len(self.segments[0]) if self.kept is None else len(self.kept)
+
+    @property
+    def whole(self) -> NDArray[np.int64]:
+        """Tokens of every row before it is cut, special ones included, [N]."""
+        tokens: NDArray[np.int64] = np.sum([segment.lengths for segment in self.segments], axis=0)
+        tokens = tokens + len(self.segments) + 1
+        return tokens if self.kept is None else tokens[self.kept]
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Tokens of every row as `pack` gives them, [N]."""
+        return np.minimum(self.whole, self.max_seq_length)
+
+    def pack(self, rows: NDArray[np.int64]) -> Batch:
+        """Pack some rows, padded to the longest of them."""
+        numbers = rows if self.kept is None else self.kept[rows]
+        chosen = [segment.take(numbers) for segment in self.segments]
+        return bert_pack_inputs(chosen, special=self.special, seq_length=self.max_seq_length, pad_to_longest=True)
+
+    def digest(self) -> str:
+        """Return the SHA-256 of all ids, in hexadecimal; little of them is in memory at once."""
+        digest = hashlib.sha256(str(self.max_seq_length).encode())
+        kept = [] if self.kept is None else [self.kept]
+        for array in [*kept, *(part for segment in self.segments for part in (segment.splits, segment.values))]:
+            for begin in range(0, len(array), PART):
+                digest.update(np.ascontiguousarray(array[begin : begin + PART]).tobytes())
+        return digest.hexdigest()
+
+
+def rows_of(tokenizer: Tokenizer, texts: Sequence[Sequence[str]], *, max_seq_length: int) -> Rows:
+    """Tokenise the columns `texts`, one or two of them."""
+    segments = [tokenizer.tokenize(column) for column in texts]
+    return Rows(segments=segments, special=tokenizer.special, max_seq_length=max_seq_length)

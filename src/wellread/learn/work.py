@@ -1,0 +1,123 @@
+"""What every method of distillation is given, and what it makes of it."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from wellread.backends.torch import TorchEncoder
+from wellread.errors import ConfigError, TrainingError, TruncationWarning
+from wellread.learn.processes import Process
+from wellread.learn.rows import Rows
+from wellread.learn.settings import DistillConfig
+from wellread.learn.targets import GIGABYTE, Question, Targets
+from wellread.learn.task import Task
+from wellread.learn.texts import token_store
+from wellread.module import Module
+from wellread.text.tokenizer import Tokenizer
+from wellread.weights.checkpoint import Checkpoint
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Job:
+    """A teacher, text, and what is wanted of them."""
+
+    teacher: Module
+    teacher_hash: str
+    student: Module | None  # that learns; None: one is made
+    texts: Sequence[str] | Sequence[Path]
+    pairs: Sequence[str] | None  # the second text of each
+    config: DistillConfig
+    output_dir: Path
+    process: Process
+
+
+class StudentTask(Task, Protocol):
+    """A task whose model is an encoder."""
+
+    @property
+    def model(self) -> TorchEncoder:
+        """The student."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Work:
+    """What is to be trained, and what the module is made of afterwards."""
+
+    task: StudentTask
+    targets: Targets
+    checkpoint: Checkpoint  # of the student before training
+    tokenizer: Tokenizer
+
+
+def targets_of(job: Job, sets: Sequence[Question]) -> Targets:
+    """Keep the teacher's answers in the run's directory."""
+    limit = int(job.config.teacher_cache_gb * GIGABYTE)
+    return Targets(sets=sets, cache=job.output_dir / "teacher", limit=limit)
+
+
+def token_rows(job: Job) -> Rows:
+    """Return the rows of methods that compare tokens; long texts go on in further rows.
+
+    Raises: TrainingError where all are shorter than `min_tokens`.
+    """
+    tokenizer, length = job.teacher.tokenizer, job.config.max_seq_length
+    cache = job.output_dir / "tokens"
+    store = token_store(job.texts, tokenizer, cache=cache, max_seq_length=length, process=job.process)
+    whole = Rows(segments=[store.rows], special=tokenizer.special, max_seq_length=length)
+    kept = (whole.lengths >= job.config.min_tokens).nonzero()[0]
+    if not len(kept):
+        raise TrainingError(
+            f"rows of at least min_tokens {job.config.min_tokens} tokens were asked for; found {len(whole)} of at most "
+            f"{whole.lengths.max(initial=0)}; lower min_tokens, or give longer texts"
+        )
+    return Rows(segments=whole.segments, special=whole.special, max_seq_length=length, kept=kept)
+
+
+def texts_of(job: Job) -> list[str]:
+    """Return texts that are in memory. Raises: TrainingError for files."""
+    texts = [text for text in job.texts if isinstance(text, str)]
+    if len(texts) != len(job.texts):
+        raise TrainingError(
+            f"the method {job.config.method!r} learns from texts; found {len(job.texts) - len(texts)} paths of files; "
+            "read them first: wellread.learn.sentences.read_lines"
+        )
+    return texts
+
+
+def warn_cut(rows: Rows) -> None:
+    """Say how many of a student's rows were cut, and by how much."""
+    lost = rows.whole - rows.lengths
+    if lost.any():
+        warnings.warn(
+            f"{np.count_nonzero(lost)} of {len(rows)} rows are longer than max_seq_length {rows.max_seq_length}; "
+            f"{lost.sum()} tokens at their ends are left out; raise it where that matters",
+            TruncationWarning,
+            stacklevel=2,
+        )
+
+
+def refuse_other_vocabulary(job: Job) -> None:
+    """Refuse a student that reads other ids than its teacher. Raises: ConfigError."""
+    ours, theirs = (job.student or job.teacher).tokenizer, job.teacher.tokenizer
+    if ours.vocabulary.pieces != theirs.vocabulary.pieces or ours.config.dialect != theirs.config.dialect:
+        raise ConfigError(
+            f"the method {job.config.method!r} compares student and teacher token by token, so they need one "
+            f"vocabulary; found {ours.vocab_size} pieces ({ours.config.dialect}) and {theirs.vocab_size} "
+            f"({theirs.config.dialect}) that differ; leave the student out, or distil with labels or vectors"
+        )
+
+
+def refuse_long(checkpoint: Checkpoint, job: Job, *, who: str) -> None:
+    """Refuse rows that a position table has no room for. Raises: ConfigError."""
+    limit = checkpoint.config.max_position_embeddings
+    if job.config.max_seq_length > limit:
+        raise ConfigError(
+            f"rows of max_seq_length {job.config.max_seq_length} were asked for; the position table of the {who} has "
+            f"{limit}; ask for less"
+        )

@@ -1,0 +1,114 @@
+"""wellread predict, run as a person runs it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+from heads import headed_module
+
+import wellread
+
+TEXTS = ["a man", "the cat sleeps", "paris"]
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    made = {}
+
+    def of(task):
+        if task not in made:
+            place = tmp_path_factory.mktemp(task)
+            headed_module(place / "files", task).save(place / "module")
+            made[task] = place / "module"
+        return made[task]
+
+    return of
+
+
+def run(model, *arguments, given="", code=0):
+    options = ["-m", str(model), "--backend", "numpy"]
+    command = [sys.executable, "-m", "wellread.cli.main", "predict", *options, *map(str, arguments)]
+    done = subprocess.run(command, input=given, capture_output=True, text=True, check=False)
+    assert done.returncode == code, done.stderr
+    return done.stdout if code == 0 else done.stderr
+
+
+def predict(model, *arguments, **options):
+    return wellread.load(model, backend="numpy").predict(*arguments, **options)
+
+
+def test_arguments_stdin_and_a_file_agree(saved, tmp_path):
+    model = saved("classify")
+    expected = [f"{found.label}\t{found.score:.4f}" for found in predict(model, TEXTS)]
+    (tmp_path / "texts.txt").write_text("".join(f"{text}\n" for text in TEXTS))
+    assert run(model, *TEXTS).splitlines() == expected
+    assert run(model, given="\n".join(TEXTS)).splitlines() == expected
+    assert run(model, tmp_path / "texts.txt").splitlines() == expected
+
+
+def test_columns_json_and_a_file_of_lines(saved, tmp_path):
+    model = saved("pair")
+    (tmp_path / "a.csv").write_text("a,b\n" + "".join(f"{text},of\n" for text in TEXTS))
+    lines = [
+        json.loads(line) for line in run(model, tmp_path / "a.csv", "--text", "a", "--pair", "b", "--json").splitlines()
+    ]
+    expected = predict(model, TEXTS, ["of"] * 3)
+    assert [(line["input"], line["label"]) for line in lines] == [
+        (text, found.label) for text, found in zip(TEXTS, expected, strict=True)
+    ]
+    assert lines[0]["scores"] == pytest.approx(expected[0].scores)
+    assert run(model, tmp_path / "a.csv", "--text", "a", "--pair", "b", "-o", tmp_path / "out.jsonl") == ""
+    assert [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()] == lines
+    assert [json.loads(line) for line in run(model, *TEXTS, "--second", "of", "--json").splitlines()] == lines
+
+
+def test_a_file_of_a_known_ending_is_read_by_columns_without_more(saved, tmp_path):
+    (tmp_path / "a.jsonl").write_text("".join(f'{{"text": "{text}"}}\n' for text in TEXTS))
+    assert run(saved("classify"), tmp_path / "a.jsonl") == run(saved("classify"), *TEXTS)
+
+
+def test_scores(saved):
+    value = predict(saved("similarity"), "a man", "the cat")
+    assert run(saved("similarity"), "a man", "--second", "the cat") == f"{value:.4f}\n"
+    line = json.loads(run(saved("similarity"), "a man", "--second", "the cat", "--json"))
+    assert line == {"input": "a man", "score": pytest.approx(float(value))}
+
+
+def test_tags_of_words_and_of_the_tokens_of_a_file(saved, tmp_path):
+    found = predict(saved("tag"), "paris france")
+    printed = run(saved("tag"), "paris france").rstrip("\n")
+    assert printed == "\t".join(f"{one.entity}={one.text}" for one in found.entities)
+    (tmp_path / "a.conll").write_text("par\tO\nis\tO\n")
+    line = json.loads(run(saved("tag"), tmp_path / "a.conll", "--format", "klue-ner", "--json"))
+    assert (line["tokens"], len(line["tags"])) == ([[0, 3], [3, 5]], 2)
+    assert run(saved("classify"), tmp_path / "a.conll", "--format", "klue-ner") == run(saved("classify"), "paris")
+
+
+def test_answers(saved):
+    found = predict(saved("answer"), "a ?", "a woman runs", top_k=2)
+    printed = run(saved("answer"), "a ?", "--second", "a woman runs", "--top-k", "2")
+    assert printed == "".join(f"{one.text}\t{one.score:.4f}\n" for one in (found, *found.others))
+    line = json.loads(run(saved("answer"), "a ?", "--second", "a woman runs", "--json"))
+    assert (line["question"], line["text"], line["others"]) == ("a ?", found.text, [])
+    assert "null_threshold" in run(saved("classify"), "a", "--null-threshold", "0", code=3)
+
+
+def test_a_module_without_a_head_is_exit_3(tmp_path):
+    from tiny import tiny_module
+
+    tiny_module(tmp_path / "files").save(tmp_path / "module")
+    assert "this module has no head of a task; fine-tune it" in run(tmp_path / "module", "a", code=3)
+
+
+def test_columns_of_no_file_are_exit_2(saved):
+    for arguments in (("a", "b", "--text", "a"), ("a", "--text", "a", "--second", "b")):
+        assert "are for one file, without --second" in run(saved("classify"), *arguments, code=2)
+
+
+def test_a_place_that_cannot_be_written_is_exit_3_and_leaves_nothing(saved, tmp_path):
+    message = run(saved("classify"), "a", "-o", tmp_path / "missing" / "a.jsonl", code=3)
+    assert "1 predictions were to be written to" in message
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,113 @@
+"""wellread report, run as a person runs it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+from heads import headed_module
+
+TSV = "text\tlabel\n" + "a man runs\tgood\na cat sleeps\tbad\n" * 10
+LOG = {"step": 2, "epoch": 0, "loss": 0.5, "learning_rate": 0.1, "grad_norm": 1.0, "tokens": 7, "seconds": 0.1}
+FAST = ("--rounds", 1, "--speed-examples", 3, "--bucket", 530_000)
+
+
+def run(*arguments, code=0):
+    command = [sys.executable, "-m", "wellread.cli.main", "report", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == code, done.stderr
+    return done.stdout if code == 0 else done.stderr
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """Two modules, the second of which lies where its run was; a run alone; a labelled file."""
+    place = tmp_path_factory.mktemp("place")
+    for name in ("small", "both"):
+        headed_module(place / "files", "classify", labels=("bad", "good")).save(place / name)
+    (place / "alone-run").mkdir()
+    for name in ("both", "alone-run"):
+        (place / name / "log.jsonl").write_text(json.dumps(LOG) + "\n")
+    (place / "dev.tsv").write_text(TSV)
+    return place
+
+
+def task_of(place):
+    return "--task", "classify", "--dev", place / "dev.tsv", "--label", "label", *FAST
+
+
+def names_in(directory):
+    return sorted(path.name for path in directory.iterdir())
+
+
+PAGES = ["report.json", "report.md", "report.png", "report.svg"]
+
+
+def test_modules_and_fasttext(place, tmp_path):
+    baseline = ("--baseline", "fasttext", "--train", place / "dev.tsv")
+    said = run(place / "small", *task_of(place), *baseline, "-o", tmp_path / "out")
+    assert names_in(tmp_path / "out") == PAGES
+    rows = [line.split("|")[1].strip() for line in said.splitlines() if line.startswith("| ")]
+    assert rows == ["name", "-----" + "---", "small", "FastText"]
+    assert "over 3 examples, on " in said
+    assert said.splitlines()[-1] == f"report: {tmp_path / 'out'}"
+    data = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert data["rows"][1]["parameters"] > 16 * 530_000
+    assert (data["examples"], data["rounds"]) == (20, 1)
+
+
+def test_what_is_a_module_and_a_run_counts_as_both(place, tmp_path):
+    said = run(place / "both", place / "alone-run", *task_of(place), "-o", tmp_path / "out", "--json")
+    assert names_in(tmp_path / "out") == ["curves.png", "curves.svg", *PAGES]
+    found = json.loads(said)
+    assert [row["name"] for row in found["rows"]] == ["both"]
+    assert found["curves"] == {name: {"step": 2, "tokens": 14, "loss": 0.5} for name in ("both", "alone-run")}
+    assert found["output"] == str(tmp_path / "out")
+
+
+def test_runs_alone_need_no_task(place, tmp_path):
+    said = run(place / "alone-run", "-o", tmp_path / "out")
+    assert said.startswith("alone-run: step 2, tokens 14, loss 0.5000\n")
+    assert names_in(tmp_path / "out") == ["curves.png", "curves.svg"]
+
+
+def test_stsb_scores_plain_vectors(place, tmp_path):
+    rows = (("a man", "a cat", 1), ("paris", "the", 2), ("a", "runs", 0))
+    (tmp_path / "sts.csv").write_text("".join(f"main\tMSR\t2012\t1\t{score}\t{a}\t{b}\n" for a, b, score in rows))
+    said = run(
+        "default", place / "small", "--task", "stsb", "--dev", tmp_path / "sts.csv", *FAST, "-o", tmp_path / "out"
+    )
+    assert "pairs/s" in said
+    assert "spearman" in said
+
+
+def test_flags_that_do_not_belong_together_are_refused(place, tmp_path):
+    out = ("-o", tmp_path / "out")
+    assert "--task and --dev say what modules are scored on; found small; give both" in run(
+        place / "small", *out, code=2
+    )
+    assert "are for modules; found training runs alone" in run(place / "alone-run", *task_of(place), *out, code=2)
+    for half in (("--baseline", "fasttext"), ("--train", place / "dev.tsv")):
+        said = run(place / "small", *task_of(place), *half, *out, code=2)
+        assert "--baseline is trained on --train, and that is for nothing else; give both, or neither" in said
+
+
+def test_errors_leave_no_directory(place, tmp_path):
+    out = ("-o", tmp_path / "out")
+    (tmp_path / "dev.tsv").write_text("text\tlabel\na\tgood\nb\tso-so\n")
+    said = run(
+        place / "small", "--task", "classify", "--dev", tmp_path / "dev.tsv", "--label", "label", *FAST, *out, code=3
+    )
+    assert "has other labels: so-so (1 of 2)" in said
+    assert said.count("\n") == 1
+    assert "wellread finetune" in run("default", *task_of(place), *out, code=3)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_directory_that_is_there_is_left_alone(place, tmp_path):
+    (tmp_path / "mine").write_text("")
+    said = run(place / "alone-run", "-o", tmp_path, code=3)
+    assert "was to be written; found that it exists; remove it or choose another name" in said
+    assert names_in(tmp_path) == ["mine"]

@@ -1,0 +1,42 @@
+"""Tiny checkpoints under the head of a task."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from tiny import tiny_checkpoint, tiny_config
+
+from wellread.config import EncoderConfig, HeadConfig, SentenceConfig
+from wellread.weights.checkpoint import Checkpoint, in_memory
+from wellread.weights.names import head_shapes
+
+LABELS = ("no", "yes", "모름", "d", "e")  # C 5
+TASKS = ("classify", "pair", "tag", "answer", "similarity")
+FAMILIES = ("bert", "distilbert")
+
+
+def head_of(task: str, family: str = "bert", **changes: Any) -> HeadConfig:
+    """Make the head that a fine-tuned module of the family has."""
+    labelled = task in ("classify", "pair", "tag")
+    before = family == "distilbert" and task in ("classify", "pair")
+    return HeadConfig(**{"task": task, "labels": LABELS if labelled else (), "pre_classifier": before, **changes})
+
+
+def family_config(family: str, **changes: Any) -> EncoderConfig:
+    fixed = {"type_vocab_size": 0, "pooler": "first_token"} if family == "distilbert" else {}
+    return tiny_config(**{**fixed, **changes})
+
+
+def headed(checkpoint: Checkpoint, head: HeadConfig, *, seed: int = 5) -> Checkpoint:
+    """Put a head with drawn weights on a checkpoint."""
+    rng = np.random.default_rng(seed)
+    wanted = head_shapes(checkpoint.config, head)
+    arrays = {name: rng.normal(0, 0.3, shape).astype(np.float32) for name, shape in wanted.items()}
+    return replace(checkpoint, head=head, tensors={**checkpoint.tensors, **in_memory(arrays)})
+
+
+def headed_checkpoint(task: str, family: str = "bert", *, mlm: bool = False, **head: Any) -> Checkpoint:
+    sentence = SentenceConfig(max_seq_length=32)
+    return headed(tiny_checkpoint(family_config(family), sentence, mlm=mlm), head_of(task, family, **head))

@@ -1,0 +1,187 @@
+"""The recipes that ship with wellread: what they say, and each of them from the command to a module with a card."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+from click.testing import CliRunner
+from learn.pupils import METHODS, TEXTS, headed, lively, student_for
+from tiny import tiny_checkpoint, tiny_config, tiny_tokenizer
+
+import wellread
+from wellread.cli.main import group
+from wellread.config import HeadConfig, SentenceConfig
+from wellread.errors import ConfigError, DataError
+from wellread.learn.recipe import RECIPES, Recipe, TextConfig, read_recipe, run_recipe
+from wellread.learn.sentences import read_lines
+from wellread.learn.settings import DistillConfig, VectorsConfig
+from wellread.module import Module
+
+torch.set_num_threads(1)
+SMALL = "--max-seq-length 16 --min-tokens 0 --per-device-train-batch-size 16 --gradient-accumulation-steps 1".split()
+SMALL += "--bf16 false --num-train-epochs 2 --logging-steps 1".split()
+SHAPE = "--num-hidden-layers 2 --hidden-size 8 --num-attention-heads 2".split()
+OWN = {  # of each recipe, beside SMALL
+    "default": SHAPE,
+    "distilbert": [],
+    "distilkobert": [],
+    "leaf": SHAPE,
+    "minilm": [*SHAPE, "--relation-heads", "4"],
+    "well-read": [],
+}
+
+
+def teacher(name: str, place) -> Module:
+    """Make a teacher of 12 layers that a recipe can take."""
+    checkpoint = tiny_checkpoint(
+        tiny_config(num_hidden_layers=12), SentenceConfig(normalize=True, max_seq_length=32), seed=3
+    )
+    if name == "well-read":
+        checkpoint = headed(checkpoint, HeadConfig(task="classify", labels=("bad", "good")))
+    return Module(checkpoint=lively(checkpoint), tokenizer=tiny_tokenizer(place))
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_each_recipe_makes_a_module_with_a_card(tmp_path, name):
+    teacher(name, tmp_path / "files").save(tmp_path / "saved")
+    (tmp_path / "texts.txt").write_text("\n".join(TEXTS), "utf-8")
+    arguments = [str(tmp_path / "texts.txt"), "-m", str(tmp_path / "saved"), "-o", str(tmp_path / "out"), "--json"]
+    if name == "well-read":
+        student_for("labels", tmp_path / "student files").save(tmp_path / "student")
+        arguments += ["--student", str(tmp_path / "student")]
+    done = CliRunner().invoke(
+        group, ["distill", *arguments, "--recipe", name, *SMALL, *OWN[name]], catch_exceptions=False
+    )
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout) == {"output": str(tmp_path / "out")}
+    made = wellread.load(tmp_path / "out")
+    told = made.provenance
+    assert (told["made_by"], told["recipe"], len(told["teacher"]["sha256"])) == ("wellread distill", name, 64)
+    assert told["settings"]["method"] == read_recipe(name).distill.method
+    assert told["settings"]["max_seq_length"] == made.max_seq_length == 16
+    assert told["text"]["split"] is read_recipe(name).text.split
+    assert name in (tmp_path / "out" / "README.md").read_text("utf-8")
+    assert str(tmp_path) not in (tmp_path / "out" / "wellread.json").read_text("utf-8")
+    assert {path.name for path in (tmp_path / "out-run").iterdir()} >= {"log.jsonl", "teacher"}
+    layers = {"distilbert": 6, "distilkobert": 3, "well-read": 1}.get(name, 2)
+    assert made.checkpoint.config.num_hidden_layers == layers
+    if name == "well-read":
+        assert made.checkpoint.head.labels == ("bad", "good")
+        assert told["student"]["handle"] == "student"
+
+
+def test_the_settings_are_those_of_the_documents():
+    english, korean = read_recipe("distilbert").distill, read_recipe("distilkobert").distill
+    assert (english.layers.chosen, korean.layers.chosen) == ([0, 2, 4, 7, 9, 11], [0, 4, 8])
+    weights = [(c.layers.kl_weight, c.layers.mlm_weight, c.layers.cosine_weight) for c in (english, korean)]
+    assert weights == [(5.0, 2.0, 1.0), (0.33, 0.33, 0.33)]
+    rows = [c.loop.per_device_train_batch_size * c.loop.gradient_accumulation_steps for c in (english, korean)]
+    assert rows == [128, 6400]
+    for config in (english, korean):
+        loop = config.loop
+        assert (config.temperature, config.min_tokens, config.layers.kl_positions) == (2.0, 12, "all")
+        assert (loop.learning_rate, loop.adam_beta2, loop.adam_epsilon) == (5e-4, 0.98, 1e-6)
+        assert (loop.warmup_ratio, loop.lr_scheduler_type, loop.max_grad_norm, loop.seed) == (0.05, "linear", 5.0, 56)
+        assert config.layers.freeze_positions
+    assert not korean.layers.vocab_transform
+    assert {name: read_recipe(name).distill.method for name in RECIPES} == {
+        "default": "vectors",
+        "distilbert": "layers",
+        "distilkobert": "layers",
+        "leaf": "vectors",
+        "minilm": "relations",
+        "well-read": "labels",
+    }
+
+
+# -- texts -------------------------------------------------------------------------------------------------------------
+
+
+def test_pairs_are_read_from_their_columns(tmp_path):
+    (tmp_path / "a.tsv").write_text("one\ttwo\tlabel\nthe cat\truns\t1\n a man\t\t0\nparis\tfrance\t0\n", "utf-8")
+    lines = read_lines([tmp_path / "a.tsv"], column="one", pair_column="two")
+    assert (lines.texts, lines.pairs) == (["the cat", "paris"], ["runs", "france"])
+    assert read_lines([tmp_path / "a.tsv"], column="two").pairs is None
+
+
+def test_a_limit_draws_whole_lines_that_depend_on_the_seed_alone(tmp_path):
+    (tmp_path / "a.txt").write_text("".join(f"Line {i}. It stays whole.\n" for i in range(50)), "utf-8")
+    first = read_lines([tmp_path / "a.txt"], limit=9, seed=1).texts
+    assert len(first) == 9
+    assert first == read_lines([tmp_path / "a.txt"], limit=9, seed=1).texts
+    assert first != read_lines([tmp_path / "a.txt"], limit=9, seed=2).texts
+    assert len(read_lines([tmp_path / "a.txt"]).texts) == 50
+
+
+def test_bad_pairs_are_refused(tmp_path):
+    (tmp_path / "a.txt").write_text("the cat runs\n")
+    with pytest.raises(DataError, match=r"a .txt holds one text a line; give a .tsv with the columns text, other"):
+        read_lines([tmp_path / "a.txt"], pair_column="other")
+    (tmp_path / "b.tsv").write_text("text\tlabel\nthe cat\t1\n")
+    with pytest.raises(DataError, match="a column other was asked of .*; it has text, label; rename one of them"):
+        read_lines([tmp_path / "b.tsv"], pair_column="other")
+    (tmp_path / "c.txt").write_text("\n")
+    with pytest.raises(DataError, match="texts were asked of 1 files; found none; check them"):
+        read_lines([tmp_path / "c.txt"])
+    recipe = Recipe(text=TextConfig(pair_column="other"))
+    with pytest.raises(ConfigError, match="pairs of the column 'other' were asked for; .* set split to false"):
+        run_recipe(recipe, teacher("", tmp_path / "t"), [], output=tmp_path / "o", run_dir=tmp_path / "r")
+
+
+def test_pairs_come_from_files_to_the_student(tmp_path):
+    rows = [f"{a}\t{b}" for a, b in zip(TEXTS, reversed(TEXTS), strict=True)]
+    (tmp_path / "a.tsv").write_text("\n".join(["text\tother", *rows]), "utf-8")
+    judge = headed(tiny_checkpoint(), HeadConfig(task="pair", labels=("0", "1")))
+    made = run_recipe(
+        Recipe(
+            text=TextConfig(split=False, limit=40, pair_column="other"),
+            distill=replace(METHODS["labels"], max_seq_length=32),
+        ),
+        Module(checkpoint=judge, tokenizer=tiny_tokenizer(tmp_path / "t")),
+        [tmp_path / "a.tsv"],
+        student=student_for("labels", tmp_path / "s"),
+        output=tmp_path / "out",
+        run_dir=tmp_path / "run",
+    )
+    assert made.provenance["texts"] == 40
+    assert made.checkpoint.head.task == "pair"
+    assert "recipe" not in made.provenance
+
+
+def test_files_of_token_methods_are_not_read_into_memory(tmp_path, monkeypatch):
+    """Unless a sample is asked for, or another column."""
+    (tmp_path / "texts.txt").write_text("\n".join(TEXTS), "utf-8")
+    monkeypatch.setattr("wellread.learn.sentences.read_lines", lambda *a, **k: pytest.fail("read"))
+    recipe = Recipe(text=TextConfig(split=False, limit=0), distill=METHODS["relations"])
+    places = {"output": tmp_path / "out", "run_dir": tmp_path / "run"}
+    run_recipe(recipe, teacher("", tmp_path / "t"), [tmp_path / "texts.txt"], **places)
+    sampled = replace(recipe, text=replace(recipe.text, limit=7))
+    with pytest.raises(pytest.fail.Exception, match="read"):
+        run_recipe(
+            sampled, teacher("", tmp_path / "t"), [tmp_path / "texts.txt"], **{**places, "output": tmp_path / "b"}
+        )
+
+
+# -- settings ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "found"),
+    [
+        (
+            {"method": "layer"},
+            r"method was asked for; found 'layer' \(did you mean layers\?\); it is one of layers, labels",
+        ),
+        ({"temperature": 0.0}, "temperature must be above 0; found 0.0; raise it"),
+        (
+            {"vectors": VectorsConfig(contrastive_temperature=-1.0)},
+            "contrastive_temperature must be above 0; found -1.0",
+        ),
+    ],
+)
+def test_settings_that_no_student_can_be_made_with_are_refused(changes, found):
+    with pytest.raises(ConfigError, match=found):
+        DistillConfig(**changes)
