@@ -17,29 +17,64 @@ if TYPE_CHECKING:
     from wellread.hub.pull import pull as pull
     from wellread.hub.verify import Verified as Verified
     from wellread.hub.verify import verify as verify
+    from wellread.learn.distill import distill as distill
+    from wellread.learn.finetune import finetune as finetune
+    from wellread.learn.pretrain import pretrain as pretrain
+    from wellread.learn.settings import DistillConfig as DistillConfig
+    from wellread.learn.settings import FinetuneConfig as FinetuneConfig
+    from wellread.learn.settings import LoopConfig as LoopConfig
+    from wellread.learn.settings import PretrainConfig as PretrainConfig
+    from wellread.measure.evaluate import evaluate as evaluate
+    from wellread.measure.examples import read_examples as read_examples
+    from wellread.measure.examples import take_examples as take_examples
     from wellread.module import EncoderOutput as EncoderOutput
     from wellread.module import Module as Module
     from wellread.module import load as load
 
 __version__ = "0.1.0"
 
-# Public names, each loaded when it is first asked for, so that `import wellread` is instant.
-_HOMES = {
-    "load": "wellread.module",
-    "Module": "wellread.module",
-    "EncoderOutput": "wellread.module",
-    "WellreadError": "wellread.errors",
-    "Pulled": "wellread.hub.pull",
-    "Verified": "wellread.hub.verify",
-    "pull": "wellread.hub.pull",
-    "verify": "wellread.hub.verify",
+# Public names by where they live, each loaded when it is first asked for, so that `import wellread` is instant.
+_PUBLIC = {
+    "wellread.errors": ("WellreadError",),
+    "wellread.hub.pull": ("Pulled", "pull"),
+    "wellread.hub.verify": ("Verified", "verify"),
+    "wellread.learn.distill": ("distill",),
+    "wellread.learn.finetune": ("finetune",),
+    "wellread.learn.pretrain": ("pretrain",),
+    "wellread.learn.settings": ("DistillConfig", "FinetuneConfig", "LoopConfig", "PretrainConfig"),
+    "wellread.measure.evaluate": ("evaluate",),
+    "wellread.measure.examples": ("read_examples", "take_examples"),
+    "wellread.module": ("EncoderOutput", "Module", "load"),
 }
-__all__ = ["EncoderOutput", "Module", "Pulled", "Verified", "WellreadError", "__version__", "load", "pull", "verify"]
+_HOMES = {name: home for home, names in _PUBLIC.items() for name in names}
+__all__ = [
+    "DistillConfig",
+    "EncoderOutput",
+    "FinetuneConfig",
+    "LoopConfig",
+    "Module",
+    "PretrainConfig",
+    "Pulled",
+    "Verified",
+    "WellreadError",
+    "__version__",
+    "distill",
+    "evaluate",
+    "finetune",
+    "load",
+    "pretrain",
+    "pull",
+    "read_examples",
+    "take_examples",
+    "verify",
+]
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'wellread' has no attribute {name!r}")
+    if name in ("distill", "finetune", "pretrain"):
+        importlib.import_module("wellread.errors").require_extra("torch", extra="train")
     return getattr(importlib.import_module(_HOMES[name]), name)
 
 

@@ -51,10 +51,9 @@ def distill(
     if not texts:
         raise TrainingError("a student was to be distilled; found 0 texts; give it some")
     with joined(config.loop.ddp_timeout) as process:
-        identity = fingerprint(teacher)
         job = Job(
             teacher=teacher,
-            teacher_hash=identity,
+            teacher_hash=fingerprint(teacher),
             student=student,
             texts=texts,
             pairs=pairs,
@@ -63,17 +62,21 @@ def distill(
             process=process,
         )
         work = METHOD_OF[config.method](job)
-        events = train(work.task, config.loop, output_dir, resume_from_checkpoint=resume_from_checkpoint)
-        events = prepared(events, work, config.loop, process)
-        if process.is_main:
-            steps = follow(events, config.loop, output_dir, settings=config)
-        else:
-            steps = deque(events, maxlen=1).pop().step
+        steps = _trained(work, job, resume_from_checkpoint)
     return Module(
         checkpoint=replace(work.checkpoint, tensors=in_memory(work.task.model.arrays())),
         tokenizer=work.tokenizer,
         provenance=_provenance(job, steps),
     )
+
+
+def _trained(work: Work, job: Job, resume: bool | str | Path | None) -> int:
+    """Train in place, and return the last step; the first process writes the log."""
+    loop, place = job.config.loop, job.output_dir
+    events = prepared(train(work.task, loop, place, resume_from_checkpoint=resume), work, loop, job.process)
+    if job.process.is_main:
+        return follow(events, loop, place, settings=job.config)
+    return deque(events, maxlen=1).pop().step
 
 
 def _provenance(job: Job, steps: int) -> dict[str, Any]:
