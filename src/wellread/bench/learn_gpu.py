@@ -11,8 +11,8 @@ import torch
 from wellread.backends.torch import TorchEncoder
 from wellread.bench.learn_works import SEED
 from wellread.config import EncoderConfig
+from wellread.learn.initial import drawn
 from wellread.learn.mlm import masked_scores
-from wellread.learn.scratch import drawn
 from wellread.weights.checkpoint import Checkpoint, in_memory
 from wellread.weights.names import shapes
 

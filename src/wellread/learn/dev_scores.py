@@ -18,8 +18,6 @@ from wellread.weights.checkpoint import Array
 from wellread.weights.keys import read_json, write_json
 from wellread.weights.safetensors import read_safetensors, write_safetensors
 
-# By which score of a task one set of weights is better than another.
-DECIDING = {"classify": "accuracy", "pair": "accuracy", "similarity": "spearman", "tag": "f1", "answer": "f1"}
 WEIGHTS, SCORES = "model.safetensors", "scores.json"
 
 

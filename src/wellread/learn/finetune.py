@@ -16,7 +16,7 @@ from typing import Any
 
 from wellread.backends.torch import TorchEncoder
 from wellread.errors import ConfigError, TruncationWarning
-from wellread.learn.dev_scores import DECIDING, Best, DevScores
+from wellread.learn.dev_scores import Best, DevScores
 from wellread.learn.exercises import exercise
 from wellread.learn.follow import follow
 from wellread.learn.fresh_head import is_continued, with_head
@@ -25,6 +25,7 @@ from wellread.learn.loop import train
 from wellread.learn.processes import Process, joined
 from wellread.learn.settings import FinetuneConfig
 from wellread.measure.examples import Examples
+from wellread.measure.predictions import MAIN_SCORE
 from wellread.module import Module
 from wellread.weights.checkpoint import Array, Checkpoint, in_memory
 
@@ -101,7 +102,7 @@ class Run:
         """Return what scores the model as it stands, if there is something to score it on."""
         if dev is None or not process.is_main:
             return None
-        best = Best(output_dir=self.output_dir, deciding=DECIDING[self.task]) if self.config.keep_best else None
+        best = Best(output_dir=self.output_dir, deciding=MAIN_SCORE[self.task]) if self.config.keep_best else None
         if best and not resumes:
             best.forget()
         return DevScores(current=self.current, task=self.task, examples=dev, rules=self.config.rules, best=best)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from wellread.config import EncoderConfig, HeadConfig
 from wellread.errors import ConfigError
+from wellread.learn.initial import drawn
 from wellread.weights.checkpoint import Checkpoint, in_memory
 from wellread.weights.names import head_shapes, sentence_shapes, shapes
 
@@ -51,7 +50,7 @@ def with_head(checkpoint: Checkpoint, head: HeadConfig, *, max_seq_length: int, 
     passed_over = set() if is_continued(checkpoint.head, head) else ours.keys()
     kept = {name: checkpoint.tensors[name] for name in wanted if name in checkpoint.tensors and name not in passed_over}
     fresh = {name: shape for name, shape in wanted.items() if name not in kept}
-    tensors = kept | in_memory(_drawn(fresh, config.initializer_range, seed))
+    tensors = kept | in_memory(drawn(fresh, config.initializer_range, np.random.default_rng(seed)))
     return Checkpoint(
         family=checkpoint.family,
         config=config,
@@ -71,14 +70,3 @@ def has_pre_classifier(checkpoint: Checkpoint, task: str) -> bool:
 def _judging(checkpoint: Checkpoint, head: HeadConfig) -> EncoderConfig:
     needs_pooler = head.task in WHOLE_TEXT and not head.pre_classifier
     return replace(checkpoint.config, pooler="dense_tanh") if needs_pooler else checkpoint.config
-
-
-def _drawn(wanted: Mapping[str, tuple[int, ...]], deviation: float, seed: int) -> dict[str, NDArray[np.float32]]:
-    """Draw weights from a normal distribution; biases begin at zero."""
-    rng = np.random.default_rng(seed)
-    return {
-        name: np.zeros(shape, np.float32)
-        if name.endswith("bias")
-        else rng.standard_normal(shape, np.float32) * np.float32(deviation)
-        for name, shape in wanted.items()
-    }

@@ -8,11 +8,11 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from wellread.catalog.modules import entries
 from wellread.config import EncoderConfig, SentenceConfig
 from wellread.errors import ConfigError, nearest
+from wellread.learn.initial import drawn
 from wellread.module import Module
 from wellread.text.tokenizer import Tokenizer
 from wellread.weights.checkpoint import Checkpoint, in_memory
@@ -87,18 +87,3 @@ def with_mlm_head(checkpoint: Checkpoint, *, seed: int) -> Checkpoint:
     kept = {name: tensor for name, tensor in checkpoint.tensors.items() if name in wanted}
     ignored = {**checkpoint.ignored, **({"classifier": DROPPED} if checkpoint.head else {})}
     return replace(checkpoint, head=None, tensors={**kept, **drawn_now, **maps}, ignored=ignored)
-
-
-def drawn(
-    wanted: Mapping[str, tuple[int, ...]], deviation: float, rng: np.random.Generator
-) -> dict[str, NDArray[np.float32]]:
-    """Draw weights as BERT does: normal and cut at two deviations; ones and zeros for LayerNorm, zeros for biases."""
-    made = {}
-    for name, shape in wanted.items():
-        if name.endswith("LayerNorm.weight"):
-            made[name] = np.ones(shape, np.float32)
-        elif name.endswith("bias"):
-            made[name] = np.zeros(shape, np.float32)
-        else:
-            made[name] = np.clip(rng.standard_normal(shape, np.float32), -2, 2) * np.float32(deviation)
-    return made

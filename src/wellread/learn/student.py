@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from wellread.config import DenseConfig, EncoderConfig, SentenceConfig
 from wellread.errors import ConfigError
+from wellread.learn.initial import drawn
 from wellread.learn.settings import DistillConfig, LayersConfig
 from wellread.weights.checkpoint import Array, Checkpoint, in_memory
 from wellread.weights.families.distilbert import FAMILY
@@ -26,18 +27,9 @@ UNDISTURBING = {POSITIONS, TYPES}
 def fresh_arrays(
     config: EncoderConfig, sentence: SentenceConfig, *, seed: int, mlm: bool = False
 ) -> dict[str, NDArray[np.float32]]:
-    """Draw weights as BERT does: normal with deviation `initializer_range`, cut at two; ones and zeros elsewhere."""
-    rng = np.random.default_rng(seed)
-    made = {}
-    for name, shape in (shapes(config, mlm=mlm) | sentence_shapes(sentence)).items():
-        if name.endswith("LayerNorm.weight"):
-            made[name] = np.ones(shape, np.float32)
-        elif name.endswith("bias"):
-            made[name] = np.zeros(shape, np.float32)
-        else:
-            drawn = rng.standard_normal(shape, np.float32)
-            made[name] = np.clip(drawn, -2, 2) * np.float32(config.initializer_range)
-    return made
+    """Draw the weights of an encoder, its sentence vector and, with `mlm`, its head for masked words."""
+    wanted = shapes(config, mlm=mlm) | sentence_shapes(sentence)
+    return drawn(wanted, config.initializer_range, np.random.default_rng(seed))
 
 
 def layers_student(teacher: Checkpoint, wanted: LayersConfig, *, max_seq_length: int, seed: int) -> Checkpoint:
@@ -94,8 +86,8 @@ def sentence_student(teacher: Checkpoint, wanted: DistillConfig) -> Checkpoint:
         normalize=True,
         max_seq_length=wanted.max_seq_length,
     )
-    drawn = fresh_arrays(encoder.config, sentence, seed=wanted.loop.seed)
-    maps = {name: drawn[name] for name in sentence_shapes(sentence)}
+    fresh = fresh_arrays(encoder.config, sentence, seed=wanted.loop.seed)
+    maps = {name: fresh[name] for name in sentence_shapes(sentence)}
     return replace(encoder, sentence=sentence, tensors={**encoder.tensors, **in_memory(maps)})
 
 
@@ -137,8 +129,8 @@ def mapped_student(student: Checkpoint, width: int, wanted: DistillConfig) -> Ch
     if student.embedding_size != width:
         map = DenseConfig(in_features=student.embedding_size, out_features=width)
         sentence = replace(sentence, dense=(*sentence.dense, map))
-        drawn = fresh_arrays(student.config, sentence, seed=wanted.loop.seed)
-        tensors |= in_memory({name: drawn[name] for name in sentence_shapes(sentence) if name not in kept})
+        fresh = fresh_arrays(student.config, sentence, seed=wanted.loop.seed)
+        tensors |= in_memory({name: fresh[name] for name in sentence_shapes(sentence) if name not in kept})
     return replace(student, sentence=sentence, head=None, tensors=tensors)
 
 

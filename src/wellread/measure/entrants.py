@@ -14,13 +14,11 @@ from wellread.measure.evaluate import evaluate
 from wellread.measure.examples import Examples
 from wellread.measure.fasttext import FastText
 from wellread.measure.labels import LabelMap
-from wellread.measure.predictions import Scoring, score_predictions
+from wellread.measure.predictions import MAIN_SCORE, Scoring, score_predictions
 from wellread.measure.speed import spread
 from wellread.module import Module
 
 FASTTEXT = "FastText"
-# task -> the score that it is judged by
-MAIN = {"classify": "accuracy", "pair": "accuracy", "similarity": "spearman", "tag": "f1", "answer": "f1"}
 FLOAT32 = 4  # bytes
 
 
@@ -28,23 +26,23 @@ FLOAT32 = 4  # bytes
 class Trial:
     """What everyone is tried on."""
 
-    task: str  # of MAIN
+    task: str  # of MAIN_SCORE
     examples: Examples
     positive: str | None = None  # a label whose F1 is wanted too
     rules: str = "squad"  # by which answers are compared
 
     def __post_init__(self) -> None:
         """Refuse a task that has no score."""
-        if self.task not in MAIN:
+        if self.task not in MAIN_SCORE:
             raise InputError(
-                f"a report on the task {self.task!r} was asked for; there are {', '.join(MAIN)}; name one of them"
-                f"{nearest(self.task, MAIN)}"
+                f"a report on the task {self.task!r} was asked for; there are {', '.join(MAIN_SCORE)}; name one of them"
+                f"{nearest(self.task, MAIN_SCORE)}"
             )
 
     @property
     def main(self) -> str:
         """The name of the score that the task is judged by."""
-        return MAIN[self.task]
+        return MAIN_SCORE[self.task]
 
     @property
     def pairs(self) -> list[str] | None:

@@ -30,6 +30,9 @@ from wellread.measure.spans import score_spans
 from wellread.measure.tables import READERS, column, read_bytes, read_lines
 from wellread.weights.strict_json import parse_object
 
+# task -> the score that it is judged by
+MAIN_SCORE = {"classify": "accuracy", "pair": "accuracy", "similarity": "spearman", "tag": "f1", "answer": "f1"}
+
 Scored: TypeAlias = Callable[[NDArray[np.int64]], float]
 Scores: TypeAlias = dict[str, Scored]
 
