@@ -19,13 +19,13 @@ teacher, place = sys.argv[1:]
 scratch(shape_named("L-2_H-128"), wellread.load(teacher).tokenizer, seed=0).save(place)
 PY
 wellread pretrain "$data/gutenberg/all_paragraphs.txt" "$data/wikitext2/valid.txt" "$data/english/movie_reviews.tsv" \
-    -m "$out/sst2-random" -o "$out/sst2-pretrained" --max-seq-length 128 --per-device-train-batch-size 64 \
-    --max-steps 4000 --warmup-ratio 0.05
+    -m "$out/sst2-random" -o "$out/sst2-pretrained" --max-seq-length 64 --per-device-train-batch-size 64 \
+    --max-steps 2500 --warmup-ratio 0.05
 
 # The transfer set: texts without labels, of the training split and of film reviews.
 cut -f1 "$data/sst2/train.tsv" | tail -n +2 > "$out/sst2-transfer.txt"
 wellread distill "$out/sst2-transfer.txt" "$data/english/movie_reviews.tsv" -m "$out/sst2-teacher" --recipe well-read \
-    --student "$out/sst2-pretrained" -o "$out/sst2-distilled" --max-seq-length 64
+    --student "$out/sst2-pretrained" -o "$out/sst2-distilled" --max-seq-length 64 --split
 
 for start in random pretrained distilled; do
     wellread finetune classify "$data/sst2/train.tsv" $tune $small -m "$out/sst2-$start" -o "$out/sst2-$start-tuned"

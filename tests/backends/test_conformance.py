@@ -17,7 +17,7 @@ from wellread.backends.keras import KerasBackend
 from wellread.backends.numpy import NumpyOps
 from wellread.backends.openvino import OpenVINOOps, op, ov, precisions
 from wellread.backends.tensorflow import TensorFlowOps, variables
-from wellread.backends.torch import TorchEncoder, TorchOps
+from wellread.backends.torch import TorchEncoder, TorchOps, dropped
 from wellread.config import ACTIVATIONS, DenseConfig, SentenceConfig
 from wellread.encoder.encoder import OUTPUTS
 from wellread.encoder.heads import LOGITS_OUTPUT, MLM_INPUT, MLM_OUTPUT, SENTENCE_OUTPUT
@@ -285,6 +285,36 @@ def test_dropout_only_while_training():
     assert spread() > 1e-3
     encoder.eval()
     assert spread() < 1e-6
+
+
+def test_dropped_elements_are_as_many_as_asked_and_the_mean_stays():
+    torch.manual_seed(0)
+    x = torch.ones(400, 501, requires_grad=True)
+    made = dropped(x, 0.1)
+    kept = made != 0
+    assert kept.float().mean().item() == pytest.approx(0.9, abs=3e-3)
+    assert made[kept].unique().item() == pytest.approx(1 / 0.9, rel=1e-4)
+    assert kept.float().mean(0).std().item() == pytest.approx((0.1 * 0.9 / 400) ** 0.5, rel=0.15)
+    made.sum().backward()
+    assert torch.equal(x.grad, made.detach())
+    assert not torch.equal(dropped(x, 0.1), made)
+    torch.manual_seed(0)
+    assert torch.equal(dropped(x, 0.1), made)
+    assert dropped(x.bfloat16(), 0.1).dtype == torch.bfloat16
+
+
+def test_a_sparse_gradient_of_the_words_is_the_dense_one():
+    found = []
+    for sparse in (False, True):
+        encoder = TorchEncoder(CHECKPOINT).eval()
+        encoder.sparse_words = sparse
+        inputs = {name: torch.from_numpy(array) for name, array in tiny_inputs().items()}
+        encoder(inputs, [SENTENCE_OUTPUT])[SENTENCE_OUTPUT].square().sum().backward()
+        gradient = encoder.get_parameter("embeddings.word_embeddings.weight").grad
+        assert gradient.is_sparse == sparse
+        found.append(gradient.to_dense())
+    assert torch.allclose(*found, atol=1e-6)
+    assert found[0].abs().max() > 0
 
 
 def test_torch_trains():

@@ -34,6 +34,10 @@ def place(tmp_path_factory):
     tiny_module(place / "files").save(place / "model")
     replace(ON_HUGGING_FACE, layers=2, hidden=128, heads=2, vocabulary="uncased").module().save(place / "small-bert")
     (place / "texts.txt").write_text("The man is playing the guitar.\nA woman runs to the cat.\n" * 20, "utf-8")
+    (place / "held-out.txt").write_text("The woman is playing the guitar.\n" * 5, "utf-8")
+    for name, rounds in (("reviews", 12), ("reviews-dev", 4)):
+        rows = [f"The {word} film {i}.\t{label}\n" for i in range(rounds) for word, label in (("fine", 1), ("sad", 0))]
+        (place / f"{name}.tsv").write_text("".join(["text\tlabel\n", *rows]), "utf-8")
     words = ["cat", "man", "woman", "guitar"]
     (place / "sts-dev.csv").write_text("".join(STSB.format(i, i, word) for i, word in enumerate(words)), "utf-8")
     return place

@@ -263,3 +263,13 @@ def test_texts_without_labels(tmp_path):
     assert (found.texts, found.pairs, found.answers) == (["q"], ["c"], None)
     with pytest.raises(DataError, match="a column txt was asked of"):
         read_texts(tmp_path / "a.jsonl", text="txt")
+
+
+def test_columns_are_taken_for_what_their_names_say_where_none_is_named(tmp_path):
+    path = tmp_path / "rows.tsv"
+    path.write_text("text\tpair\tlabel\tscore\na\tb\tyes\t1.5\n", "utf-8")
+    found = read_examples(path)
+    assert (found.pairs, found.labels, found.scores) == (["b"], ["yes"], [1.5])
+    found = read_examples(path, text="pair", label="label")
+    assert (found.texts, found.pairs, found.labels, found.scores) == (["b"], None, ["yes"], None)
+    assert take_examples([{"text": "a", "label": "no"}]).labels == ["no"]

@@ -1,4 +1,4 @@
-"""Us and our peers on the same work, interleaved: speed, training, agreement, start-up, growth, TF Hub's work, downloads.
+"""Us and our peers on the same work, in turn: speed, agreement, start-up, growth, TF Hub's work, downloads, training.
 
 >>> from wellread import bench
 >>> bench.read_texts()[3999]

@@ -8,7 +8,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -125,7 +125,7 @@ def _work(model_dir: Path, work: LearnWork, texts: list[str], rounds: int, advan
     with ExitStack() as stack:
         place = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         with Worker(chosen[0], model_dir, place, program=PROGRAM) as worker:
-            worker.ask("prepare", kind=work.kind, shape=work.shape)
+            worker.ask("prepare", kind=work.kind, config=asdict(work.config))
         workers = {}
         for one in chosen:
             if missing[one.name] is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -83,12 +84,16 @@ def training_rate(config: EncoderConfig, device: str, *, rows: int, steps: int) 
 
     for _ in range(WARM):
         step()
-    return rows * LENGTH * steps / _seconds(lambda: [step() for _ in range(steps)], device)
+
+    def run() -> None:
+        for _ in range(steps):
+            step()
+
+    return rows * LENGTH * steps / _seconds(run, device)
 
 
-def _seconds(work: object, device: str) -> float:
+def _seconds(work: Callable[[], object], device: str) -> float:
     """Return how long `work` takes, the device's queue included."""
-    assert callable(work)
     _wait(device)
     started = time.perf_counter()
     work()

@@ -26,7 +26,7 @@ from wellread.bench.learn_works import (
     label_of,
     loop_config,
 )
-from wellread.config import HeadConfig
+from wellread.config import EncoderConfig, HeadConfig
 from wellread.learn.distill import distill
 from wellread.learn.events import Step
 from wellread.learn.exercises import Exercise, exercise
@@ -46,9 +46,9 @@ from wellread.text.tokenizer import Tokenizer
 SMALL, STEPS = "L-2_H-128", 4  # for the growth of memory
 
 
-def prepare(kind: str, shape: str, tokenizer: Tokenizer, place: Path) -> None:
+def prepare(kind: str, config: EncoderConfig, tokenizer: Tokenizer, place: Path) -> None:
     """Write the weights that all begin with."""
-    module = scratch(shape_named(shape), tokenizer, seed=SEED, max_seq_length=LENGTH)
+    module = scratch(config, tokenizer, seed=SEED, max_seq_length=LENGTH)
     checkpoint = module.checkpoint
     if kind == "classify":
         head = HeadConfig(task="classify", labels=LABELS)
@@ -77,7 +77,7 @@ def timed_training(task: Task) -> tuple[float, list[Step]]:
     return time.perf_counter() - started, steps
 
 
-@torch.no_grad()
+@torch.no_grad()  # type: ignore[untyped-decorator]
 def masked_loss(model: TorchEncoder, given: Given) -> float:
     """Return the mean cross-entropy of the masked tokens that are held out."""
     model.eval()
@@ -131,7 +131,7 @@ class Classify:
         loss = self._loss(model)
         return Lap(seconds=seconds, steps=len(steps), tokens=sum(step.tokens for step in steps), loss=loss)
 
-    @torch.no_grad()
+    @torch.no_grad()  # type: ignore[untyped-decorator]
     def _loss(self, model: TorchEncoder) -> float:
         task = self._task(model.eval(), self.given.dev)
         everything = torch.arange(len(self.given.dev)).numpy()

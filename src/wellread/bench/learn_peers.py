@@ -84,7 +84,7 @@ class Trained:
     def _loss(self, model: Any) -> float:
         return masked_loss(model, self.given) if self.kind == "mlm" else self._class_loss(model)
 
-    @torch.no_grad()
+    @torch.no_grad()  # type: ignore[untyped-decorator]
     def _class_loss(self, model: Any) -> float:
         rows = [{"input_ids": ids} for ids in self.given.rows(self.given.dev)]
         labels = torch.tensor([LABELS.index(label_of(text)) for text in self.given.dev])
@@ -137,7 +137,7 @@ def _losses(ours: Any, theirs: Any, real: Tensor, labels: Tensor) -> Tensor:
     return WEIGHTS.kl_weight * divergence + WEIGHTS.mlm_weight * words + WEIGHTS.cosine_weight * apart
 
 
-@torch.no_grad()
+@torch.no_grad()  # type: ignore[untyped-decorator]
 def masked_loss(model: Any, given: Given) -> float:
     """Return the mean cross-entropy of the masked tokens that are held out."""
     total, count = 0.0, 0

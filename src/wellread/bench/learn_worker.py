@@ -9,6 +9,7 @@ from typing import Any
 from wellread.bench.learn_ours import MAKERS, prepare, pretrain_copies
 from wellread.bench.learn_works import OURS, Runner, given
 from wellread.bench.worker import peak_bytes, serve
+from wellread.config import EncoderConfig
 from wellread.module import load
 
 
@@ -20,9 +21,9 @@ class LearnAnswers:
         self.name, self.model_dir, self.place = name, model_dir, place
         self.runner: Runner
 
-    def prepare(self, kind: str, shape: str) -> dict[str, Any]:
+    def prepare(self, kind: str, config: dict[str, Any]) -> dict[str, Any]:
         """Write the weights that all begin with."""
-        prepare(kind, shape, load(self.model_dir).tokenizer, self.place)
+        prepare(kind, EncoderConfig(**config), load(self.model_dir).tokenizer, self.place)
         return {}
 
     def load(self, kind: str, texts: list[str]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from wellread.config import EncoderConfig
 from wellread.learn.mlm import HELD_OUT, ROWS, TOKENS, masked_inputs
 from wellread.learn.settings import LayersConfig, LoopConfig
 from wellread.learn.task import Inputs
@@ -20,6 +21,7 @@ from wellread.text.batches import token_budget_batches
 OURS = "wellread"
 PEERS = {"Trainer": False, "Trainer, group_by_length": True}  # name -> whether it sorts rows by length
 SCRIPT = "plain script"
+VOCABULARY = 30_522
 LENGTH = 128  # tokens of a row, at most
 BATCH = 32  # rows
 RATE = 5e-5  # the Trainer's own, falling to 0 along a line; it decays no weights
@@ -37,9 +39,25 @@ class LearnWork:
     """One kind of training of one shape."""
 
     kind: str  # mlm, classify or distil
-    shape: str  # of the small BERTs; of distil the teacher's
+    shape: str  # as L-3_H-256; of distil the teacher's
     contenders: tuple[str, ...]
     laps: tuple[str, ...] = ("epoch",)  # what is timed in a round, one after the other
+
+    @property
+    def config(self) -> EncoderConfig:
+        """The shape, with heads of width 64, as the small BERTs have them.
+
+        >>> LearnWork(kind="mlm", shape="L-3_H-256", contenders=()).config.num_attention_heads
+        4
+        """
+        layers, width = (int(part.partition("-")[2]) for part in self.shape.split("_"))
+        return EncoderConfig(
+            vocab_size=VOCABULARY,
+            hidden_size=width,
+            num_hidden_layers=layers,
+            num_attention_heads=width // 64,
+            intermediate_size=4 * width,
+        )
 
     @property
     def name(self) -> str:

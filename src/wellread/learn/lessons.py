@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from itertools import islice
 
 from wellread.config import HEAD_TASKS, HeadConfig
 from wellread.errors import DataError, InputError, nearest
@@ -13,7 +12,6 @@ from wellread.learn.fresh_head import has_pre_classifier
 from wellread.learn.settings import FinetuneConfig
 from wellread.measure.entities import entities
 from wellread.measure.examples import Examples, take_examples
-from wellread.measure.formats import ROLES
 from wellread.measure.labels import LabelMap
 from wellread.measure.tables import at
 from wellread.weights.checkpoint import Checkpoint
@@ -43,7 +41,7 @@ def lessons(task: str, given: Given, config: FinetuneConfig) -> Examples:
             f"the task {task!r} was asked for; modules are fine-tuned for {', '.join(HEAD_TASKS)}; name one of them"
             f"{nearest(task, HEAD_TASKS)}"
         )
-    examples = given if isinstance(given, Examples) else _taken(given)
+    examples = given if isinstance(given, Examples) else take_examples(given)
     if task == "similarity" and config.loss == "contrastive":
         return _matched(_whole(task, examples, ("pairs",)))
     return _whole(task, examples, NEEDED[task])
@@ -54,7 +52,7 @@ def dev_lessons(task: str, given: Given, head: HeadConfig) -> Examples:
 
     Raises: DataError for columns that are not there, labels that the head does not know, tags that are no entities.
     """
-    examples = _whole(task, given if isinstance(given, Examples) else _taken(given), NEEDED[task])
+    examples = _whole(task, given if isinstance(given, Examples) else take_examples(given), NEEDED[task])
     _refuse_unknown_labels(examples, head.labels)
     if examples.tags is not None and task == "tag":
         for row in examples.tags:
@@ -90,13 +88,6 @@ def head_for(
         low=low,
         high=high,
     )
-
-
-def _taken(rows: Iterable[Mapping[str, object]]) -> Examples:
-    """Take rows in Python, whose columns bear the names of what they are."""
-    rows = list(rows)
-    found = {name for row in islice(rows, 1) for name in row}
-    return take_examples(rows, **{role: role for role in ROLES if role in found})
 
 
 def _whole(task: str, examples: Examples, needed: Sequence[str]) -> Examples:

@@ -53,14 +53,16 @@ def read_examples(
     """Read a file of labelled data.
 
     `format` is a name that `formats.formats` knows. Without it the file's ending says its `kind`. Other arguments say
-    which column is the `text`, `pair`, `label`, `score`, `tags`, `answers` or `id`, and go before what the format says.
+    which column is the `text`, `pair`, `label`, `score`, `tags`, `answers` or `id`, and go before what the format says;
+    where neither a format nor any but the text is named, columns that bear these names are taken for what they say.
     `labels` names those that may occur, in the order of their ids; spaces around a label are no part of it.
 
     Raises: DataError for a file that cannot be read, and one that counts all rows that do not fit.
     """
     form = _form(path, format, kind, columns)
     form = replace(form, labels=tuple(labels) or form.labels)
-    return _examples(_table(path, form), form)
+    table = _table(path, form)
+    return _examples(table, form if format else _named_so(table, form))
 
 
 def read_texts(path: Path, *, format: str | None = None, kind: str | None = None, **columns: str) -> Examples:
@@ -70,6 +72,7 @@ def read_texts(path: Path, *, format: str | None = None, kind: str | None = None
     """
     form = _form(path, format, kind, columns)
     table = _table(path, form)
+    form = form if format else _named_so(table, form)
     made = Examples(
         source=table.source,
         lines=table.lines,
@@ -96,7 +99,18 @@ def take_examples(
     ['1', '0']
     """
     form = Format(kind="jsonl", columns=columns, labels=tuple(labels), joiner=joiner)
-    return _examples(table_of([dict(row) for row in rows], "the given rows"), form)
+    table = table_of([dict(row) for row in rows], "the given rows")
+    return _examples(table, _named_so(table, form))
+
+
+def _named_so(table: Table, form: Format) -> Format:
+    """Take columns for what their names say, where no column but the text was named."""
+    if form.columns.keys() - {"text"}:
+        return form
+    names: dict[str, str] = {
+        role: role for role in ("pair", "label", "score", "tags", "answers") if role in table.columns
+    }
+    return replace(form, columns={**names, **form.columns})
 
 
 def _table(path: Path, form: Format) -> Table:
