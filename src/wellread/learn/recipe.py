@@ -24,7 +24,7 @@ class TextConfig:
     split: bool = True  # texts are cut into sentences of 4 to 90 words, repetitions dropped; false: taken as they are
     clauses: float = 0.0  # share of sentences of which one clause is taken too
     limit: int = 1_000_000  # texts at most, drawn from all; 0: all
-    text_seed: int = 0
+    text_seed: int = 0  # of the draw
     text_column: str = "text"  # of a .tsv
     pair_column: str = ""  # the second text, where the teacher judges pairs
 

@@ -25,24 +25,24 @@ BYSTANDERS = ("logging_steps", "eval_steps", "save_steps", "save_total_limit", "
 class LoopConfig:
     """How to train; the names are Hugging Face's. One step takes `gradient_accumulation_steps` batches a process."""
 
-    num_train_epochs: int = 3
+    num_train_epochs: int = 3  # times that every row is seen
     max_steps: int = 0  # steps, over as many epochs as they take; 0: those of num_train_epochs
     per_device_train_batch_size: int = 256  # rows of a batch, at most
     tokens_per_batch: int = 0  # rows of a batch times its longest, at most; 0: no such limit
-    gradient_accumulation_steps: int = 1
+    gradient_accumulation_steps: int = 1  # batches that a process adds up in a step
     learning_rate: float = 1e-3  # at its peak
     lr_scheduler_type: str = "cosine"  # how it falls: linear, cosine or constant
     warmup_steps: int = 0  # steps in which the rate rises from 0
     warmup_ratio: float = 0.0  # the same as a share of all steps
     weight_decay: float = 0.01  # decoupled; not on biases and LayerNorm
-    adam_beta1: float = 0.9
-    adam_beta2: float = 0.999
-    adam_epsilon: float = 1e-8
+    adam_beta1: float = 0.9  # decay of the mean of gradients
+    adam_beta2: float = 0.999  # and of their squares
+    adam_epsilon: float = 1e-8  # beside the root of the squares
     max_grad_norm: float = 1.0  # longer gradients are cut to it; 0: none is
     bf16: str = "auto"  # autocast: true, false, or auto, which is where the machine computes in it
-    seed: int = 0
-    logging_steps: int = 50  # 0: only the last step
-    eval_steps: int = 0  # 0: never
+    seed: int = 0  # of order, masks, dropout and fresh weights
+    logging_steps: int = 50  # a line of the log every so many steps; 0: only the last
+    eval_steps: int = 0  # held-out scores every so many steps; 0: only those that a verb gives at the end
     save_steps: int = 500  # a checkpoint every so many steps and at the end; 0: none
     save_total_limit: int = 2  # checkpoints that are kept; 0: all
     report_to: str = "none"  # beside log.jsonl: tensorboard, wandb, or both with a comma
@@ -86,7 +86,7 @@ class LayersConfig:
     cosine_weight: float = 1.0  # of 1 - cosine of the last hidden states
     kl_positions: str = "all"  # where word scores are compared: all, or masked
     masking: str = "smoothed"  # as in pretraining: pieces, words or smoothed
-    mlm_probability: float = 0.15
+    mlm_probability: float = 0.15  # share of the tokens that are masked
     mask_sets: int = 3  # masks of every row; epoch e sees set e modulo this, so the teacher answers once for each
 
     def __post_init__(self) -> None:
@@ -117,17 +117,17 @@ class VectorsConfig:
     """LEAF: the student's sentence vectors come to lie where the teacher's do."""
 
     contrastive_weight: float = 0.0  # of telling the teacher's vector of a text from those of its batch; 0: none
-    contrastive_temperature: float = 0.05
+    contrastive_temperature: float = 0.05  # that cosines are divided by before the softmax
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DistillConfig:
     """What a student learns of its teacher and how; its shape, in BERT's names, where it is made anew."""
 
-    method: str = "vectors"  # of METHODS
+    method: str = "vectors"  # layers, labels, relations or vectors
     num_hidden_layers: int = 4  # shape: for vectors and relations, where no student is given
-    hidden_size: int = 128
-    num_attention_heads: int = 2
+    hidden_size: int = 128  # of a student that is made anew
+    num_attention_heads: int = 2  # of one that is
     max_seq_length: int = 128  # and rows of a fresh student's position table
     min_tokens: int = 0  # for layers and relations: shorter rows are left out; [CLS] and [SEP] are counted
     temperature: float = 2.0  # that labels and word scores are compared at
