@@ -21,8 +21,9 @@ HEAD = f"""# Settings of training
 Written from the code by `python tools/settings_page.py`; a test holds the two together.
 
 A setting is a flag of its verb (`--learning-rate 5e-5`, `--split` or `--no-split`), a field of its dataclass in Python
-(`wellread.LoopConfig(learning_rate=5e-5)`), and, for `distill`, a key of a recipe's TOML file in the table that is named here. Names are
-Hugging Face's where it has one. The recipes that ship with wellread are {", ".join(RECIPES)}.
+(`wellread.LoopConfig(learning_rate=5e-5)`), and, for `distill`, a key of a recipe's TOML file in the table that is
+named here. Names are Hugging Face's where it has one. The recipes that ship with wellread are
+{", ".join(RECIPES)}.
 """
 COMMENT = re.compile(r"^    (\w+): [^#]*#\s*(.+)$")
 

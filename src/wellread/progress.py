@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from typing import Any
 
 LONG = 2_000  # items; shorter work shows nothing unless asked to
 LONG_BYTES = 8_000_000
+_open: list[Any] = []  # the display that work inside other work adds its bar to; there can be one at a time
 
 
 @contextmanager
@@ -34,10 +36,23 @@ def progress(total: int, *, show: bool | None = None, label: str = "texts") -> I
         TimeRemainingColumn,
     )
 
-    columns = (TextColumn(label), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with _shared(lambda: Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True))) as bar:
         task = bar.add_task(label, total=total)
         yield lambda count: bar.advance(task, count)
+        if len(_open) > 1:
+            bar.remove_task(task)
+
+
+@contextmanager
+def _shared(make: Callable[[], Any]) -> Iterator[Any]:
+    """Give the display that is open, or open one."""
+    with make() if not _open else nullcontext(_open[-1]) as bar:
+        _open.append(bar)
+        try:
+            yield bar
+        finally:
+            _open.pop()
 
 
 @contextmanager

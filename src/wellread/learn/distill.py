@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from wellread.errors import TrainingError
-from wellread.learn.events import Event, Started, Step
 from wellread.learn.follow import follow
 from wellread.learn.layers import layers_work
 from wellread.learn.loop import train
-from wellread.learn.plan import epoch_plan
-from wellread.learn.processes import Process, joined
+from wellread.learn.processes import joined
 from wellread.learn.relations import relations_work
-from wellread.learn.settings import DistillConfig, LoopConfig
+from wellread.learn.settings import DistillConfig
 from wellread.learn.soft_labels import labels_work
 from wellread.learn.teacher import fingerprint
 from wellread.learn.vectors import vectors_work
@@ -73,7 +71,7 @@ def distill(
 def _trained(work: Work, job: Job, resume: bool | str | Path | None) -> int:
     """Train in place, and return the last step; the first process writes the log."""
     loop, place = job.config.loop, job.output_dir
-    events = prepared(train(work.task, loop, place, resume_from_checkpoint=resume), work, loop, job.process)
+    events = train(work.task, loop, place, resume_from_checkpoint=resume, prepare=work.targets.prepare)
     if job.process.is_main:
         return follow(events, loop, place, settings=job.config)
     return deque(events, maxlen=1).pop().step
@@ -89,28 +87,3 @@ def _provenance(job: Job, steps: int) -> dict[str, Any]:
         "steps": steps,
         "settings": asdict(job.config),
     }
-
-
-def prepared(events: Iterable[Event], work: Work, config: LoopConfig, process: Process) -> Iterator[Event]:
-    """Pass events on, and have the teacher answer for each epoch before its first step: all processes together."""
-    ends = _epoch_ends(work, config, process)
-    epoch, end = -1, 0
-    for event in events:
-        if isinstance(event, Started):
-            total = event.total
-        if isinstance(event, Started | Step) and event.step < total:
-            begun = epoch
-            while event.step >= end:
-                epoch, end = next(ends)
-            if epoch != begun:
-                work.targets.prepare(epoch, process)
-        yield event
-
-
-def _epoch_ends(work: Work, config: LoopConfig, process: Process) -> Iterator[tuple[int, int]]:
-    """Yield every epoch with the number of its last step."""
-    epoch, end = 0, 0
-    while True:
-        end += len(epoch_plan(work.task.lengths(epoch), config, epoch=epoch, processes=process.count))
-        yield epoch, end
-        epoch += 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import asdict
@@ -100,7 +101,7 @@ def open_bar() -> Iterator[Listener]:
         def listen(event: Event) -> None:
             nonlocal advance
             if isinstance(event, Started):
-                advance = stack.enter_context(progress(event.total, label="steps"))
+                advance = stack.enter_context(progress(event.total, show=sys.stderr.isatty(), label="steps"))
                 advance(event.step)
             elif isinstance(event, Step):
                 advance(1)

@@ -34,12 +34,13 @@ def train(
     *,
     resume_from_checkpoint: bool | str | Path | None = None,
     evaluate: Callable[[], Mapping[str, float]] | None = None,
+    prepare: Callable[[int, Process], None] | None = None,
 ) -> Iterator[Event]:
     """Train `task.model` in place and yield what happens; a generator, so it works as far as it is read.
 
     Checkpoints lie in `output_dir`; `resume_from_checkpoint` is one of them, or True for the last. `evaluate` is called
-    every `eval_steps` and at the end. Under torchrun every process calls this, with one `output_dir`; the first alone
-    saves and evaluates.
+    every `eval_steps` and at the end; `prepare` with every epoch before its first step, by all processes together.
+    Under torchrun every process calls this, with one `output_dir`; the first alone saves and evaluates.
 
     Raises: TrainingError for a loss or gradient that is no number, before it touches the weights; a checkpoint that
         cannot be written, or was not made by this run; another process that is gone.
@@ -58,7 +59,7 @@ def train(
         total = _total(task, config, process)
         yield Started(step=state.step, total=total, resumed_from=chosen)
         means = Means(task=task, config=config, process=process, optimizer=optimizer, bf16=bf16)
-        for turn, after in _turns(task, config, process, state, total):
+        for turn, after in _turns(means, state, total, prepare):
             yield _take(turn, means, output_dir)
             if process.is_main:
                 yield from _evaluated(turn, config, evaluate)
@@ -82,13 +83,18 @@ def _total(task: Task, config: LoopConfig, process: Process) -> int:
     return sum(len(epoch_plan(task.lengths(e), config, epoch=e, processes=process.count)) for e in epochs)
 
 
-def _turns(task: Task, config: LoopConfig, process: Process, state: State, total: int) -> Iterator[tuple[Turn, State]]:
+def _turns(
+    means: Means, state: State, total: int, prepare: Callable[[int, Process], None] | None
+) -> Iterator[tuple[Turn, State]]:
     """Yield every step that is left, and the state after it."""
+    config, process = means.config, means.process
     step, epoch, done = state.step, state.epoch, state.batch
     warmup = warmup_of(config, total)
     while step < total:
-        lengths = task.lengths(epoch)
+        lengths = means.task.lengths(epoch)
         plan = epoch_plan(lengths, config, epoch=epoch, processes=process.count)
+        if prepare and done < len(plan):
+            prepare(epoch, process)
         for batch, batches in enumerate(plan[done : done + total - step], done + 1):
             step += 1
             share = schedule(step, total=total, warmup=warmup, kind=config.lr_scheduler_type)
