@@ -20,7 +20,7 @@ scratch(shape_named("L-2_H-128"), wellread.load(teacher).tokenizer, seed=0).save
 PY
 wellread pretrain "$data/gutenberg/all_paragraphs.txt" "$data/wikitext2/valid.txt" "$data/english/movie_reviews.tsv" \
     -m "$out/sst2-random" -o "$out/sst2-pretrained" --max-seq-length 64 --per-device-train-batch-size 64 \
-    --max-steps 2500 --warmup-ratio 0.05
+    --max-steps 2500 --learning-rate 1e-3 --warmup-ratio 0.05
 
 # The transfer set: texts without labels, of the training split and of film reviews.
 cut -f1 "$data/sst2/train.tsv" | tail -n +2 > "$out/sst2-transfer.txt"

@@ -103,7 +103,7 @@ def test_an_output_that_exists_is_refused_before_any_work(module, tmp_path):
     ("flags", "message"),
     [
         (("--label", "lable"), "a column lable was asked of "),
-        ((), "labels were asked of "),
+        (("--pair", "document"), "labels were asked of "),
         (("--label", "label", "--labels", "0,2"), "the labels 0, 2 were asked of "),
         (
             ("--label", "label", "--max-seq-length", "99"),
