@@ -6,7 +6,7 @@
 set -eu
 data=$1 minilm=$2 out=$3
 tune="--format sst2 --dev $data/sst2/dev.tsv --max-seq-length 64"
-small="--num-train-epochs 3 --learning-rate 3e-4"
+small="--num-train-epochs 2 --learning-rate 3e-4"
 
 wellread finetune classify "$data/sst2/train.tsv" $tune -m "$minilm" -o "$out/sst2-teacher" --num-train-epochs 1
 
@@ -19,13 +19,13 @@ teacher, place = sys.argv[1:]
 scratch(shape_named("L-2_H-128"), wellread.load(teacher).tokenizer, seed=0).save(place)
 PY
 wellread pretrain "$data/gutenberg/all_paragraphs.txt" "$data/wikitext2/valid.txt" "$data/english/movie_reviews.tsv" \
-    -m "$out/sst2-random" -o "$out/sst2-pretrained" --max-seq-length 64 --per-device-train-batch-size 64 \
-    --max-steps 2500 --learning-rate 1e-3 --warmup-ratio 0.05
+    -m "$out/sst2-random" -o "$out/sst2-pretrained" --max-seq-length 64 --per-device-train-batch-size 32 \
+    --max-steps 3000 --learning-rate 1e-3 --warmup-ratio 0.05
 
 # The transfer set: texts without labels, of the training split and of film reviews.
 cut -f1 "$data/sst2/train.tsv" | tail -n +2 > "$out/sst2-transfer.txt"
 wellread distill "$out/sst2-transfer.txt" "$data/english/movie_reviews.tsv" -m "$out/sst2-teacher" --recipe well-read \
-    --student "$out/sst2-pretrained" -o "$out/sst2-distilled" --max-seq-length 64 --split
+    --student "$out/sst2-pretrained" -o "$out/sst2-distilled" --max-seq-length 64 --split --limit 60000 --num-train-epochs 3
 
 for start in random pretrained distilled; do
     wellread finetune classify "$data/sst2/train.tsv" $tune $small -m "$out/sst2-$start" -o "$out/sst2-$start-tuned"

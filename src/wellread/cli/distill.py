@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 import click
 
-from wellread.cli.options import LOADING, gather, json_flag, load_module, module_options, options_of
+from wellread.cli.options import (
+    LOADING,
+    gather,
+    json_flag,
+    load_module,
+    module_options,
+    options_of,
+    run_directory,
+    run_options,
+    speaks,
+)
 from wellread.errors import require_extra
 from wellread.export.card import write_card
 from wellread.learn.recipe import RECIPES, Recipe, read_recipe, run_recipe
@@ -16,18 +25,9 @@ from wellread.learn.recipe import RECIPES, Recipe, read_recipe, run_recipe
 
 @click.command("distill")
 @click.argument("texts", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option(
-    "-o", "--output", required=True, type=click.Path(path_type=Path), help="The student's directory; must be new."
-)
+@run_options("the teacher's outputs, checkpoints, log and curves")
 @click.option("--student", metavar="HANDLE", help="The pre-trained module that learns.  [default: one is made]")
 @click.option("--recipe", default="default", show_default=True, help=f"A TOML file, or one of: {', '.join(RECIPES)}.")
-@click.option(
-    "--run-dir",
-    type=click.Path(path_type=Path),
-    help="For the teacher's outputs, checkpoints, log.  [default: OUTPUT-run]",
-)
-@click.option("--resume", is_flag=True, help="Go on from the last checkpoint in the run directory.")
-@click.option("--dtype", default="float32", show_default=True, help="How weights are stored: float32 or float16.")
 @options_of(Recipe)
 @json_flag
 @module_options
@@ -53,7 +53,7 @@ def command(
     require_extra("torch", extra="train")
     loading = {name: given.pop(name) for name in LOADING}
     settings = gather(read_recipe(recipe), given)
-    run_dir = run_dir or output.with_name(f"{output.name}-run")
+    run_dir = run_directory(output, run_dir)
     made = run_recipe(
         settings,
         load_module(**loading),
@@ -65,7 +65,7 @@ def command(
         dtype=dtype,
         resume=resume,
     )
-    if os.environ.get("RANK", "0") != "0":  # one of several processes under torchrun
+    if not speaks():
         return
     write_card(output, made)
     click.echo(f'{{"output": "{output}"}}' if as_json else f"student: {output}\nlog: {run_dir / 'log.jsonl'}")

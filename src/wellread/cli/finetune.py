@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wellread.cli.evaluate import ROLES, column_options
-from wellread.cli.options import LOADING, gather, json_flag, load_module, module_options, options_of
+from wellread.cli.options import (
+    LOADING,
+    gather,
+    json_flag,
+    load_module,
+    module_options,
+    options_of,
+    run_directory,
+    run_options,
+    speaks,
+)
 from wellread.config import HEAD_TASKS
 from wellread.errors import require_extra
 from wellread.hub.atomic import refuse_existing
@@ -26,15 +35,12 @@ PATH = click.Path(path_type=Path)
 @click.command("finetune")
 @click.argument("task", type=click.Choice(HEAD_TASKS))
 @click.argument("file", type=PATH)
-@click.option("-o", "--output", required=True, type=PATH, help="The module's directory; must be new.")
+@run_options("checkpoints, log and curves")
 @click.option("--dev", type=PATH, help="Score the module on this file, every --eval-steps and at the end.")
 @click.option("--format", "format_", help="What the files are: nsmc, kornli, klue-ner, sst2, stsb, squad, korquad ...")
 @click.option("--kind", help="tsv, csv, jsonl, parquet, conll or squad, where a file's ending does not say it.")
 @column_options
 @click.option("--labels", default="", help="All labels in the order of their ids, with commas between.")
-@click.option("--run-dir", type=PATH, help="For checkpoints and log.  [default: OUTPUT-run]")
-@click.option("--resume", is_flag=True, help="Go on from the last checkpoint in the run directory.")
-@click.option("--dtype", default="float32", show_default=True, help="How weights are stored: float32 or float16.")
 @options_of(FinetuneConfig)
 @json_flag
 @module_options
@@ -51,7 +57,7 @@ def command(task: str, file: Path, output: Path, dev: Path | None, dtype: str, a
     from wellread.learn.processes import joined
 
     loading = {name: given.pop(name) for name in LOADING}
-    run_dir = given["run_dir"] or output.with_name(f"{output.name}-run")
+    run_dir = run_directory(output, given["run_dir"])
     config, labels = _settings(given), _labels(given)
     with joined(config.loop.ddp_timeout) as process:
         module = finetune(
@@ -67,7 +73,7 @@ def command(task: str, file: Path, output: Path, dev: Path | None, dtype: str, a
         if process.is_main:
             module.save(output, dtype=dtype)
             write_card(output, module)
-    if os.environ.get("RANK", "0") != "0":  # one of several processes under torchrun
+    if not speaks():
         return
     scores = module.provenance["scores"]
     if as_json:

@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import click
 
-from wellread.cli.options import LOADING, gather, json_flag, load_module, module_options, options_of
+from wellread.cli.options import (
+    LOADING,
+    gather,
+    json_flag,
+    load_module,
+    module_options,
+    options_of,
+    run_directory,
+    run_options,
+    speaks,
+)
 from wellread.errors import require_extra
 from wellread.learn.settings import PretrainConfig
 
 
 @click.command("pretrain")
 @click.argument("texts", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The directory; must be new.")
+@run_options("tokens, checkpoints, log and curves")
 @click.option("--shape", metavar="NAME", help="Begin anew with the shape of a small BERT, such as L-2_H-128.")
 @click.option("--config", type=click.Path(path_type=Path), help="Begin anew with the shape in a config.json.")
 @click.option("--vocab", metavar="FILE", help="Beginning anew: a vocab.txt, a SentencePiece model, or a module.")
@@ -25,9 +34,6 @@ from wellread.learn.settings import PretrainConfig
 @click.option("--lower-case", is_flag=True, help="The rule of a vocab.txt, or of a vocabulary that is trained.")
 @click.option("--column", default="text", show_default=True, help="Of .tsv, .csv, .jsonl and .parquet files.")
 @click.option("--dev", multiple=True, type=click.Path(path_type=Path), help="Texts to be scored and not learned.")
-@click.option("--run-dir", type=click.Path(path_type=Path), help="For tokens, checkpoints, log.  [default: OUTPUT-run]")
-@click.option("--resume", is_flag=True, help="Go on from the last checkpoint in the run directory.")
-@click.option("--dtype", default="float32", show_default=True, help="How weights are stored: float32 or float16.")
 @options_of(PretrainConfig)
 @json_flag
 @module_options
@@ -56,7 +62,7 @@ def command(
     named = click.get_current_context().get_parameter_source("model") is not click.core.ParameterSource.DEFAULT
     _refuse_mixed(fresh, named)
     begun = Beginning(**fresh) if fresh["shape"] or fresh["config"] else load_module(**loading)
-    run_dir = run_dir or output.with_name(f"{output.name}-run")
+    run_dir = run_directory(output, run_dir)
     made = run_pretraining(
         begun,
         texts,
@@ -68,7 +74,7 @@ def command(
         dtype=dtype,
         resume=resume,
     )
-    if os.environ.get("RANK", "0") == "0":  # else one of several processes under torchrun
+    if speaks():
         write_card(output, made)
         _print(output, run_dir, made.provenance.get("held_out", {}), as_json=as_json)
 
