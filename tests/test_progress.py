@@ -12,7 +12,8 @@ def test_work_inside_other_work_shows_beside_it_and_goes_away(capsys):
                 inner(2)
             outer(1)
     shown = capsys.readouterr()
-    assert "3/3" in shown.err and "steps" in shown.err
+    assert "3/3" in shown.err
+    assert "steps" in shown.err
     assert "teacher" not in shown.err.splitlines()[-1]
     assert not shown.out
 
