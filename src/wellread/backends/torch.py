@@ -89,8 +89,8 @@ class TorchOps:
     ) -> Tensor:
         q, k, v = (x.unflatten(2, (heads, -1)).transpose(1, 2) for x in (query, key, value))
         rate = rate if self.owner.training else 0.0
-        # On a CPU torch's own kernel has no fast dropout, and its gradient is not that of uniform attention where a row is
-        # masked everywhere: -1e30 swallows the logarithm of the sum that it is computed from.
+        # On a CPU torch's own kernel has no fast dropout, and its gradient is not that of uniform attention where a
+        # row is masked everywhere: -1e30 swallows the logarithm of the sum that it is computed from.
         if q.device.type == "cpu" and torch.is_grad_enabled():
             scores = q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1]) + bias.to(q.dtype)
             mixed = self.dropout(scores.softmax(-1), rate) @ v
