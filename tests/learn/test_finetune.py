@@ -260,7 +260,8 @@ def test_two_processes_are_one_with_the_same_rows(tmp_path):
     (tmp_path / "train.tsv").write_text("".join(["text\tlabel\n", *lines]))
     flags = ["classify", str(tmp_path / "train.tsv"), "--label", "label", "-m", str(tmp_path / "module")]
     flags += ["--dev", str(tmp_path / "train.tsv"), "--max-seq-length", "12", "--head-dropout", "0", "--bf16", "false"]
-    flags += ["--max-steps", "20", "--adam-epsilon", "1e-6", "--learning-rate", "1e-3", "--json"]
+    # some gradients are 0 but for rounding, those of key.bias above all: the epsilon keeps their steps small
+    flags += ["--max-steps", "20", "--adam-epsilon", "1e-5", "--learning-rate", "1e-3", "--json"]
     rows = "--per-device-train-batch-size"
     said = [
         finish(start(*how, "wellread.cli.main", "finetune", *flags, "-o", str(tmp_path / name), rows, size))

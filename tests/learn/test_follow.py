@@ -81,7 +81,7 @@ def test_a_bar_is_moved_from_where_the_run_goes_on(monkeypatch):
         def __exit__(self, *error):
             moved.append("closed")
 
-    monkeypatch.setattr(following, "progress", lambda total, label: moved.append((total, label)) or Bar())
+    monkeypatch.setattr(following, "progress", lambda total, show, label: moved.append((total, label)) or Bar())
     with following.open_bar() as listen:
         for event in [*events(3, 5), Saved(step=5, directory=None)]:
             listen(event)
