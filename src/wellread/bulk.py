@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,8 +52,7 @@ class Packer:
         """Pack the rows of a batch."""
         length = self.sentence.max_seq_length
         batch = bert_pack_inputs(segments, special=self.special, seq_length=length, pad_to_longest=True)
-        one_type = self.type_rows == 1 and len(segments) == 2
-        return replace(batch, input_type_ids=batch.input_type_ids * 0) if one_type else batch
+        return batch.of_one_type() if self.type_rows == 1 else batch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -68,4 +69,4 @@ def command(
     if not speaks():
         return
     write_card(output, made)
-    click.echo(f'{{"output": "{output}"}}' if as_json else f"student: {output}\nlog: {run_dir / 'log.jsonl'}")
+    click.echo(json.dumps({"output": str(output)}) if as_json else f"student: {output}\nlog: {run_dir / 'log.jsonl'}")

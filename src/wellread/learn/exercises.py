@@ -41,7 +41,7 @@ def _judging(model: TorchEncoder, tokenizer: Tokenizer, examples: Examples, conf
     sides = [examples.texts] if examples.pairs is None else [examples.texts, examples.pairs]
     return LabelledTask(
         model=model,
-        rows=_rows([tokenizer.tokenize(side) for side in sides], tokenizer, examples, config),
+        rows=_rows(model, [tokenizer.tokenize(side) for side in sides], tokenizer, examples, config),
         targets=LabelMap(names=_head(model).labels).ids(examples.labels or []),
         losing=label_loss,
         settings=_shape(model, tokenizer),
@@ -54,7 +54,7 @@ def _tagging(model: TorchEncoder, tokenizer: Tokenizer, examples: Examples, conf
     aligned = align(tokenizer, examples.texts, examples.spans)
     return LabelledTask(
         model=model,
-        rows=_rows([aligned.rows], tokenizer, examples, config),
+        rows=_rows(model, [aligned.rows], tokenizer, examples, config),
         targets=piece_labels(aligned, [[places[tag] for tag in row] for row in examples.tags or []]),
         losing=label_loss,
         settings=_shape(model, tokenizer),
@@ -72,7 +72,7 @@ def _answering(model: TorchEncoder, tokenizer: Tokenizer, examples: Examples, co
     _warn_unseen(found, targets, limits > 0, config)
     return LabelledTask(
         model=model,
-        rows=_rows([found.questions, found.parts], tokenizer, examples, config),
+        rows=_rows(model, [found.questions, found.parts], tokenizer, examples, config),
         targets=targets,
         losing=span_loss,
         settings=_shape(model, tokenizer),
@@ -102,7 +102,9 @@ def _pairing(model: TorchEncoder, tokenizer: Tokenizer, examples: Examples, conf
         targets = ((np.asarray(examples.scores) - head.low) / (head.high - head.low)).astype(np.float32)
     return PairingTask(
         model=model,
-        rows=_rows([tokenizer.tokenize([*examples.texts, *(examples.pairs or [])])], tokenizer, examples, config),
+        rows=_rows(
+            model, [tokenizer.tokenize([*examples.texts, *(examples.pairs or [])])], tokenizer, examples, config
+        ),
         targets=targets,
         scale=config.scale,
         settings=_shape(model, tokenizer),
@@ -121,7 +123,9 @@ def _shape(model: TorchEncoder, tokenizer: Tokenizer) -> dict[str, Any]:
     return {f"{name}.{key}": value for name, part in told.items() for key, value in part.items()}
 
 
-def _rows(segments: list[Ragged], tokenizer: Tokenizer, examples: Examples, config: FinetuneConfig) -> Rows:
+def _rows(
+    model: TorchEncoder, segments: list[Ragged], tokenizer: Tokenizer, examples: Examples, config: FinetuneConfig
+) -> Rows:
     """Join segments to rows. Raises: DataError where the vocabulary has none of their pieces."""
     if all((segment.values == tokenizer.special.unk).all() for segment in segments):
         pieces = sum(len(segment.values) for segment in segments)
@@ -129,7 +133,9 @@ def _rows(segments: list[Ragged], tokenizer: Tokenizer, examples: Examples, conf
             f"texts in the module's vocabulary were asked of {examples.source}; found that none of their {pieces} "
             "pieces is in it; take a module of their language, or check the column"
         )
-    rows = Rows(segments=segments, special=tokenizer.special, max_seq_length=config.max_seq_length)
+    types = model.encoder_config.type_vocab_size
+    length = config.max_seq_length
+    rows = Rows(segments=segments, special=tokenizer.special, max_seq_length=length, type_rows=types)
     _warn_cut(rows)
     return rows
 

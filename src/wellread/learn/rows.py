@@ -24,6 +24,7 @@ class Rows:
     segments: Sequence[Ragged]  # one or two, without special tokens
     special: SpecialTokens
     max_seq_length: int
+    type_rows: int = 2  # rows of the type table; with one, both texts of a pair have the same
     kept: NDArray[np.int64] | None = None  # [N], which of the segments' rows these are; None: all
 
     def __len__(self) -> int:
@@ -45,7 +46,8 @@ class Rows:
         """Pack some rows, padded to the longest of them."""
         numbers = rows if self.kept is None else self.kept[rows]
         chosen = [segment.take(numbers) for segment in self.segments]
-        return bert_pack_inputs(chosen, special=self.special, seq_length=self.max_seq_length, pad_to_longest=True)
+        batch = bert_pack_inputs(chosen, special=self.special, seq_length=self.max_seq_length, pad_to_longest=True)
+        return batch.of_one_type() if self.type_rows == 1 else batch
 
     def digest(self) -> str:
         """Return the SHA-256 of all ids, in hexadecimal; little of them is in memory at once."""
@@ -57,7 +59,7 @@ class Rows:
         return digest.hexdigest()
 
 
-def rows_of(tokenizer: Tokenizer, texts: Sequence[Sequence[str]], *, max_seq_length: int) -> Rows:
+def rows_of(tokenizer: Tokenizer, texts: Sequence[Sequence[str]], *, max_seq_length: int, type_rows: int = 2) -> Rows:
     """Tokenise the columns `texts`, one or two of them."""
     segments = [tokenizer.tokenize(column) for column in texts]
-    return Rows(segments=segments, special=tokenizer.special, max_seq_length=max_seq_length)
+    return Rows(segments=segments, special=tokenizer.special, max_seq_length=max_seq_length, type_rows=type_rows)

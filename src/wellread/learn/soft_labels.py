@@ -49,7 +49,8 @@ def labels_work(job: Job) -> Work:
         max_seq_length=config.max_seq_length,
         seed=config.loop.seed,
     )
-    rows = rows_of(student.tokenizer, columns, max_seq_length=config.max_seq_length)
+    types = student.checkpoint.config.type_vocab_size
+    rows = rows_of(student.tokenizer, columns, max_seq_length=config.max_seq_length, type_rows=types)
     warn_cut(rows)
     question = _question(job, columns)
     task = LabelsTask(
@@ -86,7 +87,8 @@ def _columns(job: Job, head: HeadConfig) -> list[Sequence[str]]:
 def _question(job: Job, columns: Sequence[Sequence[str]]) -> Question:
     teacher, backend = job.teacher, running(job.teacher)
     head = _head(teacher.checkpoint)
-    rows = rows_of(teacher.tokenizer, columns, max_seq_length=teacher.max_seq_length)
+    types = teacher.checkpoint.config.type_vocab_size
+    rows = rows_of(teacher.tokenizer, columns, max_seq_length=teacher.max_seq_length, type_rows=types)
     return Question(
         backend=backend,
         output=LOGITS_OUTPUT,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,10 @@ class Batch(Mapping[str, NDArray[np.int32]]):
     input_type_ids: NDArray[np.int32]  # [B, S], 1 for the second segment and its [SEP], else 0
     truncated: NDArray[np.int64]  # [B], tokens of the text that found no room
     rows: NDArray[np.int64]  # [B], the row of the segments that this row comes from
+
+    def of_one_type(self) -> Batch:
+        """Return the batch for a type table of one row: both segments have type 0."""
+        return replace(self, input_type_ids=np.zeros_like(self.input_type_ids))
 
     def __getitem__(self, name: str) -> NDArray[np.int32]:
         if name not in INPUTS:
