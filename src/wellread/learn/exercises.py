@@ -136,20 +136,8 @@ def _rows(
     types = model.encoder_config.type_vocab_size
     length = config.max_seq_length
     rows = Rows(segments=segments, special=tokenizer.special, max_seq_length=length, type_rows=types)
-    _warn_cut(rows)
+    rows.warn_cut()
     return rows
-
-
-def _warn_cut(rows: Rows) -> None:
-    """Say how many rows are cut, and by how much."""
-    lost = rows.whole - rows.lengths
-    if cut := np.count_nonzero(lost):
-        warnings.warn(
-            f"{cut} of {len(rows)} rows are longer than max_seq_length {rows.max_seq_length} and lose {lost.sum()} "
-            "tokens at their ends; raise max_seq_length where that matters",
-            TruncationWarning,
-            stacklevel=2,
-        )
 
 
 MAKERS: dict[str, Callable[[TorchEncoder, Tokenizer, Examples, FinetuneConfig], Exercise]] = {

@@ -16,7 +16,7 @@ from torch.nn import functional
 from wellread.backends.torch import TorchEncoder
 from wellread.encoder.heads import LOGITS_OUTPUT
 from wellread.learn.rows import Rows
-from wellread.learn.task import Inputs, Loss
+from wellread.learn.task import Inputs, Loss, tensors
 from wellread.tasks.tags import IGNORED
 from wellread.text.ragged import Ragged
 
@@ -54,11 +54,6 @@ class LabelledTask:
         """Name the data by their hash, and what else the result depends on."""
         targets = self.targets.values if isinstance(self.targets, Ragged) else self.targets
         return {"data": self.rows.digest(), "targets": hexdigest(targets), **self.settings}
-
-
-def tensors(packed: Mapping[str, NDArray[np.int32]]) -> Inputs:
-    """Present packed rows to PyTorch, without a copy."""
-    return {name: torch.from_numpy(array) for name, array in packed.items()}
 
 
 def hexdigest(array: NDArray[Any]) -> str:

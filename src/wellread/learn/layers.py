@@ -24,7 +24,7 @@ from wellread.learn.rows import Rows
 from wellread.learn.settings import DistillConfig
 from wellread.learn.student import MLM_TRANSFORM, WORDS, layers_student
 from wellread.learn.targets import Question, Targets
-from wellread.learn.task import Inputs, Loss
+from wellread.learn.task import Inputs, Loss, tensors
 from wellread.learn.teacher import key_of, running
 from wellread.learn.word_scores import Scored, Wanted, word_score_loss
 from wellread.learn.work import Job, Work, refuse_long, targets_of, token_rows
@@ -144,12 +144,8 @@ class LayersTask:
         batch, masked = self.masks.of(rows, epoch)
         labels = np.full(batch["input_mask"].size, -1, np.int64)
         labels[masked.positions] = masked.labels
-        arrays = {
-            **batch,
-            "labels": labels[batch["input_mask"].ravel() != 0],
-            "theirs": self.targets.of(rows, epoch),
-        }
-        return {name: torch.from_numpy(array) for name, array in arrays.items()}
+        kept = labels[batch["input_mask"].ravel() != 0]
+        return tensors({**batch, "labels": kept, "theirs": self.targets.of(rows, epoch)})
 
     def loss(self, inputs: Inputs) -> Loss:
         """Sum the three losses over all real tokens.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from torch.nn import functional
 from wellread.backends.torch import TorchEncoder, TorchOps
 from wellread.encoder.heads import mlm_logits
 from wellread.errors import ConfigError, nearest
-from wellread.learn.task import Inputs, Loss
+from wellread.learn.task import Inputs, Loss, tensors
 from wellread.learn.texts import TokenStore
 from wellread.measure.metrics import perplexity
 from wellread.tasks.masking import Masking, mask_tokens, row_rng
@@ -65,13 +65,8 @@ def masked_inputs(
     """Return masked rows as the encoder takes them [B, T], and `positions` in the flat batch and `labels`, both [P]."""
     packed = bert_pack_inputs([store.take(rows)], special=masking.special, seq_length=length, pad_to_longest=True)
     masked = mask_tokens(packed, masking=masking, rng=row_rng(seed, epoch, rows))
-    arrays: Mapping[str, NDArray[Any]] = {
-        **packed,
-        "input_word_ids": masked.input_word_ids,
-        "positions": masked.positions,
-        "labels": masked.labels.astype(np.int64),
-    }
-    return {name: torch.from_numpy(array) for name, array in arrays.items()}
+    labels = masked.labels.astype(np.int64)
+    return tensors({**packed, "input_word_ids": masked.input_word_ids, "positions": masked.positions, "labels": labels})
 
 
 def masked_scores(model: TorchEncoder, inputs: Inputs) -> Tensor:

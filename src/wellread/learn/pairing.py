@@ -14,9 +14,9 @@ from torch.nn import functional
 
 from wellread.backends.torch import TorchEncoder
 from wellread.encoder.heads import SENTENCE_OUTPUT
-from wellread.learn.labelled import hexdigest, tensors
+from wellread.learn.labelled import hexdigest
 from wellread.learn.rows import Rows
-from wellread.learn.task import Inputs, Loss
+from wellread.learn.task import Inputs, Loss, tensors
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -25,7 +25,7 @@ from wellread.learn.rows import Rows
 from wellread.learn.settings import RelationsConfig
 from wellread.learn.student import fresh_student
 from wellread.learn.targets import Question, Targets
-from wellread.learn.task import Inputs, Loss
+from wellread.learn.task import Inputs, Loss, tensors
 from wellread.learn.teacher import key_of, running
 from wellread.learn.work import Job, Work, refuse_long, refuse_other_vocabulary, targets_of, token_rows
 from wellread.weights.checkpoint import Checkpoint
@@ -132,8 +132,7 @@ class RelationsTask:
         mask = batch["input_mask"] != 0
         theirs = np.zeros((*mask.shape, self.targets.sets[0].width), np.float16)
         theirs[mask] = self.targets.of(rows, epoch)
-        arrays: dict[str, NDArray[Any]] = {**batch, "theirs": theirs}
-        return {name: torch.from_numpy(array) for name, array in arrays.items()}
+        return tensors({**batch, "theirs": theirs})
 
     def loss(self, inputs: Inputs) -> Loss:
         """Sum the divergences over queries, keys, values and tokens; mean over the relation heads."""

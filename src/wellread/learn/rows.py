@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from wellread.errors import TruncationWarning
 from wellread.text.pack import Batch, bert_pack_inputs
 from wellread.text.ragged import Ragged
 from wellread.text.tokenizer import Tokenizer
@@ -41,6 +43,17 @@ class Rows:
     def lengths(self) -> NDArray[np.int64]:
         """Tokens of every row as `pack` gives them, [N]."""
         return np.minimum(self.whole, self.max_seq_length)
+
+    def warn_cut(self) -> None:
+        """Say how many rows are cut, and by how much."""
+        lost = self.whole - self.lengths
+        if cut := np.count_nonzero(lost):
+            warnings.warn(
+                f"{cut} of {len(self)} rows are longer than max_seq_length {self.max_seq_length} and lose {lost.sum()} "
+                "tokens at their ends; raise max_seq_length where that matters",
+                TruncationWarning,
+                stacklevel=3,
+            )
 
     def pack(self, rows: NDArray[np.int64]) -> Batch:
         """Pack some rows, padded to the longest of them."""

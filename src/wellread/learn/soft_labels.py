@@ -6,13 +6,10 @@ teacher's soft labels on text of the task, the transfer set. The two need have n
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
@@ -21,11 +18,11 @@ from wellread.config import HeadConfig
 from wellread.encoder.heads import LOGITS_OUTPUT
 from wellread.errors import DataError, TrainingError
 from wellread.learn.fresh_head import WHOLE_TEXT, has_pre_classifier, with_head
-from wellread.learn.rows import Rows, rows_of
-from wellread.learn.targets import Question, Targets
+from wellread.learn.rows import rows_of
+from wellread.learn.targets import Question
 from wellread.learn.task import Inputs, Loss
 from wellread.learn.teacher import key_of, running
-from wellread.learn.work import Job, Work, targets_of, texts_of, warn_cut
+from wellread.learn.work import Job, RowsTask, Work, targets_of, texts_of
 from wellread.weights.checkpoint import Checkpoint
 
 
@@ -51,7 +48,7 @@ def labels_work(job: Job) -> Work:
     )
     types = student.checkpoint.config.type_vocab_size
     rows = rows_of(student.tokenizer, columns, max_seq_length=config.max_seq_length, type_rows=types)
-    warn_cut(rows)
+    rows.warn_cut()
     question = _question(job, columns)
     task = LabelsTask(
         model=TorchEncoder(checkpoint).train(),
@@ -101,23 +98,10 @@ def _question(job: Job, columns: Sequence[Sequence[str]]) -> Question:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class LabelsTask:
-    """Draw a student's logits to the teacher's."""
+class LabelsTask(RowsTask):
+    """Draw a student's logits [B, C] to the teacher's."""
 
-    model: TorchEncoder
-    rows: Rows
-    targets: Targets
     temperature: float
-    facts: Mapping[str, str]
-
-    def lengths(self, epoch: int) -> NDArray[np.int64]:
-        """Return the tokens of every row, special ones included."""
-        return self.rows.lengths
-
-    def collate(self, rows: NDArray[np.int64], epoch: int) -> Inputs:
-        """Pad rows to their longest, and put the teacher's logits [B, C] beside them."""
-        arrays = {**self.rows.pack(rows), "theirs": self.targets.of(rows, epoch)}
-        return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
     def loss(self, inputs: Inputs) -> Loss:
         """Sum the divergences KL(teacher | student) at a temperature, times its square.

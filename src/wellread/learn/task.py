@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -19,6 +20,11 @@ class Loss:
 
     total: Tensor  # a float of no dimension
     count: int | Tensor  # tokens or rows, whatever the task takes the mean over
+
+
+def tensors(arrays: Mapping[str, NDArray[Any]]) -> Inputs:
+    """Present the arrays of a batch to PyTorch, without a copy."""
+    return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
 
 class Task(Protocol):

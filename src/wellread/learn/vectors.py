@@ -6,25 +6,22 @@ map to the teacher's width, which stays in the module. So vectors of the two can
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
 from wellread.backends.torch import TorchEncoder
 from wellread.encoder.heads import SENTENCE_OUTPUT
-from wellread.learn.rows import Rows, rows_of
+from wellread.learn.rows import rows_of
 from wellread.learn.settings import VectorsConfig
 from wellread.learn.student import mapped_student, sentence_student
-from wellread.learn.targets import Question, Targets
+from wellread.learn.targets import Question
 from wellread.learn.task import Inputs, Loss
 from wellread.learn.teacher import key_of, running
-from wellread.learn.work import Job, Work, refuse_long, targets_of, texts_of, warn_cut
+from wellread.learn.work import Job, RowsTask, Work, refuse_long, targets_of, texts_of
 
 SHAPE = ("num_hidden_layers", "hidden_size", "num_attention_heads")
 
@@ -39,7 +36,7 @@ def vectors_work(job: Job) -> Work:
         checkpoint = mapped_student(job.student.checkpoint, teacher.embedding_size, config)
         tokenizer = job.student.tokenizer
     rows = rows_of(tokenizer, [texts_of(job)], max_seq_length=config.max_seq_length)
-    warn_cut(rows)
+    rows.warn_cut()
     question = _question(job)
     task = VectorsTask(
         model=TorchEncoder(checkpoint).eval(),  # dropout off: targets are given, there is little to overfit
@@ -70,23 +67,10 @@ def _question(job: Job) -> Question:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class VectorsTask:
-    """Draw a student's sentence vectors to the teacher's."""
+class VectorsTask(RowsTask):
+    """Draw a student's sentence vectors [B, E] to the teacher's."""
 
-    model: TorchEncoder
-    rows: Rows
-    targets: Targets
     config: VectorsConfig
-    facts: Mapping[str, str]
-
-    def lengths(self, epoch: int) -> NDArray[np.int64]:
-        """Return the tokens of every row, [CLS] and [SEP] included."""
-        return self.rows.lengths
-
-    def collate(self, rows: NDArray[np.int64], epoch: int) -> Inputs:
-        """Pad rows to their longest, and put the teacher's vectors [B, E] beside them."""
-        arrays = {**self.rows.pack(rows), "theirs": self.targets.of(rows, epoch)}
-        return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
     def loss(self, inputs: Inputs) -> Loss:
         """Sum the squared Euclidean distances of unit vectors: 2 - 2 cos, 0 to 4 each; then the contrastive part."""

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from wellread.backends.torch import TorchEncoder
-from wellread.errors import ConfigError, TrainingError, TruncationWarning
+from wellread.errors import ConfigError, TrainingError
 from wellread.learn.processes import Process
 from wellread.learn.rows import Rows
 from wellread.learn.settings import DistillConfig
 from wellread.learn.targets import GIGABYTE, Question, Targets
-from wellread.learn.task import Task
+from wellread.learn.task import Inputs, Task, tensors
 from wellread.learn.texts import token_store
 from wellread.module import Module
 from wellread.text.tokenizer import Tokenizer
@@ -43,6 +43,24 @@ class StudentTask(Task, Protocol):
     @property
     def model(self) -> TorchEncoder:
         """The student."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class RowsTask:
+    """What the tasks share in which a teacher answers a row with one vector."""
+
+    model: TorchEncoder
+    rows: Rows
+    targets: Targets
+    facts: Mapping[str, str]  # the data and the teacher, by their hashes
+
+    def lengths(self, epoch: int) -> NDArray[np.int64]:
+        """Return the tokens of every row, special ones included."""
+        return self.rows.lengths
+
+    def collate(self, rows: NDArray[np.int64], epoch: int) -> Inputs:
+        """Pad rows to their longest, and put the teacher's answers [B, width] beside them as `theirs`."""
+        return tensors({**self.rows.pack(rows), "theirs": self.targets.of(rows, epoch)})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -88,18 +106,6 @@ def texts_of(job: Job) -> list[str]:
             "read them first: wellread.learn.sentences.read_lines"
         )
     return texts
-
-
-def warn_cut(rows: Rows) -> None:
-    """Say how many of a student's rows were cut, and by how much."""
-    lost = rows.whole - rows.lengths
-    if lost.any():
-        warnings.warn(
-            f"{np.count_nonzero(lost)} of {len(rows)} rows are longer than max_seq_length {rows.max_seq_length}; "
-            f"{lost.sum()} tokens at their ends are left out; raise it where that matters",
-            TruncationWarning,
-            stacklevel=2,
-        )
 
 
 def refuse_other_vocabulary(job: Job) -> None:
