@@ -1,4 +1,4 @@
-"""Write docs/settings.md: every setting of training, with its default and what stands beside it in the code.
+"""Write docs/settings.md: every setting of training, with its default and what the code says of it.
 
 python tools/settings_page.py
 """
@@ -6,12 +6,12 @@ python tools/settings_page.py
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
+from wellread.cli.options import words_of
 from wellread.learn.recipe import RECIPES, Recipe
 from wellread.learn.settings import FinetuneConfig, LoopConfig, PretrainConfig
 
@@ -25,7 +25,6 @@ A setting is a flag of its verb (`--learning-rate 5e-5`, `--split` or `--no-spli
 named here. Names are Hugging Face's where it has one. The recipes that ship with wellread are
 {", ".join(RECIPES)}.
 """
-COMMENT = re.compile(r"^    (\w+): [^#]*#\s*(.+)$")
 
 
 def page() -> str:
@@ -50,7 +49,7 @@ def _tables(config: Any, name: str) -> Iterator[tuple[str, Any]]:
 
 def _table(title: str, config: Any) -> Iterator[str]:
     """Yield the lines of one dataclass; where its loop begins otherwise, they say how."""
-    said = _comments(type(config))
+    said = words_of(type(config))
     yield f"## {title}\n"
     yield f"{inspect.getdoc(type(config)).splitlines()[0]}\n"  # type: ignore[union-attr]
     loop = getattr(config, "loop", None)
@@ -59,18 +58,13 @@ def _table(title: str, config: Any) -> Iterator[str]:
         yield f"Its loop begins with {', '.join(own)}.\n" if own else "Its loop begins as above.\n"
     yield "| setting | default | |\n|---|---|---|"
     for name, value in _values(config).items():
-        yield f"| `{name}` | `{_toml(value)}` | {said.get(name, '')} |"
+        yield f"| `{name}` | `{_toml(value)}` | {said[name]} |"
     yield ""
 
 
 def _values(config: Any) -> dict[str, Any]:
     values = {item.name: getattr(config, item.name) for item in fields(config)}
     return {name: value for name, value in values.items() if not is_dataclass(value)}
-
-
-def _comments(config: type[Any]) -> dict[str, str]:
-    found = (COMMENT.match(line) for line in inspect.getsource(config).splitlines())
-    return {match[1]: match[2].replace("|", "\\|") for match in found if match}
 
 
 def _toml(value: Any) -> str:

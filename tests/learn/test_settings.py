@@ -18,7 +18,6 @@ from wellread.learn.settings import BYSTANDERS, SCHEDULES, LoopConfig
         ({"num_train_epochs": 0, "seed": -1}, "found num_train_epochs of 0; seed of -1; num_train_epochs, per_device"),
         ({"warmup_ratio": 1.5}, "found warmup_ratio of 1.5; .* adam_beta1, adam_beta2 at most 1"),
         ({"learning_rate": float("nan")}, "found learning_rate of nan"),
-        ({"warmup_ratio": 0.1, "warmup_steps": 7}, "found warmup_steps 7 and warmup_ratio 0.1; set one of them to 0"),
         ({"lr_scheduler_type": "cosin"}, r"found 'cosin' \(did you mean cosine\?\); it is one of linear, cosine"),
         ({"bf16": "yes"}, "bf16 was asked for; found 'yes'; it is one of auto, true, false"),
         ({"report_to": "none, wandbb"}, r"found 'wandbb' \(did you mean wandb\?\); it is one of none, tensorboard"),
@@ -46,4 +45,5 @@ def test_the_rate_rises_to_its_peak_and_never_again(kind):
 def test_warmup_is_a_number_of_steps_or_a_share():
     assert warmup_of(LoopConfig(warmup_steps=7), 1000) == 7
     assert warmup_of(LoopConfig(warmup_ratio=0.05), 1000) == 50
+    assert warmup_of(LoopConfig(warmup_ratio=0.05, warmup_steps=7), 1000) == 7  # steps go before, as in Hugging Face
     assert schedule(1, total=10, warmup=0, kind="linear") == 0.9

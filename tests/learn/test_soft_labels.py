@@ -116,7 +116,9 @@ def test_a_student_of_another_vocabulary_learns_to_judge_as_the_teacher(tmp_path
 
 
 def test_rows_that_are_cut_are_counted(tmp_path):
-    with pytest.warns(TruncationWarning, match=r"60 of 60 rows are longer than max_seq_length 5 and lose \d+ tokens at their"):
+    with pytest.warns(
+        TruncationWarning, match=r"60 of 60 rows are longer than max_seq_length 5 and lose \d+ tokens at their"
+    ):
         labels_work(job(tmp_path, config=replace(METHODS["labels"], max_seq_length=5)))
 
 

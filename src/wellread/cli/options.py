@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
 import click
 
@@ -126,6 +126,7 @@ def options_of(config: Any) -> Callable[[F], F]:
     Given an instance, its values are the defaults that --help shows; those of a class are the ones it is made with.
     """
     shown = config() if isinstance(config, type) else config
+    said = words_of(type(shown))
 
     def add(command: F) -> F:
         for field in reversed(dataclasses.fields(shown)):
@@ -135,11 +136,17 @@ def options_of(config: Any) -> Callable[[F], F]:
             else:
                 name = field.name.replace("_", "-")
                 flag = f"--{name}/--no-{name}" if isinstance(default, bool) else f"--{name}"
-                add_one = click.option(flag, field.name, type=type(default), default=None, help=f"[default: {default}]")
-                command = add_one(command)
+                words = f"{said[field.name][0].upper()}{said[field.name][1:]}.  [default: {default}]"
+                command = click.option(flag, field.name, type=type(default), default=None, help=words)(command)
         return command
 
     return add
+
+
+def words_of(config: type[Any]) -> dict[str, str]:
+    """Return what a dataclass says of each of its settings: the words beside their types."""
+    hints = get_type_hints(config, include_extras=True)
+    return {name: hint.__metadata__[0] for name, hint in hints.items() if hasattr(hint, "__metadata__")}
 
 
 def gather(config: Any, given: dict[str, Any]) -> Any:

@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from wellread.errors import ConfigError, nearest
 from wellread.learn.settings import DistillConfig
@@ -21,12 +21,14 @@ RECIPES = tuple(sorted(path.stem for path in HERE.glob("*.toml")))
 class TextConfig:
     """Which texts are taken from the files."""
 
-    split: bool = True  # texts are cut into sentences of 4 to 90 words, repetitions dropped; false: taken as they are
-    clauses: float = 0.0  # share of sentences of which one clause is taken too
-    limit: int = 1_000_000  # texts at most, drawn from all; 0: all
-    text_seed: int = 0  # of the draw
-    text_column: str = "text"  # of a .tsv
-    pair_column: str = ""  # the second text, where the teacher judges pairs
+    split: Annotated[
+        bool, "texts are cut into sentences of 4 to 90 words without repetitions; false: they stay whole"
+    ] = True
+    clauses: Annotated[float, "share of sentences of which one clause is taken too"] = 0.0
+    limit: Annotated[int, "texts at most, drawn from all; 0: all"] = 1_000_000
+    text_seed: Annotated[int, "of the draw of texts"] = 0
+    text_column: Annotated[str, "column of a .tsv that is the text"] = "text"
+    pair_column: Annotated[str, "column of the second text, where the teacher judges pairs"] = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ DECAYS: dict[str, Callable[[float], float]] = {  # from 0, where the warm-up end
 
 
 def warmup_of(config: LoopConfig, total: int) -> int:
-    """Return the steps of the warm-up of a run of `total` steps.
+    """Return the steps of the warm-up of a run of `total` steps; `warmup_steps` goes before `warmup_ratio`.
 
     >>> warmup_of(LoopConfig(warmup_ratio=0.06), 101)
     7

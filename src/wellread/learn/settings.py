@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
 from wellread.errors import ConfigError, nearest
 from wellread.measure.spans import RULES
@@ -25,39 +25,36 @@ BYSTANDERS = ("logging_steps", "eval_steps", "save_steps", "save_total_limit", "
 class LoopConfig:
     """How to train; the names are Hugging Face's. One step takes `gradient_accumulation_steps` batches a process."""
 
-    num_train_epochs: int = 3  # times that every row is seen
-    max_steps: int = 0  # steps, over as many epochs as they take; 0: those of num_train_epochs
-    per_device_train_batch_size: int = 256  # rows of a batch, at most
-    tokens_per_batch: int = 0  # rows of a batch times its longest, at most; 0: no such limit
-    gradient_accumulation_steps: int = 1  # batches that a process adds up in a step
-    learning_rate: float = 1e-3  # at its peak
-    lr_scheduler_type: str = "cosine"  # how it falls: linear, cosine or constant
-    warmup_steps: int = 0  # steps in which the rate rises from 0
-    warmup_ratio: float = 0.0  # the same as a share of all steps
-    weight_decay: float = 0.01  # decoupled; not on biases and LayerNorm
-    adam_beta1: float = 0.9  # decay of the mean of gradients
-    adam_beta2: float = 0.999  # and of their squares
-    adam_epsilon: float = 1e-8  # beside the root of the squares
-    max_grad_norm: float = 1.0  # longer gradients are cut to it; 0: none is
-    bf16: str = "auto"  # autocast: true, false, or auto, which is where the machine computes in it
-    seed: int = 0  # of order, masks, dropout and fresh weights
-    logging_steps: int = 50  # a line of the log every so many steps; 0: only the last
-    eval_steps: int = 0  # held-out scores every so many steps; 0: only those that a verb gives at the end
-    save_steps: int = 500  # a checkpoint every so many steps and at the end; 0: none
-    save_total_limit: int = 2  # checkpoints that are kept; 0: all
-    report_to: str = "none"  # beside log.jsonl: tensorboard, wandb, or both with a comma
-    ddp_timeout: int = 600  # seconds that a process waits for the others
+    num_train_epochs: Annotated[int, "times that every row is seen"] = 3
+    max_steps: Annotated[int, "steps, over as many epochs as they take; 0: those of num_train_epochs"] = 0
+    per_device_train_batch_size: Annotated[int, "rows of a batch, at most"] = 256
+    tokens_per_batch: Annotated[int, "rows of a batch times its longest, at most; 0: no such limit"] = 0
+    gradient_accumulation_steps: Annotated[int, "batches that a process adds up in a step"] = 1
+    learning_rate: Annotated[float, "learning rate at its peak"] = 1e-3
+    lr_scheduler_type: Annotated[str, "how the learning rate falls: linear, cosine or constant"] = "cosine"
+    warmup_steps: Annotated[int, "steps in which the learning rate rises from 0; 0: those of warmup_ratio"] = 0
+    warmup_ratio: Annotated[float, "steps in which the rate rises from 0, as a share of all"] = 0.0
+    weight_decay: Annotated[float, "AdamW's; biases and LayerNorm have none"] = 0.01
+    adam_beta1: Annotated[float, "decay of the mean of gradients"] = 0.9
+    adam_beta2: Annotated[float, "decay of the mean of their squares"] = 0.999
+    adam_epsilon: Annotated[float, "what Adam adds to the root of that mean"] = 1e-8
+    max_grad_norm: Annotated[float, "longer gradients are cut to it; 0: none is"] = 1.0
+    bf16: Annotated[str, "autocast to bfloat16: true, false, or auto, which is where the machine computes in it"] = (
+        "auto"
+    )
+    seed: Annotated[int, "of order, masks, dropout and fresh weights"] = 0
+    logging_steps: Annotated[int, "a line of the log every so many steps; 0: only the last"] = 50
+    eval_steps: Annotated[int, "held-out scores every so many steps; 0: only those that a verb gives at the end"] = 0
+    save_steps: Annotated[int, "a checkpoint every so many steps and at the end; 0: none"] = 500
+    save_total_limit: Annotated[int, "checkpoints that are kept; 0: all"] = 2
+    report_to: Annotated[str, "beside log.jsonl: tensorboard, wandb, or both with a comma"] = "none"
+    ddp_timeout: Annotated[int, "seconds that a process waits for the others"] = 600
 
     def __post_init__(self) -> None:
         """Refuse what no run can be made of, all faults at once."""
         faults = [f"{name} of {value}" for name, value in asdict(self).items() if _is_bad(name, value)]
         if faults:
             raise ConfigError(f"a training run was asked for; found {'; '.join(faults)}; {_ALLOWED}")
-        if self.warmup_steps and self.warmup_ratio:
-            raise ConfigError(
-                f"one length of the warm-up was asked for; found warmup_steps {self.warmup_steps} and warmup_ratio "
-                f"{self.warmup_ratio}; set one of them to 0"
-            )
         for name, known in (("lr_scheduler_type", SCHEDULES), ("bf16", PRECISIONS)):
             _refuse_unknown(name, [getattr(self, name)], known)
         _refuse_unknown("report_to", self.reporters, REPORTERS)
@@ -77,17 +74,19 @@ class LoopConfig:
 class LayersConfig:
     """DistilBERT: a student of some of the teacher's layers learns its word scores and its hidden states."""
 
-    teacher_layers: str = "0, 2, 4, 7, 9, 11"  # that the student begins with, counted from 0
-    vocab_transform: bool = True  # the teacher's transform of the word scores is taken too; false: drawn anew
-    fold_types: bool = False  # the vector of type 0, which the teacher always adds, goes into the positions
-    freeze_positions: bool = False  # the position table stays as the teacher has it
-    kl_weight: float = 5.0  # of the divergence from the teacher's word scores
-    mlm_weight: float = 2.0  # of the masked language model's own loss
-    cosine_weight: float = 1.0  # of 1 - cosine of the last hidden states
-    kl_positions: str = "all"  # where word scores are compared: all, or masked
-    masking: str = "smoothed"  # as in pretraining: pieces, words or smoothed
-    mlm_probability: float = 0.15  # share of the tokens that are masked
-    mask_sets: int = 3  # masks of every row; epoch e sees set e modulo this, so the teacher answers once for each
+    teacher_layers: Annotated[str, "the teacher's layers that the student begins with, counted from 0"] = (
+        "0, 2, 4, 7, 9, 11"
+    )
+    vocab_transform: Annotated[bool, "the teacher's transform of word scores is taken too; false: drawn anew"] = True
+    fold_types: Annotated[bool, "the vector of type 0, which the teacher always adds, goes into the positions"] = False
+    freeze_positions: Annotated[bool, "the position table stays as the teacher has it"] = False
+    kl_weight: Annotated[float, "weight of the divergence from the teacher's word scores"] = 5.0
+    mlm_weight: Annotated[float, "weight of the masked language model's own loss"] = 2.0
+    cosine_weight: Annotated[float, "weight of 1 - cosine of the last hidden states"] = 1.0
+    kl_positions: Annotated[str, "where word scores are compared: all, or masked"] = "all"
+    masking: Annotated[str, "pieces, words (all of a word together) or smoothed (rare pieces more often)"] = "smoothed"
+    mlm_probability: Annotated[float, "share of the tokens that are masked"] = 0.15
+    mask_sets: Annotated[int, "masks of every row, epochs take them in turn; the teacher answers once for each"] = 3
 
     def __post_init__(self) -> None:
         """Refuse what is no list of layers, and places that nobody knows."""
@@ -108,30 +107,32 @@ class LayersConfig:
 class RelationsConfig:
     """MiniLMv2: the student's last layer relates its tokens to each other as a layer of the teacher does."""
 
-    relation_layer: int = -1  # the teacher's, counted from 0; -1: its last
-    relation_heads: int = 12  # parts that queries, keys and values are split into, of both
+    relation_layer: Annotated[int, "the teacher's, counted from 0; -1: its last"] = -1
+    relation_heads: Annotated[int, "parts that queries, keys and values are split into, of both"] = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VectorsConfig:
     """LEAF: the student's sentence vectors come to lie where the teacher's do."""
 
-    contrastive_weight: float = 0.0  # of telling the teacher's vector of a text from those of its batch; 0: none
-    contrastive_temperature: float = 0.05  # that cosines are divided by before the softmax
+    contrastive_weight: Annotated[float, "weight of telling the teacher's vector of a text from others; 0: none"] = 0.0
+    contrastive_temperature: Annotated[float, "what cosines are divided by before the softmax"] = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DistillConfig:
     """What a student learns of its teacher and how; its shape, in BERT's names, where it is made anew."""
 
-    method: str = "vectors"  # layers, labels, relations or vectors
-    num_hidden_layers: int = 4  # shape: for vectors and relations, where no student is given
-    hidden_size: int = 128  # of a student that is made anew
-    num_attention_heads: int = 2  # of one that is
-    max_seq_length: int = 128  # and rows of a fresh student's position table
-    min_tokens: int = 0  # for layers and relations: shorter rows are left out; [CLS] and [SEP] are counted
-    temperature: float = 2.0  # that labels and word scores are compared at
-    teacher_cache_gb: float = 16.0  # of the teacher's outputs on disk; what does not fit is computed in every epoch
+    method: Annotated[str, "layers, labels, relations or vectors"] = "vectors"
+    num_hidden_layers: Annotated[int, "layers of a student that is made for vectors and relations"] = 4
+    hidden_size: Annotated[int, "width of a student that is made anew"] = 128
+    num_attention_heads: Annotated[int, "attention heads of one that is"] = 2
+    max_seq_length: Annotated[int, "tokens of a row, special ones included; a fresh student has as many positions"] = (
+        128
+    )
+    min_tokens: Annotated[int, "for layers and relations: shorter rows are left out; [CLS] and [SEP] are counted"] = 0
+    temperature: Annotated[float, "temperature at which labels and word scores are compared"] = 2.0
+    teacher_cache_gb: Annotated[float, "of the teacher's outputs on disk; the rest is computed every epoch"] = 16.0
     layers: LayersConfig = field(default_factory=LayersConfig)
     relations: RelationsConfig = field(default_factory=RelationsConfig)
     vectors: VectorsConfig = field(default_factory=VectorsConfig)
@@ -152,13 +153,13 @@ class DistillConfig:
 class FinetuneConfig:
     """How a module is fine-tuned for a task; what another task would need is passed over."""
 
-    max_seq_length: int = 128  # tokens of a row, special ones included; the module keeps it
-    head_dropout: float = 0.1  # before the head's last map; training only
-    loss: str = "cosine"  # similarity: cosine, to a scaled score, or contrastive, among the pairs of a batch
-    scale: float = 20.0  # contrastive: what cosines are multiplied by before the softmax
-    doc_stride: int = 64  # answer: pieces by which the window moves over a context
-    rules: str = "squad"  # answer: how answers are compared at an evaluation, squad or korquad
-    keep_best: bool = False  # take the weights of the best evaluation instead of the last
+    max_seq_length: Annotated[int, "tokens of a row, special ones included; the module keeps it"] = 128
+    head_dropout: Annotated[float, "before the head's last map; training only"] = 0.1
+    loss: Annotated[str, "similarity: cosine, to a scaled score, or contrastive, among the pairs of a batch"] = "cosine"
+    scale: Annotated[float, "contrastive: what cosines are multiplied by before the softmax"] = 20.0
+    doc_stride: Annotated[int, "answer: pieces by which the window moves over a context"] = 64
+    rules: Annotated[str, "answer: how answers are compared at an evaluation, squad or korquad"] = "squad"
+    keep_best: Annotated[bool, "take the weights of the best evaluation instead of the last"] = False
     # epochs, rows and rate: Devlin et al. 2018, appendix A.3; decay and warm-up: google-research/bert's run_classifier
     loop: LoopConfig = field(
         default_factory=lambda: LoopConfig(
@@ -188,10 +189,10 @@ class FinetuneConfig:
 class PretrainConfig:
     """How a masked language model is trained on plain text."""
 
-    max_seq_length: int = 128  # tokens of a row, special ones included; longer texts make several rows
-    masking: str = "pieces"  # pieces, words (all pieces of a word together) or smoothed (rare pieces more often)
-    mlm_probability: float = 0.15  # share of the tokens that are to be guessed
-    freeze: str = ""  # tensors that stay as they are: names or beginnings of them, with commas between
+    max_seq_length: Annotated[int, "tokens of a row, special ones included; longer texts make several rows"] = 128
+    masking: Annotated[str, "pieces, words (all of a word together) or smoothed (rare pieces more often)"] = "pieces"
+    mlm_probability: Annotated[float, "share of the tokens that are to be guessed"] = 0.15
+    freeze: Annotated[str, "tensors that stay as they are: names or beginnings of them, with commas between"] = ""
     # 0.01 of decay, the linear fall and the epsilon: Devlin et al. 2018, appendix A.2, and google-research/bert
     loop: LoopConfig = field(
         default_factory=lambda: LoopConfig(

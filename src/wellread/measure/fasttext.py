@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from wellread.errors import ConfigError, DataError, InputError, TrainingError, require_extra
 from wellread.measure.examples import Examples
@@ -32,12 +32,12 @@ class FastTextConfig:
     word are as good as FastText's 100, at a sixth of the size.
     """
 
-    dim: int = 16
-    word_ngrams: int = 2
-    minn: int = 2  # letters of the shortest n-gram of letters; 0: none
-    maxn: int = 5
-    bucket: int = 2_000_000  # rows that all n-grams share
-    epoch: int = 5
+    dim: Annotated[int, "numbers of a vector"] = 16
+    word_ngrams: Annotated[int, "words of the longest n-gram of words"] = 2
+    minn: Annotated[int, "letters of the shortest n-gram of letters; 0: no such n-grams"] = 2
+    maxn: Annotated[int, "letters of the longest n-gram of letters"] = 5
+    bucket: Annotated[int, "rows that all n-grams share"] = 2_000_000
+    epoch: Annotated[int, "times that FastText sees every row"] = 5
     lr: float = 0.1
     seed: int = 0
 

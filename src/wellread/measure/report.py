@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
 from wellread.errors import ConfigError, InputError
 from wellread.measure.bootstrap import Interval
@@ -19,8 +20,8 @@ from wellread.module import Module
 class ReportConfig:
     """How the speed is measured, and how the baseline is trained."""
 
-    speed_examples: int = 1_000  # at most; evenly spread over the file
-    rounds: int = 5  # in turn
+    speed_examples: Annotated[int, "at most; evenly spread over the file"] = 1_000
+    rounds: Annotated[int, "in turn"] = 5
     fasttext: FastTextConfig = field(default_factory=FastTextConfig)
 
     def __post_init__(self) -> None:
