@@ -38,8 +38,8 @@ class FastTextConfig:
     maxn: Annotated[int, "letters of the longest n-gram of letters"] = 5
     bucket: Annotated[int, "rows that all n-grams share"] = 2_000_000
     epoch: Annotated[int, "times that FastText sees every row"] = 5
-    lr: float = 0.1
-    seed: int = 0
+    lr: Annotated[float, "learning rate at the beginning"] = 0.1
+    seed: Annotated[int, "seed of FastText"] = 0
 
     def __post_init__(self) -> None:
         """Refuse what FastText would crash on, or what would not repeat."""
