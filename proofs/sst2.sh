@@ -14,7 +14,7 @@ wellread finetune classify "$data/sst2/train.tsv" $tune -m "$minilm" -o "$out/ss
 python - "$minilm" "$out/sst2-random" <<'PY'
 import sys
 import wellread
-from wellread.learn.scratch import scratch, shape_named
+from wellread.learn.pretraining.scratch import scratch, shape_named
 teacher, place = sys.argv[1:]
 scratch(shape_named("L-2_H-128"), wellread.load(teacher).tokenizer, seed=0).save(place)
 PY

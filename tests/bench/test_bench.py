@@ -12,7 +12,7 @@ from wellread.bench.encode import EncodeResult, Measured
 from wellread.bench.startup import PROGRAMS, Program
 from wellread.config import DenseConfig, EncoderConfig, SentenceConfig, TokenizerConfig
 from wellread.errors import BenchError, InputError
-from wellread.learn.student import fresh_arrays
+from wellread.learn.distilling.student import fresh_arrays
 from wellread.module import Module
 from wellread.text.tokenizer import load_tokenizer
 from wellread.weights.checkpoint import Checkpoint, in_memory

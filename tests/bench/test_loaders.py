@@ -11,7 +11,7 @@ from wellread.bench import loaders
 from wellread.bench.loaders import _pad, _plan, load_fast_tokenizer
 from wellread.config import EncoderConfig, SentenceConfig, TokenizerConfig
 from wellread.errors import InputError
-from wellread.learn.student import fresh_arrays
+from wellread.learn.distilling.student import fresh_arrays
 from wellread.weights.checkpoint import Checkpoint, in_memory
 from wellread.weights.huggingface import Source
 

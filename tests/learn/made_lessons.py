@@ -13,8 +13,8 @@ import numpy as np
 from tiny import tiny_config, tiny_tokenizer
 
 from wellread.config import SentenceConfig
+from wellread.learn.distilling.student import fresh_arrays
 from wellread.learn.settings import FinetuneConfig, LoopConfig
-from wellread.learn.student import fresh_arrays
 from wellread.measure.examples import Examples, take_examples
 from wellread.module import Module
 from wellread.weights.checkpoint import Checkpoint, in_memory

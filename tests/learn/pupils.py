@@ -13,8 +13,8 @@ import pytest
 from tiny import tiny_checkpoint, tiny_config, tiny_tokenizer
 
 from wellread.config import HeadConfig, SentenceConfig
-from wellread.learn import targets
 from wellread.learn.distill import distill
+from wellread.learn.distilling import targets
 from wellread.learn.settings import DistillConfig, LayersConfig, LoopConfig, RelationsConfig
 from wellread.module import Module
 from wellread.weights.checkpoint import Checkpoint, in_memory

@@ -17,10 +17,10 @@ from wellread.config import SentenceConfig
 from wellread.errors import CheckpointError, ConfigError, DataError, TrainingError
 from wellread.learn.checkpoints import checkpoints
 from wellread.learn.distill import distill
-from wellread.learn.recipe import Recipe, TextConfig, read_recipe, run_recipe
-from wellread.learn.sentences import read_sentences, read_texts, split_sentences
+from wellread.learn.distilling.recipe import Recipe, TextConfig, read_recipe, run_recipe
+from wellread.learn.distilling.student import fresh_arrays, principal_components, sentence_student
+from wellread.learn.pretraining.sentences import read_sentences, read_texts, split_sentences
 from wellread.learn.settings import DistillConfig, LoopConfig
-from wellread.learn.student import fresh_arrays, principal_components, sentence_student
 
 RNG = np.random.default_rng(0)
 WORDS = "a man woman cat is playing the guitar flute runs sleeps paris france of".split()

@@ -12,9 +12,9 @@ from learn.made_lessons import made_examples, made_module, settings
 
 from wellread.backends.torch import TorchEncoder
 from wellread.errors import DataError, TruncationWarning
-from wellread.learn.exercises import exercise
-from wellread.learn.fresh_head import with_head
-from wellread.learn.lessons import head_for
+from wellread.learn.finetuning.exercises import exercise
+from wellread.learn.finetuning.fresh_head import with_head
+from wellread.learn.finetuning.lessons import head_for
 from wellread.learn.step import new_optimizer
 from wellread.measure.examples import take_examples
 

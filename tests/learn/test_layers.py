@@ -13,11 +13,11 @@ from torch.nn import functional
 
 from wellread.errors import ConfigError, TrainingError
 from wellread.learn.distill import distill
-from wellread.learn.layers import layers_work
+from wellread.learn.distilling.layers import layers_work
+from wellread.learn.distilling.student import MLM_TRANSFORM, POSITIONS, TYPES, WORDS, layers_student
+from wellread.learn.distilling.work import Job
 from wellread.learn.processes import Process
 from wellread.learn.settings import LayersConfig
-from wellread.learn.student import MLM_TRANSFORM, POSITIONS, TYPES, WORDS, layers_student
-from wellread.learn.work import Job
 from wellread.module import Module
 from wellread.weights.checkpoint import in_memory
 

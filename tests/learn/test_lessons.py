@@ -9,7 +9,7 @@ from learn.made_lessons import made_examples, made_module, made_rows, settings
 
 from wellread.config import HeadConfig
 from wellread.errors import ConfigError, DataError, InputError
-from wellread.learn.lessons import dev_lessons, head_for, lessons
+from wellread.learn.finetuning.lessons import dev_lessons, head_for, lessons
 from wellread.learn.settings import FinetuneConfig
 from wellread.measure.examples import Answer, read_examples, take_examples
 

@@ -11,8 +11,8 @@ from tiny import tiny_checkpoint, tiny_config, tiny_module, tiny_tokenizer
 
 from wellread.backends.torch import TorchEncoder
 from wellread.errors import ConfigError
-from wellread.learn.mlm import MlmTask, freeze, held_out, masked_inputs, masked_scores
-from wellread.learn.texts import token_store
+from wellread.learn.pretraining.mlm import MlmTask, freeze, held_out, masked_inputs, masked_scores
+from wellread.learn.pretraining.texts import token_store
 from wellread.tasks.masking import masking_of
 
 WORDS = "a man woman cat is playing the guitar flute runs sleeps paris france of".split()

@@ -8,10 +8,10 @@ import torch
 from learn.made_lessons import made_module, made_rows, settings
 
 from wellread.backends.torch import TorchEncoder
-from wellread.learn.exercises import exercise
-from wellread.learn.fresh_head import with_head
-from wellread.learn.lessons import head_for, lessons
-from wellread.learn.pairing import PairingTask
+from wellread.learn.finetuning.exercises import exercise
+from wellread.learn.finetuning.fresh_head import with_head
+from wellread.learn.finetuning.lessons import head_for, lessons
+from wellread.learn.finetuning.pairing import PairingTask
 
 ROWS = np.array([7, 2, 5, 0])
 

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from wellread.errors import DataError
-from wellread.learn.plain_texts import PART, stream_texts, total_bytes
+from wellread.learn.pretraining.plain_texts import PART, stream_texts, total_bytes
 
 TEXTS = ["A man.", "", 'Say "a, b".', "유리\u2028창", " x "]
 

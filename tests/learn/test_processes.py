@@ -16,8 +16,8 @@ from tiny import tiny_module
 
 import wellread
 from wellread.config import SentenceConfig
+from wellread.learn.distilling.recipe import read_recipe, run_recipe
 from wellread.learn.processes import Process, joined, sum_up, wait
-from wellread.learn.recipe import read_recipe, run_recipe
 
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m")
 HALF = {"per_device_train_batch_size": 4, "save_steps": 10}

@@ -15,10 +15,10 @@ from wellread.backends.numpy import NumpyBackend
 from wellread.config import TokenizerConfig
 from wellread.errors import ConfigError, TrainingError
 from wellread.learn.distill import distill
+from wellread.learn.distilling.relations import relation_loss, relations_work
+from wellread.learn.distilling.work import Job
 from wellread.learn.processes import Process
-from wellread.learn.relations import relation_loss, relations_work
 from wellread.learn.settings import RelationsConfig
-from wellread.learn.work import Job
 from wellread.module import Module
 from wellread.text.tokenizer import load_tokenizer
 

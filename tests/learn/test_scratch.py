@@ -11,7 +11,7 @@ from tiny import tiny_checkpoint, tiny_config, tiny_tokenizer
 
 from wellread.config import DenseConfig, HeadConfig, SentenceConfig
 from wellread.errors import ConfigError, InputError
-from wellread.learn.scratch import named_shapes, scratch, shape_named, shape_of_file, with_mlm_head
+from wellread.learn.pretraining.scratch import named_shapes, scratch, shape_named, shape_of_file, with_mlm_head
 from wellread.weights.checkpoint import in_memory
 from wellread.weights.names import head_shapes, shapes
 

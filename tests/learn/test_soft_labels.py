@@ -14,9 +14,9 @@ import wellread
 from wellread.config import HeadConfig, TokenizerConfig
 from wellread.errors import DataError, TrainingError, TruncationWarning
 from wellread.learn.distill import distill
+from wellread.learn.distilling.soft_labels import labels_work
+from wellread.learn.distilling.work import Job
 from wellread.learn.processes import Process
-from wellread.learn.soft_labels import labels_work
-from wellread.learn.work import Job
 from wellread.module import Module
 from wellread.text.tokenizer import load_tokenizer
 

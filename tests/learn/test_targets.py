@@ -12,11 +12,11 @@ from learn.pupils import TEXTS, small_shards, teacher_for, watched
 from tiny import tiny_module
 
 from wellread.errors import TrainingError
-from wellread.learn import targets
+from wellread.learn.distilling import targets
+from wellread.learn.distilling.targets import MARKS, VALUES, Question, Targets
+from wellread.learn.distilling.teacher import fingerprint, key_of, running
 from wellread.learn.processes import Process
 from wellread.learn.rows import rows_of
-from wellread.learn.targets import MARKS, VALUES, Question, Targets
-from wellread.learn.teacher import fingerprint, key_of, running
 
 ROWS = np.array([7, 0, 59, 31])
 

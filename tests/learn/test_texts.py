@@ -11,8 +11,8 @@ import pytest
 from tiny import PIECES, tiny_tokenizer
 
 from wellread.errors import CheckpointError, DataError, InputError, TrainingError
-from wellread.learn import texts as store_module
-from wellread.learn.texts import FACTS, SPLITS, VALUES, open_store, token_store
+from wellread.learn.pretraining import texts as store_module
+from wellread.learn.pretraining.texts import FACTS, SPLITS, VALUES, open_store, token_store
 from wellread.text.vocabulary import Vocabulary
 
 LINES = ["A man runs.", "", "the cat", "[SEP] [SEP]", "a woman is playing the guitar , a man is playing the flute"]

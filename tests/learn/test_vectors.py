@@ -14,11 +14,11 @@ from tiny import tiny_checkpoint, tiny_config
 from wellread.config import DenseConfig, SentenceConfig
 from wellread.errors import ConfigError
 from wellread.learn.distill import distill
+from wellread.learn.distilling.student import mapped_student
+from wellread.learn.distilling.vectors import told_apart, vectors_work
+from wellread.learn.distilling.work import Job
 from wellread.learn.processes import Process
 from wellread.learn.settings import VectorsConfig
-from wellread.learn.student import mapped_student
-from wellread.learn.vectors import told_apart, vectors_work
-from wellread.learn.work import Job
 from wellread.module import Module
 
 torch.set_num_threads(1)

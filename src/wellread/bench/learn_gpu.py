@@ -13,7 +13,7 @@ from wellread.backends.torch import TorchEncoder
 from wellread.bench.learn_works import SEED
 from wellread.config import EncoderConfig
 from wellread.learn.initial import drawn
-from wellread.learn.mlm import masked_scores
+from wellread.learn.pretraining.mlm import masked_scores
 from wellread.weights.checkpoint import Checkpoint, in_memory
 from wellread.weights.names import shapes
 

@@ -28,15 +28,15 @@ from wellread.bench.learn_works import (
 )
 from wellread.config import EncoderConfig, HeadConfig
 from wellread.learn.distill import distill
+from wellread.learn.distilling.student import layers_student
 from wellread.learn.events import Step
-from wellread.learn.exercises import Exercise, exercise
-from wellread.learn.fresh_head import with_head
+from wellread.learn.finetuning.exercises import Exercise, exercise
+from wellread.learn.finetuning.fresh_head import with_head
 from wellread.learn.loop import train
-from wellread.learn.mlm import MlmTask, masked_scores
 from wellread.learn.pretrain import pretrain
-from wellread.learn.scratch import scratch, shape_named
+from wellread.learn.pretraining.mlm import MlmTask, masked_scores
+from wellread.learn.pretraining.scratch import scratch, shape_named
 from wellread.learn.settings import DistillConfig, FinetuneConfig, PretrainConfig
-from wellread.learn.student import layers_student
 from wellread.learn.task import Task
 from wellread.measure.examples import Examples
 from wellread.module import Module

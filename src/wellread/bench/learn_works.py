@@ -10,10 +10,10 @@ from typing import Any, Protocol
 import numpy as np
 
 from wellread.config import EncoderConfig
-from wellread.learn.mlm import HELD_OUT, ROWS, TOKENS, masked_inputs
+from wellread.learn.pretraining.mlm import HELD_OUT, ROWS, TOKENS, masked_inputs
+from wellread.learn.pretraining.texts import TokenStore, token_store
 from wellread.learn.settings import LayersConfig, LoopConfig
 from wellread.learn.task import Inputs
-from wellread.learn.texts import TokenStore, token_store
 from wellread.module import Module, load
 from wellread.tasks.masking import masking_of
 from wellread.text.batches import token_budget_batches

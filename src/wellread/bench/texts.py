@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from wellread.errors import DataError
-from wellread.learn.sentences import read_texts as read_file
+from wellread.learn.pretraining.sentences import read_texts as read_file
 
 SAMPLE = Path(__file__).with_name("texts.en.txt.gz")
 

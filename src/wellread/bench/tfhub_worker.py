@@ -77,7 +77,7 @@ class Answers:
         import tensorflow as tf
 
         from wellread.backends.tensorflow import variables
-        from wellread.learn.student import fresh_arrays
+        from wellread.learn.distilling.student import fresh_arrays
         from wellread.weights.checkpoint import Checkpoint, in_memory
 
         shape = EncoderConfig(**config)

@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from wellread.errors import TrainingError
+from wellread.learn.distilling.layers import layers_work
+from wellread.learn.distilling.relations import relations_work
+from wellread.learn.distilling.soft_labels import labels_work
+from wellread.learn.distilling.teacher import fingerprint
+from wellread.learn.distilling.vectors import vectors_work
+from wellread.learn.distilling.work import Job, Work
 from wellread.learn.follow import follow
-from wellread.learn.layers import layers_work
 from wellread.learn.loop import train
 from wellread.learn.processes import joined
-from wellread.learn.relations import relations_work
 from wellread.learn.settings import DistillConfig
-from wellread.learn.soft_labels import labels_work
-from wellread.learn.teacher import fingerprint
-from wellread.learn.vectors import vectors_work
-from wellread.learn.work import Job, Work
 from wellread.module import Module
 from wellread.weights.checkpoint import in_memory
 

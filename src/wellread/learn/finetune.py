@@ -16,11 +16,11 @@ from typing import Any
 
 from wellread.backends.torch import TorchEncoder
 from wellread.errors import ConfigError, TruncationWarning
-from wellread.learn.dev_scores import Best, DevScores
-from wellread.learn.exercises import exercise
+from wellread.learn.finetuning.dev_scores import Best, DevScores
+from wellread.learn.finetuning.exercises import exercise
+from wellread.learn.finetuning.fresh_head import is_continued, with_head
+from wellread.learn.finetuning.lessons import Given, dev_lessons, head_for, lessons
 from wellread.learn.follow import follow
-from wellread.learn.fresh_head import is_continued, with_head
-from wellread.learn.lessons import Given, dev_lessons, head_for, lessons
 from wellread.learn.loop import train
 from wellread.learn.processes import Process, joined
 from wellread.learn.settings import FinetuneConfig

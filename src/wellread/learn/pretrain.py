@@ -12,14 +12,14 @@ from typing import Any
 from wellread.backends.torch import TorchEncoder
 from wellread.errors import ConfigError
 from wellread.hub.atomic import refuse_existing
-from wellread.learn.beginning import Beginning
 from wellread.learn.follow import follow
 from wellread.learn.loop import train
-from wellread.learn.mlm import MlmTask, freeze, held_out
+from wellread.learn.pretraining.beginning import Beginning
+from wellread.learn.pretraining.mlm import MlmTask, freeze, held_out
+from wellread.learn.pretraining.scratch import with_mlm_head
+from wellread.learn.pretraining.texts import Texts, TokenStore, token_store
 from wellread.learn.processes import Process, joined
-from wellread.learn.scratch import with_mlm_head
 from wellread.learn.settings import PretrainConfig
-from wellread.learn.texts import Texts, TokenStore, token_store
 from wellread.module import Module
 from wellread.tasks.masking import masking_of, piece_counts
 from wellread.weights.checkpoint import Checkpoint, in_memory

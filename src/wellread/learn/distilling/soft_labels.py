@@ -17,12 +17,12 @@ from wellread.backends.torch import TorchEncoder
 from wellread.config import HeadConfig
 from wellread.encoder.heads import LOGITS_OUTPUT
 from wellread.errors import DataError, TrainingError
-from wellread.learn.fresh_head import WHOLE_TEXT, has_pre_classifier, with_head
+from wellread.learn.distilling.targets import Question
+from wellread.learn.distilling.teacher import key_of, running
+from wellread.learn.distilling.work import Job, RowsTask, Work, targets_of, texts_of
+from wellread.learn.finetuning.fresh_head import WHOLE_TEXT, has_pre_classifier, with_head
 from wellread.learn.rows import rows_of
-from wellread.learn.targets import Question
 from wellread.learn.task import Inputs, Loss
-from wellread.learn.teacher import key_of, running
-from wellread.learn.work import Job, RowsTask, Work, targets_of, texts_of
 from wellread.weights.checkpoint import Checkpoint
 
 

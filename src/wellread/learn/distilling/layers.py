@@ -20,14 +20,14 @@ from torch.nn import functional
 from wellread.backends.torch import TorchEncoder, TorchOps
 from wellread.encoder.heads import mlm_logits
 from wellread.errors import ConfigError, TrainingError
+from wellread.learn.distilling.student import MLM_TRANSFORM, WORDS, layers_student
+from wellread.learn.distilling.targets import Question, Targets
+from wellread.learn.distilling.teacher import key_of, running
+from wellread.learn.distilling.word_scores import Scored, Wanted, word_score_loss
+from wellread.learn.distilling.work import Job, Work, refuse_long, targets_of, token_rows
 from wellread.learn.rows import Rows
 from wellread.learn.settings import DistillConfig
-from wellread.learn.student import MLM_TRANSFORM, WORDS, layers_student
-from wellread.learn.targets import Question, Targets
 from wellread.learn.task import Inputs, Loss, tensors
-from wellread.learn.teacher import key_of, running
-from wellread.learn.word_scores import Scored, Wanted, word_score_loss
-from wellread.learn.work import Job, Work, refuse_long, targets_of, token_rows
 from wellread.tasks.masking import Masked, Masking, mask_tokens, masking_of, piece_counts, row_rng
 from wellread.weights.checkpoint import Checkpoint
 

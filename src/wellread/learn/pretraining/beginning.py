@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from wellread.errors import ConfigError
+from wellread.learn.pretraining.scratch import scratch, shape_named, shape_of_file
+from wellread.learn.pretraining.vocabulary import read_vocabulary, trained_vocabulary
 from wellread.learn.processes import Process
-from wellread.learn.scratch import scratch, shape_named, shape_of_file
 from wellread.learn.settings import PretrainConfig
-from wellread.learn.vocabulary import read_vocabulary, trained_vocabulary
 from wellread.module import Module
 from wellread.text.tokenizer import Tokenizer
 

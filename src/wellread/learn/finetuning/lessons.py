@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from wellread.config import HEAD_TASKS, HeadConfig
 from wellread.errors import DataError, InputError, nearest
-from wellread.learn.fresh_head import has_pre_classifier
+from wellread.learn.finetuning.fresh_head import has_pre_classifier
 from wellread.learn.settings import FinetuneConfig
 from wellread.measure.entities import entities
 from wellread.measure.examples import Examples, take_examples

@@ -15,8 +15,8 @@ from torch.nn import functional
 from wellread.backends.torch import TorchEncoder, TorchOps
 from wellread.encoder.heads import mlm_logits
 from wellread.errors import ConfigError, nearest
+from wellread.learn.pretraining.texts import TokenStore
 from wellread.learn.task import Inputs, Loss, tensors
-from wellread.learn.texts import TokenStore
 from wellread.measure.metrics import perplexity
 from wellread.tasks.masking import Masking, mask_tokens, row_rng
 from wellread.text.batches import token_budget_batches

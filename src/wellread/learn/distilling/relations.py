@@ -21,13 +21,13 @@ from torch.nn import functional
 from wellread.backends.torch import MASKED, TorchEncoder, TorchOps
 from wellread.encoder.encoder import embed, encode
 from wellread.errors import ConfigError
+from wellread.learn.distilling.student import fresh_student
+from wellread.learn.distilling.targets import Question, Targets
+from wellread.learn.distilling.teacher import key_of, running
+from wellread.learn.distilling.work import Job, Work, refuse_long, refuse_other_vocabulary, targets_of, token_rows
 from wellread.learn.rows import Rows
 from wellread.learn.settings import RelationsConfig
-from wellread.learn.student import fresh_student
-from wellread.learn.targets import Question, Targets
 from wellread.learn.task import Inputs, Loss, tensors
-from wellread.learn.teacher import key_of, running
-from wellread.learn.work import Job, Work, refuse_long, refuse_other_vocabulary, targets_of, token_rows
 from wellread.weights.checkpoint import Checkpoint
 
 PARTS = ("query", "key", "value")

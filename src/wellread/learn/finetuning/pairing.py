@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from wellread.backends.torch import TorchEncoder
 from wellread.encoder.heads import SENTENCE_OUTPUT
-from wellread.learn.labelled import hexdigest
+from wellread.learn.finetuning.labelled import hexdigest
 from wellread.learn.rows import Rows
 from wellread.learn.task import Inputs, Loss, tensors
 

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from wellread.backends.torch import TorchEncoder
 from wellread.errors import ConfigError, TrainingError
+from wellread.learn.distilling.targets import GIGABYTE, Question, Targets
+from wellread.learn.pretraining.texts import token_store
 from wellread.learn.processes import Process
 from wellread.learn.rows import Rows
 from wellread.learn.settings import DistillConfig
-from wellread.learn.targets import GIGABYTE, Question, Targets
 from wellread.learn.task import Inputs, Task, tensors
-from wellread.learn.texts import token_store
 from wellread.module import Module
 from wellread.text.tokenizer import Tokenizer
 from wellread.weights.checkpoint import Checkpoint
@@ -103,7 +103,7 @@ def texts_of(job: Job) -> list[str]:
     if len(texts) != len(job.texts):
         raise TrainingError(
             f"the method {job.config.method!r} learns from texts; found {len(job.texts) - len(texts)} paths of files; "
-            "read them first: wellread.learn.sentences.read_lines"
+            "read them first: wellread.learn.pretraining.sentences.read_lines"
         )
     return texts
 

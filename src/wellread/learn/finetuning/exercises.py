@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from wellread.backends.torch import TorchEncoder
 from wellread.errors import DataError, TruncationWarning
-from wellread.learn.labelled import LabelledTask, label_loss, span_loss
-from wellread.learn.pairing import PairingTask
+from wellread.learn.finetuning.labelled import LabelledTask, label_loss, span_loss
+from wellread.learn.finetuning.pairing import PairingTask
 from wellread.learn.rows import Rows
 from wellread.learn.settings import FinetuneConfig
 from wellread.measure.examples import Examples

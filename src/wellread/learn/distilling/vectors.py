@@ -15,13 +15,13 @@ from torch.nn import functional
 
 from wellread.backends.torch import TorchEncoder
 from wellread.encoder.heads import SENTENCE_OUTPUT
+from wellread.learn.distilling.student import mapped_student, sentence_student
+from wellread.learn.distilling.targets import Question
+from wellread.learn.distilling.teacher import key_of, running
+from wellread.learn.distilling.work import Job, RowsTask, Work, refuse_long, targets_of, texts_of
 from wellread.learn.rows import rows_of
 from wellread.learn.settings import VectorsConfig
-from wellread.learn.student import mapped_student, sentence_student
-from wellread.learn.targets import Question
 from wellread.learn.task import Inputs, Loss
-from wellread.learn.teacher import key_of, running
-from wellread.learn.work import Job, RowsTask, Work, refuse_long, targets_of, texts_of
 
 SHAPE = ("num_hidden_layers", "hidden_size", "num_attention_heads")
 

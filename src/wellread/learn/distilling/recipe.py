@@ -131,7 +131,7 @@ class _Read:
 
 def _texts(recipe: Recipe, paths: Sequence[Path]) -> _Read:
     """Read what the recipe asks for."""
-    from wellread.learn.sentences import read_lines, read_sentences
+    from wellread.learn.pretraining.sentences import read_lines, read_sentences
 
     wanted = recipe.text
     options = {"limit": wanted.limit, "seed": wanted.text_seed}

@@ -16,7 +16,7 @@ from wellread.config import TokenizerConfig
 from wellread.errors import ConfigError, TextError, nearest
 from wellread.hub.atomic import whole_directory
 from wellread.hub.cache import sha256
-from wellread.learn.plain_texts import stream_texts, total_bytes
+from wellread.learn.pretraining.plain_texts import stream_texts, total_bytes
 from wellread.learn.processes import Process, wait
 from wellread.module import load
 from wellread.text.tokenizer import Tokenizer, load_tokenizer, whole

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from wellread.errors import CheckpointError, DataError, InputError, TrainingError
 from wellread.hub.atomic import whole_directory
 from wellread.hub.cache import sha256
-from wellread.learn.plain_texts import stream_texts, total_bytes
+from wellread.learn.pretraining.plain_texts import stream_texts, total_bytes
 from wellread.learn.processes import Process, wait
 from wellread.progress import transfer
 from wellread.text.pack import chunk
