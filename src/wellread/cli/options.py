@@ -136,8 +136,9 @@ def options_of(config: Any) -> Callable[[F], F]:
             else:
                 name = field.name.replace("_", "-")
                 flag = f"--{name}/--no-{name}" if isinstance(default, bool) else f"--{name}"
-                words = f"{said[field.name][0].upper()}{said[field.name][1:]}.  [default: {default}]"
-                command = click.option(flag, field.name, type=type(default), default=None, help=words)(command)
+                words = said.get(field.name, "")
+                about = f"{words[:1].upper()}{words[1:]}.  [default: {default}]".removeprefix(".  ")
+                command = click.option(flag, field.name, type=type(default), default=None, help=about)(command)
         return command
 
     return add
