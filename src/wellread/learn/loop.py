@@ -17,6 +17,7 @@ from wellread.errors import TrainingError
 from wellread.learn import checkpoints
 from wellread.learn.checkpoints import State
 from wellread.learn.events import Evaluated, Event, Saved, Started
+from wellread.learn.memory import STEPS, give_back
 from wellread.learn.plan import epoch_plan
 from wellread.learn.precision import uses_bf16
 from wellread.learn.processes import Process, agree, joined, wait
@@ -61,6 +62,8 @@ def train(
         means = Means(task=task, config=config, process=process, optimizer=optimizer, bf16=bf16)
         for turn, after in _turns(means, state, total, prepare):
             yield _take(turn, means, output_dir)
+            if turn.step % STEPS == 0:
+                give_back()
             if process.is_main:
                 yield from _evaluated(turn, config, evaluate)
                 if _is_due(turn, config.save_steps):
