@@ -28,7 +28,8 @@ demo: $(VENV)/core ## set everything up and turn a sentence into a vector
 	$(RUN)/wellread embed "A man is playing a guitar."
 
 test: $(VENV)/dev $(VENV)/transformers4 ## set everything up and run the tests
-	$(RUN)/python -m pytest -m 'not slow and not gpu' -n 2 --dist loadfile  # a file's fixtures are made once
+	# Two workers, each with one thread for its arithmetic; a file's fixtures are made once.
+	OMP_NUM_THREADS=1 $(RUN)/python -m pytest -m 'not slow and not gpu' -n 2 --dist loadfile
 
 check: $(VENV)/dev ## formatting, lint, types
 	$(RUN)/ruff format --check

@@ -34,7 +34,7 @@ def result(**changes: object) -> LearnResult:
     return LearnResult(**{**fields, **changes})
 
 
-@pytest.mark.parametrize("kind", ["mlm", "classify"])
+@pytest.mark.parametrize("kind", [pytest.param("mlm", marks=pytest.mark.slow), "classify"])
 def test_everyone_trains_from_the_same_weights_to_about_the_same_loss(kind: str) -> None:
     work = LearnWork(kind=kind, shape="L-2_H-128", contenders=(OURS, *PEERS))
     found = bench.run_learn(resolve("default"), bench.read_texts()[:48], works=[work], times=(), rounds=1)
@@ -47,6 +47,7 @@ def test_everyone_trains_from_the_same_weights_to_about_the_same_loss(kind: str)
     assert all(len(one.seconds) == 1 and one.peak_bytes > 2**26 for one in measured)
 
 
+@pytest.mark.slow
 def test_a_student_of_ours_and_of_the_script_are_alike_and_memory_is_told() -> None:
     work = LearnWork(kind="distil", shape="L-10_H-128", contenders=(OURS, SCRIPT), laps=("first epoch", "later epoch"))
     found = bench.run_learn(resolve("default"), bench.read_texts()[:48], works=[work], times=(1, 2), rounds=1)

@@ -30,11 +30,6 @@ def test_an_example_runs_and_shows_what_it_promises(path, tmp_path):
     done = subprocess.run([sys.executable, path], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert SAID[path.stem] in done.stdout
-
-
-def test_the_fine_tuned_example_is_right_on_most_of_what_it_never_saw(tmp_path):
-    done = subprocess.run(
-        [sys.executable, PLACE / "2_finetune.py"], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
-    right, of = (int(word) for word in done.stdout.splitlines()[-1].split() if word.isdigit())
-    assert right > 0.75 * of
+    if path.stem == "2_finetune":  # most of what it never saw
+        right, of = (int(word) for word in done.stdout.splitlines()[-1].split() if word.isdigit())
+        assert right > 0.75 * of
