@@ -6,6 +6,7 @@ from dataclasses import fields
 from itertools import pairwise
 
 import pytest
+import torch
 
 from wellread.errors import ConfigError
 from wellread.learn.schedule import schedule, warmup_of
@@ -37,13 +38,26 @@ def test_every_setting_is_decisive_or_a_bystander():
 @pytest.mark.parametrize("kind", SCHEDULES)
 def test_the_rate_rises_to_its_peak_and_never_again(kind):
     shares = [schedule(step, total=20, warmup=5, kind=kind) for step in range(1, 21)]
-    assert shares[:5] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
-    assert all(a >= b for a, b in pairwise(shares[4:]))
-    assert shares[-1] == pytest.approx(1.0 if kind == "constant" else 0.0)
+    assert shares[:6] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0, 1.0])
+    assert all(a >= b > 0 for a, b in pairwise(shares[4:]))
+
+
+@pytest.mark.parametrize("warmup", [0, 5])
+@pytest.mark.parametrize("kind", SCHEDULES)
+def test_the_rate_falls_as_in_transformers(kind, warmup):
+    transformers = pytest.importorskip("transformers")
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    peer = transformers.get_scheduler(kind, optimizer, num_warmup_steps=warmup, num_training_steps=20)
+    theirs = []
+    for _ in range(20):
+        theirs.append(peer.get_last_lr()[0])
+        optimizer.step()
+        peer.step()
+    ours = [schedule(step, total=20, warmup=warmup, kind=kind) for step in range(1, 21)]
+    assert ours[warmup:] == pytest.approx(theirs[warmup:])
 
 
 def test_warmup_is_a_number_of_steps_or_a_share():
     assert warmup_of(LoopConfig(warmup_steps=7), 1000) == 7
     assert warmup_of(LoopConfig(warmup_ratio=0.05), 1000) == 50
     assert warmup_of(LoopConfig(warmup_ratio=0.05, warmup_steps=7), 1000) == 7  # steps go before, as in Hugging Face
-    assert schedule(1, total=10, warmup=0, kind="linear") == 0.9
