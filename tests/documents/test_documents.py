@@ -15,8 +15,13 @@ BLOCKS = {
 }
 
 
-@pytest.mark.parametrize("world", ["tf_keras", "keras"])
-@pytest.mark.parametrize("document", BLOCKS)
+RUNS = [(document, world) for document in BLOCKS for world in ("tf_keras", "keras")]
+LONG = [("003", "tf_keras")]  # 004 runs the same blocks in the gate
+
+
+@pytest.mark.parametrize(
+    ("document", "world"), [pytest.param(*run, marks=[pytest.mark.slow] if run in LONG else []) for run in RUNS]
+)
 def test_a_document_runs(document, world, tfhub_cache):
     module = tfhub_cache(document)
     request = DOCUMENTS[document].request(BLOCKS[document])
