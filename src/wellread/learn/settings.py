@@ -115,7 +115,9 @@ class RelationsConfig:
 class VectorsConfig:
     """LEAF: the student's sentence vectors come to lie where the teacher's do."""
 
-    contrastive_weight: Annotated[float, "weight of telling the teacher's vector of a text from others; 0: none"] = 0.0
+    contrastive_weight: Annotated[
+        float, "weight of telling the teacher's vector of a text from its batch's; 0: none"
+    ] = 0.0
     contrastive_temperature: Annotated[float, "what cosines are divided by before the softmax"] = 0.05
 
 
