@@ -33,7 +33,7 @@ def test_it_is_what_its_recipe_makes():
 
 def test_near_meanings_are_near():
     module = wellread.load("default")
-    vectors = module.encode(TEXTS)
+    vectors = module.encode(TEXTS, precision="f32")
     scores = module.similarity(vectors[0], vectors)[0]
     assert scores[1] > 0.3 > scores[2]
     assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)

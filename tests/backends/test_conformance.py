@@ -9,6 +9,7 @@ import tensorflow as tf
 import torch
 from headed import FAMILIES, TASKS, head_of, headed, headed_checkpoint
 from keras_tools import KERAS_WARNS
+from near import BF16_COSINE, NEEDS_BF16, cosines, exact
 from tiny import tiny_checkpoint, tiny_config, tiny_inputs
 
 from wellread.backends import openvino as openvino_backend
@@ -172,9 +173,18 @@ def test_a_head_agrees_with_float64(backend, head):
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("alone", ["pooled_output", "cls_output"])
 def test_the_last_block_at_position_0_alone_gives_the_same(backend, alone):
-    runner = load_backend(backend, CHECKPOINT)
+    runner = load_backend(backend, CHECKPOINT, precision=exact(backend))
     whole = runner.run(tiny_inputs(), [alone, "sequence_output"])[alone]
     assert_close(runner.run(tiny_inputs(), [alone])[alone], whole)
+
+
+@NEEDS_BF16
+@pytest.mark.parametrize("alone", ["pooled_output", "cls_output"])
+def test_the_last_block_at_position_0_alone_is_near_in_bf16(alone):
+    reference = load_backend("numpy", CHECKPOINT).run(tiny_inputs(), [alone])[alone]
+    runner = load_backend("openvino", CHECKPOINT, precision="bf16")
+    for names in ([alone], [alone, "sequence_output"]):
+        assert cosines(runner.run(tiny_inputs(), names)[alone], reference).min() > BF16_COSINE
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -189,7 +199,7 @@ def test_an_empty_batch_and_one_token(backend):
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_stream_gives_every_batch_once(backend):
-    runner = load_backend(backend, CHECKPOINT)
+    runner = load_backend(backend, CHECKPOINT, precision=exact(backend))
     batches = [
         {name: array[:rows] for name, array in tiny_inputs(seed).items()} for seed, rows in enumerate([3, 1, 2] * 5)
     ]
@@ -214,12 +224,15 @@ def test_bf16_is_the_default_where_the_cpu_has_it(monkeypatch):
     assert load_backend("openvino", CHECKPOINT, precision="f32").precision == "f32"
 
 
-def test_bf16_on_torch_is_near():
+@pytest.mark.parametrize("backend", ["torch", pytest.param("openvino", marks=NEEDS_BF16)])
+def test_bf16_is_near(backend):
     inputs = {name: array[:2] for name, array in tiny_inputs().items()}  # the third row is masked: a vector of zeros
     reference = load_backend("numpy", CHECKPOINT).run(inputs, [SENTENCE_OUTPUT])[SENTENCE_OUTPUT]
-    made = load_backend("torch", CHECKPOINT, precision="bf16").run(inputs, [SENTENCE_OUTPUT])[SENTENCE_OUTPUT]
-    cosines = (made * reference).sum(1) / np.linalg.norm(made, axis=1) / np.linalg.norm(reference, axis=1)
-    assert 0.999 < cosines.min() < 1 - 1e-9
+    runner = load_backend(backend, CHECKPOINT, precision="bf16")
+    made = runner.run(inputs, [SENTENCE_OUTPUT])[SENTENCE_OUTPUT]
+    assert BF16_COSINE < cosines(made, reference).min() < 1 - 1e-9
+    (item,) = runner.stream(iter([inputs]), SENTENCE_OUTPUT)
+    assert cosines(item.value, reference).min() > BF16_COSINE
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -240,7 +253,7 @@ def test_a_framework_that_is_missing_is_named_with_its_extra(monkeypatch):
 
 
 def test_a_stream_may_be_abandoned():
-    runner = load_backend("openvino", CHECKPOINT)
+    runner = load_backend("openvino", CHECKPOINT, precision="f32")
     stream = runner.stream(iter([tiny_inputs()] * 20), SENTENCE_OUTPUT)
     first = next(stream).value
     stream.close()

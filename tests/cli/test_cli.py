@@ -37,26 +37,29 @@ def numbers(printed):
 
 
 def test_embed_arguments_stdin_and_a_file_agree(saved, tmp_path):
-    expected = wellread.load(saved).encode(TEXTS)
+    expected = wellread.load(saved).encode(TEXTS, precision="f32")
     (tmp_path / "texts.txt").write_text("".join(f"{text}\n" for text in TEXTS), "utf-8")
     for arguments, given in (
         (TEXTS, b""),
         ([], "\r\n".join(TEXTS).encode()),
         ([tmp_path / "texts.txt"], b""),
     ):
-        assert np.allclose(numbers(run("embed", "-m", saved, *arguments, given=given)), expected, atol=1e-4)
+        printed = run("embed", "-m", saved, "--precision", "f32", *arguments, given=given)
+        assert np.allclose(numbers(printed), expected, atol=1e-4)
 
 
 def test_embed_prints_json(saved):
-    lines = [json.loads(line) for line in run("embed", "-m", saved, "--json", *TEXTS).splitlines()]
+    printed = run("embed", "-m", saved, "--json", "--precision", "f32", *TEXTS)
+    lines = [json.loads(line) for line in printed.splitlines()]
     assert [line["text"] for line in lines] == TEXTS
-    assert np.allclose([line["embedding"] for line in lines], wellread.load(saved).encode(TEXTS), atol=1e-6)
+    expected = wellread.load(saved).encode(TEXTS, precision="f32")
+    assert np.allclose([line["embedding"] for line in lines], expected, atol=1e-6)
 
 
 def test_embed_writes_files(saved, tmp_path):
-    expected = wellread.load(saved).encode(TEXTS, normalize_embeddings=True)
+    expected = wellread.load(saved).encode(TEXTS, normalize_embeddings=True, precision="f32")
     for name in ("v.npy", "v.parquet", "v.jsonl"):
-        run("embed", "-m", saved, "--normalize", "-o", tmp_path / name, *TEXTS)
+        run("embed", "-m", saved, "--normalize", "--precision", "f32", "-o", tmp_path / name, *TEXTS)
     assert np.allclose(np.load(tmp_path / "v.npy"), expected, atol=1e-6)
     table = pq.read_table(tmp_path / "v.parquet")
     assert table["text"].to_pylist() == TEXTS

@@ -7,6 +7,7 @@ import huggingface_hub
 import numpy as np
 import pytest
 from headed import head_of, headed, headed_checkpoint
+from near import BF16_COSINE, cosines
 from tiny import tiny_config, tiny_module, tiny_tokenizer
 
 import wellread
@@ -131,10 +132,10 @@ def test_its_code_runs(tmp_path, family):
     for block in re.findall(r"```python\n(.*?)```", card, re.DOTALL):
         kept = names.get("vectors")
         exec(block, names)
-        if kept is not None:
-            assert np.allclose(names["vectors"], kept, atol=1e-5)
+        if kept is not None:  # the card's own code takes bfloat16 where the CPU has it
+            assert cosines(names["vectors"], kept).min() > BF16_COSINE
     texts = ["A text.", "Another."]
-    assert np.allclose(names["vectors"], wellread.load(tmp_path / "module").encode(texts, precision="f32"), atol=1e-5)
+    assert np.allclose(names["vectors"], names["module"].encode(texts, precision="f32"), atol=1e-5)
     assert len(names["guesses"][0]) == 5
     expected = module(texts)["sequence_output"]
     assert np.allclose(names["sequence_output"].detach().numpy(), expected, atol=1e-4)

@@ -28,7 +28,8 @@ def examples(tmp_path):
 def test_evaluation_is_the_correlation_of_cosines(tmp_path, examples):
     module = tiny_module(tmp_path)
     score = evaluate_similarity(module, examples)
-    cosines = np.diag(module.similarity(module.encode(TEXTS[:-1]), module.encode(TEXTS[1:])))
+    first, second = (module.encode(side, precision="f32") for side in (TEXTS[:-1], TEXTS[1:]))
+    cosines = np.diag(module.similarity(first, second))
     assert score.spearman == pytest.approx(scipy.stats.spearmanr(cosines, range(4)).statistic)
     assert score.pearson == pytest.approx(scipy.stats.pearsonr(cosines, range(4)).statistic, abs=1e-2)  # float32
     assert score.low <= score.spearman <= score.high
@@ -38,7 +39,7 @@ def test_evaluation_is_the_correlation_of_cosines(tmp_path, examples):
 def test_the_interval_leaves_out_draws_of_equal_numbers(tmp_path, examples):
     module = tiny_module(tmp_path)
     score = evaluate_similarity(module, examples, seed=3)
-    first, second = (np.asarray(module.encode(side)) for side in (TEXTS[:-1], TEXTS[1:]))
+    first, second = (np.asarray(module.encode(side, precision="f32")) for side in (TEXTS[:-1], TEXTS[1:]))
     cosines = (first * second).sum(1) / np.linalg.norm(first, axis=1) / np.linalg.norm(second, axis=1)
     rng, scores = np.random.default_rng(3), np.arange(4)
     drawn = [rng.integers(0, 4, 4) for _ in range(1_000)]
