@@ -17,7 +17,7 @@ wellread pretrain "$data/english/movie_reviews.tsv" "$data/wikitext2/valid.txt" 
 python - "$out/sst2-pretrained" "$out/sst2-random" <<'PY'
 import sys
 import wellread
-from wellread.learn.pretraining.scratch import scratch
+from wellread.learn.init import scratch
 pretrained, place = wellread.load(sys.argv[1]), sys.argv[2]
 scratch(pretrained.checkpoint.config, pretrained.tokenizer, seed=0, max_seq_length=64).save(place)
 PY

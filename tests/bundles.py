@@ -7,7 +7,7 @@ from pathlib import Path
 
 import google_crc32c
 
-from wellread.weights.table_file import mask
+from wellread.formats.leveldb_table import mask
 
 MAGIC = bytes.fromhex("57fb808b247547db")
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from tiny import tiny_checkpoint, tiny_config
 
+from wellread.checkpoints.checkpoint import Checkpoint, in_memory
+from wellread.checkpoints.names import head_shapes
 from wellread.config import EncoderConfig, HeadConfig, SentenceConfig
-from wellread.weights.checkpoint import Checkpoint, in_memory
-from wellread.weights.names import head_shapes
 
 LABELS = ("no", "yes", "모름", "d", "e")  # C 5
 TASKS = ("classify", "pair", "tag", "answer", "similarity")

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from tiny import tiny_checkpoint, tiny_config, tiny_tokenizer
 
+from wellread.checkpoints.checkpoint import in_memory
+from wellread.checkpoints.names import head_shapes
 from wellread.config import EncoderConfig, HeadConfig, SentenceConfig
 from wellread.module import Module
-from wellread.weights.checkpoint import in_memory
-from wellread.weights.names import head_shapes
 
 LABELS = {"classify": ("bad", "fair", "good"), "pair": ("no", "yes"), "tag": ("O", "B-LC", "I-LC", "B-PS", "I-PS")}
 

@@ -10,9 +10,9 @@ from own_ids import own_tokenizer
 from tiny import tiny_checkpoint, tiny_config
 
 from wellread.config import DenseConfig, SentenceConfig, TokenizerConfig
-from wellread.export.samples import HOSTILE, read_lines
+from wellread.export.parity import HOSTILE, read_lines
 from wellread.module import Module
-from wellread.text.pack import Batch
+from wellread.text.batch import Batch
 from wellread.text.tokenizer import Tokenizer, load_tokenizer
 
 DATA = Path(__file__).parent / "data"

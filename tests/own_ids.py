@@ -8,7 +8,7 @@ from pathlib import Path
 import sentencepiece
 
 from wellread.config import TokenizerConfig
-from wellread.export.samples import read_lines
+from wellread.export.parity import read_lines
 from wellread.text.tokenizer import Tokenizer, load_tokenizer
 
 SPECIAL = ["[UNK]", "[PAD]", "[CLS]", "[SEP]", "[MASK]"]

@@ -12,8 +12,8 @@ import tf_made
 from tiny import tiny_checkpoint, tiny_inputs
 
 import wellread
+from wellread.checkpoints.families.tensorflow import TF1, TFHUB
 from wellread.errors import CheckpointError
-from wellread.weights.families.tensorflow import TF1, TFHUB
 
 CODE = """
 import sys

@@ -13,9 +13,9 @@ from tiny import PIECES, tiny_config, tiny_inputs, tiny_module
 
 import wellread
 from wellread.backends.backend import BACKENDS
+from wellread.checkpoints.checkpoint import in_memory
 from wellread.config import DenseConfig, SentenceConfig
 from wellread.errors import HandleError, InputError, TextError, TruncationWarning, WeightsError
-from wellread.weights.checkpoint import in_memory
 
 TEXTS = ["A man is playing the guitar.", "", "A cat sleeps!", "The woman runs.", "A man is playing the guitar."]
 LONG = "the cat runs . " * 20  # 80 tokens
@@ -334,7 +334,7 @@ def saved_models(tmp_path_factory):
     import tf_made
     from tiny import tiny_checkpoint
 
-    from wellread.weights.families.tensorflow import TFHUB
+    from wellread.checkpoints.families.tensorflow import TFHUB
 
     place = tmp_path_factory.mktemp("saved")
     arrays = tf_made.variables(TFHUB, tiny_checkpoint(tf_made.DISTILBERT))

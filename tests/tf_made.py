@@ -14,11 +14,10 @@ import tensorflow_text
 import tf_keras
 from tiny import PIECES, tiny_config, tiny_tokenizer
 
+from wellread.checkpoints.checkpoint import Checkpoint
+from wellread.checkpoints.families.tensorflow import EXACT_GELU, GOOGLE_GELU, Naming, to_layout
 from wellread.module import Module
-from wellread.weights.checkpoint import Checkpoint
-from wellread.weights.families.tensorflow import EXACT_GELU, GOOGLE_GELU, Naming
-from wellread.weights.keys import write_json
-from wellread.weights.layouts import theirs
+from wellread.schema import write_json
 
 BERT = tiny_config(hidden_act=GOOGLE_GELU)
 DISTILBERT = tiny_config(hidden_act=EXACT_GELU, type_vocab_size=0, pooler="first_token")
@@ -35,7 +34,7 @@ TEXTS = tf.TensorSpec([None], tf.string)
 def variables(naming: Naming, checkpoint: Checkpoint) -> dict[str, np.ndarray]:
     """Name and lay out the tensors of a checkpoint as TensorFlow does."""
     table, heads = naming.table(checkpoint.config, mlm=checkpoint.has_mlm), checkpoint.config.num_attention_heads
-    return {row.theirs: theirs(row.layout, checkpoint.tensors[ours].read(), heads) for ours, row in table.items()}
+    return {row.theirs: to_layout(row.layout, checkpoint.tensors[ours].read(), heads) for ours, row in table.items()}
 
 
 def write_vocabulary(directory: Path) -> Path:

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from wellread.checkpoints.checkpoint import Checkpoint, in_memory
+from wellread.checkpoints.names import sentence_shapes, shapes
 from wellread.config import EncoderConfig, SentenceConfig, TokenizerConfig
 from wellread.module import Module
 from wellread.text.tokenizer import Tokenizer, load_tokenizer
-from wellread.weights.checkpoint import Checkpoint, in_memory
-from wellread.weights.names import sentence_shapes, shapes
 
 WORDS = """
 a man woman cat is playing the guitar flute runs sleeps . , ! ##s ##ing paris france of

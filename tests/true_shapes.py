@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 from exports import KOBERT, KOBERT_CONFIG
 
+from wellread.checkpoints.checkpoint import Checkpoint, in_memory
+from wellread.checkpoints.names import shapes
 from wellread.config import EncoderConfig, TokenizerConfig
 from wellread.module import Module
 from wellread.text.tokenizer import Tokenizer, load_tokenizer
-from wellread.weights.checkpoint import Checkpoint, in_memory
-from wellread.weights.names import shapes
 
 BLOCKS = Path(__file__).parent / "documents" / "blocks.py"
 VOCABULARIES = KOBERT.parent / "vocab"

@@ -9,8 +9,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from wellread.catalog.entry import WORLDS, ModuleEntry
-from wellread.catalog.modules import entries, entry_named
+from wellread.catalog.modules import WORLDS, ModuleEntry, entries, entry_named
 from wellread.errors import HandleError
 from wellread.hub.handles import locate
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from wellread.cli.options import words_of
-from wellread.learn.distilling.recipe import RECIPES, Recipe
+from wellread.learn.distill.recipe import RECIPES, Recipe
 from wellread.learn.settings import FinetuneConfig, LoopConfig, PretrainConfig
 
 PAGE = Path(__file__).parent.parent / "docs" / "settings.md"

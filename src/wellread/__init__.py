@@ -12,12 +12,14 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from wellread.data.examples import read_examples as read_examples
+    from wellread.data.examples import take_examples as take_examples
     from wellread.errors import WellreadError as WellreadError
     from wellread.hub.pull import Pulled as Pulled
+    from wellread.hub.pull import Verified as Verified
     from wellread.hub.pull import pull as pull
-    from wellread.hub.verify import Verified as Verified
-    from wellread.hub.verify import verify as verify
-    from wellread.learn.distill import distill as distill
+    from wellread.hub.pull import verify as verify
+    from wellread.learn.distill.distill import distill as distill
     from wellread.learn.finetune import finetune as finetune
     from wellread.learn.pretrain import pretrain as pretrain
     from wellread.learn.settings import DistillConfig as DistillConfig
@@ -25,8 +27,6 @@ if TYPE_CHECKING:
     from wellread.learn.settings import LoopConfig as LoopConfig
     from wellread.learn.settings import PretrainConfig as PretrainConfig
     from wellread.measure.evaluate import evaluate as evaluate
-    from wellread.measure.examples import read_examples as read_examples
-    from wellread.measure.examples import take_examples as take_examples
     from wellread.module import EncoderOutput as EncoderOutput
     from wellread.module import Module as Module
     from wellread.module import load as load
@@ -36,14 +36,13 @@ __version__ = "0.1.0"
 # Public names by where they live, each loaded when it is first asked for, so that `import wellread` is instant.
 _PUBLIC = {
     "wellread.errors": ("WellreadError",),
-    "wellread.hub.pull": ("Pulled", "pull"),
-    "wellread.hub.verify": ("Verified", "verify"),
-    "wellread.learn.distill": ("distill",),
+    "wellread.hub.pull": ("Pulled", "Verified", "pull", "verify"),
+    "wellread.learn.distill.distill": ("distill",),
     "wellread.learn.finetune": ("finetune",),
     "wellread.learn.pretrain": ("pretrain",),
     "wellread.learn.settings": ("DistillConfig", "FinetuneConfig", "LoopConfig", "PretrainConfig"),
     "wellread.measure.evaluate": ("evaluate",),
-    "wellread.measure.examples": ("read_examples", "take_examples"),
+    "wellread.data.examples": ("read_examples", "take_examples"),
     "wellread.module": ("EncoderOutput", "Module", "load"),
 }
 _HOMES = {name: home for home, names in _PUBLIC.items() for name in names}

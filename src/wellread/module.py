@@ -13,22 +13,21 @@ from typing import Any
 import numpy as np
 
 from wellread.backends.backend import Backend, FloatArray, load_backend
-from wellread.bulk import TOKENS_A_BATCH, WINDOW, Packer, encode_rows, unit
-from wellread.contract import as_int32, checked_inputs, in_range, refuse_nan, warn_truncated
+from wellread.checkpoints.checkpoint import Checkpoint
+from wellread.checkpoints.native import read_directory, write_native
+from wellread.encode import TOKENS_A_BATCH, WINDOW, Packer, encode_rows, unit
 from wellread.encoder.encoder import INPUTS
 from wellread.encoder.heads import MLM_INPUT, MLM_OUTPUT, SENTENCE_OUTPUT
+from wellread.encoder.inputs import as_int32, checked_inputs, in_range, refuse_nan, warn_truncated
 from wellread.errors import InputError, nearest
-from wellread.hub.preprocessor import preprocessor_for
+from wellread.hub.handles import preprocessor_for
 from wellread.hub.resolve import resolve
 from wellread.progress import progress
 from wellread.tasks.judges import Asked, Judge
 from wellread.tasks.predict import answer_settings, check_asked, judge_all
 from wellread.tasks.tags import Spans
-from wellread.text.pack import Batch, Rows, bert_pack_inputs, check_on_long, refuse_long
-from wellread.text.ragged import Ragged
+from wellread.text.batch import Batch, Ragged, Rows, bert_pack_inputs, check_on_long, refuse_long
 from wellread.text.tokenizer import RaggedOffsets, Tokenizer, load_tokenizer
-from wellread.weights.checkpoint import Checkpoint
-from wellread.weights.native import read_directory, write_native
 
 DEFAULT_OUTPUTS = ("pooled_output", "sequence_output", "encoder_outputs")
 OUTPUTS = (*DEFAULT_OUTPUTS, "embedding_output", "cls_output", SENTENCE_OUTPUT)

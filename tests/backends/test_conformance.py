@@ -19,11 +19,11 @@ from wellread.backends.numpy import NumpyOps
 from wellread.backends.openvino import OpenVINOOps, op, ov, precisions
 from wellread.backends.tensorflow import TensorFlowOps, variables
 from wellread.backends.torch import TorchEncoder, TorchOps, dropped
+from wellread.checkpoints.checkpoint import in_memory
 from wellread.config import ACTIVATIONS, DenseConfig, SentenceConfig
 from wellread.encoder.encoder import OUTPUTS
 from wellread.encoder.heads import LOGITS_OUTPUT, MLM_INPUT, MLM_OUTPUT, SENTENCE_OUTPUT
 from wellread.errors import InputError, MissingExtra
-from wellread.weights.checkpoint import in_memory
 
 pytestmark = KERAS_WARNS
 OTHERS = {"openvino": "f32", "torch": "f32", "tensorflow": "f32", "keras": "f32"}

@@ -10,12 +10,12 @@ from wellread import bench
 from wellread.bench import growth
 from wellread.bench.encode import EncodeResult, Measured
 from wellread.bench.startup import PROGRAMS, Program
+from wellread.checkpoints.checkpoint import Checkpoint, in_memory
 from wellread.config import DenseConfig, EncoderConfig, SentenceConfig, TokenizerConfig
 from wellread.errors import BenchError, InputError
-from wellread.learn.distilling.student import fresh_arrays
+from wellread.learn.init import fresh_arrays
 from wellread.module import Module
 from wellread.text.tokenizer import load_tokenizer
-from wellread.weights.checkpoint import Checkpoint, in_memory
 
 PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcdefghijklmnopqrstuvwxyz", *(f"##{c}" for c in "aeiounrst")]
 SENTENCE = SentenceConfig(

@@ -9,11 +9,11 @@ from tokenizers.implementations import BertWordPieceTokenizer
 
 from wellread.bench import loaders
 from wellread.bench.loaders import _pad, _plan, load_fast_tokenizer
+from wellread.checkpoints.checkpoint import Checkpoint, in_memory
+from wellread.checkpoints.huggingface import Source
 from wellread.config import EncoderConfig, SentenceConfig, TokenizerConfig
 from wellread.errors import InputError
-from wellread.learn.distilling.student import fresh_arrays
-from wellread.weights.checkpoint import Checkpoint, in_memory
-from wellread.weights.huggingface import Source
+from wellread.learn.init import fresh_arrays
 
 PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "e", "É", "##a"]
 ROWS = [np.arange(length, dtype=np.int32) for length in (300, 2, 2, 500)]

@@ -11,11 +11,11 @@ import pytest
 
 from wellread.backends.backend import load_backend
 from wellread.bench.onnx_graph import write_onnx
+from wellread.checkpoints.checkpoint import Checkpoint, in_memory
+from wellread.checkpoints.names import shapes
 from wellread.config import EncoderConfig, SentenceConfig
 from wellread.encoder.encoder import INPUTS
 from wellread.encoder.heads import MLM_INPUT, MLM_OUTPUT, SENTENCE_OUTPUT
-from wellread.weights.checkpoint import Checkpoint, in_memory
-from wellread.weights.names import shapes
 
 B, T, D, H, F, V, L = 3, 7, 12, 4, 37, 99, 2
 CONFIG = EncoderConfig(

@@ -2,8 +2,7 @@
 
 import pytest
 
-from wellread.catalog.addresses import buckets, dead, mirrors
-from wellread.catalog.modules import handles, names
+from wellread.catalog.modules import buckets, dead, handles, mirrors, names
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,21 @@ from math import prod
 
 import pytest
 
-from wellread.catalog.entry import ARCHITECTURES, FORMATS, WORLDS
-from wellread.catalog.modules import entries, entry_named, handles, names, preprocessors
-from wellread.catalog.tables import families, table
+from wellread.catalog.modules import (
+    ARCHITECTURES,
+    FORMATS,
+    WORLDS,
+    entries,
+    entry_named,
+    families,
+    handles,
+    names,
+    preprocessors,
+    table,
+)
+from wellread.checkpoints.names import shapes
 from wellread.config import ACTIVATIONS, DIALECTS, POOLERS
 from wellread.errors import HandleError
-from wellread.weights.names import shapes
 
 SMALL = [f"L-{L}_H-{H}_A-{H // 64}" for H in (128, 256, 512, 768) for L in range(2, 14, 2)]
 WANTED = {

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from wellread.catalog.pages import find_page, known_page, pages
+from wellread.checkpoints.families.tensorflow import EXACT_GELU, GOOGLE_GELU
+from wellread.checkpoints.names import shapes
 from wellread.config import ACTIVATIONS, DIALECTS, EncoderConfig
 from wellread.errors import HandleError
-from wellread.weights.families.tensorflow import EXACT_GELU, GOOGLE_GELU
-from wellread.weights.names import shapes
 
 GOOGLE, JEONGUKJAE = "https://tfhub.dev/tensorflow/", "https://tfhub.dev/jeongukjae/"
 # Encoder parameters, pooler included, in the order of L 2, 4 ... 12 (Turc et al. 2019, and computed).

@@ -2,7 +2,7 @@
 
 import pytest
 
-from wellread.catalog.tables import HERE, expanded, families, table
+from wellread.catalog.modules import HERE, expanded, families, table
 
 
 def test_every_list_of_a_row_is_an_axis():

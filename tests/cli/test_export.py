@@ -7,9 +7,7 @@ from click.testing import CliRunner
 
 from wellread.cli.export import command
 from wellread.export import tfhub
-from wellread.export.encoder_parity import EncoderParity
-from wellread.export.parity import Exported
-from wellread.export.preprocessor_parity import PreprocessorParity
+from wellread.export.parity import EncoderParity, Exported, PreprocessorParity
 
 ENCODER = EncoderParity(batches=3, outputs=90, largest_difference=2.5e-07, loss=(2.0, 1.5))
 FOUND = Exported(encoder=ENCODER, preprocessor=PreprocessorParity(texts=20022, ties=7), notes=("there is no .mlm",))

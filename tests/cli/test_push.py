@@ -9,7 +9,7 @@ import pytest
 from hub_uploads import TOKEN, uploads
 from tiny import tiny_module
 
-from wellread.hub.cache import sha256
+from wellread.files import sha256
 
 
 @pytest.fixture

@@ -15,6 +15,8 @@ from hub_server import ReadableHub, serving
 from tiny import tiny_checkpoint, tiny_config
 from torch.nn import functional
 
+from wellread.checkpoints.families.family import to_theirs
+from wellread.checkpoints.huggingface import FAMILIES
 from wellread.compat import distilkobert, kobert_transformers
 from wellread.compat.distilkobert import (
     get_distilkobert_lm,
@@ -25,9 +27,7 @@ from wellread.compat.distilkobert import (
     get_tokenizer,
 )
 from wellread.errors import HandleError, InputError, MissingExtra, TextError, WeightsError
-from wellread.weights.huggingface import FAMILIES
-from wellread.weights.mapping import to_theirs
-from wellread.weights.safetensors import write_safetensors
+from wellread.formats.safetensors import write_safetensors
 
 KOBERT = Path(__file__).parent.parent / "data" / "kobert"
 LOADERS = [get_distilkobert_model, get_distilkobert_lm, get_kobert_model, get_kobert_lm, get_nsmc_model]

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from wellread import compat
-from wellread.compat.names import STAND_INS
+from wellread.compat.install import STAND_INS
 from wellread.errors import InputError
 
 ROOT = Path(__file__).parent.parent.parent

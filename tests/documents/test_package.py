@@ -14,13 +14,13 @@ from exports import KOBERT, KOBERT_CONFIG
 from hub_server import ReadableHub, serving
 
 from wellread.backends.backend import load_backend
+from wellread.checkpoints.checkpoint import Checkpoint, in_memory
+from wellread.checkpoints.families.distilbert import FAMILY
+from wellread.checkpoints.families.family import to_theirs
+from wellread.checkpoints.names import shapes
 from wellread.config import EncoderConfig
 from wellread.module import Module
 from wellread.text.tokenizer import load_tokenizer
-from wellread.weights.checkpoint import Checkpoint, in_memory
-from wellread.weights.families.distilbert import FAMILY
-from wellread.weights.mapping import to_theirs
-from wellread.weights.names import shapes
 
 BLOCKS = Path(__file__).parent / "package_blocks.py"
 SIZES = {"vocab_size": 8002, "hidden_size": 768, "num_attention_heads": 12, "intermediate_size": 3072}

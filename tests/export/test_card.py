@@ -15,7 +15,7 @@ from wellread.config import DenseConfig, SentenceConfig
 from wellread.errors import CheckpointError
 from wellread.export.card import MARK, model_card, write_card
 from wellread.module import Module
-from wellread.weights.fast_tokenizer import text_differences
+from wellread.text.tokenizer_json import text_differences
 
 HOSTILE = "x\n---\nlicense: mit\n'\"`|: {{ <script> 모델 \x00"
 

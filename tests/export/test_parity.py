@@ -12,11 +12,8 @@ from wellread.backends.backend import load_backend
 from wellread.config import TokenizerConfig
 from wellread.errors import ExportError
 from wellread.export.dialect import tfhub_tokenizer
-from wellread.export.encoder_parity import OUTPUTS, compare_encoder, trial_batches
-from wellread.export.preprocessor_parity import EVERY, compare_preprocessor
-from wellread.export.samples import all_texts
-from wellread.text.pack import bert_pack_inputs
-from wellread.text.ragged import Ragged
+from wellread.export.parity import EVERY, OUTPUTS, all_texts, compare_encoder, compare_preprocessor, trial_batches
+from wellread.text.batch import Ragged, bert_pack_inputs
 from wellread.text.tokenizer import load_tokenizer
 
 CHECKPOINT = tiny_checkpoint(tiny_config(num_hidden_layers=1), mlm=False)

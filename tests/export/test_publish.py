@@ -21,7 +21,7 @@ from tiny import tiny_module
 import wellread
 from wellread.export.card import MARK
 from wellread.text.tokenizer import load_tokenizer
-from wellread.weights.fast_tokenizer import text_differences
+from wellread.text.tokenizer_json import text_differences
 
 TEXTS = ["A man is playing the guitar.", "", "A cat sleeps!"]
 SCRIPT = """

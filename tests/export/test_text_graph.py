@@ -6,8 +6,8 @@ import tensorflow as tf
 from own_ids import own_tokenizer
 
 from wellread.config import TokenizerConfig
-from wellread.export.text_graph import TextGraph, text_graph
-from wellread.text.pack import bert_pack_inputs
+from wellread.export.graphs import TextGraph, text_graph
+from wellread.text.batch import bert_pack_inputs
 from wellread.text.tokenizer import load_tokenizer
 
 PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "d", "ef", "abc", "xy", "[MASK]"]

@@ -12,8 +12,9 @@ from tiny import tiny_checkpoint, tiny_inputs, tiny_module, tiny_tokenizer
 import wellread
 from wellread.backends import tensorflow as backend
 from wellread.errors import CheckpointError, ExportError, MissingExtra
-from wellread.export import dialect, encoder_graph, tfhub
-from wellread.export.samples import all_texts
+from wellread.export import dialect, tfhub
+from wellread.export import graphs as encoder_graph
+from wellread.export.parity import all_texts
 from wellread.export.tfhub import export_tfhub
 from wellread.module import Module
 
@@ -266,7 +267,7 @@ def test_what_does_not_agree_is_not_kept(tmp_path, monkeypatch):
 
 def test_a_preprocessor_that_does_not_agree_is_not_kept(tmp_path, monkeypatch):
     other = tiny_module(tmp_path / "files").tokenizer
-    monkeypatch.setattr("wellread.export.text_graph.tfhub_tokenizer", lambda tokenizer: cased(tokenizer, tmp_path))
+    monkeypatch.setattr("wellread.export.graphs.tfhub_tokenizer", lambda tokenizer: cased(tokenizer, tmp_path))
     module = tiny_module(tmp_path / "files")
     assert module.tokenizer.config == other.config
     with pytest.raises(ExportError, match=r"must give the ids of the tfhub dialect .*; found \d+ faults: .*; nothing"):

@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from wellread.errors import CheckpointError
-from wellread.hub import archives, members
+from wellread.files import cache_directory
+from wellread.hub import archives
+from wellread.hub import archives as members
 from wellread.hub.archives import unpack, unpack_once
-from wellread.hub.cache import cache_directory
 
 FILES = {
     "saved_model.pb": b"graph",

@@ -7,8 +7,9 @@ from downloads import CONTENT, base64_of, came, ranges, refused
 from fault_server import Fault
 
 from wellread.errors import DownloadError
-from wellread.hub import attempt, web
+from wellread.hub import download as attempt
 from wellread.hub import download as module
+from wellread.hub import http as web
 from wellread.hub.download import download
 
 # Checksums

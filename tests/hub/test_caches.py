@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from wellread.files import Stamp
 from wellread.hub import caches
 from wellread.hub.caches import look
-from wellread.hub.checksums import Stamp
 from wellread.hub.records import Key, Record, write_record
 
 OLD = time.time() - 2 * caches.RUNNING

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from wellread.errors import CheckpointError
-from wellread.hub.impostors import refuse_impostors
+from wellread.hub.integrity import refuse_impostors
 
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 437951328\n"
 WEIGHTS = (

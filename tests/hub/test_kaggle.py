@@ -15,8 +15,7 @@ from fault_server import Fault, archive_of, held
 from hub_server import serving
 
 from wellread.errors import DownloadError, HandleError
-from wellread.hub.kaggle import fetch_kaggle
-from wellread.hub.web_archives import Fetched
+from wellread.hub.sources import Fetched, fetch_kaggle
 
 FILES = {"saved_model.pb": b"graph", "variables/variables.index": b"index"}
 ARCHIVE = archive_of(FILES)
@@ -110,7 +109,7 @@ SCRIPT = """
     import json, logging, os, sys
     from pathlib import Path
     from wellread.errors import WellreadError
-    from wellread.hub.kaggle import fetch_kaggle
+    from wellread.hub.sources import fetch_kaggle
     if sys.argv[3] == "before":
         import kagglehub
     show = {"before": None, "show": True}.get(sys.argv[3])

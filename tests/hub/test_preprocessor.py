@@ -3,7 +3,7 @@
 import pytest
 from tfhub_places import DISTILBERT, TEXT, installed
 
-from wellread.hub.preprocessor import preprocessor_for
+from wellread.hub.handles import preprocessor_for
 
 
 @pytest.fixture(autouse=True)

@@ -17,10 +17,9 @@ from tfhub_places import DISTILBERT, TEXT, installed
 from wellread.errors import CheckpointError, DownloadError, HandleError, InputError
 from wellread.hub import store
 from wellread.hub.handles import Location
-from wellread.hub.offline import is_offline
+from wellread.hub.http import is_offline
 from wellread.hub.pull import pull
-from wellread.hub.records import all_records
-from wellread.hub.request import hub_cache, request_for
+from wellread.hub.records import all_records, hub_cache, request_for
 
 LARGE = bytes(range(250)) * 40_000  # 10 MB
 

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from wellread.hub.cache import cache_directory
-from wellread.hub.checksums import MANIFEST, Stamp
+from wellread.files import MANIFEST, Stamp, cache_directory
 from wellread.hub.records import Key, Record, all_records, as_stamps, find_record, recall, remember, write_record
 
 KEY = Key(kind="huggingface", address="owner/name", revision=None, cache="/cache")

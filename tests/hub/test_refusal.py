@@ -3,7 +3,7 @@
 import pytest
 
 from wellread.errors import HandleError
-from wellread.hub.refusal import LONGEST, refuse, refuse_hostile, shown
+from wellread.hub.parse import LONGEST, refuse, refuse_hostile, shown
 
 
 def test_a_refusal_has_three_clauses_and_the_nearest():

@@ -11,7 +11,7 @@ from hub_process import answer, held, start
 from hub_server import Fault, ReadableHub, git_id, serving
 
 from wellread.hub.blobs import blob_id
-from wellread.hub.snapshot import selected
+from wellread.hub.huggingface import selected
 
 COMMITS = {"main": "a" * 40, "v1": "b" * 40}
 FILES = {

@@ -3,7 +3,7 @@
 import pytest
 
 from wellread.errors import HandleError
-from wellread.hub.spelling import read
+from wellread.hub.parse import read
 
 STORAGE = "https://storage.googleapis.com"
 

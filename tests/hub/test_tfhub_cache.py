@@ -10,8 +10,8 @@ import textwrap
 import pytest
 
 from wellread.errors import ExportError, HandleError
+from wellread.files import cache_directory
 from wellread.hub import tfhub_cache
-from wellread.hub.cache import cache_directory
 from wellread.hub.tfhub_cache import (
     Staged,
     cache_dir,

@@ -9,9 +9,9 @@ from hub_process import answer, start
 from hub_server import ReadableHub, serving
 
 from wellread.errors import CheckpointError, InputError
-from wellread.hub.cache import sha256
+from wellread.files import sha256
+from wellread.hub.pull import refuse_damaged, verify
 from wellread.hub.resolve import DEFAULT
-from wellread.hub.verify import refuse_damaged, verify
 
 FILES = {"config.json": b"{}", "vocab.txt": b"[PAD]\n", "model.safetensors": bytes(99)}
 

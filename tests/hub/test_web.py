@@ -14,7 +14,7 @@ from hub_server import serving
 
 from wellread.errors import DownloadError
 from wellread.hub import download as module
-from wellread.hub import web
+from wellread.hub import http as web
 from wellread.hub.download import download
 
 TOKEN = {"Authorization": "Bearer secret"}

@@ -10,7 +10,7 @@ import pytest
 from fault_server import Fault, archive_of, held
 
 from wellread.errors import CheckpointError, DownloadError
-from wellread.hub.web_archives import Fetched, fetch_archive, fetch_tfhub
+from wellread.hub.sources import Fetched, fetch_archive, fetch_tfhub
 
 FILES = {"saved_model.pb": b"graph", "variables/variables.index": b"index"}
 
@@ -57,7 +57,7 @@ def test_an_archive_that_cannot_be_fetched_is_named(server, tmp_path):
 SCRIPT = """
     import sys
     from pathlib import Path
-    from wellread.hub.web_archives import fetch_archive
+    from wellread.hub.sources import fetch_archive
     print(fetch_archive(sys.argv[1], Path(sys.argv[2])).directory)
 """
 

@@ -3,7 +3,7 @@
 import pytest
 
 from wellread.errors import HandleError
-from wellread.hub.spelling import read
+from wellread.hub.parse import read
 
 HUB, TFHUB, KAGGLE = "https://huggingface.co", "https://tfhub.dev", "https://www.kaggle.com"
 SMALL = "tensorflow/small_bert/bert_en_uncased_L-12_H-512_A-8"

@@ -11,7 +11,7 @@ from wellread.config import DenseConfig, SentenceConfig
 from wellread.encoder.heads import MLM_INPUT
 from wellread.errors import ConfigError, InputError, WeightsError
 from wellread.keras import Encoder, Preprocessor
-from wellread.keras.core import Core
+from wellread.keras.encoder import Core
 from wellread.module import Module
 
 pytestmark = KERAS_WARNS

@@ -8,9 +8,9 @@ from tiny import tiny_tokenizer
 
 from wellread.errors import ConfigError, ExportError, InputError, TextError
 from wellread.keras import Encoder, KerasLayer, Preprocessor
-from wellread.keras.tokenizer_json import from_json, to_json
+from wellread.keras.source import from_json, to_json
+from wellread.text.batch import bert_pack_inputs
 from wellread.text.kobert import load as load_kobert
-from wellread.text.pack import bert_pack_inputs
 
 pytestmark = KERAS_WARNS
 FRAMEWORK = keras.backend.backend()

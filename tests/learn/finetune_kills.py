@@ -19,10 +19,10 @@ from learn.kills import fork
 from learn.made_lessons import made_module, made_rows, settings
 from torch import nn
 
+from wellread.formats.safetensors import write_safetensors
 from wellread.learn.checkpoints import checkpoints
 from wellread.learn.finetune import finetune
 from wellread.learn.step import new_optimizer
-from wellread.weights.safetensors import write_safetensors
 
 CONFIG = settings(num_train_epochs=2, save_steps=2, save_total_limit=0, head_dropout=0.2)
 

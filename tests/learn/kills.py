@@ -19,11 +19,11 @@ from pathlib import Path
 
 from learn.tiny_task import SETTINGS, TinyTask
 
+from wellread.formats.safetensors import write_safetensors
 from wellread.learn.checkpoints import checkpoints
 from wellread.learn.loop import train
 from wellread.learn.settings import LoopConfig
 from wellread.learn.step import new_optimizer
-from wellread.weights.safetensors import write_safetensors
 
 
 def fork(work: Callable[[int], None]) -> tuple[int, int]:

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 from tiny import tiny_config, tiny_tokenizer
 
+from wellread.checkpoints.checkpoint import Checkpoint, in_memory
 from wellread.config import SentenceConfig
-from wellread.learn.distilling.student import fresh_arrays
+from wellread.data.examples import Examples, take_examples
+from wellread.learn.init import fresh_arrays
 from wellread.learn.settings import FinetuneConfig, LoopConfig
-from wellread.measure.examples import Examples, take_examples
 from wellread.module import Module
-from wellread.weights.checkpoint import Checkpoint, in_memory
 
 WHO = ("man", "woman", "cat")
 PLACES = ("paris", "france")

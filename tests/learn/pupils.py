@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 from tiny import tiny_checkpoint, tiny_config, tiny_tokenizer
 
+from wellread.checkpoints.checkpoint import Checkpoint, in_memory
+from wellread.checkpoints.names import head_shapes
 from wellread.config import HeadConfig, SentenceConfig
-from wellread.learn.distill import distill
-from wellread.learn.distilling import targets
+from wellread.learn.distill import targets
+from wellread.learn.distill.distill import distill
 from wellread.learn.settings import DistillConfig, LayersConfig, LoopConfig, RelationsConfig
 from wellread.module import Module
-from wellread.weights.checkpoint import Checkpoint, in_memory
-from wellread.weights.names import head_shapes
 
 RNG = np.random.default_rng(0)
 WORDS = "a man woman cat is playing the guitar flute runs sleeps paris france of".split()

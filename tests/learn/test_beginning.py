@@ -8,7 +8,7 @@ import pytest
 from tiny import tiny_tokenizer
 
 from wellread.errors import ConfigError, InputError
-from wellread.learn.pretraining.beginning import Beginning
+from wellread.learn.pretrain import Beginning
 from wellread.learn.settings import LoopConfig, PretrainConfig
 
 CONFIG = {"vocab_size": 103, "hidden_size": 12, "num_hidden_layers": 3, "num_attention_heads": 4}

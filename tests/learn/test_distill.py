@@ -14,12 +14,12 @@ from tiny import tiny_config, tiny_module
 
 import wellread
 from wellread.config import SentenceConfig
+from wellread.data.sentences import read_sentences, read_texts, split_sentences
 from wellread.errors import CheckpointError, ConfigError, DataError, TrainingError
 from wellread.learn.checkpoints import checkpoints
-from wellread.learn.distill import distill
-from wellread.learn.distilling.recipe import Recipe, TextConfig, read_recipe, run_recipe
-from wellread.learn.distilling.student import fresh_arrays, principal_components, sentence_student
-from wellread.learn.pretraining.sentences import read_sentences, read_texts, split_sentences
+from wellread.learn.distill.distill import distill
+from wellread.learn.distill.recipe import Recipe, TextConfig, read_recipe, run_recipe
+from wellread.learn.init import fresh_arrays, principal_components, sentence_student
 from wellread.learn.settings import DistillConfig, LoopConfig
 
 RNG = np.random.default_rng(0)

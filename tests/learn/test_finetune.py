@@ -13,13 +13,12 @@ from learn.test_processes import TORCHRUN
 from learn.tiny_task import assert_bit_equal, finish, start, weights
 
 import wellread
+from wellread.checkpoints.checkpoint import in_memory
 from wellread.errors import ConfigError, DataError, TrainingError, TruncationWarning
-from wellread.learn.finetune import finetune
-from wellread.learn.finetuning.dev_scores import Best
-from wellread.measure.bootstrap import Interval
+from wellread.learn.finetune import Best, finetune
 from wellread.measure.evaluate import evaluate
 from wellread.measure.predictions import TaskScore
-from wellread.weights.checkpoint import in_memory
+from wellread.metrics.metrics import Interval
 
 SHORT = {"num_train_epochs": 1, "logging_steps": 1}
 
@@ -172,7 +171,7 @@ def test_the_best_weights_are_kept_where_they_are_asked_for(module, tmp_path, mo
         score = next(told)
         return TaskScore(task="classify", examples=9, scores={"accuracy": Interval(value=score, low=score, high=score)})
 
-    monkeypatch.setattr("wellread.learn.finetuning.dev_scores.evaluate", said)
+    monkeypatch.setattr("wellread.learn.finetune.evaluate", said)
     rows = made_rows("classify", 160)
     config = settings(num_train_epochs=1, eval_steps=2, save_steps=2, save_total_limit=0, keep_best=keep_best)
     made = finetune(module, rows, task="classify", output_dir=tmp_path, config=config, dev=rows[:9])

@@ -10,7 +10,7 @@ from tiny import tiny_checkpoint, tiny_config
 
 from wellread.config import DenseConfig, HeadConfig, SentenceConfig
 from wellread.errors import ConfigError
-from wellread.learn.finetuning.fresh_head import has_pre_classifier, is_continued, with_head
+from wellread.learn.init import has_pre_classifier, is_continued, with_head
 
 JUDGE = HeadConfig(task="classify", labels=("a", "b", "c"))
 

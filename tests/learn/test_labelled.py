@@ -11,12 +11,12 @@ import transformers
 from learn.made_lessons import made_examples, made_module, settings
 
 from wellread.backends.torch import TorchEncoder
+from wellread.data.examples import take_examples
 from wellread.errors import DataError, TruncationWarning
-from wellread.learn.finetuning.exercises import exercise
-from wellread.learn.finetuning.fresh_head import with_head
-from wellread.learn.finetuning.lessons import head_for
+from wellread.learn.init import with_head
+from wellread.learn.objectives import exercise
 from wellread.learn.step import new_optimizer
-from wellread.measure.examples import take_examples
+from wellread.learn.training_examples import head_for
 
 ROWS = np.array([7, 2, 5, 0])
 

@@ -11,15 +11,15 @@ from learn.pupils import METHODS, TEXTS, lively, run, teacher_for
 from tiny import tiny_checkpoint, tiny_config, tiny_tokenizer
 from torch.nn import functional
 
+from wellread.checkpoints.checkpoint import in_memory
 from wellread.errors import ConfigError, TrainingError
-from wellread.learn.distill import distill
-from wellread.learn.distilling.layers import layers_work
-from wellread.learn.distilling.student import MLM_TRANSFORM, POSITIONS, TYPES, WORDS, layers_student
-from wellread.learn.distilling.work import Job
-from wellread.learn.processes import Process
+from wellread.learn.distill.distill import distill
+from wellread.learn.distill.layers import layers_work
+from wellread.learn.distill.targets import Job
+from wellread.learn.distributed import Process
+from wellread.learn.init import MLM_TRANSFORM, POSITIONS, TYPES, WORDS, layers_student
 from wellread.learn.settings import LayersConfig
 from wellread.module import Module
-from wellread.weights.checkpoint import in_memory
 
 torch.set_num_threads(1)
 CONFIG = METHODS["layers"]
@@ -97,8 +97,8 @@ def models(task, checkpoint):
     """Student and teacher in transformers, of the very same weights."""
     from transformers import BertConfig, BertForMaskedLM, DistilBertConfig, DistilBertForMaskedLM
 
-    from wellread.weights.huggingface import FAMILIES
-    from wellread.weights.mapping import to_theirs
+    from wellread.checkpoints.families.family import to_theirs
+    from wellread.checkpoints.huggingface import FAMILIES
 
     made = []
     config = tiny_config()

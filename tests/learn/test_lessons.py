@@ -8,10 +8,10 @@ import pytest
 from learn.made_lessons import made_examples, made_module, made_rows, settings
 
 from wellread.config import HeadConfig
+from wellread.data.examples import Answer, read_examples, take_examples
 from wellread.errors import ConfigError, DataError, InputError
-from wellread.learn.finetuning.lessons import dev_lessons, head_for, lessons
 from wellread.learn.settings import FinetuneConfig
-from wellread.measure.examples import Answer, read_examples, take_examples
+from wellread.learn.training_examples import dev_lessons, head_for, lessons
 
 CONFIG = settings()
 

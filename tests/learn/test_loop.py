@@ -15,10 +15,9 @@ from learn.tiny_task import SETTINGS, TinyTask, assert_bit_equal, encoder, finis
 
 from wellread.errors import TrainingError
 from wellread.learn import checkpoints
-from wellread.learn.events import Evaluated, Saved, Started, Step
-from wellread.learn.loop import train
-from wellread.learn.precision import uses_bf16
+from wellread.learn.loop import train, uses_bf16
 from wellread.learn.settings import LoopConfig
+from wellread.learn.step import Evaluated, Saved, Started, Step
 
 
 def config(**changes: object) -> LoopConfig:

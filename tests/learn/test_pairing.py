@@ -8,10 +8,9 @@ import torch
 from learn.made_lessons import made_module, made_rows, settings
 
 from wellread.backends.torch import TorchEncoder
-from wellread.learn.finetuning.exercises import exercise
-from wellread.learn.finetuning.fresh_head import with_head
-from wellread.learn.finetuning.lessons import head_for, lessons
-from wellread.learn.finetuning.pairing import PairingTask
+from wellread.learn.init import with_head
+from wellread.learn.objectives import PairingTask, exercise
+from wellread.learn.training_examples import head_for, lessons
 
 ROWS = np.array([7, 2, 5, 0])
 

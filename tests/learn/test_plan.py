@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wellread.errors import TrainingError
-from wellread.learn.plan import POOL, epoch_plan
 from wellread.learn.settings import LoopConfig
+from wellread.learn.step import POOL, epoch_plan
 
 LENGTHS = st.lists(st.integers(0, 40), min_size=1, max_size=300).map(lambda x: np.array(x, np.int64))
 CONFIGS = st.builds(

@@ -14,9 +14,9 @@ from tiny import tiny_checkpoint, tiny_config, tiny_tokenizer
 import wellread
 from wellread.cli.main import group
 from wellread.config import HeadConfig, SentenceConfig
+from wellread.data.sentences import read_lines
 from wellread.errors import ConfigError, DataError
-from wellread.learn.distilling.recipe import RECIPES, Recipe, TextConfig, read_recipe, run_recipe
-from wellread.learn.pretraining.sentences import read_lines
+from wellread.learn.distill.recipe import RECIPES, Recipe, TextConfig, read_recipe, run_recipe
 from wellread.learn.settings import DistillConfig, VectorsConfig
 from wellread.module import Module
 
@@ -154,7 +154,7 @@ def test_pairs_come_from_files_to_the_student(tmp_path):
 def test_files_of_token_methods_are_not_read_into_memory(tmp_path, monkeypatch):
     """Unless a sample is asked for, or another column."""
     (tmp_path / "texts.txt").write_text("\n".join(TEXTS), "utf-8")
-    monkeypatch.setattr("wellread.learn.pretraining.sentences.read_lines", lambda *a, **k: pytest.fail("read"))
+    monkeypatch.setattr("wellread.data.sentences.read_lines", lambda *a, **k: pytest.fail("read"))
     recipe = Recipe(text=TextConfig(split=False, limit=0), distill=METHODS["relations"])
     places = {"output": tmp_path / "out", "run_dir": tmp_path / "run"}
     run_recipe(recipe, teacher("", tmp_path / "t"), [tmp_path / "texts.txt"], **places)

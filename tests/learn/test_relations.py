@@ -14,10 +14,10 @@ from tiny import PIECES, tiny_checkpoint, tiny_config
 from wellread.backends.numpy import NumpyBackend
 from wellread.config import TokenizerConfig
 from wellread.errors import ConfigError, TrainingError
-from wellread.learn.distill import distill
-from wellread.learn.distilling.relations import relation_loss, relations_work
-from wellread.learn.distilling.work import Job
-from wellread.learn.processes import Process
+from wellread.learn.distill.distill import distill
+from wellread.learn.distill.relations import relation_loss, relations_work
+from wellread.learn.distill.targets import Job
+from wellread.learn.distributed import Process
 from wellread.learn.settings import RelationsConfig
 from wellread.module import Module
 from wellread.text.tokenizer import load_tokenizer

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from wellread.learn.rows import Rows
-from wellread.text.ragged import Ragged
+from wellread.text.batch import Ragged
 from wellread.text.vocabulary import SpecialTokens
 
 SPECIAL = SpecialTokens(pad=0, unk=1, cls=2, sep=3, mask=4)

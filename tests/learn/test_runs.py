@@ -9,7 +9,7 @@ import pytest
 from wellread.errors import DataError
 from wellread.learn import runs as running
 from wellread.learn.runs import as_table, draw_runs, is_run, points_of, read_run, summary, tokens_at
-from wellread.measure.picture import styled
+from wellread.measure.render import styled
 
 
 def line(step, **changes):

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from tiny import tiny_checkpoint, tiny_config, tiny_tokenizer
 
+from wellread.checkpoints.checkpoint import in_memory
+from wellread.checkpoints.names import head_shapes, shapes
 from wellread.config import DenseConfig, HeadConfig, SentenceConfig
 from wellread.errors import ConfigError, InputError
-from wellread.learn.pretraining.scratch import named_shapes, scratch, shape_named, shape_of_file, with_mlm_head
-from wellread.weights.checkpoint import in_memory
-from wellread.weights.names import head_shapes, shapes
+from wellread.learn.init import named_shapes, scratch, shape_named, shape_of_file, with_mlm_head
 
 
 def test_there_are_24_shapes_of_the_small_berts():

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from wellread.errors import ConfigError
-from wellread.learn.schedule import schedule, warmup_of
+from wellread.learn.loop import schedule, warmup_of
 from wellread.learn.settings import BYSTANDERS, SCHEDULES, LoopConfig
 
 

@@ -13,10 +13,10 @@ from tiny import PIECES, tiny_checkpoint, tiny_config
 import wellread
 from wellread.config import HeadConfig, TokenizerConfig
 from wellread.errors import DataError, TrainingError, TruncationWarning
-from wellread.learn.distill import distill
-from wellread.learn.distilling.soft_labels import labels_work
-from wellread.learn.distilling.work import Job
-from wellread.learn.processes import Process
+from wellread.learn.distill.distill import distill
+from wellread.learn.distill.soft_labels import labels_work
+from wellread.learn.distill.targets import Job
+from wellread.learn.distributed import Process
 from wellread.module import Module
 from wellread.text.tokenizer import load_tokenizer
 

@@ -12,10 +12,9 @@ from learn.pupils import TEXTS, small_shards, teacher_for, watched
 from tiny import tiny_module
 
 from wellread.errors import TrainingError
-from wellread.learn.distilling import targets
-from wellread.learn.distilling.targets import MARKS, VALUES, Question, Targets
-from wellread.learn.distilling.teacher import fingerprint, key_of, running
-from wellread.learn.processes import Process
+from wellread.learn.distill import targets
+from wellread.learn.distill.targets import MARKS, VALUES, Question, Targets, fingerprint, key_of, running
+from wellread.learn.distributed import Process
 from wellread.learn.rows import rows_of
 
 ROWS = np.array([7, 0, 59, 31])

@@ -13,11 +13,11 @@ from tiny import tiny_checkpoint, tiny_config
 
 from wellread.config import DenseConfig, SentenceConfig
 from wellread.errors import ConfigError
-from wellread.learn.distill import distill
-from wellread.learn.distilling.student import mapped_student
-from wellread.learn.distilling.vectors import told_apart, vectors_work
-from wellread.learn.distilling.work import Job
-from wellread.learn.processes import Process
+from wellread.learn.distill.distill import distill
+from wellread.learn.distill.targets import Job
+from wellread.learn.distill.vectors import told_apart, vectors_work
+from wellread.learn.distributed import Process
+from wellread.learn.init import mapped_student
 from wellread.learn.settings import VectorsConfig
 from wellread.module import Module
 

@@ -14,8 +14,8 @@ from tiny import PIECES, tiny_module, tiny_tokenizer
 
 import wellread
 from wellread.errors import ConfigError, DataError, TextError
-from wellread.learn.pretraining import vocabulary
-from wellread.learn.pretraining.vocabulary import (
+from wellread.learn import vocabulary
+from wellread.learn.vocabulary import (
     MODEL,
     SPECIAL,
     learn_wordpiece,
@@ -87,7 +87,7 @@ def test_a_sentencepiece_vocabulary_cuts_as_the_library_does(path, tmp_path):
 def test_the_same_text_gives_the_same_vocabulary_in_every_process(path, tmp_path, kind):
     """Hash tables of the tokenizers library have another order in every process."""
     code = (
-        "import sys, pathlib; from wellread.learn.pretraining.vocabulary import trained_vocabulary as train\n"
+        "import sys, pathlib; from wellread.learn.vocabulary import trained_vocabulary as train\n"
         "made = train([pathlib.Path(sys.argv[1])], kind=sys.argv[2], size=120, cache=pathlib.Path(sys.argv[3]))\n"
         "print('|'.join(made.vocabulary.pieces))"
     )

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from wellread.learn.distilling import word_scores
-from wellread.learn.distilling.word_scores import Scored, Wanted, word_score_loss
+from wellread.learn.distill import layers as word_scores
+from wellread.learn.distill.layers import Scored, Wanted, word_score_loss
 
 torch.set_num_threads(1)
 N, V, D = 11, 23, 8

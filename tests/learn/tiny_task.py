@@ -20,10 +20,10 @@ import torch
 from tiny import tiny_checkpoint, tiny_config
 
 from wellread.backends.torch import TorchEncoder
+from wellread.formats.safetensors import read_safetensors, write_safetensors
 from wellread.learn.loop import train
 from wellread.learn.settings import LoopConfig
-from wellread.learn.task import Inputs, Loss
-from wellread.weights.safetensors import read_safetensors, write_safetensors
+from wellread.learn.step import Inputs, Loss
 
 N = 37
 SETTINGS = {

@@ -8,11 +8,11 @@ import pytest
 from heads import headed_module
 from tiny import tiny_module
 
+from wellread.data.examples import Examples, take_examples
 from wellread.errors import DataError, InputError
-from wellread.measure.entrants import Trial, fasttext_entrant, module_entrant, short_names
 from wellread.measure.evaluate import evaluate
-from wellread.measure.examples import Examples, take_examples
 from wellread.measure.fasttext import FastTextConfig, train_fasttext
+from wellread.measure.report import Trial, fasttext_entrant, module_entrant, short_names
 
 ROWS = [{"text": f"a {word} runs", "label": label} for word, label in (("man", "good"), ("cat", "bad"))] * 20
 STS = [{"text": "a man", "pair": other, "score": n} for n, other in enumerate(("a cat", "paris", "the flute"))]

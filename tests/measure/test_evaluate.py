@@ -6,11 +6,11 @@ import pytest
 from heads import headed_module
 from tiny import tiny_module
 
+from wellread.data.examples import take_examples
 from wellread.errors import DataError, InputError
 from wellread.measure.evaluate import evaluate, task_of
-from wellread.measure.examples import take_examples
-from wellread.measure.metrics import pearson
 from wellread.measure.predictions import Scoring, score_predictions
+from wellread.metrics.metrics import pearson
 
 TEXTS = ["a man is playing the guitar .", "", "paris , france !", "the cat sleeps", "of paris"]
 PAIRS = ["a woman runs .", "the cat", "of", "", "playing guitars , a man runs"]

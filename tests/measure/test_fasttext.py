@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
+from wellread.data.examples import take_examples
 from wellread.errors import ConfigError, DataError, InputError, MissingExtra, TrainingError
-from wellread.measure.examples import take_examples
 from wellread.measure.fasttext import FastTextConfig, train_fasttext
 
 BUCKET = 530_000

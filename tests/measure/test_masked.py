@@ -9,8 +9,8 @@ import pytest
 from tiny import tiny_module
 
 from wellread.errors import DataError, InputError, TruncationWarning
-from wellread.measure.masked import evaluate_masked
-from wellread.tasks.masking import mask_tokens, masking_of, row_rng
+from wellread.measure.evaluate import evaluate_masked
+from wellread.text.masking import mask_tokens, masking_of, row_rng
 
 TEXTS = ["a man is playing the guitar .", "", "paris , france ! a cat sleeps", "the cat", "of paris"]
 

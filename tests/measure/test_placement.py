@@ -7,7 +7,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from wellread.measure.placement import Box, Mark, link, place
+from wellread.measure.render import Box, Mark, link, place
 
 FRAME = Box(0, 0, 440, 270)
 

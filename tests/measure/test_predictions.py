@@ -10,8 +10,8 @@ import pytest
 import scipy.stats
 import sklearn.metrics
 
+from wellread.data.examples import take_examples
 from wellread.errors import DataError
-from wellread.measure.examples import take_examples
 from wellread.measure.predictions import Scoring, read_predictions, score_predictions
 
 TRUE, SAID = list("0101101001"), list("0101001011")

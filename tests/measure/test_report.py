@@ -9,17 +9,14 @@ from dataclasses import asdict, replace
 import pytest
 from heads import headed_module
 
+from wellread.data.examples import take_examples
 from wellread.errors import ConfigError, InputError, MissingExtra
-from wellread.measure import picture
-from wellread.measure.bootstrap import Interval
-from wellread.measure.entrants import Trial
+from wellread.measure import render as picture
 from wellread.measure.evaluate import evaluate
-from wellread.measure.examples import take_examples
 from wellread.measure.fasttext import FastTextConfig
-from wellread.measure.picture import draw_report, size_range, size_ticks
-from wellread.measure.report import Report, ReportConfig, Row, make_report
-from wellread.measure.report_table import as_json, as_table, notes, page, write_report
-from wellread.measure.speed import Speed
+from wellread.measure.render import as_json, as_table, draw_report, notes, page, size_range, size_ticks, write_report
+from wellread.measure.report import Report, ReportConfig, Row, Speed, Trial, make_report
+from wellread.metrics.metrics import Interval
 
 ROWS = [{"text": f"a {word} runs", "label": label} for word, label in (("man", "good"), ("cat", "bad"))] * 10
 EXAMPLES = take_examples(ROWS, text="text", label="label")

@@ -9,10 +9,10 @@ import pytest
 import scipy.stats
 from tiny import tiny_module
 
+from wellread.data.examples import read_examples, take_examples
 from wellread.errors import DataError
-from wellread.measure.examples import read_examples, take_examples
-from wellread.measure.metrics import spearman
-from wellread.measure.similarity import evaluate_similarity
+from wellread.measure.evaluate import evaluate_similarity
+from wellread.metrics.metrics import spearman
 
 ROW = "main-captions\tMSRvid\t2012test\t0001\t{}\t{}\t{}"
 TEXTS = ["a man runs", "a cat sleeps", "the guitar", "paris of france", "a woman is playing the flute"]

@@ -12,7 +12,7 @@ from sentence_transformers import SentenceTransformer
 
 import wellread
 from wellread.errors import ConfigError, TruncationWarning
-from wellread.export.samples import read_lines
+from wellread.export.parity import read_lines
 
 WORDPIECE = [name for name in TOKENIZERS if name.startswith(("hf", "tfhub"))]
 SENTENCEPIECE = [name for name in TOKENIZERS if name not in WORDPIECE]

@@ -12,9 +12,9 @@ from headed import FAMILIES, headed_checkpoint
 from tiny import tiny_inputs, tiny_tokenizer
 
 from wellread.backends.backend import load_backend
-from wellread.weights.checkpoint import Checkpoint
-from wellread.weights.huggingface import read_encoder, read_huggingface
-from wellread.weights.native import read_directory, write_native
+from wellread.checkpoints.checkpoint import Checkpoint
+from wellread.checkpoints.huggingface import read_encoder, read_huggingface
+from wellread.checkpoints.native import read_directory, write_native
 
 SIZES = {
     "bert": {"hidden_size": 12, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 37},

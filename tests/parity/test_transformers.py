@@ -9,10 +9,10 @@ import transformers
 
 import wellread
 from wellread.backends.backend import load_backend
+from wellread.checkpoints.huggingface import read_encoder, read_huggingface
+from wellread.checkpoints.native import write_native
 from wellread.config import TokenizerConfig
 from wellread.text.tokenizer import load_tokenizer
-from wellread.weights.huggingface import read_encoder, read_huggingface
-from wellread.weights.native import write_native
 
 BERT = {
     "vocab_size": 99,

@@ -12,7 +12,7 @@ from wellread.tasks import predict as predict_file
 from wellread.tasks.answers import AnswerSettings, FoundAnswer, read_answer, windows
 from wellread.tasks.classes import read_classes, softmax
 from wellread.tasks.tags import Tagged
-from wellread.text.pack import bert_pack_inputs
+from wellread.text.batch import bert_pack_inputs
 
 TEXTS = ["a man is playing the guitar .", "", "paris , france !", "the cat sleeps", "of paris"] * 3
 PAIRS = ["a woman runs .", "the cat", "of", "", "playing guitars , a man runs"] * 3
@@ -167,7 +167,7 @@ def test_the_distilbert_family_predicts(tmp_path):
 def test_logits_that_are_no_numbers_are_refused(tmp_path):
     from dataclasses import replace
 
-    from wellread.weights.checkpoint import in_memory
+    from wellread.checkpoints.checkpoint import in_memory
 
     module = headed_module(tmp_path, "classify")
     broken = in_memory({"classifier.bias": np.full(3, np.nan, np.float32)})

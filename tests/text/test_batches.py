@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wellread.errors import InputError
-from wellread.text.batches import token_budget_batches
+from wellread.text.batch import token_budget_batches
 
 
 @given(

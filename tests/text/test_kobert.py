@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wellread.config import TokenizerConfig
-from wellread.export.samples import read_lines
+from wellread.export.parity import read_lines
 from wellread.text.tokenizer import Tokenizer, load_tokenizer
 
 DATA = Path(__file__).parent.parent / "data"

@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wellread.errors import InputError, TextError
-from wellread.text.pack import Batch, bert_pack_inputs, chunk, refuse_long
-from wellread.text.ragged import Ragged
+from wellread.text.batch import Batch, Ragged, bert_pack_inputs, chunk, refuse_long
 from wellread.text.vocabulary import SpecialTokens
 
 SPECIAL = SpecialTokens(pad=0, unk=1, cls=2, sep=3, mask=4)

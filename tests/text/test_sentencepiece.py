@@ -8,7 +8,7 @@ from own_ids import SPECIAL, own_tokenizer
 
 from wellread.config import TokenizerConfig
 from wellread.errors import TextError
-from wellread.export.samples import read_lines
+from wellread.export.parity import read_lines
 from wellread.text.sentencepiece import load_model
 from wellread.text.tokenizer import Tokenizer, load_tokenizer
 

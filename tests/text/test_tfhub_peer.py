@@ -7,7 +7,7 @@ import tensorflow as tf
 import tensorflow_text
 
 from wellread.config import TokenizerConfig
-from wellread.export.samples import read_lines
+from wellread.export.parity import read_lines
 from wellread.text.tokenizer import Tokenizer, load_tokenizer
 
 DATA = Path(__file__).parent.parent / "data"

@@ -7,7 +7,7 @@ import pytest
 from transformers import BertTokenizer
 
 from wellread.config import TokenizerConfig
-from wellread.export.samples import read_lines
+from wellread.export.parity import read_lines
 from wellread.text import wordpiece
 from wellread.text.tokenizer import Tokenizer, load_tokenizer
 

@@ -8,8 +8,8 @@ from subprocess import run
 
 import pytest
 
-from wellread.text import words
-from wellread.text.words import TfHubRules, hf_ascii_rules
+from wellread.text import wordpiece as words
+from wellread.text.wordpiece import TfHubRules, hf_ascii_rules
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_ascii_rules_of_hugging_face() -> None:
 
 def test_english_reads_no_table() -> None:
     code = (
-        "from wellread.text import words\n"
+        "from wellread.text import wordpiece as words\n"
         "rules = words.TfHubRules(lower_case=True)\n"
         "rules.cut(''.join(map(chr, range(128))))\n"
         "assert words.table.cache_info().currsize == 0\n"

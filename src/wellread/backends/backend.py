@@ -10,8 +10,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from wellread.checkpoints.checkpoint import Checkpoint
 from wellread.errors import InputError, nearest, require_extra
-from wellread.weights.checkpoint import Checkpoint
 
 FloatArray = NDArray[np.floating]
 Inputs = Mapping[str, NDArray[np.int32]]

@@ -12,8 +12,8 @@ from keras import ops
 from numpy.typing import NDArray
 
 from wellread.backends.backend import Backend, Inputs, Outputs, StreamItem, refuse_precision
+from wellread.checkpoints.checkpoint import Array, Checkpoint
 from wellread.encoder.heads import run
-from wellread.weights.checkpoint import Array, Checkpoint
 
 Tensor = Any  # of the framework behind Keras
 

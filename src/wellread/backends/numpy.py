@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wellread.backends.backend import Backend, Inputs, Outputs, StreamItem, refuse_precision
+from wellread.checkpoints.checkpoint import Checkpoint
 from wellread.encoder.heads import run
-from wellread.weights.checkpoint import Checkpoint
 
 Array = NDArray[np.float64]
 IntArray = NDArray[np.integer]

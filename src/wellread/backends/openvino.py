@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from wellread.backends.backend import Backend, Inputs, Outputs, StreamItem, refuse_precision
+from wellread.checkpoints.checkpoint import Checkpoint
 from wellread.encoder.encoder import INPUTS
 from wellread.encoder.heads import MLM_INPUT, MLM_OUTPUT, run
-from wellread.weights.checkpoint import Checkpoint
 
 
 def _import_openvino() -> Any:

@@ -9,10 +9,9 @@ import numpy as np
 import tensorflow as tf
 
 from wellread.backends.backend import Backend, Inputs, Outputs, StreamItem, refuse_precision
+from wellread.checkpoints.checkpoint import Checkpoint
+from wellread.checkpoints.families.tensorflow import TFHUB, Row, to_layout
 from wellread.encoder.heads import run
-from wellread.weights import layouts
-from wellread.weights.checkpoint import Checkpoint
-from wellread.weights.families.tensorflow import TFHUB, Row
 
 MASKED = -1e9  # as TF Hub's modules; in float32 it swallows any score whole
 FEW = 16  # rows: a table so small is looked up by a product, where an id outside gives zeros, as in TF Hub's modules
@@ -123,7 +122,7 @@ def variables(checkpoint: Checkpoint) -> dict[str, tf.Variable]:
     """Make a variable of each tensor of encoder and heads, under our names, in TF Hub's order, names and layouts."""
     heads = checkpoint.config.num_attention_heads
     made = {
-        ours: tf.Variable(layouts.theirs(row.layout, checkpoint.tensors[ours].read(), heads), name=row.theirs)
+        ours: tf.Variable(to_layout(row.layout, checkpoint.tensors[ours].read(), heads), name=row.theirs)
         for ours, row in _rows(checkpoint).items()
     }
     for name in checkpoint.tensors.keys() - made.keys():  # the maps behind the pooling, which TF Hub has no name for

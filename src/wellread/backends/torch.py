@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from wellread.backends.backend import Backend, Inputs, Outputs, StreamItem, refuse_precision
+from wellread.checkpoints.checkpoint import Checkpoint
 from wellread.config import EncoderConfig, HeadConfig, SentenceConfig
 from wellread.encoder.heads import run
-from wellread.weights.checkpoint import Checkpoint
 
 MASKED = -1e30  # swallows any score whole; see the NumPy backend
 FATES = 65_536  # values of the 16 bits that decide on an element in dropout

@@ -24,7 +24,7 @@ READERS = (
         code="""
 import json, sys
 from pathlib import Path
-from wellread.weights.tensor_bundle import read_bundle
+from wellread.formats.tensor_bundle import read_bundle
 bundle = read_bundle(Path(sys.argv[1]))
 sizes = [tensor.read().nbytes for tensor in bundle.tensors.values()]
 sizes += [sum(map(len, strings.read())) for strings in bundle.strings.values()]

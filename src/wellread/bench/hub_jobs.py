@@ -66,7 +66,7 @@ JOBS: dict[str, Callable[[str, Path], None]] = {
 def opening(address: str) -> dict[str, Any]:
     """Resolve what was pulled, and load the default that was, again and again; count the connections that are tried."""
     import wellread
-    from wellread.hub.cache import sha256
+    from wellread.files import sha256
     from wellread.hub.resolve import resolve
 
     wellread.pull(DEFAULT, show=False)
@@ -102,7 +102,8 @@ def main() -> None:
         import huggingface_hub
 
         import wellread
-        from wellread.hub import large_files, places
+        from wellread.hub import large_files
+        from wellread.hub import sources as places
 
         _ = wellread.pull, huggingface_hub.snapshot_download, large_files, places
     os.sync()  # what others wrote before is not our time

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from wellread.hub.cache import sha256
+from wellread.files import sha256
 
 COMMIT = "c" * 40
 OWNER = "bench"

@@ -8,11 +8,10 @@ from typing import Any
 import keras
 from keras import layers, ops
 
+from wellread.checkpoints.checkpoint import Checkpoint
+from wellread.checkpoints.families.tensorflow import TFHUB, to_layout
 from wellread.config import EncoderConfig
 from wellread.encoder.encoder import INPUTS
-from wellread.weights import layouts
-from wellread.weights.checkpoint import Checkpoint
-from wellread.weights.families.tensorflow import TFHUB
 
 Tensor = Any  # symbolic
 
@@ -46,7 +45,7 @@ class Layers:
         """Set every weight; TF Hub's layouts are those of Keras' layers."""
         table, heads = TFHUB.table(checkpoint.config, mlm=False), checkpoint.config.num_attention_heads
         for layer, names in self.held:
-            layer.set_weights([layouts.theirs(table[n].layout, checkpoint.tensors[n].read(), heads) for n in names])
+            layer.set_weights([to_layout(table[n].layout, checkpoint.tensors[n].read(), heads) for n in names])
 
 
 def keras_encoder(checkpoint: Checkpoint) -> Any:

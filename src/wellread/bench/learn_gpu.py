@@ -11,11 +11,11 @@ import torch
 
 from wellread.backends.torch import TorchEncoder
 from wellread.bench.learn_works import SEED
+from wellread.checkpoints.checkpoint import Checkpoint, in_memory
+from wellread.checkpoints.names import shapes
 from wellread.config import EncoderConfig
-from wellread.learn.initial import drawn
-from wellread.learn.pretraining.mlm import masked_scores
-from wellread.weights.checkpoint import Checkpoint, in_memory
-from wellread.weights.names import shapes
+from wellread.learn.init import drawn
+from wellread.learn.pretrain import masked_scores
 
 BASE = EncoderConfig(
     vocab_size=30_522, hidden_size=768, num_hidden_layers=12, num_attention_heads=12, intermediate_size=3_072

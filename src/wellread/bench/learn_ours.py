@@ -27,20 +27,16 @@ from wellread.bench.learn_works import (
     loop_config,
 )
 from wellread.config import EncoderConfig, HeadConfig
-from wellread.learn.distill import distill
-from wellread.learn.distilling.student import layers_student
-from wellread.learn.events import Step
-from wellread.learn.finetuning.exercises import Exercise, exercise
-from wellread.learn.finetuning.fresh_head import with_head
+from wellread.data.examples import Examples
+from wellread.learn.distill.distill import distill
+from wellread.learn.init import layers_student, scratch, shape_named, with_head
 from wellread.learn.loop import train
-from wellread.learn.pretrain import pretrain
-from wellread.learn.pretraining.mlm import MlmTask, masked_scores
-from wellread.learn.pretraining.scratch import scratch, shape_named
+from wellread.learn.objectives import Exercise, exercise
+from wellread.learn.pretrain import MlmTask, masked_scores, pretrain
 from wellread.learn.settings import DistillConfig, FinetuneConfig, PretrainConfig
-from wellread.learn.task import Task
-from wellread.measure.examples import Examples
+from wellread.learn.step import Step, Task
 from wellread.module import Module
-from wellread.tasks.masking import masking_of
+from wellread.text.masking import masking_of
 from wellread.text.tokenizer import Tokenizer
 
 SMALL, STEPS = "L-2_H-128", 4  # for the growth of memory

@@ -10,13 +10,13 @@ from typing import Any, Protocol
 import numpy as np
 
 from wellread.config import EncoderConfig
-from wellread.learn.pretraining.mlm import HELD_OUT, ROWS, TOKENS, masked_inputs
-from wellread.learn.pretraining.texts import TokenStore, token_store
+from wellread.learn.pretrain import HELD_OUT, ROWS, TOKENS, masked_inputs
 from wellread.learn.settings import LayersConfig, LoopConfig
-from wellread.learn.task import Inputs
+from wellread.learn.step import Inputs
+from wellread.learn.token_store import TokenStore, token_store
 from wellread.module import Module, load
-from wellread.tasks.masking import masking_of
-from wellread.text.batches import token_budget_batches
+from wellread.text.batch import token_budget_batches
+from wellread.text.masking import masking_of
 
 OURS = "wellread"
 PEERS = {"Trainer": False, "Trainer, group_by_length": True}  # name -> whether it sorts rows by length

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wellread.checkpoints.native import read_directory
 from wellread.encoder.encoder import INPUTS
 from wellread.encoder.heads import SENTENCE_OUTPUT
 from wellread.errors import InputError
-from wellread.text.batches import token_budget_batches
-from wellread.weights.native import read_directory
+from wellread.text.batch import token_budget_batches
 
 TOKENS_A_BATCH = 1024  # for ONNX Runtime too; 512 was no faster
 ARRIVAL_ROWS = 256  # fastembed's default batch
@@ -46,7 +46,7 @@ def load_wellread(model_dir: Path, work_dir: Path, *, backend: str, precision: s
 def load_wellread_one_stream(model_dir: Path, work_dir: Path, *, backend: str, precision: str) -> Loaded:
     """Load wellread to run the batches of `encode` one after the other, each on all cores."""
     import wellread
-    from wellread.text.pack import bert_pack_inputs
+    from wellread.text.batch import bert_pack_inputs
 
     module = wellread.load(model_dir, backend=backend)
     running = module.running(precision)

@@ -9,9 +9,9 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from wellread.checkpoints.checkpoint import Checkpoint
 from wellread.encoder.encoder import INPUTS
 from wellread.encoder.heads import MLM_INPUT, MLM_OUTPUT, SENTENCE_OUTPUT, run
-from wellread.weights.checkpoint import Checkpoint
 
 # Gelu stands in ONNX since opset 20; MultiHeadAttention in ONNX Runtime's own domain, where its kernels are fused.
 OPSETS = (("", 20), ("com.microsoft", 1))

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+from wellread.data.sentences import read_texts as read_file
 from wellread.errors import DataError
-from wellread.learn.pretraining.sentences import read_texts as read_file
 
 SAMPLE = Path(__file__).with_name("texts.en.txt.gz")
 

@@ -12,9 +12,9 @@ from wellread.config import EncoderConfig
 from wellread.encoder.encoder import INPUTS
 from wellread.export.dialect import tfhub_tokenizer
 from wellread.module import Module
-from wellread.text.pack import bert_pack_inputs
+from wellread.text.batch import bert_pack_inputs
 from wellread.text.tokenizer import load_tokenizer
-from wellread.weights.tokenizer_files import write_tokenizer
+from wellread.text.tokenizer_files import write_tokenizer
 
 FIRST_PASS, LATER_PASSES = "preprocess, first pass", "preprocess, later passes"
 SEQ_LENGTH = 128  # of the preprocessor, TF Hub's default

@@ -60,8 +60,7 @@ class Answers:
         """Write both SavedModels of the module."""
         import tensorflow as tf
 
-        from wellread.export.encoder_graph import EncoderGraph
-        from wellread.export.text_graph import text_graph
+        from wellread.export.graphs import EncoderGraph, text_graph
 
         model_dir, place = self.paths
         module = load(model_dir)
@@ -77,8 +76,8 @@ class Answers:
         import tensorflow as tf
 
         from wellread.backends.tensorflow import variables
-        from wellread.learn.distilling.student import fresh_arrays
-        from wellread.weights.checkpoint import Checkpoint, in_memory
+        from wellread.checkpoints.checkpoint import Checkpoint, in_memory
+        from wellread.learn.init import fresh_arrays
 
         shape = EncoderConfig(**config)
         arrays = fresh_arrays(shape, SentenceConfig(), seed=0)

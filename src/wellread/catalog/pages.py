@@ -6,9 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 
-from wellread.catalog.entry import ModuleEntry, Publication
-from wellread.catalog.modules import entries, handles, preprocessors
-from wellread.catalog.tables import table
+from wellread.catalog.modules import ModuleEntry, Publication, entries, handles, preprocessors, table
 from wellread.errors import HandleError, nearest
 
 TFHUB = "https://tfhub.dev/"

@@ -12,9 +12,7 @@ from typing import Any
 
 import click
 
-from wellread.catalog.entry import WORLDS, ModuleEntry, Publication
-from wellread.catalog.modules import entries, entry_named, handles, names
-from wellread.catalog.tables import families
+from wellread.catalog.modules import WORLDS, ModuleEntry, Publication, entries, entry_named, families, handles, names
 from wellread.cli.options import json_flag
 
 UNITS = {"": 1, "K": 1_000, "M": 1_000_000, "B": 1_000_000_000}

@@ -21,7 +21,7 @@ from wellread.cli.options import (
 )
 from wellread.errors import require_extra
 from wellread.export.card import write_card
-from wellread.learn.distilling.recipe import RECIPES, Recipe, read_recipe, run_recipe
+from wellread.learn.distill.recipe import RECIPES, Recipe, read_recipe, run_recipe
 
 
 @click.command("distill")

@@ -13,7 +13,7 @@ from click.core import ParameterSource
 from wellread.cli.options import LOADING, json_flag, load_module, module_options
 
 if TYPE_CHECKING:
-    from wellread.measure.examples import Examples
+    from wellread.data.examples import Examples
     from wellread.measure.predictions import TaskScore
 
 ROLES = ("text", "pair", "label", "score", "tags")  # the columns that have a flag
@@ -74,14 +74,14 @@ def _refuse_foreign(task: str, predicted: bool) -> None:
 
 
 def _read(file: Path, options: dict[str, Any], **more: Any) -> Examples:
-    from wellread.measure.examples import read_examples
+    from wellread.data.examples import read_examples
 
     columns = {role: options[role] for role in ROLES if options[role]}
     return read_examples(file, kind=options["kind"], **more, **columns)
 
 
 def _similarity(file: Path, loading: dict[str, Any], as_json: bool, options: dict[str, Any]) -> None:
-    from wellread.measure.similarity import evaluate_similarity
+    from wellread.measure.evaluate import evaluate_similarity
 
     score = evaluate_similarity(load_module(**loading), _read(file, options, format=options["format_"] or "stsb"))
     if as_json:
@@ -93,8 +93,8 @@ def _similarity(file: Path, loading: dict[str, Any], as_json: bool, options: dic
 
 
 def _module(task: str, file: Path, loading: dict[str, Any], options: dict[str, Any]) -> TaskScore:
+    from wellread.data.formats import known_format
     from wellread.measure.evaluate import evaluate, task_of
-    from wellread.measure.formats import known_format
 
     module = load_module(**loading)
     task_of(module, task)  # before a long file is read
@@ -104,8 +104,8 @@ def _module(task: str, file: Path, loading: dict[str, Any], options: dict[str, A
 
 
 def _masked(task: str, file: Path, loading: dict[str, Any], options: dict[str, Any]) -> TaskScore:
-    from wellread.measure.masked import evaluate_masked
-    from wellread.measure.tables import read_lines
+    from wellread.data.tables import read_lines
+    from wellread.measure.evaluate import evaluate_masked
 
     module = load_module(**loading)
     columns = any(options[name] for name in ("format_", "kind", "text"))
@@ -114,7 +114,7 @@ def _masked(task: str, file: Path, loading: dict[str, Any], options: dict[str, A
 
 
 def _predictions(task: str, file: Path, predictions: Path, options: dict[str, Any]) -> TaskScore:
-    from wellread.measure.formats import known_format
+    from wellread.data.formats import known_format
     from wellread.measure.predictions import Scoring, read_predictions, score_predictions
 
     known = known_format(options["format_"]) if options["format_"] else None

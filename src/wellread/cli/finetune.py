@@ -23,11 +23,11 @@ from wellread.cli.options import (
 )
 from wellread.config import HEAD_TASKS
 from wellread.errors import require_extra
-from wellread.hub.atomic import refuse_existing
+from wellread.files import refuse_existing
 from wellread.learn.settings import FinetuneConfig
 
 if TYPE_CHECKING:
-    from wellread.measure.examples import Examples
+    from wellread.data.examples import Examples
 
 PATH = click.Path(path_type=Path)
 
@@ -53,8 +53,8 @@ def command(task: str, file: Path, output: Path, dev: Path | None, dtype: str, a
     require_extra("torch", extra="train")
     refuse_existing(output)
     from wellread.export.card import write_card
+    from wellread.learn.distributed import joined
     from wellread.learn.finetune import finetune
-    from wellread.learn.processes import joined
 
     loading = {name: given.pop(name) for name in LOADING}
     run_dir = run_directory(output, given["run_dir"])
@@ -86,7 +86,7 @@ def command(task: str, file: Path, output: Path, dev: Path | None, dtype: str, a
 
 def _settings(given: dict[str, Any]) -> FinetuneConfig:
     """Take the flags; a format says how answers are compared, unless a flag does."""
-    from wellread.measure.formats import known_format
+    from wellread.data.formats import known_format
 
     plain = FinetuneConfig()
     if given["format_"]:
@@ -97,7 +97,7 @@ def _settings(given: dict[str, Any]) -> FinetuneConfig:
 
 def _labels(given: dict[str, Any]) -> tuple[str, ...]:
     """Return the labels in the order of their ids, where flags or the format say it."""
-    from wellread.measure.formats import known_format
+    from wellread.data.formats import known_format
 
     named = tuple(filter(None, given["labels"].split(",")))
     fixed = known_format(given["format_"]).labels if given["format_"] and not given["label"] else ()
@@ -105,7 +105,7 @@ def _labels(given: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _read(file: Path, given: dict[str, Any], labels: tuple[str, ...]) -> Examples:
-    from wellread.measure.examples import read_examples
+    from wellread.data.examples import read_examples
 
     columns = {role: given[role] for role in ROLES if given[role]}
     return read_examples(file, format=given["format_"], kind=given["kind"], labels=labels, **columns)

@@ -18,7 +18,7 @@ from wellread.tasks.classes import Prediction
 from wellread.tasks.tags import Tagged
 
 if TYPE_CHECKING:
-    from wellread.measure.examples import Examples
+    from wellread.data.examples import Examples
 
 COLUMNS = ("text", "pair")
 READING = ("format_", "kind", *COLUMNS)
@@ -77,7 +77,7 @@ def _asked(texts: tuple[str, ...], reading: dict[str, Any]) -> dict[str, Any]:
 
 
 def _examples(file: Path, reading: dict[str, Any]) -> Examples:
-    from wellread.measure.examples import read_texts
+    from wellread.data.examples import read_texts
 
     columns = {role: reading[role] for role in COLUMNS if reading[role]}
     return read_texts(file, format=reading["format_"], kind=reading["kind"], **columns)
@@ -85,7 +85,7 @@ def _examples(file: Path, reading: dict[str, Any]) -> Examples:
 
 def _has_columns(texts: tuple[str, ...]) -> bool:
     """Tell whether the one argument is a file of a kind that has columns."""
-    from wellread.measure.formats import ENDINGS
+    from wellread.data.formats import ENDINGS
 
     return len(texts) == 1 and Path(texts[0].removesuffix(".gz")).suffix in ENDINGS and names_file(texts)
 

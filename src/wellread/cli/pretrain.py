@@ -54,8 +54,7 @@ def command(
     """
     require_extra("torch", extra="train")
     from wellread.export.card import write_card
-    from wellread.learn.pretrain import run_pretraining
-    from wellread.learn.pretraining.beginning import Beginning
+    from wellread.learn.pretrain import Beginning, run_pretraining
 
     loading = {name: given.pop(name) for name in LOADING}
     fresh = {name: given.pop(name) for name in ("shape", "config", "vocab", "train_vocab", "vocab_size", "lower_case")}

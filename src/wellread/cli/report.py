@@ -15,8 +15,8 @@ from wellread.errors import require_extra
 from wellread.measure.report import Report, ReportConfig
 
 if TYPE_CHECKING:
-    from wellread.measure.entrants import Trial
-    from wellread.measure.examples import Examples
+    from wellread.data.examples import Examples
+    from wellread.measure.report import Trial
 
 LOADING = ("backend", "local_files_only")
 MODULE_FILES = ("wellread.json", "config.json")
@@ -44,7 +44,7 @@ def command(modules: tuple[str, ...], output: Path, as_json: bool, **options: An
     --task and --dev say what they are scored on. OUTPUT gets report.md, .json, .png and .svg, whole or not at all.
     --dim to --seed are FastText's own settings.
     """
-    from wellread.hub.atomic import refuse_existing, whole_directory
+    from wellread.files import refuse_existing, whole_directory
 
     refuse_existing(output)
     require_extra("matplotlib", extra="report")
@@ -59,7 +59,7 @@ def command(modules: tuple[str, ...], output: Path, as_json: bool, **options: An
 def _sorted(arguments: tuple[str, ...]) -> tuple[dict[str, Any], dict[str, str]]:
     """Return the logs of the runs and the handles of the modules, by short names; a directory may be both."""
     from wellread.learn.runs import is_run, read_run
-    from wellread.measure.entrants import short_names
+    from wellread.measure.report import short_names
 
     runs, named = {}, {}
     for name, argument in short_names(arguments).items():
@@ -100,8 +100,8 @@ def _report(named: dict[str, str], options: dict[str, Any]) -> Report:
 
 
 def _trial(options: dict[str, Any]) -> Trial:
-    from wellread.measure.entrants import Trial
-    from wellread.measure.formats import known_format
+    from wellread.data.formats import known_format
+    from wellread.measure.report import Trial
 
     if options["task"] == "stsb":
         options |= {"task": "similarity", "format_": options["format_"] or "stsb"}
@@ -111,7 +111,7 @@ def _trial(options: dict[str, Any]) -> Trial:
 
 
 def _read(file: Path, options: dict[str, Any]) -> Examples:
-    from wellread.measure.examples import read_examples
+    from wellread.data.examples import read_examples
 
     columns = {role: options[role] for role in ROLES if options[role]}
     return read_examples(file, format=options["format_"], kind=options["kind"], **columns)
@@ -119,7 +119,7 @@ def _read(file: Path, options: dict[str, Any]) -> Examples:
 
 def _write(report: Report | None, runs: dict[str, Any], directory: Path) -> None:
     from wellread.learn.runs import draw_runs
-    from wellread.measure.report_table import write_report
+    from wellread.measure.render import write_report
 
     if report:
         write_report(report, directory)
@@ -129,7 +129,7 @@ def _write(report: Report | None, runs: dict[str, Any], directory: Path) -> None
 
 def _print(report: Report | None, runs: dict[str, Any], as_json: bool, output: Path) -> None:
     from wellread.learn import runs as curves
-    from wellread.measure import report_table as table
+    from wellread.measure import render as table
 
     if as_json:
         made = dataclasses.asdict(report) if report else {}

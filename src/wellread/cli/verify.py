@@ -21,7 +21,7 @@ def command(module: str | None, revision: str | None, as_json: bool) -> None:
 
     Files are held against what was recorded when they were pulled, and a native module's against its wellread.json.
     """
-    from wellread.hub.verify import refuse_damaged, verify
+    from wellread.hub.pull import refuse_damaged, verify
 
     found = verify(module, revision=revision)
     for one in found:

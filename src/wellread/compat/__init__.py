@@ -1,5 +1,5 @@
 """The names of packages of before, over wellread: distilkobert, tokenization_kobert, kobert_transformers."""
 
-from wellread.compat.names import install, uninstall
+from wellread.compat.install import install, uninstall
 
 __all__ = ["install", "uninstall"]

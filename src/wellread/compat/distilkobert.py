@@ -9,20 +9,65 @@ are `torch.nn.Module`s in eval mode; their state dicts bear the names of Hugging
 from __future__ import annotations
 
 import os
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wellread.compat.head import read_head
+from wellread.checkpoints.checkpoint import Array, Checkpoint
+from wellread.checkpoints.huggingface import is_huggingface, read_encoder, read_weights
+from wellread.checkpoints.names import mismatches, shapes
 from wellread.compat.tokenization_kobert import KoBertTokenizer
+from wellread.config import EncoderConfig
 from wellread.errors import HandleError, InputError, WeightsError, require_extra
 from wellread.hub.resolve import resolve
-from wellread.weights.checkpoint import Checkpoint
-from wellread.weights.huggingface import is_huggingface, read_encoder
-from wellread.weights.names import shapes
+from wellread.schema import read_json
 
 if TYPE_CHECKING:
-    from wellread.backends.torch_callable import Bert, Classifier, DistilBert, MaskedWords
+    from wellread.compat.torch_models import Bert, Classifier, DistilBert, MaskedWords
+
+# The linear maps of each kind of head: name -> letters of its weight's shape (C classes, D hidden), its bias the first.
+KINDS = (
+    {"label_classifier.linear": "CD"},
+    {"pre_classifier": "DD", "classifier": "CD"},
+    {"classifier": "CD"},
+)
+CLASSES = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Head:
+    """What stands on the encoder."""
+
+    arrays: Mapping[str, Array]  # weights and biases by the file's names
+    dropout: float  # before the last map, while training
+
+
+def read_head(directory: Path, config: EncoderConfig) -> Head:
+    """Read the head of a classifier of two classes.
+
+    Dropout is the encoder's, but in Hugging Face's head of two maps, which has its own. Raises: WeightsError for none,
+    or one of other shapes.
+    """
+    names = {name for kind in KINDS for name in kind}
+    stored = {key: tensor for key, tensor in read_weights(directory).items() if key.rpartition(".")[0] in names}
+    sizes = {"C": CLASSES, "D": config.hidden_size}
+    kind = next((kind for kind in KINDS if all(f"{name}.weight" in stored for name in kind)), KINDS[0])
+    expected: dict[str, tuple[int, ...]] = {}
+    for name, letters in kind.items():
+        expected[f"{name}.weight"] = tuple(sizes[letter] for letter in letters)
+        expected[f"{name}.bias"] = expected[f"{name}.weight"][:1]
+    faults = mismatches(expected, stored)
+    if faults:
+        raise WeightsError(
+            f"a classifier of {CLASSES} classes was asked of {directory}; found that {'; '.join(faults)}; pass the "
+            f"directory of a fine-tuned model, with {' or '.join(' and '.join(kind) for kind in KINDS)}"
+        )
+    dropout = config.hidden_dropout_prob
+    if "pre_classifier" in kind:
+        dropout = read_json(directory / "config.json").get("seq_classif_dropout", 0.2)  # Hugging Face's default
+    return Head(arrays={name: tensor.read() for name, tensor in stored.items()}, dropout=dropout)
+
 
 DISTILKOBERT, KOBERT, KOBERT_LM = "monologg/distilkobert", "monologg/kobert", "monologg/kobert-lm"
 VOCABULARY = "vocab.txt"
@@ -39,7 +84,7 @@ def get_distilkobert_model(cachedir: Cachedir = None, no_cuda: bool = False) -> 
     """
     require_extra("torch", extra="train")
     checkpoint = _encoder(_model_files(DISTILKOBERT, cachedir), "distilbert")
-    from wellread.backends.torch_callable import DistilBert, to_best_device
+    from wellread.compat.torch_models import DistilBert, to_best_device
 
     return to_best_device(DistilBert(checkpoint), no_cuda=no_cuda)
 
@@ -67,7 +112,7 @@ def get_kobert_model(cachedir: Cachedir = None, no_cuda: bool = False) -> Bert:
             f"a BERT with its pooler was asked of {directory}; found none of pooler.dense.weight, pooler.dense.bias; "
             f"take {KOBERT}"
         )
-    from wellread.backends.torch_callable import Bert, to_best_device
+    from wellread.compat.torch_models import Bert, to_best_device
 
     return to_best_device(Bert(checkpoint), no_cuda=no_cuda)
 
@@ -100,7 +145,7 @@ def get_nsmc_model(cachedir: Cachedir = None, no_cuda: bool = False) -> Classifi
         )
     checkpoint = _encoder(directory, "distilbert")
     head = read_head(directory, checkpoint.config)
-    from wellread.backends.torch_callable import Classifier, to_best_device
+    from wellread.compat.torch_models import Classifier, to_best_device
 
     return to_best_device(Classifier(checkpoint, head.arrays, head.dropout), no_cuda=no_cuda)
 
@@ -124,7 +169,7 @@ def _masked_words(handle: str, family: str, cachedir: Cachedir, *, no_cuda: bool
         raise WeightsError(
             f"a masked-language-model head was asked of {directory}; found the encoder alone; take {handle}"
         )
-    from wellread.backends.torch_callable import MaskedWords, to_best_device
+    from wellread.compat.torch_models import MaskedWords, to_best_device
 
     return to_best_device(MaskedWords(checkpoint), no_cuda=no_cuda)
 

@@ -12,14 +12,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from wellread.compat.encoding import BatchEncoding, Ids, Layout, lay_out
-from wellread.compat.options import LENGTHS, check_options, layout_of
+from wellread.compat.encoding import LENGTHS, BatchEncoding, Ids, Layout, check_options, lay_out, layout_of
 from wellread.config import TokenizerConfig
 from wellread.errors import InputError, TextError
 from wellread.hub.resolve import resolve
 from wellread.text.kobert import KoBertEngine
 from wellread.text.tokenizer import load_tokenizer, whole
-from wellread.weights.tokenizer_files import SPECIAL, read_tokenizer, write_tokenizer
+from wellread.text.tokenizer_files import SPECIAL, read_tokenizer, write_tokenizer
 
 MODEL_NAME, VOCABULARY_NAME = "tokenizer_78b3253a26.model", "vocab.txt"
 MAX_LENGTH = 512  # tokens, special ones included

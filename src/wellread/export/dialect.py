@@ -9,7 +9,7 @@ from pathlib import Path
 from wellread.config import TokenizerConfig
 from wellread.errors import ExportError
 from wellread.text.tokenizer import Tokenizer, load_tokenizer
-from wellread.weights.tokenizer_files import write_tokenizer
+from wellread.text.tokenizer_files import write_tokenizer
 
 SEQ_LENGTH = 128  # of a preprocessor called on strings
 # dialect -> the one of TF Hub that reads the same vocabulary

@@ -2,23 +2,264 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 import wellread
+from wellread.backends.backend import load_backend
+from wellread.checkpoints.checkpoint import Checkpoint
+from wellread.encoder.encoder import INPUTS
+from wellread.encoder.heads import LOGITS_OUTPUT, MLM_INPUT, MLM_OUTPUT
 from wellread.errors import ExportError
-from wellread.export.encoder_parity import Array, EncoderParity, compare_encoder, trial_batches
-from wellread.export.preprocessor_parity import EVERY, PreprocessorParity, compare_preprocessor
-from wellread.export.samples import all_texts
+from wellread.export.dialect import SEQ_LENGTH
+from wellread.module import DEFAULT_OUTPUTS as OUTPUTS
+from wellread.text.batch import Ragged, bert_pack_inputs
+from wellread.text.sentencepiece import SentencePieceEngine
 from wellread.text.tokenizer import Tokenizer
-from wellread.weights.checkpoint import Checkpoint
+
+LANGUAGES = ("en", "ko")
+HOSTILE = (
+    "",
+    " ",
+    "\t\r\n \u00a0\u3000",
+    "\0",
+    "a\0b\x01c\x7fd\x97e",
+    "[CLS] [SEP] [MASK] [PAD] [UNK] ##ing [unused1]",
+    "...., ??!! ---- ====",
+    "İstanbul ΟΔΥΣΣΕΥΣ Straße ǅ ﷺ ｱﾞ ㌔ ™ ½ ² ﬁ …",
+    "e\u0323\u0301 é \u0301x Å \u212b",
+    "a\u200bb\u200cc\u200dd\u00ade\ufefff\ufffdg",
+    "👩‍👩‍👧‍👦 🇰🇷 👍🏽 🤷🏽‍♀️",
+    "שלום עולם \u202eabc\u202c مرحبا ١٢٣",
+    "漢字かな交じり文 カタカナ ㈱ ①",
+    "한국어 모델을 공유합니다.",
+    "\u1112\u1161\u11ab\u1100\u116e\u11a8\u110b\u1165",  # Hangul, decomposed
+    "ㅋㅋㅋㅋ ㅠㅠ ㅎㅎ ᄒᆞᆫ글",
+    "𝔘𝔫𝔦𝔠𝔬𝔡𝔢 𐍈 \U000e0041 \ue000",
+    "x" * 100 + " " + "x" * 101 + " " + "é" * 50 + " " + "é" * 51,
+    "word " * 2000,
+    "y" * 20_000,
+)
+
+
+def read_lines(language: str) -> list[str]:
+    """Return the 10,000 lines of a language; `texts/README.md` says where they come from."""
+    path = Path(__file__).parent / "texts" / f"{language}.txt.gz"
+    with gzip.open(path, "rt", encoding="utf-8", newline="\n") as file:
+        return file.read().split("\n")
+
+
+def all_texts() -> list[str]:
+    """Return the lines of every language, then the hostile strings.
+
+    >>> len(all_texts()) >= 20_000
+    True
+    """
+    return [line for language in LANGUAGES for line in read_lines(language)] + list(HOSTILE)
+
+
+Array = NDArray[Any]
+TOLERANCE = 1e-5  # of the largest number of the reference, or of 1 where that is larger
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncoderParity:
+    """How near the exported encoder is to the reference."""
+
+    batches: int
+    outputs: int  # arrays compared
+    largest_difference: float  # over max(1, the largest number of the reference array)
+    loss: tuple[float, float]  # before and after one training step
+
+
+def trial_batches(checkpoint: Checkpoint, tokenizer: Tokenizer, texts: list[str]) -> list[dict[str, Array]]:
+    """Make what the encoder is tried on: real texts, random ids under random masks, one as long as can be."""
+    config, rng = checkpoint.config, np.random.default_rng(0)
+    longest = config.max_position_embeddings
+    real = tokenizer.tokenize(texts[:3] + texts[10_000:10_003])
+    packed = dict(bert_pack_inputs([real], special=tokenizer.special, seq_length=min(48, longest)))
+    batches: list[dict[str, Array]] = [packed]
+    for rows, tokens in ((3, min(17, longest)), (1, longest)):
+        shape = (rows, tokens)
+        lengths = np.arange(rows)[:, None] * tokens // max(rows - 1, 1) if rows > 1 else tokens  # the first: no token
+        batch = {
+            "input_word_ids": rng.integers(0, config.vocab_size, shape),
+            "input_mask": np.broadcast_to(np.arange(tokens) < lengths, shape),
+            "input_type_ids": rng.integers(0, max(config.type_vocab_size, 1), shape),
+        }
+        batches.append({name: np.ascontiguousarray(batch[name], np.int32) for name in INPUTS})
+    if checkpoint.has_mlm:
+        for batch in batches:
+            rows, tokens = batch["input_word_ids"].shape
+            batch[MLM_INPUT] = rng.integers(0, tokens, (rows, 5)).astype(np.int32)
+    return batches
+
+
+def compare_encoder(
+    checkpoint: Checkpoint, batches: list[dict[str, Array]], made: Mapping[str, Array], report: Mapping[str, Any]
+) -> EncoderParity:
+    reference = load_backend("numpy", checkpoint)
+    judges = checkpoint.head is not None and checkpoint.head.outputs > 0
+    wanted = [*OUTPUTS, *([MLM_OUTPUT] if checkpoint.has_mlm else []), *([LOGITS_OUTPUT] if judges else [])]
+    differences: dict[str, float] = {}
+    for index, batch in enumerate(batches):
+        expected = _flat(reference.run(batch, wanted))
+        for where, source in _sources(checkpoint, expected):
+            differences[f"{index}/{where}"] = _difference(made.get(f"{index}/{where}"), expected[source])
+    wrong = {where: difference for where, difference in differences.items() if not difference <= TOLERANCE}
+    surplus = made.keys() - differences.keys()
+    faults = [f"{where} differs by {difference:.3g}" for where, difference in wrong.items()]
+    faults += [f"{where} is surplus" for where in sorted(surplus)]
+    faults += _label_faults(checkpoint, report)
+    faults += _training_faults(checkpoint, report)
+    if faults:
+        raise ExportError(
+            f"the exported encoder must agree with the module within {TOLERANCE:g} of its largest numbers; found that "
+            f"{'; '.join(faults[:8])}{f' and {len(faults) - 8} more' if len(faults) > 8 else ''}; nothing was kept"
+        )
+    before, after = report["encoder_training"]["loss"]
+    return EncoderParity(
+        batches=len(batches),
+        outputs=len(differences),
+        largest_difference=max(differences.values()),
+        loss=(before, after),
+    )
+
+
+def _sources(checkpoint: Checkpoint, expected: Mapping[str, Array]) -> list[tuple[str, str]]:
+    """Pair every array that a call gives with the reference that it must equal."""
+    from wellread.export.graphs import LAYER_NAMES  # TensorFlow's door; a parity check has passed it by now
+
+    encoder = [name for name in expected if name != MLM_OUTPUT]
+    extra = [("default", "pooled_output")] if checkpoint.family == "bert" else []
+    named = [*((name, name) for name in encoder), *extra]
+    pairs = [(f"{where}/{name}", source) for where in ("call", "own", "named") for name, source in named]
+    if checkpoint.has_mlm:
+        pairs += [(f"mlm/{name}", name) for name in expected if name != LOGITS_OUTPUT]
+    layer = LAYER_NAMES[checkpoint.family]
+    numbered = [pair for pair in named if pair[0] != LOGITS_OUTPUT]
+    pairs += [(f"serving_default/{name}", name) for name in expected if name == LOGITS_OUTPUT]
+    in_order = sorted(numbered, key=lambda pair: _by_key(pair[0]))
+    pairs += [(f"serving_default/{f'{layer}_{i}' if i else layer}", source) for i, (_, source) in enumerate(in_order)]
+    return pairs
+
+
+def _by_key(name: str) -> tuple[str, int]:
+    """Sort `encoder_outputs_10` behind `encoder_outputs_9`."""
+    if name.startswith("encoder_outputs_"):
+        return "encoder_outputs", int(name.removeprefix("encoder_outputs_"))
+    return name, 0
+
+
+def _flat(outputs: Mapping[str, Any]) -> dict[str, Array]:
+    """Name the arrays of a list one by one."""
+    flat: dict[str, Array] = {}
+    for name, value in outputs.items():
+        flat |= {f"{name}_{i}": x for i, x in enumerate(value)} if isinstance(value, list) else {name: value}
+    return flat
+
+
+def _difference(made: Array | None, expected: Array) -> float:
+    """Return the largest difference over max(1, the largest number expected); infinite where shapes differ."""
+    if made is None or made.shape != expected.shape:
+        return float("inf")
+    return float(np.abs(made - expected).max(initial=0) / max(1.0, np.abs(expected).max(initial=0)))
+
+
+def _label_faults(checkpoint: Checkpoint, report: Mapping[str, Any]) -> list[str]:
+    labels = list(checkpoint.head.labels) if checkpoint.head is not None else []
+    told = report.get("labels", [])
+    return [] if told == labels else [f"the labels are {told} where the module has {labels}"]
+
+
+def _training_faults(checkpoint: Checkpoint, report: Mapping[str, Any]) -> list[str]:
+    config = checkpoint.config
+    drops = max(config.hidden_dropout_prob, config.attention_probs_dropout_prob) > 0
+    faults = []
+    for name in ("encoder_training", "mlm_training"):
+        if name in report:
+            found = report[name]
+            before, after = found["loss"]
+            if not after < before:
+                faults.append(f"a training step took the loss from {before:.6g} to {after:.6g}")
+            faults += [f"{variable} gets no gradient" for variable in found["without_slope"]]
+            if bool(found["dropout_spread"]) != drops:
+                faults.append(f"dropout moves the outputs by {found['dropout_spread']}")
+    return faults
+
+
+EVERY = 10  # the consumer does on every tenth text what it need not do on all
+MAX_TIES = 0.015  # share of texts that SentencePiece's builds may cut differently, scores being equal
+SAME_SCORE = 1e-3  # log-probabilities of whole texts, in float32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreprocessorParity:
+    """How near the exported preprocessor is to our own text rules."""
+
+    texts: int
+    ties: int  # texts cut differently at exactly the same score
+
+
+def compare_preprocessor(
+    tokenizer: Tokenizer, texts: list[str], made: Mapping[str, Array], report: Mapping[str, Any]
+) -> PreprocessorParity:
+    ours = tokenizer.tokenize(texts)
+    theirs = Ragged(values=made["values"], splits=made["splits"])
+    different = {i for i, (a, b) in enumerate(zip(ours, theirs, strict=True)) if not np.array_equal(a, b)}
+    ties = {i for i in different if _is_tie(tokenizer, ours[i], theirs[i])}
+    faults = [
+        f"{texts[i][:40]!r} became {theirs[i].tolist()[:8]}, not {ours[i].tolist()[:8]}" for i in different - ties
+    ]
+    if len(ties) > MAX_TIES * len(texts):
+        faults.append(f"{len(ties)} of {len(texts)} texts were cut differently at the same score")
+    if report["special_tokens"] != tokenizer.get_special_tokens_dict():
+        faults.append(f"the special tokens are {report['special_tokens']}, not {tokenizer.get_special_tokens_dict()}")
+    if not np.array_equal(made["some_values"], theirs.take(range(0, len(texts), EVERY)).values):
+        faults.append("tokenize_with_offsets gives other tokens than tokenize")
+    faults += _packing_faults(tokenizer, theirs, made)
+    if faults:
+        raise ExportError(
+            f"the exported preprocessor must give the ids of the {tokenizer.config.dialect} dialect on {len(texts)} "
+            f"texts; found {len(faults)} faults: {'; '.join(faults[:4])}; nothing was kept"
+        )
+    return PreprocessorParity(texts=len(texts), ties=len(ties))
+
+
+def _packing_faults(tokenizer: Tokenizer, rows: Ragged, made: Mapping[str, Array]) -> list[str]:
+    """Compare what was packed of these very rows, alone and in pairs."""
+    backwards = rows.take(np.arange(len(rows))[::-1])
+    some = bert_pack_inputs([rows.take(range(0, len(rows), EVERY))], special=tokenizer.special, seq_length=SEQ_LENGTH)
+    pair = bert_pack_inputs([rows, backwards], special=tokenizer.special, seq_length=64)
+    faults = []
+    for where, batch in (("some", some), ("pair", pair)):
+        names = [name for name in INPUTS if f"{where}/{name}" in made]
+        wrong = [name for name in names if not np.array_equal(made[f"{where}/{name}"], batch[name])]
+        faults += [f"{name} of {where} texts is packed otherwise" for name in wrong]
+        faults += [] if names[:2] == list(INPUTS[:2]) else [f"{where} texts lack ids or mask"]
+    return faults
+
+
+def _is_tie(tokenizer: Tokenizer, ours: Array, theirs: Array) -> bool:
+    """Say whether two segmentations are of the same text at the same score, so that neither is the better."""
+    engine = tokenizer.engine
+    if not isinstance(engine, SentencePieceEngine):
+        return False
+    pieces = [tokenizer.pieces(ids.tolist()) for ids in (ours, theirs)]
+    scores = [sum(engine.processor.get_score(engine.processor.piece_to_id(p)) for p in row) for row in pieces]
+    return "".join(pieces[0]) == "".join(pieces[1]) and abs(scores[0] - scores[1]) <= SAME_SCORE
+
 
 NO_TIME = 1800  # seconds: a consumer that takes longer hangs
 

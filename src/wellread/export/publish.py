@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from wellread.export.card import CARD, MARK, model_card
-from wellread.export.upload import Destination, Pushed, connect, explained, fill, make_repository
+from wellread.hub.push import Destination, Pushed, connect, explained, fill, make_repository
 from wellread.module import Module
-from wellread.weights.fast_tokenizer import text_differences
+from wellread.text.tokenizer_json import text_differences
 
 
 def push(

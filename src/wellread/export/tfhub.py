@@ -12,10 +12,10 @@ from pathlib import Path
 from wellread.errors import require_extra
 from wellread.export.dialect import DIFFERENCES, SEQ_LENGTH, tfhub_tokenizer
 from wellread.export.parity import Exported, check_export
-from wellread.hub.atomic import whole_directory
+from wellread.files import whole_directory
 from wellread.module import Module
 from wellread.text.tokenizer import Tokenizer
-from wellread.weights.tokenizer_files import write_tokenizer
+from wellread.text.tokenizer_files import write_tokenizer
 
 PACKAGES = ("tensorflow", "tensorflow_text", "tensorflow_hub", "tf_keras")
 
@@ -49,8 +49,7 @@ def _write(module: Module, tokenizer: Tokenizer, encoder: Path, preprocessor: Pa
     """Save both objects; each carries the files of its vocabulary."""
     import tensorflow as tf
 
-    from wellread.export.encoder_graph import EncoderGraph
-    from wellread.export.text_graph import text_graph
+    from wellread.export.graphs import EncoderGraph, text_graph
 
     with _files(tokenizer) as assets:
         graph = EncoderGraph(module.checkpoint)

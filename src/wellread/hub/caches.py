@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wellread.errors import HandleError
+from wellread.files import cache_directory
 from wellread.hub import tfhub_cache
-from wellread.hub.cache import cache_directory
 from wellread.hub.problem import Problem
 from wellread.hub.records import as_stamps, recall
 

@@ -1,17 +1,16 @@
-"""A handle to where its files are: one pure function, for every world that handles come from."""
+"""A handle to where its files are: one pure function, for every hub that handles come from."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
-from wellread.catalog.addresses import dead
-from wellread.catalog.entry import ModuleEntry, Preprocessor, Publication
-from wellread.catalog.modules import handles, names, preprocessors
-from wellread.hub.refusal import refuse, refuse_hostile
-from wellread.hub.spelling import read
-from wellread.hub.worlds import Target
+from wellread.catalog.modules import ModuleEntry, Preprocessor, Publication, dead, handles, names, preprocessors
+from wellread.errors import HandleError
+from wellread.hub.parse import Target, read, refuse, refuse_hostile
 
 KINDS = ("default", "huggingface", "tfhub", "kaggle", "archive")
 
@@ -97,3 +96,17 @@ def _modules() -> Mapping[tuple[str, str], tuple[ModuleEntry, Publication]]:
 @cache
 def _preprocessors() -> Mapping[tuple[str, str], Preprocessor]:
     return {_key(read(handle)): known for handle, known in preprocessors().items()}
+
+
+def preprocessor_for(handle: str | os.PathLike[str], directory: Path) -> str | None:
+    """Return the handle of the preprocessor that the page of `handle` names, where `directory` holds no vocabulary.
+
+    None where it does, or is no SavedModel, or the catalog does not know the page.
+    """
+    if not (directory / "saved_model.pb").is_file() or any((directory / "assets").glob("*")):
+        return None
+    try:
+        publication = locate(os.fspath(handle)).publication
+    except HandleError:  # a path
+        return None
+    return publication.preprocessor if publication else None

@@ -10,11 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from wellread.hub.blobs import Promised, is_checksum
-from wellread.hub.checksums import Stamp
+from wellread.files import Stamp
+from wellread.hub.blobs import Promised, is_checksum, said_plainly
 from wellread.hub.download import download
-from wellread.hub.hub_errors import said_plainly
-from wellread.hub.request import Request
+from wellread.hub.records import Request
 
 LARGE = 8_000_000  # bytes
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from wellread.hub import tfhub_cache
 from wellread.hub.archives import SUFFIXES, unpack_once
 from wellread.hub.handles import locate
-from wellread.hub.impostors import refuse_impostors
-from wellread.hub.request import request_for
+from wellread.hub.integrity import refuse_impostors
+from wellread.hub.records import request_for
 from wellread.hub.store import obtain
 
 DEFAULT = Path(__file__).parent.parent / "catalog" / "default"

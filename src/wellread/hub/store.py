@@ -11,11 +11,9 @@ from pathlib import Path
 from filelock import FileLock
 
 from wellread.errors import DownloadError
-from wellread.hub import snapshot
-from wellread.hub.cache import cache_directory
-from wellread.hub.checksums import MANIFEST, Comparison, Stamp, compare, sha256s
-from wellread.hub.records import Record, find_record, write_record
-from wellread.hub.request import Request
+from wellread.files import MANIFEST, Comparison, Stamp, cache_directory, compare, sha256s
+from wellread.hub import huggingface as snapshot
+from wellread.hub.records import Record, Request, find_record, write_record
 
 
 def obtain(request: Request) -> Record:
@@ -41,9 +39,9 @@ def fetch(request: Request, record: Record | None = None) -> tuple[Record, Colle
         found = snapshot.fetch(request, commit=record.commit if record else None)
         made = _record(request, found.directory, found.files, commit=found.commit)
         return _written(made), found.fetched
-    from wellread.hub import places  # opens a socket when it is imported, through urllib3
+    from wellread.hub import sources as places  # opens a socket when it is imported, through urllib3
 
-    place = places.fetch(request, archive=record.archive if record else None)
+    place = places.fetch_module(request, archive=record.archive if record else None)
     made = _record(request, place.directory, place.files, archive=place.archive)
     return _written(made), list(place.files)
 

@@ -18,7 +18,7 @@ from datetime import datetime
 from pathlib import Path
 
 from wellread.errors import ExportError, HandleError, nearest
-from wellread.hub.cache import cache_directory
+from wellread.files import cache_directory
 
 VARIABLE = "TFHUB_CACHE_DIR"
 # The lines of a descriptor: the first two are tensorflow-hub's, which reads none of them; the third is ours.

@@ -8,10 +8,8 @@ from wellread.errors import require_extra
 
 require_extra("keras", extra="keras")  # before the imports below, which would say less
 
-from wellread.keras.encoder import Encoder  # noqa: E402
-from wellread.keras.layer import KerasLayer, load  # noqa: E402
-from wellread.keras.masked_lm import MaskedLM  # noqa: E402
+from wellread.keras.encoder import Encoder, MaskedLM  # noqa: E402
+from wellread.keras.layer import KerasLayer, load, pull_from_hub, push_to_hub  # noqa: E402
 from wellread.keras.preprocessor import Preprocessor  # noqa: E402
-from wellread.keras.publish import pull_from_hub, push_to_hub  # noqa: E402
 
 __all__ = ["Encoder", "KerasLayer", "MaskedLM", "Preprocessor", "load", "pull_from_hub", "push_to_hub"]

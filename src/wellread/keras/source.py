@@ -1,20 +1,76 @@
-"""A handle to what it names, an encoder or a preprocessor: the one place where the layers read files."""
+"""A handle to an encoder or a preprocessor, and both as the JSON of a saved Keras model."""
 
 from __future__ import annotations
 
+import binascii
+import json
 import os
-from dataclasses import dataclass
+import tempfile
+from base64 import b64decode, b64encode
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
+from wellread.checkpoints.checkpoint import Checkpoint
+from wellread.checkpoints.native import is_saved_model
+from wellread.checkpoints.saved_model import read_encoder, read_preprocessor, read_text, read_variables
+from wellread.config import EncoderConfig, HeadConfig, SentenceConfig, TokenizerConfig
+from wellread.errors import ConfigError, InputError
+from wellread.formats.saved_model_pb import read_graph
 from wellread.hub.resolve import resolve
 from wellread.module import Module, load
-from wellread.text.tokenizer import Tokenizer
-from wellread.weights.checkpoint import Checkpoint
-from wellread.weights.native import is_saved_model
-from wellread.weights.saved_model import read_encoder
-from wellread.weights.saved_model_graph import read_graph
-from wellread.weights.saved_model_text import read_preprocessor, read_text
-from wellread.weights.saved_variables import read_variables
+from wellread.schema import record
+from wellread.text.tokenizer import Tokenizer, load_tokenizer
+from wellread.text.tokenizer_files import write_tokenizer
+
+FILES = {"vocab_file": "vocab.txt", "model_file": "spiece.model"}  # a field of the config -> what its file is called
+KEYS = {"config", *FILES}
+SOURCE = "a saved tokenizer"
+
+
+def to_json(tokenizer: Tokenizer) -> dict[str, Any]:
+    """Put a tokenizer's settings and files, in base64, into a dict that JSON can hold."""
+    with tempfile.TemporaryDirectory() as place:
+        config = write_tokenizer(Path(place), tokenizer, max_length=tokenizer.vocab_size)
+        names = {field: getattr(config, field) for field in FILES}
+        files = {field: Path(place, name).read_bytes() for field, name in names.items() if name is not None}
+    return {
+        "config": asdict(_named(config)),
+        **{field: b64encode(content).decode("ascii") for field, content in files.items()},
+    }
+
+
+def from_json(values: Mapping[str, Any]) -> Tokenizer:
+    """Make the tokenizer that `to_json` put away; the files take names of ours, whatever the settings say.
+
+    Raises: ConfigError, TextError for what `to_json` did not write.
+    """
+    if not KEYS.issuperset(values) or not isinstance(values.get("config"), Mapping):
+        raise ConfigError(
+            f"{SOURCE} must hold {', '.join(sorted(KEYS))}; found {', '.join(values)}; save the model again"
+        )
+    config = record(TokenizerConfig, values["config"], source=SOURCE)
+    needed = [field for field in FILES if getattr(config, field) is not None]
+    with tempfile.TemporaryDirectory() as place:
+        for field in needed:
+            Path(place, FILES[field]).write_bytes(_decoded(field, values.get(field)))
+        return load_tokenizer(Path(place), _named(config))
+
+
+def _named(config: TokenizerConfig) -> TokenizerConfig:
+    """Give the files that a tokenizer has the names of FILES."""
+    vocabulary = FILES["vocab_file"] if config.vocab_file is not None else None
+    model = FILES["model_file"] if config.model_file is not None else None
+    return replace(config, vocab_file=vocabulary, model_file=model)
+
+
+def _decoded(field: str, text: Any) -> bytes:
+    try:
+        return b64decode(text, validate=True)
+    except (binascii.Error, TypeError, ValueError) as error:
+        raise ConfigError(f"{field} of {SOURCE} must be in base64; found that {error}; save the model again") from None
+
 
 WORDS = "word_embeddings/embeddings"
 TYPES = b"input_type_ids"  # stands in the graph of a preprocessor that makes them
@@ -44,3 +100,64 @@ def read_source(handle: str | os.PathLike[str], **options: Any) -> Module | Chec
     if read_text(directory, graph, variables) is None:
         return read_encoder(directory, graph, variables)
     return load(handle, **options)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncoderSpec:
+    """The shape of an encoder and what goes with it."""
+
+    family: str  # as in Checkpoint
+    config: EncoderConfig
+    sentence: SentenceConfig = field(default_factory=SentenceConfig)
+    mlm: bool = False  # whether there is a masked-language-model head
+    head: HeadConfig | None = None  # of a fine-tuned module
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    tokenizer: Mapping[str, Any] = field(default_factory=dict)  # of tokenizer_json; empty where none is known
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields as JSON has them."""
+        plain: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return plain
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Origin:
+    """What an encoder layer is made of."""
+
+    spec: EncoderSpec
+    checkpoint: Checkpoint | None = None  # none: the weights are drawn anew, or follow later
+
+
+def origin(source: Any) -> Origin:
+    """Take a handle, a Module, a Checkpoint or the JSON of an EncoderSpec.
+
+    Raises: as `wellread.load`; InputError for anything else.
+    """
+    if isinstance(source, str | os.PathLike):
+        handle, source = source, read_source(source)
+        if isinstance(source, Text):
+            raise InputError(
+                f"an encoder was asked of {os.fspath(handle)}; found a preprocessor, which has no weights; "
+                "make a wellread.keras.Preprocessor of it"
+            )
+    if isinstance(source, Module):
+        return _of(source.checkpoint, provenance=source.provenance, tokenizer=to_json(source.tokenizer))
+    if isinstance(source, Checkpoint):
+        return _of(source)
+    if isinstance(source, Mapping):
+        return Origin(spec=record(EncoderSpec, source, source="the configuration of an Encoder"))
+    raise InputError(
+        f"an Encoder is made of a handle, a Module or a Checkpoint; found {type(source).__name__}; pass one of these"
+    )
+
+
+def _of(checkpoint: Checkpoint, **known: Any) -> Origin:
+    spec = EncoderSpec(
+        family=checkpoint.family,
+        config=checkpoint.config,
+        sentence=checkpoint.sentence,
+        mlm=checkpoint.has_mlm,
+        head=checkpoint.head,
+        **known,
+    )
+    return Origin(spec=spec, checkpoint=checkpoint)

@@ -1,4 +1,4 @@
-"""Fine-tune a module for a task: a head on top, and all weights trained on labelled examples.
+"""Fine-tune a module for a task on labelled examples.
 
 The five tasks and their heads are those of Devlin et al. 2018, section 4, and of Reimers and Gurevych 2019
 (arXiv:1908.10084) for sentence vectors.
@@ -6,28 +6,104 @@ The five tasks and their heads are those of Devlin et al. 2018, section 4, and o
 
 from __future__ import annotations
 
+import shutil
 import sys
 import warnings
 from collections import deque
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from wellread.backends.torch import TorchEncoder
-from wellread.errors import ConfigError, TruncationWarning
-from wellread.learn.finetuning.dev_scores import Best, DevScores
-from wellread.learn.finetuning.exercises import exercise
-from wellread.learn.finetuning.fresh_head import is_continued, with_head
-from wellread.learn.finetuning.lessons import Given, dev_lessons, head_for, lessons
-from wellread.learn.follow import follow
+from wellread.checkpoints.checkpoint import Array, Checkpoint, in_memory
+from wellread.data.examples import Examples
+from wellread.errors import CheckpointError, ConfigError, TrainingError, TruncationWarning
+from wellread.files import whole_directory
+from wellread.formats.safetensors import read_safetensors, write_safetensors
+from wellread.learn.distributed import Process, joined
+from wellread.learn.init import is_continued, with_head
+from wellread.learn.log import follow
 from wellread.learn.loop import train
-from wellread.learn.processes import Process, joined
+from wellread.learn.objectives import exercise
 from wellread.learn.settings import FinetuneConfig
-from wellread.measure.examples import Examples
+from wellread.learn.training_examples import Given, dev_lessons, head_for, lessons
+from wellread.measure.evaluate import evaluate
 from wellread.measure.predictions import MAIN_SCORE
 from wellread.module import Module
-from wellread.weights.checkpoint import Array, Checkpoint, in_memory
+from wellread.schema import read_json, write_json
+
+WEIGHTS, SCORES = "model.safetensors", "scores.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Best:
+    """The best weights of a run so far: a directory in `output_dir`, which outlives the process."""
+
+    output_dir: Path
+    deciding: str
+
+    def scores(self) -> dict[str, float]:
+        """Return the scores of the best weights; empty if there are none yet."""
+        found = [{name: float(value) for name, value in read_json(path / SCORES).items()} for path in self._places()]
+        return max(found, key=lambda scores: scores[self.deciding], default={})
+
+    def weights(self) -> dict[str, Array]:
+        """Read the best weights."""
+        wanted = self.scores()
+        place = next(path for path in self._places() if read_json(path / SCORES) == wanted)
+        return {name: tensor.read() for name, tensor in read_safetensors(place / WEIGHTS).items()}
+
+    def offer(self, arrays: Mapping[str, Array], scores: Mapping[str, float]) -> None:
+        """Keep weights if they are better than the best so far. Raises: TrainingError where the disk refuses."""
+        before = self.scores()
+        if before and scores[self.deciding] <= before[self.deciding]:
+            return
+        old = self._places()
+        number = 1 + max((int(path.name.removeprefix("best-")) for path in old), default=0)
+        directory = self.output_dir / f"best-{number}"
+        try:
+            with whole_directory(directory) as place:
+                write_safetensors(place / WEIGHTS, arrays)
+                write_json(place / SCORES, dict(scores))
+        except CheckpointError as error:
+            raise TrainingError(f"the best weights so far were to be kept; {error}") from error
+        for path in old:
+            shutil.rmtree(path)
+
+    def forget(self) -> None:
+        """Remove what an earlier run has left."""
+        for path in self._places():
+            shutil.rmtree(path)
+
+    def _places(self) -> list[Path]:
+        return sorted(self.output_dir.glob("best-*"))
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class DevScores:
+    """What the loop calls: score the module as it stands."""
+
+    current: Callable[[], Module]
+    task: str
+    examples: Examples
+    rules: str
+    best: Best | None = None  # none: the last weights are taken
+    last: dict[str, float] = field(default_factory=dict)
+
+    def __call__(self) -> dict[str, float]:
+        """Score the module in float32, and keep its weights if they are the best."""
+        module = self.current()
+        if torch.cuda.is_available():
+            module.backend = "torch"
+        found = evaluate(module, self.examples, task=self.task, rules=self.rules)
+        self.last = {name: interval.value for name, interval in found.scores.items()}
+        if self.best is not None:
+            self.best.offer(module.checkpoint.arrays(), self.last)
+        return self.last
+
 
 DEFAULT = FinetuneConfig()
 

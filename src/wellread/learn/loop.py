@@ -1,5 +1,8 @@
 """The training loop: a task and its settings in, events out.
 
+Batches are of many sizes, so glibc's allocator ends up with free blocks between those in use and keeps them all: a
+model of 1.5 million parameters held 4 GB after 6,000 steps on a CPU, of which 0.7 GB were in use.
+
 A step takes the same rows however many processes and accumulated batches they are divided into, and its gradient is
 the sum over all of them divided by what they count. Its random numbers are drawn from the run's seed, its number and
 the rank of the process. So a run that is resumed from a checkpoint is the run that was never cut short.
@@ -7,25 +10,80 @@ the rank of the process. So a run that is resumed from a checkpoint is the run t
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from wellread.errors import TrainingError
 from wellread.learn import checkpoints
-from wellread.learn.checkpoints import State
-from wellread.learn.events import Evaluated, Event, Saved, Started
-from wellread.learn.memory import STEPS, give_back
-from wellread.learn.plan import epoch_plan
-from wellread.learn.precision import uses_bf16
-from wellread.learn.processes import Process, agree, joined, wait
-from wellread.learn.schedule import schedule, warmup_of
+from wellread.learn.checkpoints import State, fingerprint
+from wellread.learn.distributed import Process, agree, joined, wait
 from wellread.learn.settings import LoopConfig
-from wellread.learn.step import Means, Turn, new_optimizer, take
-from wellread.learn.task import Task
-from wellread.learn.tensors import fingerprint
+from wellread.learn.step import Evaluated, Event, Means, Saved, Started, Task, Turn, epoch_plan, new_optimizer, take
+
+STEPS = 100  # between two times; once takes about 50 ms
+
+
+def give_back() -> None:
+    """Have glibc return the pages it does not use; other allocators are left to themselves."""
+    try:
+        trim = ctypes.CDLL(None).malloc_trim
+    except (AttributeError, OSError, TypeError):  # no glibc
+        return
+    trim(ctypes.c_size_t(0))
+
+
+def uses_bf16(config: LoopConfig, device: str) -> bool:
+    """Return whether a run autocasts to bfloat16: as its settings say, or where the device multiplies in it.
+
+    >>> uses_bf16(LoopConfig(bf16="true"), "cpu")
+    True
+    """
+    if config.bf16 != "auto":
+        return config.bf16 == "true"
+    if device.startswith("cuda"):
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    # torch says it of a CPU under these names alone; releases that lack one make do with float32
+    known = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(getattr(torch.cpu, name, lambda: False)() for name in known)
+
+
+DECAYS: dict[str, Callable[[float], float]] = {  # from 0, after the warm-up, to 1, one step after the last
+    "linear": lambda done: 1 - done,
+    "cosine": lambda done: 0.5 * (1 + math.cos(math.pi * done)),
+    "constant": lambda done: 1.0,
+}
+
+
+def warmup_of(config: LoopConfig, total: int) -> int:
+    """Return the steps of the warm-up of a run of `total` steps; `warmup_steps` goes before `warmup_ratio`.
+
+    >>> warmup_of(LoopConfig(warmup_ratio=0.06), 101)
+    7
+    """
+    return config.warmup_steps or math.ceil(config.warmup_ratio * total)
+
+
+def schedule(step: int, *, total: int, warmup: int, kind: str = "cosine") -> float:
+    """Return the share of the peak rate at `step`, counted from 1; no step is taken at a rate of 0.
+
+    After the warm-up it is that of transformers' `get_scheduler`. The warm-up rises to 1 at its last step; theirs
+    begins with a step at 0, which moves no weights.
+
+    >>> [round(schedule(step, total=10, warmup=2), 2) for step in (1, 2, 3, 7, 10)]
+    [0.5, 1.0, 1.0, 0.5, 0.04]
+    >>> [round(schedule(step, total=10, warmup=2, kind="linear"), 2) for step in (1, 2, 3, 5, 10)]
+    [0.5, 1.0, 1.0, 0.75, 0.12]
+    """
+    if step <= warmup:
+        return step / warmup
+    return DECAYS[kind]((step - 1 - warmup) / (total - warmup))
 
 
 def train(

@@ -1,28 +1,175 @@
-"""Pre-train a masked language model on plain text, from the beginning or on from any module."""
+"""Pre-train a masked language model on plain text, from scratch or from any module."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from wellread.backends.torch import TorchEncoder
-from wellread.errors import ConfigError
-from wellread.hub.atomic import refuse_existing
-from wellread.learn.follow import follow
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from wellread.backends.torch import TorchEncoder, TorchOps
+from wellread.checkpoints.checkpoint import Checkpoint, in_memory
+from wellread.encoder.heads import mlm_logits
+from wellread.errors import ConfigError, nearest
+from wellread.files import refuse_existing
+from wellread.learn.distributed import Process, joined
+from wellread.learn.init import scratch, shape_named, shape_of_file, with_mlm_head
+from wellread.learn.log import follow
 from wellread.learn.loop import train
-from wellread.learn.pretraining.beginning import Beginning
-from wellread.learn.pretraining.mlm import MlmTask, freeze, held_out
-from wellread.learn.pretraining.scratch import with_mlm_head
-from wellread.learn.pretraining.texts import Texts, TokenStore, token_store
-from wellread.learn.processes import Process, joined
 from wellread.learn.settings import PretrainConfig
+from wellread.learn.step import Inputs, Loss, tensors
+from wellread.learn.token_store import Texts, TokenStore, token_store
+from wellread.learn.vocabulary import read_vocabulary, trained_vocabulary
+from wellread.metrics.metrics import perplexity
 from wellread.module import Module
-from wellread.tasks.masking import masking_of, piece_counts
-from wellread.weights.checkpoint import Checkpoint, in_memory
+from wellread.text.batch import bert_pack_inputs, token_budget_batches
+from wellread.text.masking import Masking, mask_tokens, masking_of, piece_counts, row_rng
+from wellread.text.tokenizer import Tokenizer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beginning:
+    """Either of `shape` and `config`, and either of `vocab` and `train_vocab`."""
+
+    shape: str | None = None  # of a small BERT, such as L-2_H-128; the word table gets the vocabulary's size
+    config: Path | None = None  # a Hugging Face config.json
+    vocab: str | None = None  # a vocab.txt, a SentencePiece model, a module's directory or handle
+    train_vocab: str | None = None  # of vocabulary.KINDS
+    vocab_size: int = 30_522  # pieces of a vocabulary that is trained
+    lower_case: bool = False  # the rule of a vocab.txt, or of a vocabulary that is trained
+
+    def __post_init__(self) -> None:
+        """Refuse none or two of what must be one."""
+        for one, other in (("shape", "config"), ("vocab", "train_vocab")):
+            found = [name for name in (one, other) if getattr(self, name)]
+            if len(found) != 1:
+                raise ConfigError(
+                    f"a new module needs {one} or {other}; found {' and '.join(found) or 'neither'}; give one of them"
+                )
+
+    def module(
+        self,
+        texts: Sequence[Path],
+        *,
+        run_dir: Path,
+        config: PretrainConfig,
+        column: str = "text",
+        process: Process | None = None,
+    ) -> Module:
+        """Draw the weights from the seed of `config`; a vocabulary is trained from `texts`, once, into `run_dir`.
+
+        Raises: ConfigError, TextError, DataError; InputError for a vocabulary larger than `config` has words.
+        """
+        shape = shape_of_file(self.config) if self.config else shape_named(str(self.shape))
+        tokenizer = self._tokenizer(texts, run_dir, column, process)
+        if self.shape:
+            shape = replace(shape, vocab_size=tokenizer.vocab_size, pad_token_id=tokenizer.special.pad)
+        return scratch(shape, tokenizer, seed=config.loop.seed, max_seq_length=config.max_seq_length)
+
+    def _tokenizer(self, texts: Sequence[Path], run_dir: Path, column: str, process: Process | None) -> Tokenizer:
+        if self.vocab:
+            return read_vocabulary(self.vocab, lower_case=self.lower_case)
+        kind, where = str(self.train_vocab), {"cache": run_dir, "column": column, "process": process}
+        return trained_vocabulary(texts, kind=kind, size=self.vocab_size, lower_case=self.lower_case, **where)  # type: ignore[arg-type]
+
+
+HELD_OUT = (1 << 32) - 1  # the epoch whose masks held-out texts have, under seed 0, whatever the run's are
+TOKENS, ROWS = 8_192, 256  # of a batch that is not trained on
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class MlmTask:
+    """Guess the masked tokens of the rows of a store; every epoch masks others."""
+
+    model: TorchEncoder
+    store: TokenStore
+    masking: Masking
+    seed: int
+    max_seq_length: int
+
+    def lengths(self, epoch: int) -> NDArray[np.int64]:
+        """Return the tokens of every row, [CLS] and [SEP] included."""
+        return self.store.lengths + 2
+
+    def collate(self, rows: NDArray[np.int64], epoch: int) -> Inputs:
+        """Pad rows to their longest and mask them."""
+        return masked_inputs(self.store, rows, self.masking, seed=self.seed, epoch=epoch, length=self.max_seq_length)
+
+    def loss(self, inputs: Inputs) -> Loss:
+        """Sum the cross-entropies of the masked positions."""
+        scores = masked_scores(self.model, inputs)
+        total = functional.cross_entropy(scores.float(), inputs["labels"], reduction="sum")
+        return Loss(total=total, count=len(inputs["labels"]))
+
+    def identity(self) -> dict[str, Any]:
+        """Name the data by its hash, and the model's arithmetic and the masks by their settings."""
+        config = {f"config.{name}": value for name, value in asdict(self.model.encoder_config).items()}
+        special = {f"special.{name}": value for name, value in asdict(self.masking.special).items()}
+        masks = {"masking": self.masking.kind, "mlm_probability": self.masking.rate}
+        data = {"task": "masked language model", "data": self.store.facts.digest, "vocab": self.masking.vocab_size}
+        return {**data, **masks, **special, **config, "max_seq_length": self.max_seq_length}
+
+
+def masked_inputs(
+    store: TokenStore, rows: NDArray[np.int64], masking: Masking, *, seed: int, epoch: int, length: int
+) -> Inputs:
+    """Return masked rows as the encoder takes them [B, T], and `positions` in the flat batch and `labels`, both [P]."""
+    packed = bert_pack_inputs([store.take(rows)], special=masking.special, seq_length=length, pad_to_longest=True)
+    masked = mask_tokens(packed, masking=masking, rng=row_rng(seed, epoch, rows))
+    labels = masked.labels.astype(np.int64)
+    return tensors({**packed, "input_word_ids": masked.input_word_ids, "positions": masked.positions, "labels": labels})
+
+
+def masked_scores(model: TorchEncoder, inputs: Inputs) -> Tensor:
+    """Score every piece at the masked positions alone: logits [P, V]; nothing is computed at the others."""
+    states = model(inputs, ["sequence_output"])["sequence_output"]
+    assert isinstance(states, Tensor)
+    flat, positions = states.flatten(0, 1)[None], inputs["positions"][None]  # one row of B * T: [1, B * T, D], [1, P]
+    return mlm_logits(TorchOps(model), model.encoder_config, flat, positions)[0]
+
+
+@torch.no_grad()
+def held_out(task: MlmTask, store: TokenStore) -> dict[str, float]:
+    """Return the perplexity of masked tokens of other texts and the share that is guessed; their masks are fixed."""
+    model, device = task.model, next(task.model.parameters()).device
+    training = model.training
+    model.eval()
+    losses, hits = [np.zeros(0)], 0
+    for rows in token_budget_batches(store.lengths + 2, max_tokens=TOKENS, max_rows=ROWS):
+        made = masked_inputs(store, rows, task.masking, seed=0, epoch=HELD_OUT, length=task.max_seq_length)
+        inputs = {name: tensor.to(device) for name, tensor in made.items()}
+        scores, labels = masked_scores(model, inputs).float(), inputs["labels"]
+        losses.append(functional.cross_entropy(scores, labels, reduction="none").cpu().numpy())
+        hits += int((scores.argmax(-1) == labels).sum())
+    model.train(training)
+    every = np.concatenate(losses)
+    return {"masked_perplexity": perplexity(every), "masked_accuracy": hits / len(every)}
+
+
+def freeze(model: TorchEncoder, frozen: Sequence[str]) -> None:
+    """Take the named parameters, or those under the named parts, out of training.
+
+    Raises: ConfigError for a name that no parameter begins with.
+    """
+    names = [name for name, _ in model.named_parameters()]
+    chosen = {part: [name for name in names if f"{name}.".startswith(f"{part}.")] for part in frozen}
+    parts = {name.rsplit(".", end)[0] for name in names for end in range(name.count(".") + 1)}
+    unknown = [part + nearest(part, parts) for part, found in chosen.items() if not found]
+    if unknown:
+        raise ConfigError(
+            f"{', '.join(frozen)} were to stay as they are; found no {', '.join(unknown)} in the model; name "
+            "tensors, or parts of their names that end at a dot"
+        )
+    for name in {name for found in chosen.values() for name in found}:
+        model.get_parameter(name).requires_grad_(False)
 
 
 def pretrain(

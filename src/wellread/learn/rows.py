@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wellread.errors import TruncationWarning
-from wellread.text.pack import Batch, bert_pack_inputs
-from wellread.text.ragged import Ragged
+from wellread.text.batch import Batch, Ragged, bert_pack_inputs
 from wellread.text.tokenizer import Tokenizer
 from wellread.text.vocabulary import SpecialTokens
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from wellread.errors import DataError
-from wellread.learn.follow import LOG, read_log
-from wellread.measure.picture import new_figure, plain, save, styled
+from wellread.learn.log import LOG, read_log
+from wellread.measure.render import new_figure, plain, save, styled
 
 FILES = ("curves.png", "curves.svg")
 # Okabe and Ito's colours, with dashes beside them for those who see or print none.

@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Annotated, Any
 
 from wellread.errors import ConfigError, nearest
-from wellread.measure.spans import RULES
-from wellread.tasks.masking import KINDS
+from wellread.metrics.spans import RULES
+from wellread.text.masking import KINDS
 
 SCHEDULES = ("linear", "cosine", "constant")
 PRECISIONS = ("auto", "true", "false")

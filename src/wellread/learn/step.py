@@ -1,24 +1,152 @@
-"""One step of the optimizer: the gradients of its batches, summed over all processes, and one move of the weights."""
+"""One step of the optimizer: a task's batches, their gradients summed over all processes, one move of the weights."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn, optim
 
 from wellread.backends.torch import TorchEncoder
 from wellread.errors import TrainingError
-from wellread.learn.events import Step
-from wellread.learn.plan import Rows
-from wellread.learn.processes import Process, sum_up
+from wellread.learn.distributed import Process, sum_up
 from wellread.learn.settings import LoopConfig
-from wellread.learn.task import Task
+from wellread.text.batch import token_budget_batches
+
+Inputs = dict[str, Tensor]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Loss:
+    """The losses of a batch, summed, and how many they are: the loop divides by the count of a whole step."""
+
+    total: Tensor  # a float of no dimension
+    count: int | Tensor  # tokens or rows, whatever the task takes the mean over
+
+
+def tensors(arrays: Mapping[str, NDArray[Any]]) -> Inputs:
+    """Present the arrays of a batch to PyTorch, without a copy."""
+    return {name: torch.from_numpy(array) for name, array in arrays.items()}
+
+
+class Task(Protocol):
+    """One kind of training.
+
+    What `collate` draws at random depends on `epoch` and the rows alone, or comes from torch's generator, which the
+    loop seeds anew at every step, as dropout does. So a step is the same in a resumed run.
+    """
+
+    @property
+    def model(self) -> nn.Module:
+        """What is trained, in the mode that the task wants; parameters that require no gradient stay as they are."""
+
+    def lengths(self, epoch: int) -> NDArray[np.int64]:
+        """Return the tokens of every row, int64 [N], as `collate` gives them: batches are planned by them."""
+
+    def collate(self, rows: NDArray[np.int64], epoch: int) -> Inputs:
+        """Return the tensors of a batch, on the CPU."""
+
+    def loss(self, inputs: Inputs) -> Loss:
+        """Return the loss of what `collate` made, on the model's device."""
+
+    def identity(self) -> Mapping[str, Any]:
+        """Return what JSON can hold of all that decides the result beside the model: a hash of the data, settings."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Started:
+    """The run begins, or goes on after `step`."""
+
+    step: int  # done before; 0 for a new run
+    total: int  # steps of the whole run
+    resumed_from: Path | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """What one step of the optimizer did, over all processes."""
+
+    step: int  # counted from 1
+    epoch: int  # counted from 0
+    loss: float  # mean over what the task counts
+    learning_rate: float
+    grad_norm: float  # before it was cut
+    tokens: int  # real ones, without padding
+    seconds: float  # that the step took
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluated:
+    """The scores after a step."""
+
+    step: int
+    scores: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Saved:
+    """A checkpoint is whole and in its place."""
+
+    step: int
+    directory: Path
+
+
+Event = Started | Step | Evaluated | Saved
+
+
+Rows = NDArray[np.int64]
+POOL = 64  # steps whose rows are sorted by length together
+
+
+def epoch_plan(lengths: Rows, config: LoopConfig, *, epoch: int, processes: int = 1) -> list[list[Rows]]:
+    """Return the steps of an epoch; each is the row numbers of its batches, one for each process and accumulation.
+
+    `lengths` is int [N], the tokens of every row. The last step of a pool may have fewer batches, or a smaller one.
+    The rows of a step depend on how many rows it takes in all, not on how many batches they are divided into.
+
+    Raises: TrainingError for no rows, or a row that is longer than `tokens_per_batch` allows.
+
+    >>> config = LoopConfig(per_device_train_batch_size=2, gradient_accumulation_steps=2)
+    >>> [[batch.tolist() for batch in step] for step in epoch_plan(np.arange(5), config, epoch=0)]
+    [[[4, 3], [2, 1]], [[0]]]
+    """
+    _check(lengths, config)
+    parts = processes * config.gradient_accumulation_steps
+    rng = np.random.default_rng([config.seed, epoch])
+    order = rng.permutation(len(lengths))
+    size = POOL * parts * config.per_device_train_batch_size
+    steps: list[list[Rows]] = []
+    for begin in range(0, len(order), size):
+        batches = _batches(order[begin : begin + size], lengths, config)
+        steps += [batches[i : i + parts] for i in range(0, len(batches), parts)]
+    return [steps[i] for i in rng.permutation(len(steps))]
+
+
+def _batches(pool: Rows, lengths: Rows, config: LoopConfig) -> list[Rows]:
+    """Cut a pool into batches, the longest rows first."""
+    rows = config.per_device_train_batch_size
+    budget = config.tokens_per_batch or max(1, int(lengths.max())) * rows  # the latter never binds
+    return [pool[batch] for batch in token_budget_batches(lengths[pool], max_tokens=budget, max_rows=rows)]
+
+
+def _check(lengths: Rows, config: LoopConfig) -> None:
+    if not len(lengths):
+        raise TrainingError("a model was to be trained; found 0 rows of data; give it some")
+    longest = int(lengths.argmax())
+    if 0 < config.tokens_per_batch < lengths[longest]:
+        raise TrainingError(
+            f"batches of at most {config.tokens_per_batch} tokens were asked for; found row {longest} of "
+            f"{lengths[longest]}; raise tokens_per_batch, or cut the rows"
+        )
+
 
 SHOWN = 12  # rows that a message names
 

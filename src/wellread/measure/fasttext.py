@@ -10,9 +10,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
+from wellread.data.examples import Examples, LabelMap
 from wellread.errors import ConfigError, DataError, InputError, TrainingError, require_extra
-from wellread.measure.examples import Examples
-from wellread.measure.labels import LabelMap
 
 TASKS = ("classify", "pair")
 PREFIX = "\1"  # how FastText knows a label from a word: a character that no text keeps
@@ -85,7 +84,7 @@ def train_fasttext(examples: Examples, *, task: str = "classify", config: FastTe
     Raises: MissingExtra without fasttext; InputError for a task without one label a text; DataError for examples that
     do not fit the task; TrainingError where FastText gives up.
 
-    >>> from wellread.measure.examples import take_examples
+    >>> from wellread.data.examples import take_examples
     >>> rows = [{"text": "good film", "y": "yes"}, {"text": "bad film", "y": "no"}] * 200
     >>> train_fasttext(take_examples(rows, label="y")).predict(["a good one", "a bad one"])
     ['yes', 'no']

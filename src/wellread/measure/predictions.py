@@ -10,25 +10,24 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from wellread.data.examples import Examples, LabelMap
+from wellread.data.formats import kind_of, read_conll
+from wellread.data.tables import READERS, column, read_bytes, read_lines
 from wellread.errors import DataError, nearest
-from wellread.measure.bootstrap import Interval, interval
-from wellread.measure.conll import read_conll
-from wellread.measure.entities import count_entities
-from wellread.measure.examples import Examples
-from wellread.measure.formats import kind_of
-from wellread.measure.labels import LabelMap
-from wellread.measure.metrics import (
+from wellread.metrics.entities import count_entities
+from wellread.metrics.metrics import (
+    Interval,
     Outcomes,
     accuracy_of,
     f1_of_classes,
+    interval,
     macro_f1_of,
     matthews_of,
     pearson,
     spearman,
 )
-from wellread.measure.spans import score_spans
-from wellread.measure.tables import READERS, column, read_bytes, read_lines
-from wellread.weights.strict_json import parse_object
+from wellread.metrics.spans import score_spans
+from wellread.schema import parse_object
 
 # task -> the score that it is judged by
 MAIN_SCORE = {"classify": "accuracy", "pair": "accuracy", "similarity": "spearman", "tag": "f1", "answer": "f1"}

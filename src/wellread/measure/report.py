@@ -2,18 +2,201 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import os
+import statistics
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
-from wellread.errors import ConfigError, InputError
-from wellread.measure.bootstrap import Interval
-from wellread.measure.entrants import FASTTEXT, Entrant, Trial, fasttext_entrant, module_entrant
-from wellread.measure.examples import Examples
-from wellread.measure.fasttext import FastTextConfig, train_fasttext
-from wellread.measure.speed import Speed, measure_speed
+from wellread.data.examples import Examples, LabelMap
+from wellread.errors import ConfigError, InputError, TruncationWarning, nearest
+from wellread.measure.evaluate import evaluate
+from wellread.measure.fasttext import FastText, FastTextConfig, train_fasttext
+from wellread.measure.predictions import MAIN_SCORE, Scoring, score_predictions
+from wellread.metrics.metrics import Interval
 from wellread.module import Module
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Speed:
+    """Texts a second."""
+
+    rate: float  # the median of the rounds
+    slowest: float
+    fastest: float
+
+
+def measure_speed(work: Mapping[str, Callable[[], object]], *, texts: int, rounds: int = 5) -> dict[str, Speed]:
+    """Do each work once, which does not count, then `rounds` times in turn; each handles the same number of texts.
+
+    In turn, because what else the machine does then falls on all alike.
+
+    Raises: InputError for no texts or no rounds.
+    """
+    if texts < 1 or rounds < 1:
+        raise InputError(f"a speed takes at least 1 text and 1 round; found {texts} and {rounds}; give more")
+    for do in work.values():
+        do()
+    laps = [{name: texts / _seconds(do) for name, do in work.items()} for _ in range(rounds)]
+    return {name: _speed([lap[name] for lap in laps]) for name in work}
+
+
+def spread(items: Sequence[T], count: int) -> list[T]:
+    """Choose at most `count` items, evenly spread.
+
+    >>> spread("abcdefghi", 3), spread("ab", 3)
+    (['a', 'e', 'i'], ['a', 'b'])
+    """
+    if len(items) <= count:
+        return list(items)
+    return [items[round(place * (len(items) - 1) / max(count - 1, 1))] for place in range(count)]
+
+
+def _seconds(do: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    do()
+    return max(time.perf_counter() - start, 1e-9)
+
+
+def _speed(rates: Sequence[float]) -> Speed:
+    return Speed(rate=statistics.median(rates), slowest=min(rates), fastest=max(rates))
+
+
+FASTTEXT = "FastText"
+FLOAT32 = 4  # bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """What everyone is tried on."""
+
+    task: str  # of MAIN_SCORE
+    examples: Examples
+    positive: str | None = None  # a label whose F1 is wanted too
+    rules: str = "squad"  # by which answers are compared
+
+    def __post_init__(self) -> None:
+        """Refuse a task that has no score."""
+        if self.task not in MAIN_SCORE:
+            raise InputError(
+                f"a report on the task {self.task!r} was asked for; there are {', '.join(MAIN_SCORE)}; name one of them"
+                f"{nearest(self.task, MAIN_SCORE)}"
+            )
+
+    @property
+    def main(self) -> str:
+        """The name of the score that the task is judged by."""
+        return MAIN_SCORE[self.task]
+
+    @property
+    def pairs(self) -> list[str] | None:
+        """The second texts, where there are some."""
+        return self.examples.pairs
+
+    def part(self, count: int) -> Trial:
+        """Return the same trial on at most `count` examples, evenly spread over all."""
+        all_of = self.examples
+        rows = spread(range(len(all_of)), count)
+        columns = {name: getattr(all_of, name) for name in ("lines", "texts", "pairs", "spans")}
+        taken = {name: column and [column[row] for row in rows] for name, column in columns.items()}
+        return replace(self, examples=Examples(source=all_of.source, **taken))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entrant:
+    """One of those that are compared."""
+
+    name: str
+    size_bytes: int
+    parameters: int
+    precision: str  # in which it works
+    score: Callable[[Trial], Mapping[str, Interval]]
+    work: Callable[[Trial], object]  # predicts every example once
+    training_seconds: float | None = None  # of a baseline
+    settings: Mapping[str, float] | None = None  # that a baseline was trained with
+
+
+def short_names(handles: Sequence[str]) -> dict[str, str]:
+    """Return every handle by the last part of it, or by as many as tell it from the others.
+
+    >>> short_names(["out/a/student", "out/b/student", "skt/kobert-base-v1"])
+    {'a/student': 'out/a/student', 'b/student': 'out/b/student', 'kobert-base-v1': 'skt/kobert-base-v1'}
+    """
+    parts = {handle: [part for part in _address(handle).split("/") if part] for handle in dict.fromkeys(handles)}
+    found = {}
+    for handle, own in parts.items():
+        others = [other for key, other in parts.items() if key != handle]
+        lengths = range(1, len(own) + 1)
+        length = next((n for n in lengths if not any(other[-n:] == own[-n:] for other in others)), len(own))
+        found["/".join(own[-length:]) or handle] = handle
+    return found
+
+
+def _address(handle: str) -> str:
+    """Return a path in full, for it may be called `.`; any other handle as it is."""
+    path = os.path.expanduser(handle)
+    return Path(path).resolve().as_posix() if os.path.exists(path) else handle
+
+
+def module_entrant(name: str, module: Module) -> Entrant:
+    """Enter a module: its size is that of its tensors in float32, whatever they are stored in."""
+
+    def score(trial: Trial) -> Mapping[str, Interval]:
+        found = evaluate(module, trial.examples, task=trial.task, positive=trial.positive, rules=trial.rules)
+        return found.scores
+
+    def work(trial: Trial) -> None:
+        with warnings.catch_warnings():  # `score` has told how many texts are cut
+            warnings.simplefilter("ignore", TruncationWarning)
+            _predict(module, trial)
+
+    parameters = module.checkpoint.num_parameters
+    return Entrant(
+        name=name,
+        size_bytes=FLOAT32 * parameters,
+        parameters=parameters,
+        precision=module.running().precision,
+        score=score,
+        work=work,
+    )
+
+
+def _predict(module: Module, trial: Trial) -> None:
+    examples, head = trial.examples, module.checkpoint.head
+    if trial.task == "similarity" and (head is None or head.task != "similarity"):
+        for side in (examples.texts, trial.pairs or []):
+            module.encode(side, show_progress_bar=False)
+    else:
+        module.predict(examples.texts, trial.pairs, tokens=examples.spans, show_progress_bar=False)
+
+
+def fasttext_entrant(baseline: FastText) -> Entrant:
+    """Enter the baseline: its size is that of its file, the words included."""
+
+    def score(trial: Trial) -> Mapping[str, Interval]:
+        examples, known = trial.examples, LabelMap(names=baseline.labels)
+        known.ids(examples.labels or [], source=examples.source, lines=examples.lines)
+        scoring = Scoring(labels=baseline.labels, positive=trial.positive)
+        return score_predictions(trial.task, examples, work(trial), scoring=scoring).scores
+
+    def work(trial: Trial) -> list[str]:
+        return baseline.predict(trial.examples.texts, trial.pairs)
+
+    return Entrant(
+        name=FASTTEXT,
+        size_bytes=baseline.size_bytes,
+        parameters=baseline.parameters,
+        precision="f32",
+        score=score,
+        work=work,
+        training_seconds=baseline.seconds,
+        settings=asdict(baseline.config),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ from wellread.backends.backend import FloatArray
 from wellread.errors import InputError
 from wellread.tasks.characters import Located, locate
 from wellread.tasks.classes import softmax
-from wellread.text.ragged import Ragged
+from wellread.text.batch import Ragged
 from wellread.text.tokenizer import Tokenizer
 
 MAX_QUESTION = 64  # pieces; longer questions are cut

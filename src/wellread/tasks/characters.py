@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from wellread.text.ragged import Ragged
+from wellread.text.batch import Ragged
 from wellread.text.tokenizer import Tokenizer, whole
 
 SPACES = np.array([code for code in range(0x3001) if chr(code).isspace()], np.uint32)  # none of Unicode's lies beyond

@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wellread.backends.backend import Backend, FloatArray
-from wellread.bulk import TOKENS_A_BATCH, Packer, encode_rows, logits_of, unit
+from wellread.checkpoints.checkpoint import Checkpoint
 from wellread.config import HeadConfig
+from wellread.encode import TOKENS_A_BATCH, Packer, encode_rows, logits_of, unit
 from wellread.tasks.answers import AnswerSettings, FoundAnswer, read_answer, windows
 from wellread.tasks.classes import read_classes
 from wellread.tasks.tags import Spans, Tagged, align, read_tags
 from wellread.text.tokenizer import Tokenizer
-from wellread.weights.checkpoint import Checkpoint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wellread.bulk import WINDOW
 from wellread.config import HeadConfig
+from wellread.encode import WINDOW
 from wellread.errors import InputError, TruncationWarning, nearest
 from wellread.progress import progress
 from wellread.tasks.answers import AnswerSettings

@@ -13,7 +13,7 @@ from wellread.backends.backend import FloatArray
 from wellread.errors import InputError
 from wellread.tasks.characters import beginnings, locate
 from wellread.tasks.classes import softmax
-from wellread.text.ragged import Ragged
+from wellread.text.batch import Ragged
 from wellread.text.tokenizer import Tokenizer
 
 IGNORED = -100  # the label of a piece that is not judged; what Hugging Face's collators and torch's losses call it

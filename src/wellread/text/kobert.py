@@ -15,7 +15,7 @@ import sentencepiece
 from numpy.typing import NDArray
 
 from wellread.config import TokenizerConfig
-from wellread.text.ragged import Ragged
+from wellread.text.batch import Ragged
 from wellread.text.sentencepiece import SPACE, SentencePieceEngine, load_parts
 from wellread.text.tokenizer import Spans, Tokenizer, places
 from wellread.text.vocabulary import Vocabulary

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from wellread.config import TokenizerConfig
 from wellread.errors import TextError
-from wellread.text.ragged import Ragged
+from wellread.text.batch import Ragged
 from wellread.text.tokenizer import Spans, Tokenizer, places
 from wellread.text.vocabulary import Vocabulary
 

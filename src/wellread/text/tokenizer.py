@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from wellread.config import TokenizerConfig
 from wellread.errors import InputError
-from wellread.text.ragged import Ragged
+from wellread.text.batch import Ragged
 from wellread.text.vocabulary import SpecialTokens, Vocabulary
 
 # dialect -> the file of this package that implements it

@@ -1,0 +1,63 @@
+"""A checkpoint in memory: a config and the tensors that belong to it, under one set of names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wellread.config import EncoderConfig, HeadConfig, SentenceConfig
+from wellread.formats.arrays import StoredTensor
+
+Array = NDArray[np.generic]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Checkpoint:
+    """An encoder, its heads and its sentence vector; tensors stand under Hugging Face's BERT names without prefix.
+
+    `ignored` says of every key or tensor of the source that was not used why it was not; `inferred` of every field that
+    no file of the source states, what it is taken to be and why.
+    """
+
+    family: str  # the table that it is written under: "bert" or "distilbert"
+    config: EncoderConfig
+    sentence: SentenceConfig = field(default_factory=SentenceConfig)
+    head: HeadConfig | None = None  # of a fine-tuned module
+    tensors: Mapping[str, StoredTensor]
+    ignored: Mapping[str, str] = field(default_factory=dict)
+    inferred: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def has_mlm(self) -> bool:
+        """Whether the masked-language-model head is there."""
+        return "cls.predictions.bias" in self.tensors
+
+    @property
+    def embedding_size(self) -> int:
+        """Width E of a sentence vector."""
+        return self.sentence.dense[-1].out_features if self.sentence.dense else self.config.hidden_size
+
+    @property
+    def num_parameters(self) -> int:
+        """Numbers in all tensors, heads included."""
+        return sum(int(np.prod(tensor.shape, dtype=np.int64)) for tensor in self.tensors.values())
+
+    def arrays(self) -> dict[str, Array]:
+        """Read every tensor."""
+        return {name: tensor.read() for name, tensor in self.tensors.items()}
+
+
+def in_memory(arrays: Mapping[str, Array]) -> dict[str, StoredTensor]:
+    """Present arrays as the tensors of a checkpoint.
+
+    >>> in_memory({"pooler.dense.bias": np.zeros(12, np.float32)})["pooler.dense.bias"].shape
+    (12,)
+    """
+
+    def stored(array: Array) -> StoredTensor:
+        return StoredTensor(shape=array.shape, dtype=array.dtype.name, read=lambda: array)
+
+    return {name: stored(array) for name, array in arrays.items()}

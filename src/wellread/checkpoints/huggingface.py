@@ -1,0 +1,341 @@
+"""A Hugging Face directory, read as data: encoder, head, tokenizer, sentence vector."""
+
+from __future__ import annotations
+
+import reprlib
+from collections import defaultdict
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from wellread.checkpoints.checkpoint import Checkpoint
+from wellread.checkpoints.families import bert, distilbert
+from wellread.checkpoints.families.bert import TASK_HEAD
+from wellread.checkpoints.families.family import Family, HeadClass, to_ours
+from wellread.checkpoints.sentence_transformers import SentenceFiles, check_sentence, read_sentence_files
+from wellread.config import EncoderConfig, HeadConfig, SentenceConfig, TokenizerConfig
+from wellread.errors import CheckpointError, ConfigError, nearest
+from wellread.formats.arrays import StoredTensor, check_head
+from wellread.formats.safetensors import read_safetensors
+from wellread.formats.torch_file import read_torch
+from wellread.schema import account_for, parse_object, read_json, record
+from wellread.text.tokenizer import Tokenizer
+from wellread.text.tokenizer_files import read_tokenizer
+
+_READERS = {".safetensors": read_safetensors, ".bin": read_torch}
+_KEYS = {
+    "metadata",
+    "weight_map",
+}  # metadata is ignored: it holds sizes for a progress bar, which writers count differently
+
+
+def read_sharded(index_path: Path) -> dict[str, StoredTensor]:
+    """Open every shard that `model.safetensors.index.json` or `pytorch_model.bin.index.json` names.
+
+    The map and the shards must name the same tensors; a shard lies beside its index, nowhere else.
+
+    Raises:
+        CheckpointError: the index or a shard is damaged or missing, or the two do not name the same tensors.
+    """
+    shards = _shards(index_path, _weight_map(index_path))
+    tensors: dict[str, StoredTensor] = {}
+    faults: list[str] = []
+    for shard, names in shards.items():
+        stored = _READERS[Path(shard).suffix](index_path.parent / shard)
+        faults += [f"{shard} lacks {name!r}, which the index puts there" for name in sorted(names - stored.keys())]
+        faults += [
+            f"{shard} holds {name!r}, which the index does not put there" for name in sorted(stored.keys() - names)
+        ]
+        tensors |= stored
+    _refuse(index_path, faults)
+    return tensors
+
+
+def _weight_map(path: Path) -> dict[str, str]:
+    """Read the index: tensor name to shard name."""
+    check_head(path, wanted="an index of shards", ours=lambda head: head.lstrip(b" \t\r\n").startswith(b"{"))
+    try:
+        index = parse_object(path.read_bytes())
+    except ValueError as error:
+        raise _damaged(path, str(error)) from None
+    if surplus := sorted(index.keys() - _KEYS):
+        raise _damaged(path, f"the unknown keys {', '.join(map(repr, surplus))}")
+    weight_map = index.get("weight_map")
+    if not isinstance(weight_map, dict) or not weight_map:
+        raise _damaged(path, "no weight_map")
+    if strangers := [name for name, shard in weight_map.items() if not isinstance(shard, str)]:
+        raise _damaged(path, f"no shard name for {', '.join(map(repr, strangers))}")
+    return weight_map
+
+
+def _shards(path: Path, weight_map: dict[str, str]) -> dict[str, set[str]]:
+    """Group the tensor names by shard; refuse shards that are not files of a known format beside the index."""
+    shards: dict[str, set[str]] = defaultdict(set)
+    for name, shard in weight_map.items():
+        shards[shard].add(name)
+    beside = {entry.name for entry in path.parent.iterdir()}  # a name with a separator is never among them
+    faults = []
+    for shard in shards:
+        if "/" in shard or "\\" in shard or shard in ("", ".", ".."):
+            faults.append(f"{shard!r} lies outside the directory of the index")
+        elif Path(shard).suffix not in _READERS:
+            faults.append(f"{shard!r} is no {' or '.join(_READERS)} file")
+        elif shard not in beside:
+            faults.append(f"{shard!r} is missing")
+    _refuse(path, faults)
+    return shards
+
+
+def _refuse(path: Path, faults: list[str]) -> None:
+    if faults:
+        raise CheckpointError(
+            f"{path} was to be read with its shards; found {'; '.join(faults)}; fetch all files again"
+        )
+
+
+def _damaged(path: Path, found: str) -> CheckpointError:
+    return CheckpointError(f"{path} was to be read as an index of shards; found {found}; fetch the file again")
+
+
+CLASSES, LABELS, PROBLEM, COUNT = "architectures", "id2label", "problem_type", "num_labels"
+SINGLE = "single_label_classification"  # of Hugging Face's kinds of problem the one with one label a row
+MANY = 100_000  # labels: more are no count that can be meant
+BEFORE = "pre_classifier."  # DistilKoBERT's own fine-tuning had none, in a class that bore Hugging Face's name
+LEFT_OUT = "the encoder is read without its head"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToldHead:
+    """The head that config.json tells, or why none is read."""
+
+    head: HeadConfig | None = None
+    used: Collection[str] = ()  # the keys that tell it
+    ignored: Mapping[str, str] = field(default_factory=dict)
+    inferred: Mapping[str, str] = field(default_factory=dict)
+
+
+def told_head(
+    family: Family, config: EncoderConfig, data: Mapping[str, Any], found: Collection[str], *, source: object
+) -> ToldHead:
+    """Read the head off the keys `data` of a config.json; `found` names the tensors, `source` the file.
+
+    A pair is told as `classify`, for Hugging Face's class is the same.
+
+    Raises: ConfigError for labels or a rate of dropout that are none.
+    """
+    named = data.get(CLASSES)
+    classes = [name for name in named if isinstance(name, str)] if isinstance(named, list) else []
+    kind = next((kind for kind in family.heads if classes == [kind.architecture]), None)
+    held = _of_heads(family, found)
+    if kind is None:
+        told = f"{CLASSES} names {', '.join(classes)}" if classes else f"config.json names no {CLASSES}"
+        return ToldHead(ignored=dict.fromkeys(held, f"a task's head of a kind not known here: {told}; {LEFT_OUT}"))
+    labels = () if kind.task == "answer" else _labels(data, source=source)
+    if why := _unusable(kind, data, labels, held):
+        return ToldHead(ignored=dict.fromkeys(held, f"a task's head; {why}; {LEFT_OUT}"))
+    head = _made(kind, labels, _dropout(kind, config, data), source=source)
+    used = [key for key in (CLASSES, LABELS, PROBLEM, kind.dropout_key) if key is not None and key in data]
+    if kind.task == "answer" or LABELS in data:
+        return ToldHead(head=head, used=used)
+    return ToldHead(head=head, used=used, inferred={"head.labels": f"{', '.join(labels)}, as no {LABELS} names them"})
+
+
+def head_keys(family: Family, head: HeadConfig | None) -> dict[str, Any]:
+    """Return what config.json tells of a head: its class, its labels, its dropout; nothing of one without tensors.
+
+    >>> from wellread.checkpoints.families.bert import FAMILY
+    >>> head_keys(FAMILY, HeadConfig(task="answer"))
+    {'architectures': ['BertForQuestionAnswering']}
+    """
+    kind = family.head_class(head)
+    if head is None or kind is None:
+        return {}
+    keys: dict[str, Any] = {CLASSES: [kind.architecture]}
+    if head.labels:
+        keys[LABELS] = {str(i): label for i, label in enumerate(head.labels)}
+        keys["label2id"] = {label: i for i, label in enumerate(head.labels)}
+    return keys | ({kind.dropout_key: head.dropout} if kind.dropout_key else {})
+
+
+def as_told(family: Family, config: EncoderConfig, head: HeadConfig | None) -> HeadConfig | None:
+    """Return what is left of a head once it went through config.json: a pair is told as `classify`."""
+    kind = family.head_class(head)
+    if head is None or kind is None:
+        return None
+    dropout = head.dropout if kind.dropout_key else _dropout(kind, config, {})
+    return HeadConfig(task=kind.task, labels=head.labels, pre_classifier=head.pre_classifier, dropout=dropout)
+
+
+def check_expressible(family: Family, config: EncoderConfig, head: HeadConfig | None) -> None:
+    """Refuse a head that Hugging Face's classes of the family do not compute. Raises: ConfigError."""
+    kind = family.head_class(head)
+    if head is None or kind is None:
+        return
+    if head.pre_classifier != kind.pre_classifier:
+        raise ConfigError(
+            f"a {family.name} module with a head for {head.task} was to be saved; found pre_classifier "
+            f"{head.pre_classifier} where this family has {kind.pre_classifier}; make its head anew"
+        )
+    if family.needs_pooler(head) and config.pooler != "dense_tanh":
+        raise ConfigError(
+            f"a {family.name} module with a head for {head.task} was to be saved; found the pooler {config.pooler} "
+            "where Hugging Face's class has a dense map; give it one before fine-tuning"
+        )
+
+
+def _of_heads(family: Family, found: Collection[str]) -> list[str]:
+    """List the tensors that a task's head may be of."""
+    patterns = [pattern for pattern, why in family.ignored_tensors.items() if why == TASK_HEAD]
+    return sorted(name for name in found if any(fnmatchcase(name, pattern) for pattern in patterns))
+
+
+def _labels(data: Mapping[str, Any], *, source: object) -> tuple[str, ...]:
+    """Return the labels in the order of their numbers; Hugging Face's own, of two or `num_labels`, where none stand."""
+    if LABELS not in data:
+        count = data.get(COUNT, 2)
+        return tuple(f"LABEL_{i}" for i in range(count if type(count) is int and 0 <= count < MANY else 2))
+    given = data[LABELS]
+    numbers = [str(i) for i in range(len(given))] if isinstance(given, Mapping) else []
+    if (
+        not isinstance(given, Mapping)
+        or given.keys() != set(numbers)
+        or not all(type(x) is str for x in given.values())
+    ):
+        raise ConfigError(
+            f"{LABELS} of {source} must name a label for each of 0, 1, 2 ...; found {reprlib.repr(given)}; correct the "
+            f"file, or take {CLASSES} out of it to read the encoder alone"
+        )
+    return tuple(given[number] for number in numbers)
+
+
+def _unusable(kind: HeadClass, data: Mapping[str, Any], labels: tuple[str, ...], held: Collection[str]) -> str | None:
+    """Say why a head cannot be used; its own faults, such as a tensor that is missing, are for others to find."""
+    problem = data.get(PROBLEM)
+    if kind.task == "classify" and problem not in (None, SINGLE):
+        return f"{PROBLEM} is {reprlib.repr(problem)}, and wellread computes {SINGLE}"
+    if kind.task != "answer" and len(labels) < 2:
+        return f"it has {len(labels)} label{'s' * (len(labels) != 1)}, and a choice takes two or more"
+    if kind.pre_classifier and held and not any(name.startswith(BEFORE) for name in held):
+        return f"it is {', '.join(held)} alone, and the class that {CLASSES} names has {BEFORE}* before it"
+    return None
+
+
+def _dropout(kind: HeadClass, config: EncoderConfig, data: Mapping[str, Any]) -> Any:
+    """Return the rate before the last map: the key's, the class's own, or the encoder's."""
+    said = data.get(kind.dropout_key) if kind.dropout_key else None
+    own = config.hidden_dropout_prob if kind.dropout is None else kind.dropout
+    return own if said is None else said
+
+
+def _made(kind: HeadClass, labels: tuple[str, ...], dropout: Any, *, source: object) -> HeadConfig:
+    try:
+        return HeadConfig(task=kind.task, labels=labels, pre_classifier=kind.pre_classifier, dropout=dropout)
+    except ConfigError as error:
+        raise ConfigError(f"{source}: {error}") from None
+
+
+FAMILIES = {family.name: family for family in (bert.FAMILY, distilbert.FAMILY)}
+# In the order of preference.
+WEIGHTS = {
+    "model.safetensors": read_safetensors,
+    "model.safetensors.index.json": read_sharded,
+    "pytorch_model.bin": read_torch,
+    "pytorch_model.bin.index.json": read_sharded,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """What a directory holds, ready to become a module."""
+
+    directory: Path
+    checkpoint: Checkpoint
+    tokenizer: TokenizerConfig
+    made: Tokenizer | None = None  # where reading it took making it; else it is loaded from the directory
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+
+def is_huggingface(directory: Path) -> bool:
+    """Say whether a directory holds a configuration and weights of Hugging Face's, whatever else."""
+    return (directory / "config.json").is_file() and any((directory / name).is_file() for name in WEIGHTS)
+
+
+def read_huggingface(directory: Path, *, ignore: Collection[str] = ()) -> Source:
+    """Read config, tensors, tokenizer settings and sentence modules of `directory`; nothing in it is executed.
+
+    `ignore` names configuration keys, unknown or of unsupported value, that may be passed over. The sequence length is
+    the first of: what `sentence_bert_config.json`, `tokenizer_config.json` and the truncation in `tokenizer.json` say,
+    and the position table; never more than the last. Without `modules.json` the sentence vector is the plain mean.
+
+    Raises: CheckpointError, ConfigError, WeightsError.
+    """
+    encoder = read_encoder(directory, ignore=ignore)
+    tokenizer = read_tokenizer(directory, ignore=ignore)
+    files = read_sentence_files(directory, ignore=ignore) or SentenceFiles(pooling="mean")
+    positions = encoder.config.max_position_embeddings
+    length = files.max_seq_length if files.max_seq_length is not None else tokenizer.max_length
+    sentence = SentenceConfig(
+        pooling=files.pooling,
+        dense=files.dense,
+        normalize=files.normalize,
+        max_seq_length=min(length if length is not None else positions, positions),
+        prompts=files.prompts,
+        default_prompt_name=files.default_prompt_name,
+    )
+    check_sentence(sentence, encoder.config, files.tensors, source=directory)
+    checkpoint = replace(
+        encoder,
+        sentence=sentence,
+        tensors={**encoder.tensors, **files.tensors},
+        ignored={**encoder.ignored, **tokenizer.ignored, **files.ignored},
+    )
+    return Source(directory=directory, checkpoint=checkpoint, tokenizer=tokenizer.config)
+
+
+def read_encoder(directory: Path, *, ignore: Collection[str] = ()) -> Checkpoint:
+    """Read `config.json` and the tensors that belong to it, those of a task's head included.
+
+    A head that wellread does not compute is left out, with the reason in `ignored`; so is any other where `ignore`
+    names `architectures`. Raises: CheckpointError, ConfigError, WeightsError.
+    """
+    path = directory / "config.json"
+    data = read_json(path)
+    model_type = str(data.get("model_type", _unnamed(data)))
+    if model_type not in FAMILIES:
+        raise ConfigError(
+            f"{path} names the model_type {model_type!r}; wellread reads {', '.join(FAMILIES)}; "
+            f"choose a checkpoint of these{nearest(model_type, FAMILIES)}"
+        )
+    family = FAMILIES[model_type]
+    keys = account_for(data, family.keys, source=path, ignore=ignore)
+    config = record(EncoderConfig, {**family.constants, **keys.used}, source=path)
+    stored = read_weights(directory)
+    told = told_head(family, config, {key: data[key] for key in data if key not in ignore}, stored, source=path)
+    mapped = to_ours(family, config, stored, source=directory, head=told.head)
+    of_config = {key: why for key, why in keys.ignored.items() if key not in told.used}
+    return Checkpoint(
+        family=family.name,
+        config=mapped.config,
+        head=told.head,
+        tensors=mapped.tensors,
+        ignored={**of_config, **mapped.ignored, **told.ignored},
+        inferred=told.inferred,
+    )
+
+
+def _unnamed(data: Mapping[str, Any]) -> str:
+    """Tell the family of a `config.json` of before transformers 2.3, which names none, by its keys."""
+    fitting = (family.name for family in FAMILIES.values() if data.keys() >= set(family.keys.required))
+    return next(fitting, "bert")
+
+
+def read_weights(directory: Path) -> dict[str, StoredTensor]:
+    """Open the weights of `directory`, in whatever of the known files they are. Raises: CheckpointError."""
+    for name, read in WEIGHTS.items():
+        if (directory / name).is_file():
+            return read(directory / name)
+    raise CheckpointError(
+        f"weights were asked of {directory}; found none of {', '.join(WEIGHTS)}; fetch the whole repository"
+    )

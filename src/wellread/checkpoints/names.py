@@ -1,0 +1,141 @@
+"""wellread's own tensor names and their shapes: those of Hugging Face's BERT, without prefix."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from wellread.config import EncoderConfig, HeadConfig, SentenceConfig
+from wellread.errors import nearest
+from wellread.formats.arrays import StoredTensor
+
+# Shape letters: V vocabulary, P positions, Y types, D hidden, F inner. {i} is the layer.
+TABLES = {
+    "embeddings": """
+        embeddings.word_embeddings.weight                   V D
+        embeddings.position_embeddings.weight               P D
+        embeddings.LayerNorm.weight                         D
+        embeddings.LayerNorm.bias                           D
+    """,
+    "types": """
+        embeddings.token_type_embeddings.weight             Y D
+    """,
+    "layer": """
+        encoder.layer.{i}.attention.self.query.weight       D D
+        encoder.layer.{i}.attention.self.query.bias         D
+        encoder.layer.{i}.attention.self.key.weight         D D
+        encoder.layer.{i}.attention.self.key.bias           D
+        encoder.layer.{i}.attention.self.value.weight       D D
+        encoder.layer.{i}.attention.self.value.bias         D
+        encoder.layer.{i}.attention.output.dense.weight     D D
+        encoder.layer.{i}.attention.output.dense.bias       D
+        encoder.layer.{i}.attention.output.LayerNorm.weight D
+        encoder.layer.{i}.attention.output.LayerNorm.bias   D
+        encoder.layer.{i}.intermediate.dense.weight         F D
+        encoder.layer.{i}.intermediate.dense.bias           F
+        encoder.layer.{i}.output.dense.weight               D F
+        encoder.layer.{i}.output.dense.bias                 D
+        encoder.layer.{i}.output.LayerNorm.weight           D
+        encoder.layer.{i}.output.LayerNorm.bias             D
+    """,
+    "pooler": """
+        pooler.dense.weight                                 D D
+        pooler.dense.bias                                   D
+    """,
+    "mlm": """
+        cls.predictions.transform.dense.weight              D D
+        cls.predictions.transform.dense.bias                D
+        cls.predictions.transform.LayerNorm.weight          D
+        cls.predictions.transform.LayerNorm.bias            D
+        cls.predictions.bias                                V
+    """,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One line of a table: a name and the letters of its shape, in the layer that it stands for."""
+
+    name: str  # with {i} where the layer's number goes
+    letters: tuple[str, ...]
+    layer: int = 0  # 0 too where the name has no layer
+
+
+def rows(config: EncoderConfig, *, mlm: bool = False) -> Iterator[Row]:
+    """Yield the row of every tensor that an encoder of `config` has; with `mlm` also the head's."""
+    yield from _table("embeddings")
+    if config.type_vocab_size:
+        yield from _table("types")
+    for layer in range(config.num_hidden_layers):
+        yield from _table("layer", layer=layer)
+    if config.pooler == "dense_tanh":
+        yield from _table("pooler")
+    if mlm:
+        yield from _table("mlm")
+
+
+def _table(group: str, *, layer: int = 0) -> Iterator[Row]:
+    for line in TABLES[group].strip().splitlines():
+        name, *letters = line.split()
+        yield Row(name=name, letters=tuple(letters), layer=layer)
+
+
+def shapes(config: EncoderConfig, *, mlm: bool = False) -> dict[str, tuple[int, ...]]:
+    """Return every tensor that an encoder of `config` has, with its shape; with `mlm` also the head's.
+
+    >>> tiny = EncoderConfig(vocab_size=30522, hidden_size=128, num_hidden_layers=2, num_attention_heads=2,
+    ...                      intermediate_size=512)
+    >>> import math
+    >>> sum(math.prod(shape) for shape in shapes(tiny).values())
+    4385920
+    """
+    sizes = {
+        "V": config.vocab_size,
+        "P": config.max_position_embeddings,
+        "Y": config.type_vocab_size,
+        "D": config.hidden_size,
+        "F": config.intermediate_size,
+    }
+    return {
+        row.name.format(i=row.layer): tuple(sizes[letter] for letter in row.letters) for row in rows(config, mlm=mlm)
+    }
+
+
+def sentence_shapes(sentence: SentenceConfig) -> dict[str, tuple[int, ...]]:
+    """Return the tensors of the linear maps behind the pooling, with their shapes."""
+    made: dict[str, tuple[int, ...]] = {}
+    for i, dense in enumerate(sentence.dense):
+        made[f"sentence.{i}.weight"] = (dense.out_features, dense.in_features)
+        if dense.bias:
+            made[f"sentence.{i}.bias"] = (dense.out_features,)
+    return made
+
+
+def head_shapes(config: EncoderConfig, head: HeadConfig | None) -> dict[str, tuple[int, ...]]:
+    """Return the tensors of a task's head, with their shapes.
+
+    >>> tiny = EncoderConfig(vocab_size=99, hidden_size=12, num_hidden_layers=1, num_attention_heads=4,
+    ...                      intermediate_size=37)
+    >>> head_shapes(tiny, HeadConfig(task="answer"))
+    {'qa_outputs.weight': (2, 12), 'qa_outputs.bias': (2,)}
+    """
+    if head is None or not head.outputs:
+        return {}
+    width, name = config.hidden_size, "qa_outputs" if head.task == "answer" else "classifier"
+    made: dict[str, tuple[int, ...]] = {}
+    if head.pre_classifier:
+        made |= {"pre_classifier.weight": (width, width), "pre_classifier.bias": (width,)}
+    return made | {f"{name}.weight": (head.outputs, width), f"{name}.bias": (head.outputs,)}
+
+
+def mismatches(expected: Mapping[str, tuple[int, ...]], found: Mapping[str, StoredTensor]) -> list[str]:
+    """List, by name, every tensor that is missing, surplus, of a wrong shape or not of floats."""
+    faults = [f"{name} is missing" for name in expected.keys() - found.keys()]
+    faults += [f"{name} is surplus{nearest(name, expected)}" for name in found.keys() - expected.keys()]
+    for name in expected.keys() & found.keys():
+        tensor, shape = found[name], expected[name]
+        if tensor.shape != shape:
+            faults.append(f"{name} has shape {list(tensor.shape)} where the configuration says {list(shape)}")
+        if "float" not in tensor.dtype:
+            faults.append(f"{name} holds {tensor.dtype} where wellread computes with floats")
+    return sorted(faults)

@@ -1,0 +1,281 @@
+"""The native format: a Hugging Face directory with `wellread.json` beside its files. Read, and written atomically."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from wellread.checkpoints.checkpoint import Array, Checkpoint
+from wellread.checkpoints.families.family import to_theirs
+from wellread.checkpoints.huggingface import (
+    FAMILIES,
+    Source,
+    as_told,
+    check_expressible,
+    head_keys,
+    is_huggingface,
+    read_encoder,
+    read_huggingface,
+)
+from wellread.checkpoints.names import head_shapes, mismatches, sentence_shapes, shapes
+from wellread.checkpoints.saved_model import read_preprocessor, read_saved_model
+from wellread.checkpoints.sentence_transformers import check_sentence, dense_folder, dense_tensors, write_sentence_files
+from wellread.checkpoints.tf1 import is_tf1, read_tf1
+from wellread.config import HeadConfig, SentenceConfig, TokenizerConfig
+from wellread.errors import CheckpointError, ConfigError, WeightsError
+from wellread.files import MANIFEST, Stamp, cache_directory, compare, sha256, whole_directory
+from wellread.formats.arrays import StoredTensor
+from wellread.formats.safetensors import write_safetensors
+from wellread.formats.saved_model_pb import NAME as SAVED_MODEL
+from wellread.hub.records import UNREADABLE, as_stamps, recall, remember
+from wellread.schema import read_json, record, write_json
+from wellread.text.tokenizer import Tokenizer
+from wellread.text.tokenizer_files import write_tokenizer
+from wellread.text.tokenizer_json import write_fast_tokenizer
+
+NAME = MANIFEST
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """What stands in `wellread.json`."""
+
+    pooled_output: str  # a pooler of EncoderConfig
+    sentence: SentenceConfig
+    tokenizer: TokenizerConfig
+    head: HeadConfig | None = None  # of a fine-tuned module; config.json cannot tell a pair, nor a similarity
+    provenance: Mapping[str, Any] = field(default_factory=dict)  # where the module comes from, free of form
+    files: Mapping[str, str] = field(default_factory=dict)  # path in the directory -> SHA-256
+    written_by: str = ""  # a note: the wellread that wrote it
+    format: int = FORMAT
+
+
+def read_manifest(directory: Path) -> Manifest:
+    """Read `wellread.json`. Raises: CheckpointError, ConfigError; a later format says that it is later."""
+    path = directory / NAME
+    data = read_json(path)
+    if data.get("format") != FORMAT:
+        raise CheckpointError(
+            f"{path} must be of format {FORMAT}; found {data.get('format')!r}; a later wellread may have written it: "
+            "upgrade with pip install -U wellread"
+        )
+    return record(Manifest, data, source=path)
+
+
+def write_manifest(directory: Path, manifest: Manifest) -> None:
+    """Hash every file of `directory` and write `wellread.json` beside them."""
+    files = {name: sha256(directory / name) for name in sorted(listed(directory))}
+    write_json(directory / NAME, {**asdict(manifest), "files": files})
+
+
+def listed(directory: Path) -> Iterable[str]:
+    """Name every file under `directory` but the manifest and the model card, with forward slashes.
+
+    The card is for people, who edit it where it is published; nothing is loaded from it.
+    """
+    unlisted = (directory / NAME, directory / "README.md")
+    for path in directory.rglob("*"):
+        if path.is_file() and path not in unlisted:
+            yield path.relative_to(directory).as_posix()
+
+
+def check_files(directory: Path, manifest: Manifest, *, full: bool = False, needed: Collection[str] = ()) -> None:
+    """Compare every file with its recorded SHA-256; `needed` names files that the record must hold.
+
+    Files of a module over 64 MB that have the size and time of their last full check are taken as unchanged, unless
+    `full`. Raises: CheckpointError that names every file that is unrecorded, missing or damaged.
+    """
+    unrecorded = [f"{name} is not recorded" for name in needed if name not in manifest.files]
+    known = {} if full else _recorded(directory)
+    found = compare(directory, manifest.files, known=known, full=full)
+    _refuse(directory, unrecorded + [f"{name} {fault}" for name, fault in found.faults.items()])
+    if found.large and found.stamps != known:
+        _remember(directory, found.stamps)
+
+
+def _refuse(directory: Path, faults: list[str]) -> None:
+    if faults:
+        raise CheckpointError(
+            f"the files of {directory} must be as {NAME} records them; found that {'; '.join(faults)}; "
+            "fetch or save the module again"
+        )
+
+
+def _record_path(directory: Path) -> Path:
+    name = hashlib.sha256(os.fsencode(directory.resolve())).hexdigest()
+    return cache_directory() / "verified" / f"{name}.json"
+
+
+def _recorded(directory: Path) -> dict[str, Stamp]:
+    try:
+        return as_stamps(recall(_record_path(directory)))
+    except UNREADABLE:
+        return {}  # never checked here, or the record is damaged: hash again
+
+
+def _remember(directory: Path, stamps: Mapping[str, Stamp]) -> None:
+    """Record a full check. A cache that cannot be written costs time at the next load, no more."""
+    with suppress(RuntimeError):
+        remember(_record_path(directory), {name: asdict(stamp) for name, stamp in stamps.items()})
+
+
+DTYPES = ("float32", "float16")
+
+
+def read_directory(directory: Path, *, ignore: Collection[str] = (), preprocessor: Path | None = None) -> Source:
+    """Read a module's directory: native where `wellread.json` is there; else Hugging Face's, a SavedModel or TF1's.
+
+    `preprocessor` is the directory of a SavedModel whose tokenizer is taken instead of the module's own.
+
+    Raises: CheckpointError, ConfigError, WeightsError, TextError.
+    """
+    if not directory.is_dir():
+        raise CheckpointError(f"a module was asked of {directory}; found no directory there; check the path")
+    text = read_preprocessor(preprocessor) if preprocessor is not None else None
+    native = (directory / NAME).is_file()
+    if is_saved_model(directory):
+        return read_saved_model(directory, text=text)
+    if not native and not is_huggingface(directory) and is_tf1(directory):
+        return read_tf1(directory, ignore=ignore, text=text)
+    source = read_native(directory) if native else read_huggingface(directory, ignore=ignore)
+    return source if text is None else replace(source, tokenizer=text.tokenizer.config, made=text.tokenizer)
+
+
+def is_saved_model(directory: Path) -> bool:
+    """Say whether a directory is read as a SavedModel: it holds one, and neither a native module nor Hugging Face's."""
+    return (directory / SAVED_MODEL).is_file() and not (directory / NAME).is_file() and not is_huggingface(directory)
+
+
+def read_native(directory: Path) -> Source:
+    """Read a directory that `write_native` wrote, each file checked against its SHA-256 first."""
+    manifest = read_manifest(directory)
+    check_files(directory, manifest, needed=_files_read(manifest))
+    encoder = read_encoder(directory)
+    if encoder.config.pooler != manifest.pooled_output:
+        raise ConfigError(
+            f"{directory / NAME} says that pooled_output is {manifest.pooled_output}; the tensors make it "
+            f"{encoder.config.pooler}; save the module again"
+        )
+    _check_head(directory, manifest.head, encoder)
+    maps: dict[str, StoredTensor] = {}
+    for i in range(len(manifest.sentence.dense)):
+        stored = dense_tensors(dense_folder(directory, i))
+        maps |= {f"sentence.{i}.{leaf}": tensor for leaf, tensor in stored.items()}
+    check_sentence(manifest.sentence, encoder.config, maps, source=directory)
+    checkpoint = replace(encoder, sentence=manifest.sentence, head=manifest.head, tensors={**encoder.tensors, **maps})
+    return Source(
+        directory=directory, checkpoint=checkpoint, tokenizer=manifest.tokenizer, provenance=manifest.provenance
+    )
+
+
+def _check_head(directory: Path, head: HeadConfig | None, encoder: Checkpoint) -> None:
+    """Refuse a head in `wellread.json` that is not the one in `config.json`, as far as that can tell it."""
+    expected = as_told(FAMILIES[encoder.family], encoder.config, head)
+    if encoder.head != expected:
+        raise ConfigError(
+            f"{directory / NAME} says that the head is {head}; config.json tells {encoder.head} where that makes "
+            f"{expected}; save the module again"
+        )
+
+
+def _files_read(manifest: Manifest) -> list[str]:
+    """Name the files that a native module is read from, by their paths in the directory."""
+    own = [file for file in (manifest.tokenizer.vocab_file, manifest.tokenizer.model_file) if file is not None]
+    maps = [f"{dense_folder(Path(), i)}/model.safetensors" for i in range(len(manifest.sentence.dense))]
+    return ["config.json", "model.safetensors", *own, *maps]
+
+
+def write_native(
+    directory: Path,
+    checkpoint: Checkpoint,
+    tokenizer: Tokenizer,
+    *,
+    provenance: Mapping[str, Any],
+    dtype: str = "float32",
+    extra_files: Mapping[str, str] | None = None,
+) -> None:
+    """Write a module's directory whole or not at all; floats as `dtype`; `extra_files` maps name to text.
+
+    Raises: CheckpointError where `directory` exists and is not empty, the disk refuses, or `dtype` is unknown or too
+        narrow; WeightsError and ConfigError where the checkpoint is none of its family.
+    """
+    from wellread import __version__
+
+    if dtype not in DTYPES:
+        raise CheckpointError(f"weights were to be saved as {dtype!r}; wellread writes {', '.join(DTYPES)}; choose one")
+    _refuse_stranger(checkpoint)
+    with whole_directory(directory) as partial:
+        arrays = {name: _narrowed(name, array, dtype) for name, array in checkpoint.arrays().items()}
+        _write_encoder(partial, checkpoint, arrays)
+        write_sentence_files(partial, checkpoint.sentence, arrays, width=checkpoint.config.hidden_size)
+        length, segments = checkpoint.sentence.max_seq_length, bool(checkpoint.config.type_vocab_size)
+        config = write_tokenizer(partial, tokenizer, max_length=length, segments=segments)
+        write_fast_tokenizer(partial, tokenizer)
+        for name, text in (extra_files or {}).items():
+            (partial / name).write_text(text, "utf-8")
+        manifest = Manifest(
+            pooled_output=checkpoint.config.pooler,
+            sentence=checkpoint.sentence,
+            tokenizer=config,
+            head=checkpoint.head,
+            provenance=provenance,
+            written_by=f"wellread {__version__}",
+        )
+        write_manifest(partial, manifest)
+
+
+def _refuse_stranger(checkpoint: Checkpoint) -> None:
+    """Refuse what would not come back: tensors that the config does not call for, fields that the family fixes."""
+    config, sentence = checkpoint.config, checkpoint.sentence
+    expected = shapes(config, mlm=checkpoint.has_mlm) | sentence_shapes(sentence)
+    expected |= head_shapes(config, checkpoint.head)
+    faults = mismatches(expected, checkpoint.tensors)
+    if faults:
+        raise WeightsError(
+            f"a {checkpoint.family} module was to be saved; found that {'; '.join(faults)}; "
+            "make its tensors and its configuration agree"
+        )
+    fixed = FAMILIES[checkpoint.family].constants
+    wrong = [
+        f"{name} is {getattr(config, name)!r} instead of {value!r}"
+        for name, value in fixed.items()
+        if getattr(config, name) != value
+    ]
+    if wrong:
+        raise ConfigError(
+            f"a {checkpoint.family} module was to be saved; found that {', '.join(wrong)}; save it as another family"
+        )
+    check_expressible(FAMILIES[checkpoint.family], config, checkpoint.head)
+    maps = {name: tensor for name, tensor in checkpoint.tensors.items() if name.startswith("sentence.")}
+    check_sentence(sentence, config, maps, source="the module to be saved")
+
+
+def _narrowed(name: str, array: Array, dtype: str) -> Array:
+    """Turn an array into `dtype`. Raises: CheckpointError for a number that is too large for it."""
+    try:
+        with np.errstate(over="raise", under="ignore"):
+            return np.asarray(array, dtype)
+    except FloatingPointError:
+        raise CheckpointError(
+            f"{name} was to be saved as {dtype}; found {np.abs(array).max():.6g}, over its {np.finfo(dtype).max:.6g}; "
+            "save as float32"
+        ) from None
+
+
+def _write_encoder(directory: Path, checkpoint: Checkpoint, arrays: Mapping[str, Any]) -> None:
+    family = FAMILIES[checkpoint.family]
+    architecture = family.mlm_architecture if checkpoint.has_mlm else family.architecture
+    keys = {theirs: getattr(checkpoint.config, ours) for theirs, ours in family.keys.used.items()}
+    said: dict[str, Any] = {"architectures": [architecture], "model_type": family.name}
+    said["dtype"] = "float32"  # without it, transformers computes in whatever the weights are stored as
+    write_json(directory / "config.json", {**said, **keys, **head_keys(family, checkpoint.head)})
+    named = to_theirs(family, checkpoint.config, arrays, mlm=checkpoint.has_mlm, head=checkpoint.head)
+    write_safetensors(directory / "model.safetensors", named)

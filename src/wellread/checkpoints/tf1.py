@@ -1,0 +1,141 @@
+"""A TensorFlow 1 checkpoint beside `bert_config.json` and `vocab.txt`, as google-research/bert releases them."""
+
+from __future__ import annotations
+
+import re
+import reprlib
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from wellread.checkpoints.checkpoint import Checkpoint
+from wellread.checkpoints.families import bert
+from wellread.checkpoints.families.tensorflow import GOOGLE_GELU, TF1
+from wellread.checkpoints.huggingface import Source
+from wellread.checkpoints.tf_variables import TRAINING, leave_out, some, states, to_ours
+from wellread.config import EncoderConfig, SentenceConfig
+from wellread.errors import CheckpointError, ConfigError, TextError
+from wellread.formats.tensor_bundle import read_bundle
+from wellread.schema import account_for, read_json, record
+from wellread.text.tokenizer import load_tokenizer
+from wellread.text.tokenizer_files import Text, read_tokenizer, read_wordpiece
+
+CONFIG = "bert_config.json"
+CASE = "do_lower_case"
+KEYS = replace(bert.FAMILY.keys, used={**bert.FAMILY.keys.used, CASE: CASE})
+STATE = "checkpoint"  # TensorFlow's note of which checkpoint of a directory is the latest
+LATEST = re.compile(rb'^[ \t]*model_checkpoint_path:[ \t]*"(?:[^"\n]*[/\\])?([^"/\\\n]+)"', re.MULTILINE)
+_MAX_STATE = 1 << 16  # bytes of it that are read
+VOCABULARIES = ("vocab.txt", "tokenizer.json", "*.model", "*.spiece")
+POOLER, HEAD = "bert/pooler/", "cls/predictions/"
+
+
+def is_tf1(directory: Path) -> bool:
+    """Say whether a directory holds a part of a TF1 checkpoint."""
+    return (directory / CONFIG).is_file() or any(directory.glob("*.index"))
+
+
+def read_tf1(directory: Path, *, ignore: Collection[str] = (), text: Text | None = None) -> Source:
+    """Read config, variables and vocabulary of a TF1 checkpoint; `text` is a preprocessor's, instead of its own.
+
+    `ignore` names keys of `bert_config.json` that may be passed over. The activation "gelu" means Google's tanh form.
+
+    Raises: CheckpointError, ConfigError, WeightsError; TextError without a vocabulary.
+    """
+    path = directory / CONFIG
+    keys = account_for(read_json(path), KEYS, source=path, ignore=ignore)
+    own = text or _read_text(directory, keys.used.get(CASE), ignore=ignore)
+    prefix = directory / find_checkpoint(directory)
+    kept = leave_out(states(read_bundle(prefix)).items(), {**TRAINING, **TF1.ignored}, source=prefix)
+    completed = _completed(keys.used, own, pooler=any(name.startswith(POOLER) for name in kept.variables))
+    config = record(EncoderConfig, completed.values, source=path)
+    mlm = any(name.startswith(HEAD) for name in kept.variables)
+    checkpoint = Checkpoint(
+        family="bert",
+        config=config,
+        sentence=SentenceConfig(max_seq_length=config.max_position_embeddings),
+        tensors=to_ours(TF1, config, kept.variables, mlm=mlm, source=prefix),
+        ignored={**keys.ignored, **kept.ignored},
+        inferred=completed.why | {f"tokenizer.{rule}": reason for rule, reason in own.inferred.items()},
+    )
+    return Source(directory=directory, checkpoint=checkpoint, tokenizer=own.tokenizer.config, made=own.tokenizer)
+
+
+def find_checkpoint(directory: Path) -> str:
+    """Return the name of the directory's checkpoint, without `.index`; of several, what the file `checkpoint` names.
+
+    Raises: CheckpointError where there is none, or several and no word of which is meant.
+    """
+    there = sorted(path.name.removesuffix(".index") for path in directory.glob("*.index"))
+    if len(there) == 1:
+        return there[0]
+    if (named := _latest(directory / STATE)) in there:
+        return named
+    if not there:
+        raise CheckpointError(
+            f"a TensorFlow checkpoint was asked of {directory}; found {CONFIG} and no .index file beside it; "
+            "fetch bert_model.ckpt.index and its .data file too"
+        )
+    raise CheckpointError(
+        f"one TensorFlow checkpoint was asked of {directory}; found {len(there)}: {some(there)}, and no file "
+        f"`{STATE}` that names one of them; remove the others"
+    )
+
+
+def _latest(path: Path) -> str:
+    """Return the last part of the path that TensorFlow noted; empty where it noted none."""
+    if not path.is_file():
+        return ""
+    with path.open("rb") as file:
+        found = LATEST.search(file.read(_MAX_STATE))
+    return found[1].decode("utf-8", "replace") if found else ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Completed:
+    """The fields of a config, and how those are known that no file states."""
+
+    values: dict[str, Any]
+    why: dict[str, str]
+
+
+def _completed(said: Mapping[str, Any], own: Text, *, pooler: bool) -> _Completed:
+    """Add to what `bert_config.json` says what it leaves to the code that reads it."""
+    pad = own.tokenizer.special.pad
+    defaults: dict[str, tuple[Any, str]] = {
+        "layer_norm_eps": (1e-12, "as google-research/bert has it"),
+        "pad_token_id": (pad, f"the id of {own.tokenizer.config.pad_token}"),
+    }
+    absent = {field: default for field, default in defaults.items() if field not in said}
+    if not pooler:
+        absent["pooler"] = ("first_token", "the checkpoint has no pooler")
+    if said.get("hidden_act", "gelu") == "gelu":
+        absent["hidden_act"] = (GOOGLE_GELU, "which google-research/bert computes under the name of gelu")
+    values = {field: value for field, value in said.items() if field != CASE}
+    values |= {field: value for field, (value, _) in absent.items()}
+    return _Completed(values=values, why={field: f"{value}, {why}" for field, (value, why) in absent.items()})
+
+
+def _read_text(directory: Path, said: Any, *, ignore: Collection[str]) -> Text:
+    """Load the vocabulary; its case stands in `bert_config.json` or Hugging Face's files, else it is inferred."""
+    if not any(any(directory.glob(name)) for name in VOCABULARIES):
+        raise TextError(
+            f"a vocabulary was asked of {directory}; found none of {', '.join(VOCABULARIES)}; "
+            "put the vocab.txt of the checkpoint there"
+        )
+    config = read_tokenizer(directory, ignore=ignore).config
+    if config.dialect != "hf":
+        return Text(tokenizer=load_tokenizer(directory, config))
+    if not isinstance(said, bool | None):
+        raise ConfigError(
+            f"{CASE} of {directory / CONFIG} must be true or false; found {reprlib.repr(said)}; correct the file"
+        )
+    if said is None and _case_is_said(directory):
+        said = config.do_lower_case
+    return read_wordpiece(directory, config, do_lower_case=said)
+
+
+def _case_is_said(directory: Path) -> bool:
+    settings = directory / "tokenizer_config.json"
+    return (directory / "tokenizer.json").is_file() or (settings.is_file() and CASE in read_json(settings))

@@ -1,0 +1,229 @@
+"""Encoders in PyTorch that take LongTensors and return tuples, with state dicts under Hugging Face's names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from wellread.backends.torch import TorchEncoder, place
+from wellread.checkpoints.checkpoint import Checkpoint
+from wellread.checkpoints.families.family import to_theirs
+from wellread.checkpoints.huggingface import FAMILIES
+from wellread.encoder.encoder import INPUTS
+from wellread.encoder.heads import MLM_INPUT, MLM_OUTPUT
+from wellread.errors import InputError
+
+CORE = "core."  # where a module keeps its TorchEncoder
+
+
+def speak(module: nn.Module, checkpoint: Checkpoint, *, prefix: str = "") -> None:
+    """Have `module`, whose `core` holds `checkpoint`, save and load its encoder under the names of its family.
+
+    `prefix` stands before them, as under a task's head. Other parameters keep their names.
+    """
+    family = FAMILIES[checkpoint.family]
+    ours = {name: CORE + name for name in checkpoint.tensors}
+    theirs = to_theirs(family, checkpoint.config, ours, mlm=checkpoint.has_mlm)
+    module.names = {prefix + name: place for name, place in theirs.items()}
+    module.copies = {copy: CORE + name for copy, name in family.copies.items() if name in ours and checkpoint.has_mlm}
+    module.register_state_dict_post_hook(_rename_saved)
+    module.register_load_state_dict_pre_hook(_rename_given)
+
+
+def _rename_saved(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    """Turn the parameters' names into the family's; write what its files hold twice, twice."""
+    copied = {prefix + copy: state[prefix + name] for copy, name in module.copies.items()}
+    for theirs, ours in module.names.items():
+        state[prefix + theirs] = state.pop(prefix + ours)
+    state.update(copied)
+
+
+def _rename_given(
+    module: nn.Module,
+    state: dict[str, Any],
+    prefix: str,
+    _metadata: Mapping[str, Any],
+    _strict: bool,
+    _missing: list[str],
+    _unexpected: list[str],
+    errors: list[str],
+) -> None:
+    """Turn the family's names into the parameters'; a second copy must equal the first."""
+    for theirs, ours in module.names.items():
+        if prefix + theirs in state:
+            state[prefix + ours] = state.pop(prefix + theirs)
+    for copy, ours in module.copies.items():
+        duplicate, original = state.pop(prefix + copy, None), state.get(prefix + ours)
+        if duplicate is not None and original is not None and not torch.equal(duplicate, original):
+            errors.append(f"{prefix + copy} must be a copy of another tensor; found that it differs; tie the two")
+
+
+STATES = ("sequence_output", "embedding_output", "encoder_outputs")
+
+
+class Hidden(NamedTuple):
+    """What DistilBERT returns."""
+
+    last_hidden_state: Tensor  # [B, T, D]
+    hidden_states: tuple[Tensor, ...]  # L + 1 of [B, T, D]: the embedding output, then every layer
+
+
+class Pooled(NamedTuple):
+    """What BERT returns."""
+
+    last_hidden_state: Tensor  # [B, T, D]
+    pooler_output: Tensor  # [B, D]
+
+
+class Scores(NamedTuple):
+    """What a head returns."""
+
+    logits: Tensor  # [B, T, V] of words, [B, C] of classes
+    hidden_states: tuple[Tensor, ...]  # as in Hidden
+
+
+class Judged(NamedTuple):
+    """What a classifier returns where labels are given."""
+
+    loss: Tensor  # the mean cross-entropy
+    logits: Tensor  # [B, C]
+    hidden_states: tuple[Tensor, ...]  # as in Hidden
+
+
+class DistilBert(nn.Module):  # type: ignore[misc]  # torch's types are not read
+    """A DistilBERT; its state dict bears the names of Hugging Face's."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        """Copy the encoder's tensors."""
+        super().__init__()
+        self.core = TorchEncoder(checkpoint)
+        speak(self, checkpoint)
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Hidden:
+        """Encode ids [B, T]; the mask is 1 for a token, 0 for padding, and all ones where none is given."""
+        made = _run(self.core, STATES, ids=input_ids, mask=attention_mask)
+        return Hidden(made["sequence_output"], _states(made))
+
+
+class Bert(nn.Module):  # type: ignore[misc]
+    """A BERT with its pooler; its state dict bears the names of Hugging Face's."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        """Copy the encoder's tensors."""
+        super().__init__()
+        self.core = TorchEncoder(checkpoint)
+        speak(self, checkpoint)
+
+    def forward(
+        self, input_ids: Tensor, attention_mask: Tensor | None = None, token_type_ids: Tensor | None = None
+    ) -> Pooled:
+        """Encode ids [B, T]; type ids are 0 where none are given."""
+        outputs = ("sequence_output", "pooled_output")
+        made = _run(self.core, outputs, ids=input_ids, mask=attention_mask, types=token_type_ids)
+        return Pooled(made["sequence_output"], made["pooled_output"])
+
+
+class MaskedWords(nn.Module):  # type: ignore[misc]
+    """A BERT or DistilBERT under its masked-language-model head; its state dict bears the names of Hugging Face's."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        """Copy the tensors of encoder and head."""
+        super().__init__()
+        self.core = TorchEncoder(checkpoint)
+        speak(self, checkpoint)
+
+    def forward(
+        self, input_ids: Tensor, attention_mask: Tensor | None = None, token_type_ids: Tensor | None = None
+    ) -> Scores:
+        """Score every piece at every position of ids [B, T]."""
+        everywhere = {MLM_INPUT: torch.arange(input_ids.shape[-1], device=input_ids.device).expand(input_ids.shape)}
+        outputs = (*STATES, MLM_OUTPUT)
+        made = _run(self.core, outputs, ids=input_ids, mask=attention_mask, types=token_type_ids, **everywhere)
+        return Scores(made[MLM_OUTPUT], _states(made))
+
+
+class Classifier(nn.Module):  # type: ignore[misc]
+    """A DistilBERT under a classifier of position 0."""
+
+    def __init__(self, checkpoint: Checkpoint, head: Mapping[str, NDArray[np.generic]], dropout: float) -> None:
+        """Copy the encoder's tensors and the head's: one linear map, or `pre_classifier` and another."""
+        super().__init__()
+        self.core = TorchEncoder(checkpoint)
+        for name, array in head.items():
+            place(self, name, array)
+        self.dropout = dropout
+        self.maps = sorted({name.rpartition(".")[0] for name in head}, key=lambda name: name != "pre_classifier")
+        speak(self, checkpoint, prefix=f"{checkpoint.family}.")
+
+    def forward(
+        self, input_ids: Tensor, attention_mask: Tensor | None = None, labels: Tensor | None = None
+    ) -> Scores | Judged:
+        """Score the classes of ids [B, T]; with labels [B] the mean cross-entropy comes first."""
+        made = _run(self.core, STATES, ids=input_ids, mask=attention_mask)
+        x = made["sequence_output"][:, 0]
+        for name in self.maps[:-1]:
+            x = functional.relu(self._linear(x, name))
+        logits = self._linear(functional.dropout(x, self.dropout, self.training), self.maps[-1])
+        if labels is None:
+            return Scores(logits, _states(made))
+        return Judged(functional.cross_entropy(logits, labels), logits, _states(made))
+
+    def _linear(self, x: Tensor, name: str) -> Tensor:
+        return functional.linear(x, self.get_parameter(f"{name}.weight"), self.get_parameter(f"{name}.bias"))
+
+
+def long_tensor(rows: Sequence[Sequence[int]]) -> Tensor:
+    """Return rows of equal length as a LongTensor."""
+    return torch.tensor(rows, dtype=torch.long)
+
+
+def to_best_device(module: nn.Module, *, no_cuda: bool) -> Any:
+    """Put a module into eval mode, and on the GPU where there is one and it may be used."""
+    return module.eval().to("cuda" if torch.cuda.is_available() and not no_cuda else "cpu")
+
+
+def _run(
+    core: TorchEncoder,
+    outputs: Sequence[str],
+    *,
+    ids: Tensor,
+    mask: Tensor | None,
+    types: Tensor | None = None,
+    **more: Tensor,
+) -> Any:
+    """Run the encoder on checked inputs."""
+    inputs = (
+        ids,
+        torch.ones_like(ids) if mask is None else mask,
+        torch.zeros_like(ids) if types is None else types,
+    )
+    _check(core, inputs, typed=types is not None)
+    return core({**dict(zip(INPUTS, inputs, strict=True)), **more}, outputs)
+
+
+def _check(core: TorchEncoder, inputs: Sequence[Tensor], *, typed: bool) -> None:
+    """Refuse shapes that do not fit; values are left to the look-up, for reading them would stop a GPU."""
+    shapes = [list(tensor.shape) for tensor in inputs]
+    if any(len(shape) != 2 or shape != shapes[0] for shape in shapes):
+        raise InputError(
+            "ids, mask and types must have one shape [batch, tokens]; found "
+            f"{', '.join(map(str, shapes))}; pad the texts to one length"
+        )
+    limit = core.encoder_config.max_position_embeddings
+    tokens = shapes[0][1]
+    if not 1 <= tokens <= limit:
+        raise InputError(
+            f"a sequence must have 1 to {limit} tokens, the rows of the position table; found {tokens}; cut the texts"
+        )
+    if typed and not core.encoder_config.type_vocab_size:
+        raise InputError("token_type_ids were given; DistilBERT has no table of types; leave them out")
+
+
+def _states(made: Mapping[str, Any]) -> tuple[Tensor, ...]:
+    return (made["embedding_output"], *made["encoder_outputs"])

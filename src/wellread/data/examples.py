@@ -1,0 +1,282 @@
+"""Examples of a task, from files and from Python: texts, pairs, labels, scores, tags and answers as columns."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wellread.data.formats import Format, kind_of, known_format, read_conll, read_squad
+from wellread.data.tables import READERS, Table, at, column, refuse_rows, table_of
+from wellread.errors import DataError, nearest
+from wellread.schema import parse_object
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelMap:
+    """C labels; the id of a label is its place."""
+
+    names: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if not self.names or len(set(self.names)) < len(self.names):
+            raise DataError(f"a label map takes labels that differ; found {list(self.names)}; name each once")
+
+    @classmethod
+    def of(cls, labels: Iterable[str]) -> LabelMap:
+        """Take the labels that occur: by number if all are whole numbers, by letters otherwise.
+
+        >>> LabelMap.of(["10", "9", "10"]).names
+        ('9', '10')
+        """
+        names = sorted(set(labels))
+        numeric = all(name.removeprefix("-").isdecimal() for name in names)
+        return cls(names=tuple(sorted(names, key=int) if numeric else names))
+
+    def ids(self, labels: Sequence[str], *, source: str = "the labels", lines: Sequence[int] = ()) -> NDArray[np.int64]:
+        """Return the id of every label, (N,). `source` and `lines` say where they stand, for the message.
+
+        Raises: DataError for labels that the map has not, with the first few lines and how many.
+
+        >>> LabelMap(names=("neg", "pos")).ids(["pos", "neg"]).tolist()
+        [1, 0]
+        """
+        places = {name: place for place, name in enumerate(self.names)}
+        bad = [label not in places for label in labels]
+        if any(bad):
+            unknown = list(dict.fromkeys(label for label, wrong in zip(labels, bad, strict=True) if wrong))
+            raise DataError(
+                f"the labels {', '.join(self.names)} were asked of {source}; {sum(bad)} of {len(bad)} are others, "
+                f"{at(lines or range(1, len(bad) + 1), bad)}: {', '.join(map(repr, unknown[:5]))}"
+                f"{nearest(unknown[0], self.names)}; mend them, or name all labels"
+            )
+        return np.asarray([places[label] for label in labels], np.int64)
+
+    def save(self, path: Path) -> None:
+        """Write the map as JSON."""
+        path.write_text(json.dumps({"labels": self.names}, ensure_ascii=False, indent=2) + "\n", "utf-8")
+
+    @classmethod
+    def read(cls, path: Path) -> LabelMap:
+        """Read what `save` wrote. Raises: DataError."""
+        try:
+            names = parse_object(path.read_bytes()).get("labels")
+        except (OSError, ValueError) as error:
+            raise DataError(f"a label map was asked of {path}; it cannot be read: {error}; save it anew") from error
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise DataError(f"a list of labels was asked of {path}; found {str(names)[:60]}; save it anew")
+        return cls(names=tuple(names))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A right answer: a span of the context."""
+
+    text: str
+    start: int  # its first character in the context
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Examples:
+    """N examples; what was not asked for is None."""
+
+    source: str  # the file, for messages
+    lines: Sequence[int]  # where each example begins in it, from 1
+    texts: list[str]  # the text, or the first of two; the question of a span task
+    pairs: list[str] | None = None  # the second text; the context of a span task
+    labels: list[str] | None = None
+    scores: list[float] | None = None
+    tags: list[list[str]] | None = None  # one for every token
+    spans: list[list[tuple[int, int]]] | None = None  # with tags: where a token begins and ends in its text
+    answers: list[list[Answer]] | None = None  # all that are right; none if the context holds no answer
+    ids: list[str] | None = None
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+
+def read_examples(
+    path: Path,
+    *,
+    format: str | None = None,
+    kind: str | None = None,
+    labels: Sequence[str] = (),
+    **columns: str,
+) -> Examples:
+    """Read a file of labelled data.
+
+    `format` is a name that `formats.formats` knows. Without it the file's ending says its `kind`. Other arguments say
+    which column is the `text`, `pair`, `label`, `score`, `tags`, `answers` or `id`, and go before what the format says;
+    where neither a format nor any but the text is named, columns that bear these names are taken for what they say.
+    `labels` names those that may occur, in the order of their ids; spaces around a label are no part of it.
+
+    Raises: DataError for a file that cannot be read, and one that counts all rows that do not fit.
+    """
+    form = _form(path, format, kind, columns)
+    form = replace(form, labels=tuple(labels) or form.labels)
+    table = _table(path, form)
+    return _examples(table, form if format else _named_so(table, form))
+
+
+def read_texts(path: Path, *, format: str | None = None, kind: str | None = None, **columns: str) -> Examples:
+    """Read what a module is asked about: texts, their pairs, and their tokens if they are lists; no labels.
+
+    Raises: as `read_examples`.
+    """
+    form = _form(path, format, kind, columns)
+    table = _table(path, form)
+    form = form if format else _named_so(table, form)
+    made = Examples(
+        source=table.source,
+        lines=table.lines,
+        texts=_texts(table, form, "text"),
+        pairs=_texts(table, form, "pair") if "pair" in form.roles else None,
+    )
+    lists = all(isinstance(text, list) for text in column(table, form.roles["text"]))
+    return replace(made, spans=_spans(table, form)) if lists else made
+
+
+def _form(path: Path, format: str | None, kind: str | None, columns: Mapping[str, str]) -> Format:
+    """Say how a file is read: by its format or its kind, with the columns that were named."""
+    form = known_format(format) if format else Format(kind=kind or kind_of(path))
+    known = () if "label" in columns else form.labels
+    return replace(form, kind=kind or form.kind, columns={**form.columns, **columns}, labels=known)
+
+
+def take_examples(
+    rows: Iterable[Mapping[str, object]], *, labels: Sequence[str] = (), joiner: str = " ", **columns: str
+) -> Examples:
+    """Take examples from rows in Python, each a mapping from a column's name to its value; as `read_examples`.
+
+    >>> take_examples([{"text": "good", "y": 1}, {"text": "bad", "y": 0}], label="y").labels
+    ['1', '0']
+    """
+    form = Format(kind="jsonl", columns=columns, labels=tuple(labels), joiner=joiner)
+    table = table_of([dict(row) for row in rows], "the given rows")
+    return _examples(table, _named_so(table, form))
+
+
+def _named_so(table: Table, form: Format) -> Format:
+    """Take columns for what their names say, where no column but the text was named."""
+    if form.columns.keys() - {"text"}:
+        return form
+    names: dict[str, str] = {
+        role: role for role in ("pair", "label", "score", "tags", "answers") if role in table.columns
+    }
+    return replace(form, columns={**names, **form.columns})
+
+
+def _table(path: Path, form: Format) -> Table:
+    if form.kind == "conll":
+        return read_conll(path, comment=form.comment)
+    if form.kind == "squad":
+        return read_squad(path)
+    return READERS[form.kind](path, form.names, form.surplus)
+
+
+def _examples(table: Table, form: Format) -> Examples:
+    """Turn a table's columns into what they stand for."""
+    found = {role: column(table, name) for role, name in form.roles.items()}
+    if "text" not in found:
+        raise DataError(f"a text was asked of {table.source}; no column was named for it; name one")
+    made = Examples(
+        source=table.source,
+        lines=table.lines,
+        texts=_texts(table, form, "text"),
+        pairs=_texts(table, form, "pair") if "pair" in found else None,
+        labels=_labels(table, form) if "label" in found else None,
+        scores=_scores(table, form) if "score" in found else None,
+        answers=_answers(table, form) if "answers" in found else None,
+        ids=[str(value) for value in found["id"]] if "id" in found else None,
+    )
+    return replace(made, tags=_tags(table, form), spans=_spans(table, form)) if "tags" in found else made
+
+
+def _texts(table: Table, form: Format, role: str) -> list[str]:
+    """Return texts; those that are lists of tokens are joined."""
+    name = form.roles[role]
+    values = [form.joiner.join(map(str, v)) if isinstance(v, list) else v for v in column(table, name)]
+    refuse_rows(table, (not isinstance(v, str) for v in values), f"a text was asked of the column {name}", "mend them")
+    return [str(value) for value in values]
+
+
+def _labels(table: Table, form: Format) -> list[str]:
+    name = form.roles["label"]
+    labels = ["" if value is None or value != value else str(value).strip() for value in column(table, name)]  # NaN too
+    refuse_rows(table, (not label for label in labels), f"a label was asked of the column {name}", "mend them")
+    if form.labels:
+        LabelMap(names=form.labels).ids(labels, source=f"the column {name} of {table.source}", lines=table.lines)
+    return labels
+
+
+def _scores(table: Table, form: Format) -> list[float]:
+    name = form.roles["score"]
+    scores = [_number(value) for value in column(table, name)]
+    bad = (not math.isfinite(score) for score in scores)
+    refuse_rows(table, bad, f"a number was asked of the column {name}", "mend them, or name another column")
+    return scores
+
+
+def _number(value: object) -> float:
+    try:
+        return float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return math.nan
+
+
+def _tags(table: Table, form: Format) -> list[list[str]]:
+    texts, tags = column(table, form.roles["text"]), column(table, form.roles["tags"])
+    bad = (
+        not (isinstance(a, list) and isinstance(b, list) and len(a) == len(b)) for a, b in zip(texts, tags, strict=True)
+    )
+    asked = f"lists of as many tokens as tags were asked of the columns {form.roles['text']}, {form.roles['tags']}"
+    refuse_rows(table, bad, asked, "mend them")
+    return [list(map(str, row)) for row in tags if isinstance(row, list)]
+
+
+def _spans(table: Table, form: Format) -> list[list[tuple[int, int]]]:
+    return [offsets(tokens, form.joiner) for tokens in column(table, form.roles["text"]) if isinstance(tokens, list)]
+
+
+def offsets(tokens: Sequence[str], joiner: str) -> list[tuple[int, int]]:
+    """Return where each token begins and ends in the text that joins them.
+
+    >>> offsets(["서울", "로"], " ")
+    [(0, 2), (3, 4)]
+    """
+    found, start = [], 0
+    for token in tokens:
+        found.append((start, start + len(token)))
+        start += len(token) + len(joiner)
+    return found
+
+
+def _answers(table: Table, form: Format) -> list[list[Answer]]:
+    """Read answers as lists of objects, as SQuAD's JSON has them, or as objects of two lists, as its Parquet does."""
+    name = form.roles["answers"]
+    found = [_answer_list(value) for value in column(table, name)]
+    asked = f"answers with text and answer_start were asked of the column {name}"
+    refuse_rows(table, (answers is None for answers in found), asked, "mend them")
+    answers = [row for row in found if row is not None]
+    if "pair" in form.roles:
+        contexts = [str(context) for context in column(table, form.roles["pair"])]
+        bad = (
+            not all(context.startswith(a.text, a.start) for a in row)
+            for context, row in zip(contexts, answers, strict=True)
+        )
+        refuse_rows(table, bad, "answers that stand at answer_start in their context were asked", "mend answer_start")
+    return answers
+
+
+def _answer_list(value: object) -> list[Answer] | None:
+    try:
+        if isinstance(value, Mapping):
+            value = [dict(zip(value, row, strict=True)) for row in zip(*value.values(), strict=True)]
+        return [Answer(text=str(row["text"]), start=int(row["answer_start"])) for row in value]  # type: ignore[attr-defined]
+    except (KeyError, TypeError, ValueError):
+        return None

@@ -1,0 +1,314 @@
+"""An encoder and its text rules as TensorFlow objects with the contract of TF Hub's modules.
+
+The contract is that of `export_tfhub_lib` in tensorflow/models and of jeongukjae/huggingface-to-tfhub: a dict of int32
+[B, T] in, a dict out; `training=True` switches dropout on; `variables`, `trainable_variables`, `regularization_losses`.
+
+After `create_preprocessing` of tensorflow/models (official/nlp/tools/export_tfhub_lib.py): what its modules offer, and
+nothing beyond it. Vocabulary and SentencePiece model lie in the graph, so that it goes anywhere without a file.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+import tensorflow_text as tf_text
+
+from wellread.backends.tensorflow import TensorFlowOps, variables
+from wellread.checkpoints import names
+from wellread.checkpoints.checkpoint import Checkpoint
+from wellread.checkpoints.families.tensorflow import DESCRIPTION, LABELS
+from wellread.encoder.encoder import INPUTS
+from wellread.encoder.heads import LOGITS_OUTPUT, MLM_INPUT, MLM_OUTPUT, run
+from wellread.export.dialect import SEQ_LENGTH, tfhub_tokenizer
+from wellread.module import DEFAULT_OUTPUTS as OUTPUTS
+from wellread.text.sentencepiece import SentencePieceEngine
+from wellread.text.tokenizer import Tokenizer
+
+DEFAULT = "default"  # what Google's modules call pooled_output besides, for the API of plain text embeddings
+# family -> the name of the layer in the exporter, after which Keras named the outputs of `serving_default`
+LAYER_NAMES = {"bert": "bert_encoder", "distilbert": "distil_bert_encoder"}
+IDS = tf.TensorSpec([None, None], tf.int32)
+
+
+def input_keys(checkpoint: Checkpoint) -> list[tuple[str, ...]]:
+    """Return the sets of inputs that an encoder takes, its own first; DistilBERT's takes type ids and ignores them."""
+    return [INPUTS] if checkpoint.config.type_vocab_size else [INPUTS[:2], INPUTS]
+
+
+def call_outputs(checkpoint: Checkpoint) -> tuple[str, ...]:
+    """Name what a call returns beside `default`: the encoder's outputs, and the logits of a head that has tensors."""
+    judges = checkpoint.head is not None and checkpoint.head.outputs > 0
+    return (*OUTPUTS, LOGITS_OUTPUT) if judges else OUTPUTS
+
+
+class EncoderGraph:
+    """The functions of one checkpoint over one set of variables."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        """Make the variables."""
+        self.checkpoint = checkpoint
+        self.variables = variables(checkpoint)
+        self.wanted = call_outputs(checkpoint)
+        self.extra = {DEFAULT: "pooled_output"} if checkpoint.family == "bert" else {}
+
+    def outputs(
+        self, inputs: Mapping[str, tf.Tensor], wanted: Sequence[str], *, training: bool
+    ) -> dict[str, tf.Tensor | list[tf.Tensor]]:
+        """Compute the outputs named."""
+        ops = TensorFlowOps(self.variables, training=training)
+        own = self.checkpoint
+        return run(ops, own.config, own.sentence, inputs, outputs=wanted, head=own.head)
+
+    def encoder(self, *, assets: Mapping[str, Path], do_lower_case: bool) -> tf.train.Checkpoint:
+        """Make the root object of a SavedModel; `assets` are files that it carries, by attribute."""
+        config = self.checkpoint.config
+
+        def call(inputs: Any, training: bool = False, mask: None = None) -> dict[str, Any]:
+            made = self.outputs(inputs, self.wanted, training=training)
+            return made | {name: made[source] for name, source in self.extra.items()}
+
+        own = names.shapes(config) | names.head_shapes(config, self.checkpoint.head)
+        root = _callable(call, [dict.fromkeys(keys, IDS) for keys in input_keys(self.checkpoint)])
+        _hold(root, [self.variables[name] for name in self.variables if name in own])
+        for name, path in assets.items():
+            setattr(root, name, tf.saved_model.Asset(str(path)))
+        root.do_lower_case = tf.Variable(do_lower_case, trainable=False, name="do_lower_case")
+        # What no tensor tells, for whoever reads the SavedModel without running it; it survives being saved again.
+        setattr(root, DESCRIPTION, tf.Variable(self.description(), trainable=False, name=DESCRIPTION))
+        if self.checkpoint.head is not None and self.checkpoint.head.labels:
+            setattr(root, LABELS, tf.Variable(list(self.checkpoint.head.labels), trainable=False, name=LABELS))
+        if self.checkpoint.has_mlm:
+            root.mlm = self.mlm()
+        return root
+
+    def description(self) -> str:
+        """Say family and config, and the head that judges, as JSON."""
+        head = self.checkpoint.head
+        said: dict[str, Any] = {"family": self.checkpoint.family, "config": asdict(self.checkpoint.config)}
+        return json.dumps(said | ({"head": asdict(head)} if head is not None and head.outputs else {}))
+
+    def mlm(self) -> tf.train.Checkpoint:
+        """Make the object that predicts masked words; it has no `default`."""
+
+        def call(inputs: Any, training: bool = False, mask: None = None) -> dict[str, Any]:
+            return self.outputs(inputs, (*OUTPUTS, MLM_OUTPUT), training=training)
+
+        keys = [(*inputs, MLM_INPUT) for inputs in input_keys(self.checkpoint)]
+        mlm = _callable(call, [dict.fromkeys(names, IDS) for names in keys])
+        own = names.shapes(self.checkpoint.config, mlm=True)
+        _hold(mlm, [self.variables[name] for name in self.variables if name in own])
+        return mlm
+
+    def signatures(self) -> dict[str, tf.types.experimental.PolymorphicFunction]:
+        """Make `serving_default`, with the names that Keras gave its outputs, and `named`, with those of the dict."""
+        keys = input_keys(self.checkpoint)[0]
+        specs = {name: tf.TensorSpec([None, None], tf.int32, name=name) for name in keys}
+        layer = LAYER_NAMES[self.checkpoint.family]
+
+        def named(**inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+            made = self.outputs(inputs, self.wanted, training=False)
+            layers = {f"encoder_outputs_{i}": x for i, x in enumerate(made.pop("encoder_outputs"))}
+            return {**made, **layers, **{name: made[source] for name, source in self.extra.items()}}
+
+        def serving(**inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+            made = self.outputs(inputs, self.wanted, training=False)
+            made |= {name: made[source] for name, source in self.extra.items()}
+            apart = {name: made.pop(name) for name in self.wanted if name not in OUTPUTS}  # not to move the numbers
+            flat = tf.nest.flatten(made)  # sorted by key, lists in their order
+            return {f"{layer}_{i}" if i else layer: x for i, x in enumerate(flat)} | apart
+
+        return {
+            "serving_default": tf.function(serving, autograph=False).get_concrete_function(**specs),
+            "named": tf.function(named, autograph=False).get_concrete_function(**specs),
+        }
+
+
+def _callable(call: Any, structures: Sequence[Mapping[str, tf.TensorSpec]]) -> tf.train.Checkpoint:
+    """Make an object that is called, traced for each structure of inputs, in training and not."""
+    made = tf.train.Checkpoint()
+    made.__call__ = function = tf.function(call, autograph=False)
+    for structure in structures:
+        for training in (False, True):
+            function.get_concrete_function(structure, training=training)
+    return made
+
+
+def _hold(owner: tf.train.Checkpoint, held: list[tf.Variable]) -> None:
+    """Give an object the attributes that hub.KerasLayer looks for."""
+    owner.variables = held
+    owner.trainable_variables = list(held)
+    owner.regularization_losses = []
+
+
+MAX_SEGMENTS = 2
+TEXTS = tf.TensorSpec([None], tf.string, name="texts")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Offsets:
+    """Tokens and the bytes of their text that they come from, ragged: int32, int64, int64."""
+
+    tokens: tf.RaggedTensor
+    starts: tf.RaggedTensor
+    limits: tf.RaggedTensor
+
+
+class WordPieces(tf.Module):
+    """tensorflow-text's BertTokenizer over a vocabulary: [B, (words), (pieces)]."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        """Put the vocabulary into a table of the graph."""
+        super().__init__()
+        pieces = tf.constant(tokenizer.vocabulary.pieces)
+        ids = tf.range(len(tokenizer.vocabulary), dtype=tf.int64)
+        self.table = tf.lookup.StaticVocabularyTable(tf.lookup.KeyValueTensorInitializer(pieces, ids), 1)
+        self.rules = tf_text.BertTokenizer(
+            self.table,
+            lower_case=tokenizer.config.do_lower_case,
+            token_out_type=tf.int32,
+            unknown_token=tokenizer.config.unk_token,
+        )
+
+    def tokenize(self, texts: tf.Tensor) -> tf.RaggedTensor:
+        return self.rules.tokenize(texts)
+
+    def tokenize_with_offsets(self, texts: tf.Tensor) -> Offsets:
+        tokens, starts, limits = self.rules.tokenize_with_offsets(texts)
+        return Offsets(tokens=tokens, starts=starts, limits=limits)
+
+
+class SentencePieces(tf.Module):
+    """A SentencePiece model whose ids are renumbered to those of the encoder: [B, (pieces)]."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        """Put model and numbering into the graph."""
+        super().__init__()
+        engine = tokenizer.engine
+        assert isinstance(engine, SentencePieceEngine)
+        self.rules = tf_text.SentencepieceTokenizer(engine.model_bytes(), out_type=tf.int32)
+        self.renumbering = tf.constant(engine.renumbering)
+
+    def tokenize(self, texts: tf.Tensor) -> tf.RaggedTensor:
+        return self._renumbered(self.rules.tokenize(texts))
+
+    def tokenize_with_offsets(self, texts: tf.Tensor) -> Offsets:
+        tokens, starts, limits = self.rules.tokenize_with_offsets(texts)
+        return Offsets(
+            tokens=self._renumbered(tokens), starts=tf.cast(starts, tf.int64), limits=tf.cast(limits, tf.int64)
+        )
+
+    def _renumbered(self, tokens: tf.RaggedTensor) -> tf.RaggedTensor:
+        return tokens.with_flat_values(tf.gather(self.renumbering, tokens.flat_values))
+
+
+class SpecialTokens(tf.Module):
+    """What has `get_special_tokens_dict()`."""
+
+    def __init__(self, rules: WordPieces | SentencePieces, special: dict[str, int]) -> None:
+        super().__init__()
+        self.rules = rules
+        self._special = tuple(special.items())  # a dict would be tracked, and its numbers refused
+
+    @tf.function(input_signature=[], autograph=False)
+    def get_special_tokens_dict(self) -> dict[str, tf.Tensor]:
+        """Return the ids of the special tokens, and the vocabulary's size, as int32 scalars."""
+        return {name: tf.constant(id, tf.int32) for name, id in self._special}
+
+
+class Tokenize(SpecialTokens):
+    """`.tokenize` of a preprocessor."""
+
+    @tf.function(input_signature=[TEXTS], autograph=False)
+    def __call__(self, texts: tf.Tensor) -> tf.RaggedTensor:
+        """Turn B strings into ragged ids, int32 [B, (words), (pieces)] or [B, (pieces)]."""
+        return self.rules.tokenize(texts)
+
+
+class TokenizeWithOffsets(SpecialTokens):
+    """`.tokenize_with_offsets` of a preprocessor."""
+
+    @tf.function(input_signature=[TEXTS], autograph=False)
+    def __call__(self, texts: tf.Tensor) -> list[tf.RaggedTensor]:
+        """Turn B strings into [ids, starts, limits]; offsets are int64, in bytes."""
+        found = self.rules.tokenize_with_offsets(texts)
+        return [found.tokens, found.starts, found.limits]
+
+
+class PackInputs(tf.Module):
+    """`.bert_pack_inputs` of a preprocessor."""
+
+    def __init__(self, special: dict[str, int], *, type_ids: bool) -> None:
+        """Take the special tokens; without `type_ids`, leave `input_type_ids` out, as DistilBERT's preprocessors do."""
+        super().__init__()
+        self.pad = special["padding_id"]
+        self.start = special["start_of_sequence_id"]
+        self.end = special["end_of_segment_id"]
+        self.type_ids = type_ids
+
+    @tf.function(autograph=False)
+    def __call__(
+        self, segments: Sequence[tf.RaggedTensor], seq_length: int | tf.Tensor = SEQ_LENGTH
+    ) -> dict[str, tf.Tensor]:
+        """Pack one or two ragged segments, int32 of rank 2 or 3, into int32 [B, seq_length]; see `text.pack`."""
+        flat = [segment.merge_dims(1, -1) if segment.shape.rank > 2 else segment for segment in segments]
+        special = len(flat) + 1
+        room = tf.debugging.assert_less_equal(special, seq_length, "seq_length must hold the special tokens")
+        with tf.control_dependencies([room] if room is not None else []):
+            cut = tf_text.RoundRobinTrimmer(max_seq_length=seq_length - special).trim(flat)
+        ids, types = tf_text.combine_segments(cut, start_of_sequence_id=self.start, end_of_segment_id=self.end)
+        padded, mask = tf_text.pad_model_inputs(ids, seq_length, pad_value=self.pad)
+        made = {"input_word_ids": padded, "input_mask": mask}
+        if self.type_ids:
+            made["input_type_ids"], _ = tf_text.pad_model_inputs(types, seq_length, pad_value=0)
+        return made
+
+    def trace(self, *, rank: int) -> None:
+        """Make the functions that a SavedModel shall hold, for tokens of `rank` and flat ones."""
+        for dims in {2, rank}:
+            spec = tf.RaggedTensorSpec([None] * dims, tf.int32)
+            for segments in ([spec] * count for count in range(1, MAX_SEGMENTS + 1)):
+                self.__call__.get_concrete_function(segments)
+                self.__call__.get_concrete_function(segments, seq_length=tf.TensorSpec([], tf.int32))
+
+
+class TextGraph(tf.Module):
+    """A preprocessor: called on strings [B], it gives the encoder's inputs, int32 [B, 128]."""
+
+    def __init__(self, tokenizer: Tokenizer, *, type_ids: bool) -> None:
+        """Build the graph of a tokenizer of the `tfhub` or `spm` dialect; see `text_graph`."""
+        super().__init__()
+        wordpiece = tokenizer.config.dialect == "tfhub"
+        rules = WordPieces(tokenizer) if wordpiece else SentencePieces(tokenizer)
+        special = tokenizer.get_special_tokens_dict()
+        self._special = tuple(special.items())
+        self._rank = 3 if wordpiece else 2
+        self.tokenize = Tokenize(rules, special)
+        self.tokenize_with_offsets = TokenizeWithOffsets(rules, special)
+        self.bert_pack_inputs = PackInputs(special, type_ids=type_ids)
+
+    @property
+    def special_tokens(self) -> dict[str, int]:
+        """What `get_special_tokens_dict` returns, as Python numbers."""
+        return dict(self._special)
+
+    @tf.function(input_signature=[TEXTS], autograph=False)
+    def __call__(self, texts: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Tokenize and pack one segment."""
+        return self.bert_pack_inputs([self.tokenize(texts)])
+
+    def trace(self) -> None:
+        """Make every function that a SavedModel shall hold."""
+        self.bert_pack_inputs.trace(rank=self._rank)
+
+
+def text_graph(tokenizer: Tokenizer, *, type_ids: bool) -> TextGraph:
+    """Build the graph of TF Hub's text rules for `tokenizer`; without `type_ids`, as DistilBERT's preprocessors.
+
+    Raises: ExportError for text rules that TF Hub's preprocessors do not have.
+    """
+    return TextGraph(tfhub_tokenizer(tokenizer), type_ids=type_ids)

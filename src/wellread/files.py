@@ -1,0 +1,140 @@
+"""Files and directories: written whole or not at all, known by their SHA-256, kept in wellread's cache."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from wellread.errors import CheckpointError
+
+
+@contextmanager
+def whole_directory(directory: Path) -> Iterator[Path]:
+    """Give a directory beside `directory` to write in; it takes its name when all went well and vanishes when not.
+
+    Raises: CheckpointError where `directory` exists and is not empty, or the disk refuses.
+    """
+    refuse_existing(directory)
+    partial = None
+    try:
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
+        partial.chmod(0o755)
+        yield partial
+        partial.replace(directory)  # an empty directory of that name gives way
+    except OSError as error:
+        raise CheckpointError(
+            f"{directory} was to be written; found that {error}; make room or choose another place"
+        ) from error
+    finally:
+        if partial is not None:
+            shutil.rmtree(partial, ignore_errors=True)  # not there any more where all went well
+
+
+def refuse_existing(directory: Path) -> None:
+    """Refuse to write where something stands. Raises: CheckpointError."""
+    if directory.is_symlink() or (directory.exists() and (not directory.is_dir() or any(directory.iterdir()))):
+        raise CheckpointError(f"{directory} was to be written; found that it exists; remove it or choose another name")
+
+
+def cache_directory() -> Path:
+    """Return where wellread keeps what it can make again: $WELLREAD_CACHE, or a place in $XDG_CACHE_HOME or ~/.cache.
+
+    Raises: RuntimeError where none of them is known.
+    """
+    if named := os.environ.get("WELLREAD_CACHE"):
+        return Path(named)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "wellread"
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+MANIFEST = "wellread.json"
+HASHED_AT_EVERY_LOAD = 64_000_000  # bytes; a larger module is hashed where sizes or times are new
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stamp:
+    """A file as it was when it was hashed."""
+
+    size: int  # bytes
+    mtime_ns: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """What was found in a directory."""
+
+    stamps: Mapping[str, Stamp]  # path in the directory -> what is there now
+    faults: Mapping[str, str] = field(default_factory=dict)  # path in the directory -> what is wrong with it
+
+    @property
+    def large(self) -> bool:
+        """Whether the files are too many bytes to be hashed at every load."""
+        return sum(stamp.size for stamp in self.stamps.values()) > HASHED_AT_EVERY_LOAD
+
+
+def compare(
+    directory: Path,
+    wanted: Mapping[str, str],
+    *,
+    known: Mapping[str, Stamp],
+    full: bool = False,
+    trusted: Collection[str] = (),
+) -> Comparison:
+    """Hold files against the SHA-256 that `wanted` gives for each path.
+
+    Of a module over 64 MB, and of files that are `trusted`, those with the size and time of their `known` stamp are
+    taken as unchanged; all others are hashed. `full` hashes all.
+    """
+    faults = {name: "lies outside" for name in wanted if _outside(name)}
+    # os.path.isfile never raises, as Path.is_file does
+    missing = (name for name in wanted if name not in faults and not os.path.isfile(directory / name))
+    faults |= dict.fromkeys(missing, "is missing")
+    there = [name for name in wanted if name not in faults]
+    large = sum(os.path.getsize(directory / name) for name in there) > HASHED_AT_EVERY_LOAD
+    stamps = {}
+    for name in there:
+        trust = not full and (large or name in trusted)
+        try:
+            stamps[name] = stamp(directory / name, known=known.get(name) if trust else None)
+        except OSError as error:
+            faults[name] = f"cannot be read ({error.strerror})"
+    wrong = (name for name, found in stamps.items() if found.sha256 != wanted[name])
+    return Comparison(stamps=stamps, faults=faults | dict.fromkeys(wrong, "has another SHA-256"))
+
+
+def stamp(path: Path, *, known: Stamp | None = None) -> Stamp:
+    """Return the stamp of a file: `known` where it has its size and time, else hashed. Raises: OSError."""
+    found = path.stat()
+    if known is not None and (known.size, known.mtime_ns) == (found.st_size, found.st_mtime_ns):
+        return known
+    return Stamp(size=found.st_size, mtime_ns=found.st_mtime_ns, sha256=sha256(path))
+
+
+def stamps_of(directory: Path) -> dict[str, Stamp]:
+    """Hash every file under a directory. Raises: OSError."""
+    files = sorted(path for path in directory.rglob("*") if path.is_file())
+    return {path.relative_to(directory).as_posix(): stamp(path) for path in files}
+
+
+def sha256s(stamps: Mapping[str, Stamp]) -> dict[str, str]:
+    """Return the SHA-256 of each file."""
+    return {name: each.sha256 for name, each in stamps.items()}
+
+
+def _outside(name: str) -> bool:
+    """Say whether a path may lead out of its directory. Links are followed: the cache of the hub consists of them."""
+    path = PurePosixPath(name)
+    return path.is_absolute() or ".." in path.parts or "\\" in name or path.as_posix() != name or name == "."

@@ -1,0 +1,173 @@
+"""Tensors that lie in a file: their number types, and the first bytes by which a weights file is known."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wellread.errors import CheckpointError
+
+Array = NDArray[np.generic]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredTensor:
+    """One tensor of a checkpoint file.
+
+    `read()` returns a C-contiguous array of `shape`; every floating type (float16, bfloat16, float32, float64) comes as
+    float32, integers and booleans as they are stored.
+    """
+
+    shape: tuple[int, ...]
+    dtype: str  # as the file names it: "float32", "bfloat16", "int64" ...
+    read: Callable[[], Array]
+
+
+def bfloat16_to_float32(words: NDArray[np.uint16]) -> NDArray[np.float32]:
+    """Widen bfloat16 bit patterns, kept as uint16, to float32 (the upper half of its bits).
+
+    >>> bfloat16_to_float32(np.array([0x3F80, 0xC000], np.uint16)).tolist()
+    [1.0, -2.0]
+    """
+    return (words.astype(np.uint32) << np.uint32(16)).view(np.float32)
+
+
+# wellread's name of a type, and its words in the file (little-endian, as both safetensors and torch write them)
+LAYOUTS: dict[str, np.dtype[np.generic]] = {
+    "float64": np.dtype("<f8"),
+    "float32": np.dtype("<f4"),
+    "float16": np.dtype("<f2"),
+    "bfloat16": np.dtype("<u2"),  # NumPy has no bfloat16: its bits
+    "int64": np.dtype("<i8"),
+    "int32": np.dtype("<i4"),
+    "int16": np.dtype("<i2"),
+    "int8": np.dtype("i1"),
+    "uint64": np.dtype("<u8"),
+    "uint32": np.dtype("<u4"),
+    "uint16": np.dtype("<u2"),
+    "uint8": np.dtype("u1"),
+    "bool": np.dtype("u1"),  # a byte above 1 would be no valid NumPy bool
+}
+_MAX_BYTES = 2**63 - 1  # what NumPy can address
+_MAX_DIMENSIONS = 64  # what NumPy can hold
+
+
+def read_words(path: Path, dtype: str, count: int, *, offset: int) -> Array:
+    """Read `count` numbers that begin at byte `offset` of a file, as they lie there.
+
+    Raises:
+        CheckpointError: the file ends before them.
+    """
+    words = np.fromfile(path, LAYOUTS[dtype], count=count, offset=offset)
+    if len(words) != count:
+        needed = count * LAYOUTS[dtype].itemsize
+        raise CheckpointError(
+            f"{path} was to hold {needed} bytes from byte {offset}; found {words.nbytes}, "
+            "so it was cut after it was opened; fetch the file again"
+        )
+    return words
+
+
+def decode(words: Array, dtype: str, *, what: str) -> Array:
+    """Turn words of the layout of `dtype`, of any shape and strides, into the C-contiguous array that `read()` returns.
+
+    Raises:
+        CheckpointError: a float64 lies outside the range of float32; `what` names the tensor.
+
+    >>> decode(np.array([[0x3F80], [0xC000]], np.uint16), "bfloat16", what="a table").tolist()
+    [[1.0], [-2.0]]
+    """
+    if dtype == "bfloat16":
+        return np.asarray(bfloat16_to_float32(np.array(words, np.uint16, order="C")))
+    if dtype.startswith("float"):
+        return _to_float32(words, what)
+    target = np.dtype(bool) if dtype == "bool" else words.dtype.newbyteorder("=")
+    return np.asarray(words, target, order="C")
+
+
+def _to_float32(words: Array, what: str) -> NDArray[np.float32]:
+    try:
+        # a signalling NaN stays a NaN; a number too small for float32 becomes 0 as in every framework
+        with np.errstate(over="raise", under="ignore", invalid="ignore"):
+            return np.asarray(words, np.float32, order="C")
+    except FloatingPointError:
+        raise CheckpointError(
+            f"{what} was to be read as float32; found a float64 beyond {np.finfo(np.float32).max:.3g}; scale or mend it"
+        ) from None
+
+
+def num_bytes(shape: Sequence[int], dtype: str) -> int | None:
+    """Return how many bytes a tensor of `shape` takes in a file, or None where NumPy could not hold such a shape.
+
+    >>> num_bytes((3, 7), "bfloat16"), num_bytes((), "int64"), num_bytes((0, 2**62, 2), "int64")
+    (42, 8, None)
+    """
+    itemsize = LAYOUTS[dtype].itemsize
+    addressed = math.prod(max(length, 1) for length in shape) * itemsize
+    if len(shape) > _MAX_DIMENSIONS or min(shape, default=0) < 0 or addressed > _MAX_BYTES:
+        return None
+    return math.prod(shape) * itemsize
+
+
+_LENGTH = 64  # bytes: enough for every prefix below
+
+_FETCH = "fetch the file again"
+_CONVERT = "give it the name of its own format, or convert it"
+# prefix, what it is, what to do
+_KNOWN = (
+    (b"version https://git-lfs", "a git-lfs pointer", "run `git lfs pull`, or download the file itself"),
+    (b"<!doctype", "a web page", "check the address and the access rights, then fetch the file again"),
+    (b"<html", "a web page", "check the address and the access rights, then fetch the file again"),
+    (b"<?xml", "an XML page", "check the address and the access rights, then fetch the file again"),
+    (b"pk\x03\x04", "a zip archive", _CONVERT),
+    (b"\x80", "a pickle, perhaps an older torch file", _CONVERT),
+    (b"\x1f\x8b", "a gzip archive", "unpack it first"),
+    (b"\x89hdf\r\n", "an HDF5 file", _CONVERT),
+    (b"{", "a JSON file", "name the weights file itself"),
+)
+
+
+def check_head(path: Path, *, wanted: str, ours: Callable[[bytes], bool]) -> None:
+    """Refuse a file whose first 64 bytes do not satisfy `ours`, saying what stands there instead of `wanted`.
+
+    Raises:
+        CheckpointError: the file is missing, unreadable, empty or of another kind.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(_LENGTH)
+        size = path.stat().st_size
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise CheckpointError(
+            f"{path} was to be read as {wanted}; found no such file ({why}); check the path"
+        ) from None
+    if not ours(head):
+        what, advice = _identify(head)
+        raise CheckpointError(f"{path} was to be read as {wanted}; found {what} ({size} bytes); {advice}")
+
+
+def looks_like_safetensors(head: bytes) -> bool:
+    """Say whether `head` may begin a safetensors file: eight bytes of header length, then a JSON object.
+
+    >>> looks_like_safetensors(b"\\x02" + bytes(7) + b"{}")
+    True
+    """
+    return head[8:9] == b"{"
+
+
+def _identify(head: bytes) -> tuple[str, str]:
+    if not head:
+        return "an empty file", _FETCH
+    plain = head.lstrip(b" \t\r\n").lower()
+    for prefix, what, advice in _KNOWN:
+        if plain.startswith(prefix):
+            return what, advice
+    if looks_like_safetensors(head):
+        return "a safetensors file", _CONVERT
+    return f"bytes of no known format, beginning {head[:8].hex(' ')}", _FETCH

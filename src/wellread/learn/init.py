@@ -1,0 +1,303 @@
+"""Modules before training: drawn anew, with a fresh head, or made of a teacher's layers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wellread.catalog.modules import entries
+from wellread.checkpoints.checkpoint import Array, Checkpoint, in_memory
+from wellread.checkpoints.families.distilbert import FAMILY
+from wellread.checkpoints.huggingface import FAMILIES
+from wellread.checkpoints.names import head_shapes, sentence_shapes, shapes
+from wellread.config import DenseConfig, EncoderConfig, HeadConfig, SentenceConfig
+from wellread.errors import ConfigError, nearest
+from wellread.learn.settings import DistillConfig, LayersConfig
+from wellread.module import Module
+from wellread.schema import account_for, read_json, record
+from wellread.text.tokenizer import Tokenizer
+
+
+def drawn(
+    wanted: Mapping[str, tuple[int, ...]], deviation: float, rng: np.random.Generator
+) -> dict[str, NDArray[np.float32]]:
+    """Draw tensors of the wanted shapes: normal and cut at two deviations; LayerNorm is one and zero, biases are zero.
+
+    >>> made = drawn({"pooler.dense.bias": (2,), "pooler.dense.weight": (2, 3)}, 0.02, np.random.default_rng(0))
+    >>> made["pooler.dense.bias"].tolist(), bool((np.abs(made["pooler.dense.weight"]) <= 0.04).all())
+    ([0.0, 0.0], True)
+    """
+    made = {}
+    for name, shape in wanted.items():
+        if name.endswith("LayerNorm.weight"):
+            made[name] = np.ones(shape, np.float32)
+        elif name.endswith("bias"):
+            made[name] = np.zeros(shape, np.float32)
+        else:
+            made[name] = np.clip(rng.standard_normal(shape, np.float32), -2, 2) * np.float32(deviation)
+    return made
+
+
+NO_TASK_HEAD = "a task's head says nothing of words; fine-tune the module again"
+
+
+@cache
+def named_shapes() -> Mapping[str, EncoderConfig]:
+    """Return the shapes of the 24 small BERTs (Turc et al. 2019) as `L-2_H-128`; heads are of width 64."""
+    small = [entry for entry in entries() if entry.family == "small_bert"]
+    return {f"L-{entry.num_hidden_layers}_H-{entry.hidden_size}": entry.config() for entry in small}
+
+
+def shape_named(name: str) -> EncoderConfig:
+    """Return the shape of a small BERT. Raises: ConfigError for an unknown one, with the nearest known.
+
+    >>> shape_named("L-2_H-128").num_attention_heads
+    2
+    """
+    if name not in named_shapes():
+        raise ConfigError(
+            f"the shape {name!r} was asked for; it is none of {', '.join(named_shapes())}; name one of these, or give "
+            f"a config.json{nearest(name, named_shapes())}"
+        )
+    return named_shapes()[name]
+
+
+def shape_of_file(path: Path) -> EncoderConfig:
+    """Return the shape that a Hugging Face config.json describes. Raises: ConfigError, as in loading a module."""
+    data = read_json(path)
+    model_type = str(data.get("model_type", "bert"))
+    if model_type not in FAMILIES:
+        raise ConfigError(
+            f"{path} names the model_type {model_type!r}; wellread trains {', '.join(FAMILIES)}; choose one of these"
+            f"{nearest(model_type, FAMILIES)}"
+        )
+    family = FAMILIES[model_type]
+    return record(EncoderConfig, {**family.constants, **account_for(data, family.keys, source=path).used}, source=path)
+
+
+def scratch(config: EncoderConfig, tokenizer: Tokenizer, *, seed: int = 0, max_seq_length: int = 128) -> Module:
+    """Make an untrained module of a shape, with the masked-language-model head; its sentence vector is the mean.
+
+    `pad_token_id` becomes the tokenizer's. Raises: InputError for a vocabulary larger than `config.vocab_size`.
+    """
+    config = replace(config, pad_token_id=tokenizer.special.pad)
+    rng = np.random.default_rng(seed)
+    arrays = drawn(shapes(config, mlm=True), config.initializer_range, rng)
+    checkpoint = Checkpoint(
+        family="bert" if config.type_vocab_size else "distilbert",
+        config=config,
+        sentence=SentenceConfig(max_seq_length=min(max_seq_length, config.max_position_embeddings)),
+        tensors=in_memory(arrays),
+    )
+    return Module(checkpoint=checkpoint, tokenizer=tokenizer, provenance={"made_by": "wellread", "drawn_from": seed})
+
+
+def with_mlm_head(checkpoint: Checkpoint, *, seed: int) -> Checkpoint:
+    """Return a checkpoint with a masked-language-model head, its own or a fresh one, and without a task's head."""
+    wanted = shapes(checkpoint.config, mlm=True)
+    if checkpoint.has_mlm and checkpoint.head is None:
+        return checkpoint
+    rng = np.random.default_rng(seed)
+    fresh = {name: shape for name, shape in wanted.items() if name not in checkpoint.tensors}
+    drawn_now = in_memory(drawn(fresh, checkpoint.config.initializer_range, rng))
+    maps = {name: tensor for name, tensor in checkpoint.tensors.items() if name.startswith("sentence.")}
+    kept = {name: tensor for name, tensor in checkpoint.tensors.items() if name in wanted}
+    ignored = {**checkpoint.ignored, **({"classifier": NO_TASK_HEAD} if checkpoint.head else {})}
+    return replace(checkpoint, head=None, tensors={**kept, **drawn_now, **maps}, ignored=ignored)
+
+
+WHOLE_TEXT = ("classify", "pair")  # one head for both; a configuration of Hugging Face does not say which it is
+ONE_HEAD = "fine-tuning keeps one head, that of the task"
+
+
+def is_continued(old: HeadConfig | None, new: HeadConfig) -> bool:
+    """Say whether the weights of a module's head answer what the new one is to answer.
+
+    >>> is_continued(HeadConfig(task="classify", labels=("0", "1")), HeadConfig(task="pair", labels=("0", "1")))
+    True
+    """
+    if old is None or not new.outputs:
+        return False
+    same = old.task == new.task or {old.task, new.task} <= {*WHOLE_TEXT}
+    return same and old.labels == new.labels and old.pre_classifier == new.pre_classifier
+
+
+def with_head(checkpoint: Checkpoint, head: HeadConfig, *, max_seq_length: int, seed: int) -> Checkpoint:
+    """Put `head` on a checkpoint, with the old weights if `is_continued`, else drawn from `seed`.
+
+    A family with a pooler that has none gets a fresh one for a task that judges whole texts, as in Hugging Face's
+    classes. The head of the masked language model goes; the maps of the sentence vector stay.
+
+    Raises: ConfigError for a `max_seq_length` beyond the position table.
+    """
+    limit = checkpoint.config.max_position_embeddings
+    if max_seq_length > limit:
+        raise ConfigError(
+            f"rows of max_seq_length {max_seq_length} were asked for; the position table has {limit}; ask for less"
+        )
+    config = _judging(checkpoint, head)
+    sentence = replace(checkpoint.sentence, max_seq_length=max_seq_length)
+    if config.pooler != checkpoint.config.pooler and sentence.pooling == "pooled_output":
+        sentence = replace(sentence, pooling="cls")  # what it was before there was a pooler
+    ours = head_shapes(config, head)
+    wanted = shapes(config) | sentence_shapes(sentence) | ours
+    passed_over = set() if is_continued(checkpoint.head, head) else ours.keys()
+    kept = {name: checkpoint.tensors[name] for name in wanted if name in checkpoint.tensors and name not in passed_over}
+    fresh = {name: shape for name, shape in wanted.items() if name not in kept}
+    tensors = kept | in_memory(drawn(fresh, config.initializer_range, np.random.default_rng(seed)))
+    return Checkpoint(
+        family=checkpoint.family,
+        config=config,
+        sentence=sentence,
+        head=head,
+        tensors={name: tensors[name] for name in wanted},
+        ignored={**checkpoint.ignored, **({"cls.predictions": ONE_HEAD} if checkpoint.has_mlm else {})},
+        inferred=checkpoint.inferred,
+    )
+
+
+def has_pre_classifier(checkpoint: Checkpoint, task: str) -> bool:
+    """Say whether a head has a map of its own before the classifier: where the family knows no pooler."""
+    return task in WHOLE_TEXT and checkpoint.family == "distilbert"
+
+
+def _judging(checkpoint: Checkpoint, head: HeadConfig) -> EncoderConfig:
+    needs_pooler = head.task in WHOLE_TEXT and not head.pre_classifier
+    return replace(checkpoint.config, pooler="dense_tanh") if needs_pooler else checkpoint.config
+
+
+WORDS = "embeddings.word_embeddings.weight"
+POSITIONS = "embeddings.position_embeddings.weight"
+TYPES = "embeddings.token_type_embeddings.weight"
+MLM_TRANSFORM = tuple(
+    f"cls.predictions.transform.{part}.{leaf}" for part in ("dense", "LayerNorm") for leaf in ("weight", "bias")
+)
+UNDISTURBING = {POSITIONS, TYPES}
+
+
+def fresh_arrays(
+    config: EncoderConfig, sentence: SentenceConfig, *, seed: int, mlm: bool = False
+) -> dict[str, NDArray[np.float32]]:
+    """Draw the weights of an encoder, its sentence vector and, with `mlm`, its head for masked words."""
+    wanted = shapes(config, mlm=mlm) | sentence_shapes(sentence)
+    return drawn(wanted, config.initializer_range, np.random.default_rng(seed))
+
+
+def layers_student(teacher: Checkpoint, wanted: LayersConfig, *, max_seq_length: int, seed: int) -> Checkpoint:
+    """Make a DistilBERT of some layers of the teacher, with its embeddings and its head for masked words.
+
+    There is no pooler and no type table. The teacher adds the vector of type 0 to every token; the student lacks it, as
+    DistilBERT did, unless `fold_types` puts it into the positions.
+
+    Raises: ConfigError for layers that the teacher lacks, or a LayerNorm that the family does not know.
+    """
+    layers = teacher.config.num_hidden_layers
+    missing = [str(layer) for layer in wanted.chosen if layer >= layers]
+    if missing:
+        raise ConfigError(
+            f"the teacher's layers {wanted.teacher_layers} were asked for; found that it has no layer "
+            f"{', '.join(missing)}, for they go from 0 to {layers - 1}; choose others (teacher_layers)"
+        )
+    if teacher.config.layer_norm_eps != FAMILY.constants["layer_norm_eps"]:
+        raise ConfigError(
+            f"a DistilBERT was to be made; found a teacher with layer_norm_eps {teacher.config.layer_norm_eps} where "
+            f"that family has {FAMILY.constants['layer_norm_eps']}; distil relations or vectors"
+        )
+    config = replace(
+        teacher.config, num_hidden_layers=len(wanted.chosen), type_vocab_size=0, pooler=FAMILY.constants["pooler"]
+    )
+    sentence = SentenceConfig(max_seq_length=max_seq_length)
+    arrays: dict[str, Array] = {**fresh_arrays(config, sentence, seed=seed, mlm=True)}
+    kept = arrays.keys() if wanted.vocab_transform else arrays.keys() - {*MLM_TRANSFORM}
+    for name in kept:
+        arrays[name] = teacher.tensors[_source(name, wanted.chosen)].read()
+    if wanted.fold_types and TYPES in teacher.tensors:
+        arrays[POSITIONS] = np.asarray(arrays[POSITIONS] + teacher.tensors[TYPES].read()[0])
+    return Checkpoint(family=FAMILY.name, config=config, sentence=sentence, tensors=in_memory(arrays))
+
+
+def _source(name: str, chosen: list[int]) -> str:
+    """Return the teacher's tensor that the student's begins with.
+
+    >>> _source("encoder.layer.1.output.dense.bias", [0, 4, 8])
+    'encoder.layer.4.output.dense.bias'
+    """
+    path = name.split(".")
+    if path[:2] == ["encoder", "layer"]:
+        path[2] = str(chosen[int(path[2])])
+    return ".".join(path)
+
+
+def sentence_student(teacher: Checkpoint, wanted: DistillConfig) -> Checkpoint:
+    """Make a fresh student whose vectors a linear map takes into the teacher's space."""
+    encoder = fresh_student(teacher, wanted)
+    sentence = SentenceConfig(
+        pooling="mean",
+        dense=(DenseConfig(in_features=wanted.hidden_size, out_features=teacher.embedding_size),),
+        normalize=True,
+        max_seq_length=wanted.max_seq_length,
+    )
+    fresh = fresh_arrays(encoder.config, sentence, seed=wanted.loop.seed)
+    maps = {name: fresh[name] for name in sentence_shapes(sentence)}
+    return replace(encoder, sentence=sentence, tensors={**encoder.tensors, **in_memory(maps)})
+
+
+def fresh_student(teacher: Checkpoint, wanted: DistillConfig) -> Checkpoint:
+    """Make a student of the wanted shape for the teacher's vocabulary.
+
+    Its word table holds the principal components of the teacher's, scaled to the usual deviation, so that words begin
+    where the teacher has them; positions and types begin at zero, not to disturb them; the rest is drawn anew.
+    `pooled_output` is the vector of position 0, for no pooler is trained.
+    """
+    width = wanted.hidden_size
+    config = replace(
+        teacher.config,
+        hidden_size=width,
+        num_hidden_layers=wanted.num_hidden_layers,
+        num_attention_heads=wanted.num_attention_heads,
+        intermediate_size=4 * width,
+        pooler="first_token",
+        max_position_embeddings=wanted.max_seq_length,
+    )
+    sentence = SentenceConfig(max_seq_length=wanted.max_seq_length)
+    arrays = fresh_arrays(config, sentence, seed=wanted.loop.seed)
+    for name in UNDISTURBING & arrays.keys():
+        arrays[name][:] = 0
+    words = principal_components(np.asarray(teacher.tensors[WORDS].read(), np.float32), width)
+    arrays[WORDS] = words * np.float32(config.initializer_range / words.std())
+    family = "bert" if config.type_vocab_size else FAMILY.name
+    return Checkpoint(family=family, config=config, sentence=sentence, tensors=in_memory(arrays))
+
+
+def mapped_student(student: Checkpoint, width: int, wanted: DistillConfig) -> Checkpoint:
+    """Make a module's vectors unit vectors of `width` numbers: by one linear map more, drawn anew, where they are not.
+
+    Heads that sentence vectors do not need are left out.
+    """
+    sentence = replace(student.sentence, normalize=True, max_seq_length=wanted.max_seq_length)
+    kept = shapes(student.config) | sentence_shapes(sentence)
+    tensors = {name: student.tensors[name] for name in kept}
+    if student.embedding_size != width:
+        map = DenseConfig(in_features=student.embedding_size, out_features=width)
+        sentence = replace(sentence, dense=(*sentence.dense, map))
+        fresh = fresh_arrays(student.config, sentence, seed=wanted.loop.seed)
+        tensors |= in_memory({name: fresh[name] for name in sentence_shapes(sentence) if name not in kept})
+    return replace(student, sentence=sentence, head=None, tensors=tensors)
+
+
+def principal_components(table: NDArray[np.float32], count: int) -> NDArray[np.float32]:
+    """Project the rows of `table` [V, D] on its first `count` principal components: [V, count].
+
+    >>> table = np.outer(np.arange(4), [3, 4]).astype(np.float32)
+    >>> np.abs(principal_components(table, 1)[:, 0]).round(3).tolist()
+    [7.5, 2.5, 2.5, 7.5]
+    """
+    centred = table - table.mean(0)
+    _, vectors = np.linalg.eigh(centred.T @ centred)
+    projected: NDArray[np.float32] = centred @ vectors[:, ::-1][:, :count]
+    return projected

@@ -1,0 +1,195 @@
+"""JSON to frozen data, strictly: every key once and of its type, each used, ignored for a stated reason, or refused."""
+
+from __future__ import annotations
+
+import json
+import reprlib
+import sys
+from collections.abc import Collection, Mapping
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from pathlib import Path
+from types import UnionType
+from typing import Any, NoReturn, TypeVar, get_args, get_origin, get_type_hints
+
+from wellread.errors import CheckpointError, ConfigError, nearest
+
+
+def parse_object(raw: bytes) -> dict[str, Any]:
+    """Parse one JSON object.
+
+    Raises:
+        ValueError: it is not UTF-8, not JSON or not an object, is nested too deep or has a key twice.
+
+    >>> parse_object(b'{"vocab_size": 99}')
+    {'vocab_size': 99}
+    >>> parse_object(b'{"vocab_size": 99, "vocab_size": 98}')
+    Traceback (most recent call last):
+    ValueError: the key 'vocab_size' stands twice
+    """
+    value = parse_json(raw)
+    if not isinstance(value, dict):
+        raise ValueError(f"it holds a {type(value).__name__}, not an object")
+    return value
+
+
+def parse_json(raw: bytes) -> Any:
+    """Parse one JSON value of any kind.
+
+    Raises:
+        ValueError: it is not UTF-8, not JSON, is nested too deep or has a key twice.
+
+    >>> parse_json(b"[7, null]")
+    [7, None]
+    """
+    try:
+        return json.loads(raw.decode("utf-8"), object_pairs_hook=_each_key_once, parse_constant=_refuse_constant)
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
+
+
+def _each_key_once(pairs: list[tuple[str, Any]]) -> Mapping[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise ValueError(f"the key {key!r} stands twice")
+        key.encode("utf-8")  # raises for half of a surrogate pair, which no file could hold
+        found[key] = value
+    return found
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"it holds {name}, which is not JSON")
+
+
+T = TypeVar("T")
+
+
+def record(cls: type[T], values: Mapping[str, Any], *, source: object) -> T:
+    """Make the dataclass `cls` of JSON `values`; objects become dataclasses and lists tuples where it says so.
+
+    Types are held exactly (`true` is no number), except that a whole number may stand for a float.
+
+    Raises: ConfigError that lists every key that is unknown, missing or of another type, or that says what `cls`
+        finds wrong; `source` names the file.
+
+    >>> from wellread.config import DenseConfig
+    >>> record(DenseConfig, {"in_features": 12, "out_features": 7}, source="config.json").out_features
+    7
+    """
+    faults: list[str] = []
+    try:
+        made = _dataclass(values, cls, "", faults)
+    except ConfigError as error:
+        raise ConfigError(f"{source}: {error}") from None
+    if faults:
+        raise ConfigError(f"{source} must describe a {cls.__name__}; found that {'; '.join(faults)}; correct the file")
+    return made
+
+
+def _dataclass(values: Mapping[str, Any], cls: type[T], place: str, faults: list[str]) -> T:
+    """Make `cls`, unless that would add to `faults`; `place` is what stands before its keys in a message."""
+    hints = get_type_hints(cls)
+    optional = {f.name for f in fields(cls) if f.default is not MISSING or f.default_factory is not MISSING}  # type: ignore[arg-type]
+    before = len(faults)
+    faults += [f"{place}{key} is unknown{nearest(key, hints)}" for key in values if key not in hints]
+    faults += [f"{place}{key} is missing" for key in hints if key not in values and key not in optional]
+    made = {key: _made(values[key], hints[key], f"{place}{key}", faults) for key in hints if key in values}
+    return cls(**made) if len(faults) == before else None  # type: ignore[return-value]
+
+
+def _made(value: Any, hint: Any, place: str, faults: list[str]) -> Any:
+    """Turn one JSON value into what `hint` declares, or add to `faults` that it is none."""
+    arguments = get_args(hint)
+    of_union = next((one for one in arguments if is_dataclass(one)), None)
+    if of_union is not None and get_origin(hint) is UnionType and isinstance(value, dict):
+        hint = of_union  # `HeadConfig | None`
+    if is_dataclass(hint) and isinstance(value, dict):
+        return _dataclass(value, hint, f"{place}.", faults)  # type: ignore[arg-type]
+    if get_origin(hint) is tuple and isinstance(value, list):
+        return tuple(_made(item, arguments[0], f"{place}.{i}", faults) for i, item in enumerate(value))
+    if get_origin(hint) is Mapping and isinstance(value, dict):
+        return {key: _made(item, arguments[1], f"{place}.{key}", faults) for key, item in value.items()}
+    if not _fits(value, hint):
+        faults.append(f"{place} is {reprlib.repr(value)}, not {getattr(hint, '__name__', hint)}")
+    return value
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    if hint is Any:
+        return True
+    if hint is float:
+        return type(value) in (int, float) and abs(value) <= sys.float_info.max
+    kinds = get_args(hint) if get_origin(hint) is UnionType else (hint,)  # `str | None` has two
+    return any(type(value) is kind for kind in kinds)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyTable:
+    """What becomes of every key that a kind of file may have."""
+
+    used: Mapping[str, str]  # their key -> our field
+    required: Collection[str] = ()  # their keys that must be there
+    fixed: Mapping[str, Collection[Any]] = field(default_factory=dict)  # their key -> the values that wellread computes
+    ignored: Mapping[str, str] = field(default_factory=dict)  # their key -> why it has no effect here
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keys:
+    """A file's keys after the table: what is used, under our names, and why the others are not."""
+
+    used: Mapping[str, Any]
+    ignored: Mapping[str, str]
+
+
+def account_for(data: Mapping[str, Any], table: KeyTable, *, source: object, ignore: Collection[str] = ()) -> Keys:
+    """Sort the keys of `data`; those named in `ignore`, unknown or of unsupported value, are passed over.
+
+    Raises: ConfigError that lists every unknown key, missing key and unsupported value; `source` names the file.
+
+    >>> table = KeyTable(used={"dim": "hidden_size"}, ignored={"use_cache": "for decoders"})
+    >>> account_for({"dim": 12, "use_cache": True}, table, source="config.json")
+    Keys(used={'hidden_size': 12}, ignored={'use_cache': 'for decoders'})
+    """
+    known = {*table.used, *table.fixed, *table.ignored}
+    unknown = [key for key in data if key not in known]
+    unsupported = [key for key, values in table.fixed.items() if key in data and data[key] not in values]
+    faults = [f"{key} is unknown{nearest(key, known)}" for key in unknown if key not in ignore]
+    faults += [f"{key} is missing" for key in table.required if key not in data]
+    faults += [
+        f"{key} is {reprlib.repr(data[key])}, and wellread computes only {', '.join(map(repr, table.fixed[key]))}"
+        for key in unsupported
+        if key not in ignore
+    ]
+    if faults:
+        raise ConfigError(
+            f"every key of {source} must be accounted for; found that {'; '.join(faults)}; correct the file, or name "
+            "keys that may be passed over with ignore="
+        )
+    reasons = {key: table.ignored[key] for key in data if key in table.ignored}
+    reasons |= dict.fromkeys((*unknown, *unsupported), "passed over as the caller asked")
+    return Keys(used={ours: data[theirs] for theirs, ours in table.used.items() if theirs in data}, ignored=reasons)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object strictly. Raises: CheckpointError where the file is missing or no such object."""
+    try:
+        return parse_object(path.read_bytes())
+    except OSError as error:
+        raise CheckpointError(f"{path} was to be read; found no such file ({error.strerror}); check the path") from None
+    except ValueError as error:
+        raise CheckpointError(
+            f"{path} was to be read as a JSON object; found that {error}; fetch the file again"
+        ) from None
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Write JSON for people and programs: indented, UTF-8, a newline at the end.
+
+    Raises: CheckpointError for what JSON cannot hold, NaN included: `read_json` would refuse it.
+    """
+    try:
+        path.write_bytes((json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode("utf-8"))
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"{path.name} was to be written; found what JSON cannot hold: {error}; write texts and finite numbers"
+        ) from None

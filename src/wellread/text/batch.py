@@ -1,0 +1,265 @@
+"""Rows of ids to the arrays that an encoder takes: ragged rows, TF Hub's `bert_pack_inputs`, batches by length."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from wellread.errors import InputError, TextError, nearest
+from wellread.text.vocabulary import SpecialTokens
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Ragged:
+    """B rows of token ids: `values` int32 [all tokens], `splits` int64 [B + 1]; row i is values[splits[i]:splits[i+1]].
+
+    >>> rows = Ragged.from_rows([[7, 8], [], [9]])
+    >>> len(rows), rows.lengths.tolist(), rows.to_list()
+    (3, [2, 0, 1], [[7, 8], [], [9]])
+    """
+
+    values: NDArray[np.int32]
+    splits: NDArray[np.int64]
+
+    @classmethod
+    def from_rows(cls, rows: Iterable[Sequence[int] | NDArray[np.integer]]) -> Ragged:
+        """Join rows of ids."""
+        rows = list(rows)
+        lengths = np.fromiter((len(row) for row in rows), dtype=np.int64, count=len(rows))
+        splits = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
+        values = np.concatenate([np.asarray(row, np.int32) for row in rows]) if rows else np.zeros(0, np.int32)
+        return cls(values=values, splits=splits)
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Tokens in each row, int64 [B]."""
+        return np.diff(self.splits)
+
+    def __len__(self) -> int:
+        return len(self.splits) - 1
+
+    def __getitem__(self, row: int) -> NDArray[np.int32]:
+        if not -len(self) <= row < len(self):
+            raise IndexError(row)
+        row %= len(self)
+        return self.values[self.splits[row] : self.splits[row + 1]]
+
+    def __iter__(self) -> Iterator[NDArray[np.int32]]:
+        return (self.values[a:b] for a, b in zip(self.splits[:-1], self.splits[1:], strict=True))
+
+    def take(self, rows: Sequence[int] | NDArray[np.integer]) -> Ragged:
+        """Return the named rows in the named order."""
+        return Ragged.from_rows([self[int(row)] for row in rows])
+
+    def to_list(self) -> list[list[int]]:
+        """Return the rows as Python lists."""
+        return [row.tolist() for row in self]
+
+
+def token_budget_batches(lengths: ArrayLike, *, max_tokens: int, max_rows: int) -> list[NDArray[np.int64]]:
+    """Group N rows by length, longest first, so that little is padded and every batch costs about the same.
+
+    `lengths` is int [N], in tokens. Each batch holds the int64 indices of at most `max_rows` rows, and its rows times
+    its longest length is at most `max_tokens`; a row that is longer by itself is a batch of its own. Equal lengths keep
+    their order. The longest come first, so that a lack of memory shows at once.
+
+    Raises: InputError for lengths that are not whole numbers of at least 0 in one dimension, or a limit below 1.
+
+    >>> [batch.tolist() for batch in token_budget_batches([2, 9, 3, 3], max_tokens=6, max_rows=8)]
+    [[1], [2, 3], [0]]
+    """
+    sizes = np.asarray(lengths)
+    if sizes.ndim != 1 or (sizes.size and (sizes.dtype.kind not in "iu" or sizes.min() < 0)):
+        least = f" and minimum {sizes.min()}" if sizes.size and sizes.dtype.kind in "iuf" else ""
+        raise InputError(
+            "lengths must be whole numbers of at least 0, one a row; "
+            f"found {sizes.dtype} of shape {sizes.shape}{least}; pass the number of tokens of each row"
+        )
+    for name, limit in (("max_tokens", max_tokens), ("max_rows", max_rows)):
+        if limit < 1:
+            raise InputError(f"{name} must be at least 1; found {limit}; raise it")
+    order = np.argsort(-sizes.astype(np.int64), kind="stable")
+    batches = []
+    begin = 0
+    while begin < len(order):
+        longest = max(1, int(sizes[order[begin]]))
+        rows = max(1, min(max_rows, max_tokens // longest))
+        batches.append(order[begin : begin + rows])
+        begin += rows
+    return batches
+
+
+INPUTS = ("input_word_ids", "input_mask", "input_type_ids")
+ON_LONG = ("truncate", "error", "chunk")
+INT32 = np.iinfo(np.int32)
+
+Rows = Ragged | Sequence[Sequence[int]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Batch(Mapping[str, NDArray[np.int32]]):
+    """What an encoder takes: B rows of S positions; a mapping of its three inputs, as TF Hub's encoders want them."""
+
+    input_word_ids: NDArray[np.int32]  # [B, S]
+    input_mask: NDArray[np.int32]  # [B, S], 1 for a token, 0 for padding
+    input_type_ids: NDArray[np.int32]  # [B, S], 1 for the second segment and its [SEP], else 0
+    truncated: NDArray[np.int64]  # [B], tokens of the text that found no room
+    rows: NDArray[np.int64]  # [B], the row of the segments that this row comes from
+
+    def of_one_type(self) -> Batch:
+        """Return the batch for a type table of one row: both segments have type 0."""
+        return replace(self, input_type_ids=np.zeros_like(self.input_type_ids))
+
+    def __getitem__(self, name: str) -> NDArray[np.int32]:
+        if name not in INPUTS:
+            raise KeyError(name)
+        array: NDArray[np.int32] = getattr(self, name)
+        return array
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(INPUTS)
+
+    def __len__(self) -> int:
+        return len(INPUTS)
+
+
+def bert_pack_inputs(
+    segments: Sequence[Rows],
+    *,
+    special: SpecialTokens,
+    seq_length: int = 128,
+    on_long: str = "truncate",
+    pad_to_longest: bool = False,
+) -> Batch:
+    """Pack one or two segments of B rows as [CLS] A [SEP] (B [SEP]), padded to `seq_length` or to the longest row.
+
+    Rows that are too long are cut as TF Hub's preprocessors do: room is given out one token at a time, the first
+    segment first, to whoever still has tokens ("round robin"). `on_long="error"` refuses them instead; `"chunk"`, for
+    one segment, goes on in further rows, and the batch's `rows` tell which belong together.
+
+    Raises: InputError for anything but one or two segments of equally many rows of int32 ids, or a `seq_length` without
+    room for the special tokens; TextError for long rows under `on_long="error"`.
+
+    >>> special = SpecialTokens(pad=0, unk=1, cls=2, sep=3, mask=4)
+    >>> batch = bert_pack_inputs([[[6, 4, 5]], [[4, 7]]], special=special, seq_length=10)
+    >>> batch["input_word_ids"].tolist(), batch["input_type_ids"].tolist()
+    ([[2, 6, 4, 5, 3, 4, 7, 3, 0, 0]], [[0, 0, 0, 0, 0, 1, 1, 1, 0, 0]])
+    """
+    ragged = [_ragged(segment) for segment in segments]
+    room = _room(ragged, seq_length, on_long)
+    rows = np.arange(len(ragged[0]), dtype=np.int64)
+    if on_long == "chunk":
+        ragged[0], rows = chunk(ragged[0], room)
+    lengths = np.stack([segment.lengths for segment in ragged])
+    if on_long == "error":
+        refuse_long(lengths.sum(axis=0), room, seq_length)
+    kept = _round_robin(lengths, room)
+    width = int(kept.sum(axis=0).max(initial=0)) + len(ragged) + 1 if pad_to_longest else seq_length
+    return Batch(**_fill(ragged, kept, width, special), truncated=(lengths - kept).sum(axis=0), rows=rows)
+
+
+def _ragged(rows: Rows) -> Ragged:
+    """Join lists of ids, or check that a Ragged holds int32."""
+    values = [rows.values] if isinstance(rows, Ragged) else [np.asarray(row) for row in rows]
+    for row in values:
+        if row.ndim != 1 or (row.size and row.dtype.kind not in "iu"):
+            raise InputError(
+                f"a segment must be rows of whole-numbered ids; found {row.dtype} of shape {row.shape} in a row; "
+                "pass what tokenize returns, or lists of int"
+            )
+        if row.size and (row.min() < INT32.min or row.max() > INT32.max):
+            raise InputError(
+                f"ids must fit in int32, {INT32.min} to {INT32.max}; found {row.min()} to {row.max()}; "
+                "check where these ids come from"
+            )
+    return rows if isinstance(rows, Ragged) else Ragged.from_rows(values)
+
+
+def _room(ragged: Sequence[Ragged], seq_length: int, on_long: str) -> int:
+    """Return the tokens that fit in a row beside the special ones, once the arguments are known to be sound."""
+    if len(ragged) not in (1, 2):
+        raise InputError(f"one or two segments can be packed; found {len(ragged)}; pass [first] or [first, second]")
+    counts = [len(segment) for segment in ragged]
+    if len(set(counts)) != 1:
+        raise InputError(f"both segments must have equally many rows; found {counts[0]} and {counts[1]}; match them up")
+    check_on_long(on_long)
+    if on_long == "chunk" and len(ragged) == 2:
+        raise InputError('on_long="chunk" is for one segment; found 2; use "truncate" or "error" for pairs')
+    needed = len(ragged) + 1 + (on_long == "chunk")  # a chunk must make headway
+    if seq_length < needed:
+        raise InputError(
+            f"{len(ragged)} segment(s) under on_long={on_long!r} need a seq_length of at least {needed}; "
+            f"found {seq_length}; raise it"
+        )
+    return seq_length - len(ragged) - 1
+
+
+def check_on_long(on_long: str) -> None:
+    """Refuse what is none of ON_LONG. Raises: InputError."""
+    if on_long not in ON_LONG:
+        raise InputError(
+            f"on_long={on_long!r} is unknown; it is one of {', '.join(ON_LONG)}{nearest(on_long, ON_LONG)}"
+        )
+
+
+def chunk(segment: Ragged, room: int) -> tuple[Ragged, NDArray[np.int64]]:
+    """Split each row in pieces of at most `room` tokens; also return the row that each piece comes from."""
+    pieces = np.maximum(1, -(-segment.lengths // room))  # rounded up; an empty row stays a row
+    rows = np.repeat(np.arange(len(segment), dtype=np.int64), pieces)
+    before = np.arange(len(rows)) - np.repeat(np.cumsum(pieces) - pieces, pieces)  # pieces of the same row
+    starts = segment.splits[rows] + room * before
+    return Ragged(values=segment.values, splits=np.append(starts, segment.splits[-1])), rows
+
+
+def refuse_long(lengths: NDArray[np.int64], room: int, seq_length: int, *, first_row: int = 0) -> None:
+    """Refuse rows of more than `room` tokens; they are numbered from `first_row`. Raises: TextError that names them."""
+    long = np.flatnonzero(lengths > room)
+    if long.size:
+        shown = ", ".join(f"row {first_row + row} of {lengths[row]}" for row in long[:5])
+        raise TextError(
+            f"a seq_length of {seq_length} leaves room for {room} tokens a row; {long.size} of {len(lengths)} rows "
+            f'are longer: {shown}; raise seq_length, or pass on_long="truncate" or "chunk"'
+        )
+
+
+def _round_robin(lengths: NDArray[np.int64], room: int) -> NDArray[np.int64]:
+    """Return how many tokens each segment keeps [segments, B] of its `lengths` [segments, B].
+
+    Each of two has a fair share, the first the odd token, and takes what the other leaves of its own.
+    """
+    if len(lengths) == 1:
+        return np.minimum(lengths, room)
+    first, second = lengths
+    half = room // 2
+    return np.stack(
+        [
+            np.minimum(first, room - half + np.maximum(half - second, 0)),
+            np.minimum(second, half + np.maximum(room - half - first, 0)),
+        ]
+    )
+
+
+def _fill(
+    ragged: Sequence[Ragged], kept: NDArray[np.int64], width: int, special: SpecialTokens
+) -> dict[str, NDArray[np.int32]]:
+    """Write [CLS] A [SEP] (B [SEP]) into rows of `width`: the three INPUTS, each [B, width]."""
+    ids = np.full((kept.shape[1], width), special.pad, np.int32)
+    types = np.zeros_like(ids)
+    ids[:, 0] = special.cls
+    columns, every = np.arange(width), np.arange(kept.shape[1])
+    begin = np.ones_like(every)
+    for number, (segment, count) in enumerate(zip(ragged, kept, strict=True)):
+        end = begin + count
+        inside = (columns >= begin[:, None]) & (columns < end[:, None])
+        written = np.cumsum(count) - count  # tokens in the rows before
+        source = np.repeat(segment.splits[:-1] - written, count) + np.arange(count.sum())
+        ids[inside] = segment.values[source]
+        ids[every, end] = special.sep
+        types[inside] = number
+        types[every, end] = number
+        begin = end + 1
+    mask = (columns < begin[:, None]).astype(np.int32)
+    return dict(zip(INPUTS, (ids, mask, types), strict=True))

@@ -1,0 +1,226 @@
+"""task_heads: what config.json tells of a head is read and written; what it cannot tell is said or refused."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+from headed import FAMILIES, LABELS, family_config, head_of
+
+from wellread.checkpoints.checkpoint import in_memory
+from wellread.checkpoints.families.family import to_ours, to_theirs
+from wellread.checkpoints.huggingface import FAMILIES as TABLES
+from wellread.checkpoints.huggingface import as_told, head_keys, read_encoder, told_head
+from wellread.checkpoints.names import head_shapes, shapes
+from wellread.config import HeadConfig
+from wellread.errors import ConfigError, WeightsError
+from wellread.formats.safetensors import write_safetensors
+
+TASKS = ("classify", "pair", "tag", "answer")
+CLASSES = {"classify": "ForSequenceClassification", "tag": "ForTokenClassification", "answer": "ForQuestionAnswering"}
+BERT, TOLD = "BertForSequenceClassification", {"0": "no", "1": "yes"}
+
+
+def drawn(config, head):
+    rng = np.random.default_rng(0)
+    wanted = shapes(config) | head_shapes(config, head)
+    return {name: rng.normal(size=shape).astype(np.float32) for name, shape in wanted.items()}
+
+
+def write(place, head, family="bert", *, without=(), more=None, **keys):
+    """Write what Hugging Face's class of a head holds, some of it left out or changed."""
+    config = family_config(family)
+    table = TABLES[family]
+    said = {theirs: getattr(config, ours) for theirs, ours in table.keys.used.items()}
+    data = {"model_type": family, **said, **head_keys(table, head), **keys}
+    (place / "config.json").write_text(json.dumps({key: value for key, value in data.items() if value != "gone"}))
+    arrays = to_theirs(table, config, drawn(config, head), mlm=False, head=head)
+    kept = {name: array for name, array in arrays.items() if name not in without}
+    write_safetensors(place / "model.safetensors", {**kept, **(more or {})})
+    return place
+
+
+def told(data, *, found=("classifier.weight", "classifier.bias"), family="bert"):
+    return told_head(TABLES[family], family_config(family), data, found, source="config.json")
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_what_is_written_is_read_back(tmp_path, family, task):
+    head = head_of(task, family, dropout=0.25)
+    checkpoint = read_encoder(write(tmp_path, head, family))
+    assert checkpoint.head == as_told(TABLES[family], checkpoint.config, head)
+    assert checkpoint.head.task == ("classify" if task == "pair" else task)
+    assert checkpoint.head.labels == (() if task == "answer" else LABELS)
+    for name, array in drawn(checkpoint.config, head).items():
+        np.testing.assert_array_equal(checkpoint.tensors[name].read(), array)
+    assert checkpoint.ignored == ({} if task == "answer" else {"label2id": "id2label tells the labels"})
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_names_of_heads_go_there_and_back(family, task):
+    config, head, table = family_config(family), head_of(task, family), TABLES[family]
+    arrays = drawn(config, head)
+    written = to_theirs(table, config, arrays, mlm=False, head=head)
+    assert {name for name in written if not name.startswith(table.prefix)} == head_shapes(config, head).keys()
+    back = to_ours(table, config, in_memory(written), source="memory", head=head)
+    assert back.tensors.keys() == arrays.keys()
+    assert back.ignored == {}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_head_without_tensors_says_nothing(family):
+    table = TABLES[family]
+    for head in (None, head_of("similarity")):
+        assert head_keys(table, head) == {}
+        assert as_told(table, family_config(family), head) is None
+    assert BERT not in json.dumps(head_keys(table, None))
+
+
+def test_the_keys_of_a_classifier():
+    assert head_keys(TABLES["bert"], HeadConfig(task="pair", labels=("no", "yes"), dropout=0.3)) == {
+        "architectures": [BERT],
+        "id2label": TOLD,
+        "label2id": {"no": 0, "yes": 1},
+        "classifier_dropout": 0.3,
+    }
+
+
+def test_labels_stand_in_the_order_of_their_numbers():
+    many = {str(i): f"l{i}" for i in reversed(range(12))}
+    assert told({"architectures": [BERT], "id2label": many}).head.labels == tuple(f"l{i}" for i in range(12))
+
+
+@pytest.mark.parametrize(
+    ("data", "labels"),
+    [
+        ({}, ("LABEL_0", "LABEL_1")),
+        ({"num_labels": 3}, ("LABEL_0", "LABEL_1", "LABEL_2")),
+        ({"num_labels": "3"}, ("LABEL_0", "LABEL_1")),
+        ({"num_labels": 10**12}, ("LABEL_0", "LABEL_1")),
+    ],
+)
+def test_labels_that_are_not_named_are_inferred(data, labels):
+    found = told({"architectures": [BERT], **data})
+    assert found.head.labels == labels
+    assert found.inferred == {"head.labels": f"{', '.join(labels)}, as no id2label names them"}
+
+
+@pytest.mark.parametrize(
+    "labels", [["no", "yes"], "no", 7, None, {"0": "no", "2": "yes"}, {"0": "no", "1": 7}, {"a": "no", "b": "yes"}]
+)
+def test_labels_that_are_none_are_refused(labels):
+    wanted = "id2label of config.json must name a label for each of 0, 1, 2 ...; found "
+    with pytest.raises(ConfigError, match=re.escape(wanted) + r".*; correct the file, or take architectures out"):
+        told({"architectures": [BERT], "id2label": labels})
+
+
+def test_equal_labels_and_no_rate_are_refused_with_the_files_name():
+    with pytest.raises(ConfigError, match=r"^config\.json: a head for classify needs two or more distinct labels"):
+        told({"architectures": [BERT], "id2label": {"0": "a", "1": "a"}})
+    with pytest.raises(ConfigError, match=r"^config\.json: dropout must be a rate in \[0, 1\); found '0.1'"):
+        told({"architectures": [BERT], "id2label": TOLD, "classifier_dropout": "0.1"})
+
+
+@pytest.mark.parametrize("classes", [None, [], "BertForSequenceClassification", [7], {}])
+def test_without_a_class_nobody_knows_what_a_classifier_judges(classes):
+    found = told({"architectures": classes, "id2label": TOLD})
+    why = "a task's head of a kind not known here: config.json names no architectures; the encoder is read without its"
+    assert found.head is None
+    assert found.ignored == dict.fromkeys(["classifier.bias", "classifier.weight"], f"{why} head")
+
+
+def test_of_two_classes_neither_is_taken():
+    found = told({"architectures": [BERT, "BertForTokenClassification"], "id2label": TOLD})
+    assert found.head is None
+    assert f"architectures names {BERT}, BertForTokenClassification" in found.ignored["classifier.bias"]
+
+
+def test_a_bare_encoder_has_nothing_to_leave_out():
+    for data in ({}, {"architectures": ["BertModel"]}, {"architectures": ["BertForMaskedLM"]}):
+        found = told(data, found=["pooler.dense.bias"])
+        assert (found.head, found.ignored) == (None, {})
+
+
+@pytest.mark.parametrize(
+    ("keys", "why"),
+    [
+        ({"problem_type": "regression"}, "problem_type is 'regression', and wellread computes single_label_"),
+        ({"problem_type": ["x"]}, r"problem_type is \['x'\], and"),
+        ({"id2label": {"0": "score"}}, "it has 1 label, and a choice takes two or more"),
+        ({"id2label": {}}, "it has 0 labels, and a choice takes two or more"),
+    ],
+)
+def test_what_is_not_computed_is_left_out(keys, why):
+    found = told({"architectures": [BERT], "id2label": TOLD, **keys})
+    assert found.head is None
+    assert found.ignored.keys() == {"classifier.weight", "classifier.bias"}
+    assert re.search(why, found.ignored["classifier.bias"])
+
+
+def test_a_stated_problem_of_one_label_is_used():
+    found = told({"architectures": [BERT], "id2label": TOLD, "problem_type": "single_label_classification"})
+    assert found.head.labels == ("no", "yes")
+    assert {"architectures", "id2label", "problem_type"} <= set(found.used)
+
+
+@pytest.mark.parametrize("held", [["classifier.bias", "classifier.weight"], ["label_classifier.linear.weight"]])
+def test_a_classifier_of_before_is_left_out_of_distilbert(held):
+    found = told({"architectures": [f"Distil{BERT}"], "id2label": TOLD}, found=held, family="distilbert")
+    assert found.head is None
+    assert found.ignored == dict.fromkeys(
+        held,
+        f"a task's head; it is {', '.join(held)} alone, and the class that architectures names has pre_classifier.* "
+        "before it; the encoder is read without its head",
+    )
+
+
+@pytest.mark.parametrize(
+    ("family", "task", "name"),
+    [
+        ("bert", "classify", "classifier.weight"),
+        ("bert", "classify", "pooler.dense.weight"),
+        ("bert", "tag", "classifier.bias"),
+        ("bert", "answer", "qa_outputs.bias"),
+        ("distilbert", "classify", "pre_classifier.bias"),
+        ("distilbert", "answer", "qa_outputs.weight"),
+    ],
+)
+def test_a_head_that_lacks_a_tensor_is_refused(tmp_path, family, task, name):
+    place = write(tmp_path, head_of(task, family), family, without=[name, f"{family}.{name}"])
+    with pytest.raises(WeightsError, match=re.escape(f"found that {name} is missing; correct config.json")):
+        read_encoder(place)
+
+
+@pytest.mark.parametrize("task", ["classify", "tag", "answer"])
+def test_a_head_of_another_shape_is_refused(tmp_path, task):
+    name = "qa_outputs.weight" if task == "answer" else "classifier.weight"
+    place = write(tmp_path, head_of(task), more={name: np.zeros((3, 12), np.float32)})
+    with pytest.raises(WeightsError, match=rf"{name} has shape \[3, 12\] where the configuration says \[[25], 12\]"):
+        read_encoder(place)
+
+
+def test_a_bert_whose_class_needs_no_pooler_is_read_without(tmp_path):
+    lost = ["bert.pooler.dense.weight", "bert.pooler.dense.bias"]
+    checkpoint = read_encoder(write(tmp_path, head_of("tag"), without=lost))
+    assert (checkpoint.config.pooler, checkpoint.head.task) == ("first_token", "tag")
+    other = tmp_path / "other"
+    other.mkdir()
+    with pytest.raises(WeightsError, match=r"pooler\.dense\.bias is missing; pooler\.dense\.weight is missing"):
+        read_encoder(write(other, head_of("classify"), without=lost))
+
+
+def test_the_caller_may_leave_the_head_out(tmp_path):
+    place = write(tmp_path, head_of("classify"), without=["classifier.bias"])
+    checkpoint = read_encoder(place, ignore=["architectures"])
+    assert checkpoint.head is None
+    assert "config.json names no architectures" in checkpoint.ignored["classifier.weight"]
+
+
+def test_a_classifier_beside_the_head_of_words_keeps_both(tmp_path):
+    config = family_config("bert")
+    words = {name: np.zeros(shape, np.float32) for name, shape in shapes(config, mlm=True).items() if "cls." in name}
+    checkpoint = read_encoder(write(tmp_path, head_of("tag"), more=words))
+    assert checkpoint.has_mlm
+    assert checkpoint.head == head_of("tag")

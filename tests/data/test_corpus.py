@@ -1,0 +1,101 @@
+"""Texts of plain files, in every kind of file, and the files that are none."""
+
+from __future__ import annotations
+
+import gzip
+import json
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from wellread.data.corpus import PART, stream_texts, total_bytes
+from wellread.errors import DataError
+
+TEXTS = ["A man.", "", 'Say "a, b".', "유리\u2028창", " x "]
+
+
+def written(path, kind):
+    if kind == "parquet":
+        pq.write_table(pa.table({"id": range(5), "said": TEXTS}), path)
+        return path
+    cells = {
+        "txt": lambda text: text,
+        "tsv": lambda text: f"1\t{text}",
+        "csv": lambda text: '1,"' + text.replace('"', '""') + '"',
+        "jsonl": lambda text: json.dumps({"said": text, "id": 1}),
+    }
+    head = {"tsv": ["id\tsaid"], "csv": ["id,said"]}.get(kind, [])
+    data = "".join(f"{line}\n" for line in [*head, *map(cells[kind], TEXTS)]).encode()
+    path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
+    return path
+
+
+@pytest.mark.parametrize("ending", ["txt", "tsv", "csv", "jsonl", "parquet", "txt.gz", "tsv.gz", "csv.gz", "jsonl.gz"])
+def test_every_kind_gives_the_texts(tmp_path, ending):
+    path = written(tmp_path / f"a.b.{ending}", ending.removesuffix(".gz"))
+    assert list(stream_texts([path, path], column="said")) == TEXTS * 2
+
+
+def test_line_ends_of_windows_and_a_mark_at_the_beginning(tmp_path):
+    (tmp_path / "a.txt").write_bytes("\ufeffone\r\ntwo".encode())
+    assert list(stream_texts([tmp_path / "a.txt"])) == ["one", "two"]
+
+
+def test_a_text_of_several_lines_in_csv(tmp_path):
+    (tmp_path / "a.csv").write_text('text\n"one\ntwo"\n')
+    assert list(stream_texts([tmp_path / "a.csv"])) == ["one\ntwo"]
+
+
+def test_null_is_an_empty_text(tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"text": null}\n')
+    pq.write_table(pa.table({"text": ["a", None]}), tmp_path / "a.parquet")
+    assert list(stream_texts([tmp_path / "a.jsonl", tmp_path / "a.parquet"])) == ["", "a", ""]
+
+
+def test_the_position_grows_to_the_size_of_all_files(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.txt").write_text("a long enough line of text\n" * 3 * PART)
+    paths = [tmp_path / "a.txt", tmp_path / "b.txt"]
+    seen: list[int] = []
+    assert sum(1 for _ in stream_texts(paths, moved=seen.append)) == 6 * PART
+    assert seen == sorted(seen)
+    assert len(set(seen)) > 4
+    assert seen[-1] == total_bytes(paths)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "found"),
+    [
+        ("a.doc", b"x", "texts were asked of .*a.doc; wellread reads .txt, .tsv, .csv, .jsonl, .parquet, all but the"),
+        ("a.parquet.gz", b"x", "texts were asked of .*gz; wellread reads"),
+        ("a", b"x", "wellread reads"),
+        ("a.txt", b"\xff", "it cannot be read: 'utf-8' codec can't decode byte 0xff"),
+        ("a.txt.gz", b"plain", "it cannot be read: Not a gzipped file"),
+        ("a.txt.gz", gzip.compress(b"many words", mtime=0)[:-9], "it cannot be read: "),
+        ("a.tsv", b"id\ttxet\n1\tx\n", r"a column text was asked of .*; it has id, txet; name one of them \(did you"),
+        ("a.tsv", b"", "a column text was asked of .*; it has none; name one of them"),
+        ("a.tsv", b"id\ttext\n1\tx\n2\ty\tz\n", r"2 columns were asked of every row of .*; row 3 has 3: '2 | y | z'"),
+        ("a.csv", b'text\n"x\n', "it cannot be read: unexpected end of data"),
+        ("a.jsonl", b'{"text": "a"}\n[1]\n', "a JSON object a line was asked of .*; line 2 is none: it holds a list"),
+        ("a.jsonl", b'{"text": 7}\n', "line 1 holds 7; name the column of the texts"),
+        ("a.jsonl", b'{"a": "x"}\n', "a column text was asked of .*; it has a; "),
+        ("a.parquet", b"PAR0", "a Parquet file was asked of .*; it cannot be read: "),
+    ],
+)
+def test_what_cannot_be_read_is_told(tmp_path, name, content, found):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError, match=found):
+        list(stream_texts([tmp_path / name]))
+
+
+def test_a_column_of_numbers_is_no_column_of_texts(tmp_path):
+    pq.write_table(pa.table({"text": [1, 2]}), tmp_path / "a.parquet")
+    with pytest.raises(DataError, match="row 1 holds 1; name the column of the texts"):
+        list(stream_texts([tmp_path / "a.parquet"]))
+
+
+def test_files_that_are_not_there_are_named_before_any_is_read(tmp_path):
+    (tmp_path / "a.txt").write_text("x\n")
+    with pytest.raises(DataError, match="texts were asked of 3 files; found no .*b.txt, .*c.txt; check the paths"):
+        total_bytes([tmp_path / "a.txt", tmp_path / "b.txt", tmp_path / "c.txt"])

@@ -1,0 +1,164 @@
+"""Files of rows: what is read, and what is refused."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from wellread.data.tables import at, column, read_bytes, read_csv, read_jsonl, read_lines, read_parquet, read_tsv
+from wellread.errors import DataError
+
+
+def written(directory: Path, name: str, text: str) -> Path:
+    path = directory / name
+    path.write_bytes(text.encode())
+    return path
+
+
+def tsv(directory, text, names=(), surplus=False):
+    return read_tsv(written(directory, "a.tsv", text), names, surplus)
+
+
+def test_tsv_quotes_nothing(tmp_path):
+    table = tsv(tmp_path, 'id\ttext\n1\t"open\n2\t""" three\n3\t\n')
+    assert table.columns == {"id": ["1", "2", "3"], "text": ['"open', '""" three', ""]}
+    assert list(table.lines) == [2, 3, 4]
+
+
+def test_lines_end_at_line_feeds_alone(tmp_path):
+    text = "\ufefftext\r\na\u2028b\x0bc\r\n가\x85나\r\n\r\n"
+    assert tsv(tmp_path, text).columns == {"text": ["a\u2028b\x0bc", "가\x85나"]}
+
+
+def test_an_empty_line_of_one_column_is_an_empty_text(tmp_path):
+    assert tsv(tmp_path, "text\na\n\nb\n").columns == {"text": ["a", "", "b"]}
+
+
+def test_gzip_is_unpacked(tmp_path):
+    path = tmp_path / "a.tsv.gz"
+    path.write_bytes(gzip.compress(b"text\na\n"))
+    assert read_lines(path) == ["text", "a"]
+    path.write_bytes(gzip.compress(b"text\na\n")[:-5])
+    with pytest.raises(DataError, match=r"a.tsv.gz; it cannot be read: .*; check the file"):
+        read_bytes(path)
+
+
+def test_named_columns_may_have_a_header_and_a_surplus(tmp_path):
+    names = ("a", "b")
+    assert tsv(tmp_path, "a\tb\n1\t2\n", names).columns == {"a": ["1"], "b": ["2"]}
+    table = tsv(tmp_path, "1\t2\tx\n3\t4\n", names, surplus=True)
+    assert table.columns == {"a": ["1", "3"], "b": ["2", "4"]}
+    assert list(table.lines) == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "it holds 0 bytes and no line; check the file"),
+        ("\n\n", "it holds 2 bytes and no line"),
+        ("a\tb\n", "it holds no rows; check the file"),
+        ("a\ta\n1\t2\n", r"names \['a', 'a'\], one of them twice; rename it"),
+        (
+            "a\tb\n1\n1\t2\n1\t2\t3\n",
+            "2 columns were asked of every row .*; 2 of 3 rows have another number, lines 2, 4; the first has 1: '1'",
+        ),
+        ("a\tb\n" + "x\n" * 9, "9 of 9 rows have another number, lines 2, 3, 4, 5, 6 and 4 more"),
+    ],
+)
+def test_bad_rows_are_refused(tmp_path, text, message):
+    with pytest.raises(DataError, match=message):
+        tsv(tmp_path, text)
+
+
+def test_a_surplus_is_refused_where_none_is_named(tmp_path):
+    with pytest.raises(DataError, match="1 of 1 rows have another number, line 1; the first has 3: '1 . 2 . 3'"):
+        tsv(tmp_path, "1\t2\t3\n", ("a", "b"))
+
+
+def test_bytes_that_are_not_utf8_are_refused_with_their_line(tmp_path):
+    path = tmp_path / "a.tsv"
+    path.write_bytes("text\n가\n".encode() + "나\n".encode("cp949"))
+    with pytest.raises(DataError, match=r"line 3 is not UTF-8 \(byte 9 of 12: .*\); convert the file"):
+        read_lines(path)
+
+
+def test_a_missing_file_is_refused(tmp_path):
+    with pytest.raises(DataError, match="none.tsv; it cannot be read: .*No such file"):
+        read_lines(tmp_path / "none.tsv")
+
+
+def test_csv_quotes(tmp_path):
+    table = read_csv(written(tmp_path, "a.csv", 'Q,A\r\n"a, ""b""\r\nc",1\r\nd,2\r\n'), (), False)
+    assert table.columns == {"Q": ['a, "b"\nc', "d"], "A": ["1", "2"]}
+    assert list(table.lines) == [2, 4]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            'Q,A\na,1\n"b,2\nc,3\n',
+            "the row that begins in line 3 cannot be read: .*; close the quotation, or read the file as tsv",
+        ),
+        ("Q,A\na,1\n\nb,2\n", "1 of 3 rows have another number, line 3; the first has 0"),
+    ],
+)
+def test_bad_csv_is_refused(tmp_path, text, message):
+    with pytest.raises(DataError, match=message):
+        read_csv(written(tmp_path, "a.csv", text), (), False)
+
+
+def test_json_lines(tmp_path):
+    table = read_jsonl(
+        written(tmp_path, "a.jsonl", '{"text": "가\\u2028", "y": 1}\n{"y": null, "text": ""}\n'), (), False
+    )
+    assert table.columns == {"text": ["가\u2028", ""], "y": [1, None]}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"a": 1}\n[1]\n', "a JSON object a line was asked of .*; line 2 is none: it holds a list"),
+        ('{"a": 1}\n\n{"a": 1}\n', "line 2 is none"),
+        ('{"a": 1, "a": 2}\n', "line 1 is none: the key 'a' stands twice"),
+        (
+            '{"a": 1, "b": 2}\n{"a": 1}\n{"b": 1}\n',
+            "the keys a, b were asked .*; 2 of 3 rows lack one, lines 2, 3; the first lacks b; write null",
+        ),
+    ],
+)
+def test_bad_json_lines_are_refused(tmp_path, text, message):
+    with pytest.raises(DataError, match=message):
+        read_jsonl(written(tmp_path, "a.jsonl", text), (), False)
+
+
+def test_parquet(tmp_path):
+    pq.write_table(pa.table({"text": ["a", None], "tags": [["O"], []]}), tmp_path / "a.parquet")
+    table = read_parquet(tmp_path / "a.parquet", (), False)
+    assert table.columns == {"text": ["a", None], "tags": [["O"], []]}
+    assert list(table.lines) == [1, 2]
+
+
+def test_bad_parquet_is_refused(tmp_path):
+    with pytest.raises(DataError, match="a Parquet file was asked of .*; it cannot be read: "):
+        read_parquet(written(tmp_path, "a.parquet", "no Parquet"), (), False)
+    pq.write_table(pa.table({"text": pa.array([], pa.string())}), tmp_path / "b.parquet")
+    with pytest.raises(DataError, match=r"b.parquet; it holds no rows"):
+        read_parquet(tmp_path / "b.parquet", (), False)
+
+
+def test_a_wrong_column_is_refused_with_the_nearest(tmp_path):
+    table = tsv(tmp_path, "id\tdocument\tlabel\n1\ta\t0\n")
+    with pytest.raises(
+        DataError, match=r"a column documents was asked .*; it has id, document, label; name one of them \(did"
+    ):
+        column(table, "documents")
+
+
+def test_at():
+    assert at([3]) == "line 3"
+    assert at(range(9), [False, True] * 4 + [True]) == "lines 1, 3, 5, 7, 8"

@@ -1,0 +1,71 @@
+"""sentencepiece_model: what the file says is what SentencePiece itself says."""
+
+import io
+
+import pytest
+import sentencepiece
+from neighbours import DATA
+
+from wellread.formats.sentencepiece_model import read_sentencepiece
+
+BYTES = (DATA / "kobert" / "tokenizer_78b3253a26.model").read_bytes()
+
+
+def train(**settings):
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(["a b c d e", "ab cd"] * 9),
+        model_writer=model,
+        hard_vocab_limit=False,
+        minloglevel=2,
+        **{"vocab_size": 12, **settings},
+    )
+    return read_sentencepiece(model.getvalue())
+
+
+def test_pieces_and_scores_are_those_of_sentencepiece():
+    model = read_sentencepiece(BYTES)
+    processor = sentencepiece.SentencePieceProcessor(model_proto=BYTES)
+    ids = [id for id in range(8000) if not processor.is_control(id) and not processor.is_unknown(id)]
+    assert model.normal == {processor.id_to_piece(id): processor.get_score(id) for id in ids}
+    assert (model.nfkc, model.dummy_prefix, model.collapses_spaces, model.faults) == (True, True, True, ())
+    assert len(model.charsmap) == 237_538
+    assert model.symbols == ()
+
+
+def test_settings_are_read():
+    model = train(
+        normalization_rule_name="identity",
+        add_dummy_prefix=False,
+        remove_extra_whitespaces=False,
+        user_defined_symbols=["[A]"],
+    )
+    assert (model.nfkc, model.dummy_prefix, model.collapses_spaces, model.charsmap) == (False, False, False, b"")
+    assert model.symbols == ("[A]",)
+    assert "[A]" not in model.normal
+
+
+@pytest.mark.parametrize(
+    ("settings", "fault"),
+    [
+        ({"model_type": "bpe"}, "a form that is no Unigram"),
+        ({"treat_whitespace_as_suffix": True}, "spaces behind words"),
+        ({"byte_fallback": True, "vocab_size": 280}, "bytes for unknown characters"),
+    ],
+)
+def test_what_a_unigram_cannot_do_is_named(settings, fault):
+    assert train(**settings).faults == (fault,)
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (b"\x08\x01", "field 1 holds a number where a message stands"),
+        (b"\x0a\x02\x08\x01", "field 1 holds a number where bytes stand"),
+        (b"\x0a\x02\x12\x00", "field 2 holds bytes where a number stands"),
+        (b"\x0a\x05", "a field of 5 bytes where 0 are left"),
+    ],
+)
+def test_a_damaged_model_is_refused(content, found):
+    with pytest.raises(ValueError, match=found):
+        read_sentencepiece(content)
