@@ -15,9 +15,9 @@ from tiny import tiny_config, tiny_module
 import wellread
 from wellread.backends import openvino
 from wellread.config import DenseConfig, SentenceConfig
+from wellread.data.examples import take_examples
 from wellread.errors import InputError
 from wellread.measure.evaluate import evaluate
-from wellread.measure.examples import take_examples
 
 TEXTS = ["A man is playing the guitar.", "", "A cat sleeps!", "The woman runs.", "paris of france , a flute"]
 PAIRS = ["a woman runs .", "the cat", "of", "", "playing guitars , a man runs"]
