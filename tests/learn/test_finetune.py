@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from learn.made_lessons import COLUMNS, made_examples, made_module, made_rows, settings
-from learn.test_processes import TORCHRUN
+from learn.test_distributed import TORCHRUN
 from learn.tiny_task import assert_bit_equal, finish, start, weights
 
 import wellread
