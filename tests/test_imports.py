@@ -14,7 +14,7 @@ SOURCE = Path(__file__).parent.parent / "src" / "wellread"
 ORDER = (
     *("errors", "progress", "files", "config", "schema", "catalog", "formats", "hub", "text", "data", "metrics"),
     *("encoder", "checkpoints", "backends", "encode", "tasks", "module", "measure", "learn", "export"),
-    *("keras", "compat", "bench", "cli"),
+    *("keras", "compat", "bench", "cli", "__main__"),
 )
 FRAMEWORKS = {
     "torch",

@@ -13,7 +13,7 @@ import pytest
 from tiny import tiny_module
 
 import wellread
-from wellread.cli.main import VERBS
+from wellread.cli.help import VERBS
 
 TEXTS = ["A man is playing the guitar.", "", "A cat sleeps!"]
 

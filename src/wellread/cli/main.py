@@ -1,8 +1,7 @@
-"""The command line: one verb, one file; errors become one line here and nowhere else."""
+"""The command line: one verb, one file; errors become one line here and in `help`, and nowhere else."""
 
 from __future__ import annotations
 
-import importlib
 import os
 import sys
 import warnings
@@ -11,54 +10,27 @@ from typing import Any
 import click
 
 from wellread import __version__
-from wellread.errors import WellreadError
+from wellread.cli.help import Verbs, in_flags
 
-# verb -> the module of this package that holds it, imported when the verb is used
-VERBS = {
-    "bench": "bench",
-    "catalog": "catalog",
-    "distill": "distill",
-    "doctor": "doctor",
-    "embed": "embed",
-    "evaluate": "evaluate",
-    "export": "export",
-    "fill-mask": "fill_mask",
-    "finetune": "finetune",
-    "info": "info",
-    "pretrain": "pretrain",
-    "predict": "predict",
-    "pull": "pull",
-    "push": "push",
-    "report": "report",
-    "revive": "revive",
-    "tokenize": "tokenize",
-    "verify": "verify",
-}
+COMPLETION = """\b
+Completion of verbs and options, in your shell's start-up file:
+  bash  eval "$(_WELLREAD_COMPLETE=bash_source wellread)"
+  zsh   eval "$(_WELLREAD_COMPLETE=zsh_source wellread)"
+  fish  _WELLREAD_COMPLETE=fish_source wellread | source
+"""
 
 
-class Verbs(click.Group):
-    """A group whose commands are imported when they are asked for."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Name every verb."""
-        return sorted(VERBS)
-
-    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        """Import one verb."""
-        if name not in VERBS:
-            return None
-        command: click.Command = importlib.import_module(f"wellread.cli.{VERBS[name]}").command
-        return command
-
-
-@click.command(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="wellread")
+@click.command(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]}, epilog=COMPLETION)
+@click.version_option(
+    __version__, "-V", "--version", message=f"wellread %(version)s, Python {sys.version.split(maxsplit=1)[0]}"
+)
 def group() -> None:
     """Compact BERT-family text encoders: text in, vectors out."""
 
 
 def _one_line(message: Warning | str, *args: Any, **kwargs: Any) -> None:
-    click.echo(f"wellread: {message}", err=True)
+    ctx = click.get_current_context(silent=True)
+    click.echo(f"wellread: {in_flags(str(message), ctx.command.params if ctx else ())}", err=True)
 
 
 def main() -> None:
@@ -66,9 +38,6 @@ def main() -> None:
     warnings.showwarning = _one_line
     try:
         group(prog_name="wellread")
-    except WellreadError as error:
-        click.echo(f"wellread: {error}", err=True)
-        sys.exit(3)
     except BrokenPipeError:  # the reader of our output went away, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
 import click
 
+from wellread.cli.help import Setting
 from wellread.errors import DataError
 
 if TYPE_CHECKING:
@@ -21,31 +23,26 @@ F = TypeVar("F", bound=Callable[..., Any])
 json_flag = click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")
 
 
+MODEL = "default, a path, or a handle; see wellread catalog."
+BACKENDS = "openvino, torch (a GPU where there is one), numpy, tensorflow or keras."
+TOKENIZER = "The preprocessor whose tokenizer is taken instead of the module's own."
+
 # What `module_options` adds, for commands that take other options beside them.
 LOADING = ("model", "backend", "revision", "local_files_only", "tokenizer", "ignore")
 
 
 def module_options(command: F) -> F:
     """Add --model and what `wellread.load` takes beside it, under the names that `load_module` takes."""
+    section: dict[str, Any] = {"cls": Setting, "section": "The module"}
     options = (
+        click.option("-m", "--model", default="default", show_default=True, help=MODEL, **section),
+        click.option("--backend", default="openvino", show_default=True, help=BACKENDS, **section),
+        click.option("--revision", help="Branch, tag or commit of a Hugging Face id.", **section),
+        click.option("--local-files-only", is_flag=True, help="Use the cache and make no network call.", **section),
+        click.option("--tokenizer", metavar="HANDLE", help=TOKENIZER, **section),
         click.option(
-            "-m",
-            "--model",
-            default="default",
-            help="default, a path, or a handle; see wellread catalog.",
-            show_default=True,
+            "--ignore", multiple=True, metavar="KEY", help="Pass over this unknown configuration key.", **section
         ),
-        click.option(
-            "--backend", default="openvino", show_default=True, help="openvino, torch, numpy, tensorflow or keras."
-        ),
-        click.option("--revision", help="Branch, tag or commit of a Hugging Face id."),
-        click.option("--local-files-only", is_flag=True, help="Use the cache and make no network call."),
-        click.option(
-            "--tokenizer",
-            metavar="HANDLE",
-            help="The preprocessor whose tokenizer is taken instead of the module's own.",
-        ),
-        click.option("--ignore", multiple=True, metavar="KEY", help="Pass over this unknown configuration key."),
     )
     for option in reversed(options):
         command = option(command)
@@ -125,20 +122,25 @@ def options_of(config: Any) -> Callable[[F], F]:
 
     Given an instance, its values are the defaults that --help shows; those of a class are the ones it is made with.
     """
-    shown = config() if isinstance(config, type) else config
-    said = words_of(type(shown))
+    defaults = config() if isinstance(config, type) else config
+    words = words_of(type(defaults))
+    section = f"{type(defaults).__name__}: {re.split('[.;:]', type(defaults).__doc__ or '')[0]}"
 
     def add(command: F) -> F:
-        for field in reversed(dataclasses.fields(shown)):
-            default = getattr(shown, field.name)
+        for field in reversed(dataclasses.fields(defaults)):
+            default = getattr(defaults, field.name)
             if dataclasses.is_dataclass(default):
                 command = options_of(default)(command)
-            else:
-                name = field.name.replace("_", "-")
-                flag = f"--{name}/--no-{name}" if isinstance(default, bool) else f"--{name}"
-                words = said.get(field.name, "")
-                about = f"{words[:1].upper()}{words[1:]}.  [default: {default}]".removeprefix(".  ")
-                command = click.option(flag, field.name, type=type(default), default=None, help=about)(command)
+                continue
+            name = field.name.replace("_", "-")
+            flag = f"--{name}/--no-{name}" if isinstance(default, bool) else f"--{name}"
+            about = words.get(field.name, "")
+            about = f"{about[:1].upper()}{about[1:]}.  [default: {'none' if default == '' else default}]".removeprefix(
+                ".  "
+            )
+            command = click.option(
+                flag, field.name, type=type(default), default=None, help=about, cls=Setting, section=section
+            )(command)
         return command
 
     return add
