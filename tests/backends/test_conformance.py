@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import keras
 import numpy as np
+import onnx
 import pytest
 import tensorflow as tf
 import torch
@@ -16,6 +17,7 @@ from wellread.backends import openvino as openvino_backend
 from wellread.backends.backend import BACKENDS, load_backend
 from wellread.backends.keras import KerasBackend
 from wellread.backends.numpy import NumpyOps
+from wellread.backends.onnx import OnnxOps, build, model_of, session
 from wellread.backends.openvino import OpenVINOOps, op, ov, precisions
 from wellread.backends.tensorflow import TensorFlowOps, variables
 from wellread.backends.torch import TorchEncoder, TorchOps, dropped
@@ -26,7 +28,7 @@ from wellread.encoder.heads import LOGITS_OUTPUT, MLM_INPUT, MLM_OUTPUT, SENTENC
 from wellread.errors import InputError, MissingExtra
 
 pytestmark = KERAS_WARNS
-OTHERS = {"openvino": "f32", "torch": "f32", "tensorflow": "f32", "keras": "f32"}
+OTHERS = {"openvino": "f32", "torch": "f32", "tensorflow": "f32", "keras": "f32", "onnx": "f32"}
 RNG = np.random.default_rng(0)
 X = RNG.normal(0, 2, (3, 7, 12)).astype(np.float32)
 MASK = tiny_inputs()["input_mask"]
@@ -92,7 +94,26 @@ def on_keras(call, arrays):
     return keras.ops.convert_to_numpy(made)
 
 
-RUNNERS = {"torch": on_torch, "openvino": on_openvino, "tensorflow": on_tensorflow, "keras": on_keras}
+def on_onnx(call, arrays):
+    types = {"i": onnx.TensorProto.INT32, "f": onnx.TensorProto.FLOAT}
+    # dynamic lengths, static width: as in the encoder
+    inputs = [
+        onnx.helper.make_tensor_value_info(f"x{i}", types[a.dtype.kind], [None, None, *a.shape[2:]])
+        for i, a in enumerate(arrays)
+    ]
+    ops = OnnxOps(CHECKPOINT)
+    result = call(ops, *(value.name for value in inputs))
+    feed = {value.name: array for value, array in zip(inputs, arrays, strict=True)}
+    return session(model_of(ops, inputs, [result])).run(None, feed)[0]
+
+
+RUNNERS = {
+    "torch": on_torch,
+    "openvino": on_openvino,
+    "tensorflow": on_tensorflow,
+    "keras": on_keras,
+    "onnx": on_onnx,
+}
 
 
 def assert_close(ours, reference):
@@ -214,6 +235,7 @@ def test_each_backend_reports_its_precision():
     assert load_backend("torch", CHECKPOINT).precision == "f32"
     assert load_backend("keras", CHECKPOINT).precision == "f32"
     assert load_backend("tensorflow", CHECKPOINT).precision == "f32"
+    assert load_backend("onnx", CHECKPOINT).precision == "f32"
     assert load_backend("openvino", CHECKPOINT, precision="f32").precision == "f32"
     assert load_backend("openvino", CHECKPOINT).precision == precisions()[0]
 
@@ -250,6 +272,9 @@ def test_a_framework_that_is_missing_is_named_with_its_extra(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(MissingExtra, match=r'this needs keras, .*; run: pip install "wellread\[keras\]"'):
         load_backend("keras", CHECKPOINT)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name if name == "onnx" else None)
+    with pytest.raises(MissingExtra, match=r'this needs onnxruntime, .*; run: pip install "wellread\[onnx\]"'):
+        load_backend("onnx", CHECKPOINT)
 
 
 def test_a_stream_may_be_abandoned():
@@ -275,6 +300,12 @@ def test_torch_parameters_bear_the_names_of_the_tensors():
     assert encoder.state_dict().keys() == CHECKPOINT.tensors.keys()
     for name, array in encoder.arrays().items():
         assert np.array_equal(array, CHECKPOINT.tensors[name].read())
+
+
+def test_each_weight_stands_once_in_an_onnx_graph():
+    names = [constant.name for constant in build(CHECKPOINT, [SENTENCE_OUTPUT, MLM_OUTPUT]).graph.initializer]
+    assert len(names) == len(set(names))
+    assert "encoder.layer.1.attention.self.query.weight.T" in names
 
 
 def test_a_heads_own_dropout_acts_while_training():

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+import importlib.util
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wellread.checkpoints.checkpoint import Checkpoint
+from wellread.encoder.encoder import INPUTS
+from wellread.encoder.heads import MLM_INPUT, MLM_OUTPUT
 from wellread.errors import InputError, nearest, require_extra
 
 FloatArray = NDArray[np.floating]
@@ -18,7 +22,11 @@ Inputs = Mapping[str, NDArray[np.int32]]
 Outputs = dict[str, FloatArray | list[FloatArray]]
 
 # name, which is that of the framework -> the extra that brings it; None: it comes with wellread
-BACKENDS = {"openvino": None, "numpy": None, "torch": "train", "tensorflow": "tf", "keras": "keras"}
+BACKENDS = {"openvino": None, "numpy": None, "torch": "train", "tensorflow": "tf", "keras": "keras", "onnx": "onnx"}
+# name -> the modules that must be there to import, where these are not the framework alone
+MODULES = {"onnx": ("onnx", "onnxruntime")}
+# name -> the precisions that it computes in, its default first, where not float32 alone; OpenVINO asks the CPU
+PRECISIONS = {"numpy": ["f64"], "torch": ["f32", "bf16"]}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -40,6 +48,8 @@ class Backend(Protocol):
 
     def stream(self, batches: Iterable[Inputs], output: str) -> Iterator[StreamItem]:
         """Run many batches for one output, at the best throughput; items may come in any order."""
+        for index, inputs in enumerate(batches):
+            yield StreamItem(index=index, value=self.run(inputs, [output])[output])  # type: ignore[arg-type]
 
 
 def load_backend(name: str, checkpoint: Checkpoint, *, precision: str | None = None) -> Backend:
@@ -47,18 +57,62 @@ def load_backend(name: str, checkpoint: Checkpoint, *, precision: str | None = N
 
     Raises: InputError for an unknown backend or a precision that it does not offer; MissingExtra.
     """
-    if name not in BACKENDS:
-        raise InputError(f"backend {name!r} is unknown; wellread has {', '.join(BACKENDS)}{nearest(name, BACKENDS)}")
-    if (extra := BACKENDS[name]) is not None:
-        require_extra(name, extra=extra)
-    module = importlib.import_module(f"wellread.backends.{name}")
-    backend: Backend = module.load(checkpoint, precision=precision)
+    offered = precisions(name)
+    if precision is not None and precision not in offered:
+        raise InputError(
+            f"precision {precision!r} was asked of the {name} backend; on this machine it computes in "
+            f"{', '.join(offered)}; name one of these or none"
+        )
+    backend: Backend = _module(name).load(checkpoint, precision=precision or offered[0])
     return backend
 
 
-def refuse_precision(backend: str, asked: str, offered: Collection[str]) -> InputError:
-    """Say that a backend does not compute in the precision that was asked for."""
-    return InputError(
-        f"precision {asked!r} was asked of the {backend} backend; on this machine it computes in "
-        f"{', '.join(offered)}; name one of these or none"
-    )
+def precisions(name: str) -> list[str]:
+    """Name the precisions that a backend computes in on this machine, its default first.
+
+    Raises: InputError for an unknown backend; MissingExtra.
+
+    >>> precisions("numpy")
+    ['f64']
+    """
+    if name not in BACKENDS:
+        raise InputError(f"backend {name!r} is unknown; wellread has {', '.join(BACKENDS)}{nearest(name, BACKENDS)}")
+    if (extra := BACKENDS[name]) is not None:
+        for module in MODULES.get(name, (name,)):
+            require_extra(module, extra=extra)
+    offered: list[str] = _module(name).precisions() if name == "openvino" else PRECISIONS.get(name, ["f32"])
+    return offered
+
+
+def _module(name: str) -> Any:
+    return importlib.import_module(f"wellread.backends.{name}")
+
+
+def is_installed(name: str) -> bool:
+    """Tell whether the framework of a backend is there to import."""
+    return all(importlib.util.find_spec(module) is not None for module in MODULES.get(name, (name,)))
+
+
+def graph_inputs(checkpoint: Checkpoint, outputs: Sequence[str]) -> list[str]:
+    """Name the inputs, int32 [B, T] or [B, P], that a graph of `outputs` takes."""
+    names = [*INPUTS, MLM_INPUT] if MLM_OUTPUT in outputs else list(INPUTS)
+    return [name for name in names if name != "input_type_ids" or checkpoint.config.type_vocab_size]
+
+
+def convert_outputs(outputs: Mapping[str, Any], convert: Callable[[Any], FloatArray]) -> Outputs:
+    """Convert every tensor of `outputs`, those in lists included."""
+    return {
+        name: [convert(tensor) for tensor in value] if isinstance(value, list) else convert(value)
+        for name, value in outputs.items()
+    }
+
+
+def name_outputs(arrays: Iterable[FloatArray], outputs: Sequence[str], *, layers: int) -> Outputs:
+    """Give the arrays of a graph their names: one each, and as many as `layers` for `encoder_outputs`."""
+    rest = iter(arrays)
+    return {name: [next(rest) for _ in range(layers)] if name == "encoder_outputs" else next(rest) for name in outputs}
+
+
+def cpu_count() -> int:
+    """Count the cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

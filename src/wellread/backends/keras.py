@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -11,7 +11,7 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from wellread.backends.backend import Backend, Inputs, Outputs, StreamItem, refuse_precision
+from wellread.backends.backend import Backend, Inputs, Outputs, convert_outputs
 from wellread.checkpoints.checkpoint import Array, Checkpoint
 from wellread.encoder.heads import run
 
@@ -90,8 +90,11 @@ class KerasOps:
     def attention(
         self, query: Tensor, key: Tensor, value: Tensor, bias: Tensor, *, heads: int, rate: float, name: str
     ) -> Tensor:
-        q, k, v = (_split(x, heads) for x in (query, key, value))
-        scores = ops.matmul(q / math.sqrt(q.shape[-1]), ops.transpose(k, (0, 1, 3, 2)))
+        width = query.shape[-1] // heads
+        q, k, v = (
+            ops.transpose(ops.reshape(x, (*ops.shape(x)[:2], heads, width)), (0, 2, 1, 3)) for x in (query, key, value)
+        )
+        scores = ops.matmul(q / math.sqrt(width), ops.transpose(k, (0, 1, 3, 2)))
         scores = ops.cast(scores, "float32") + bias
         # of one key Keras warns, as if it were a mistake
         weights = ops.ones_like(scores) if scores.shape[-1] == 1 else ops.softmax(scores, axis=-1)
@@ -115,13 +118,7 @@ class KerasOps:
         return x / ops.maximum(ops.norm(x, axis=-1, keepdims=True), 1e-12)
 
 
-def _split(x: Tensor, heads: int) -> Tensor:
-    """[B, T, D] to [B, H, T, K]."""
-    batch, tokens, width = ops.shape(x)
-    return ops.transpose(ops.reshape(x, (batch, tokens, heads, width // heads)), (0, 2, 1, 3))
-
-
-class KerasBackend:
+class KerasBackend(Backend):
     """A checkpoint on Keras."""
 
     name = "keras"
@@ -131,28 +128,18 @@ class KerasBackend:
         """Copy every tensor into a variable that no training changes."""
         self.checkpoint = checkpoint
         arrays = {name: transposed(name, array) for name, array in checkpoint.arrays().items()}
-        made = {name: keras.Variable(array, dtype="float32", trainable=False) for name, array in arrays.items()}
-        self.ops = KerasOps(made)
+        self.ops = KerasOps(
+            {name: keras.Variable(array, dtype="float32", trainable=False) for name, array in arrays.items()}
+        )
 
     def run(self, inputs: Inputs, outputs: Sequence[str]) -> Outputs:
         """Run one batch; outputs are float32."""
         tensors = {name: ops.convert_to_tensor(np.asarray(array, np.int32)) for name, array in inputs.items()}
-        own = self.checkpoint
-        made = run(self.ops, own.config, own.sentence, tensors, outputs=outputs, head=own.head)
-        return {n: [_numpy(x) for x in v] if isinstance(v, list) else _numpy(v) for n, v in made.items()}
-
-    def stream(self, batches: Iterable[Inputs], output: str) -> Iterator[StreamItem]:
-        """Run batches one by one."""
-        for index, inputs in enumerate(batches):
-            yield StreamItem(index=index, value=self.run(inputs, [output])[output])  # type: ignore[arg-type]
+        model = self.checkpoint
+        computed = run(self.ops, model.config, model.sentence, tensors, outputs=outputs, head=model.head)
+        return convert_outputs(computed, lambda x: np.asarray(ops.convert_to_numpy(x), np.float32))
 
 
-def _numpy(x: Tensor) -> NDArray[np.float32]:
-    return np.asarray(ops.convert_to_numpy(x), np.float32)
-
-
-def load(checkpoint: Checkpoint, *, precision: str | None = None) -> Backend:
-    """Prepare a checkpoint; `precision` is f32 or none."""
-    if precision not in (None, "f32"):
-        raise refuse_precision("keras", str(precision), ["f32"])
+def load(checkpoint: Checkpoint, *, precision: str) -> Backend:
+    """Prepare a checkpoint."""
     return KerasBackend(checkpoint)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wellread.backends.backend import Backend, Inputs, Outputs, StreamItem, refuse_precision
+from wellread.backends.backend import Backend, Inputs, Outputs
 from wellread.checkpoints.checkpoint import Checkpoint
 from wellread.encoder.heads import run
 
@@ -21,15 +21,11 @@ MASKED = -1e30
 _erf = np.frompyfunc(math.erf, 1, 1)
 
 
-def _sigmoid(x: Array) -> Array:
-    return 0.5 * (1 + np.tanh(0.5 * x))
-
-
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "gelu": lambda x: 0.5 * x * (1 + np.asarray(_erf(x / math.sqrt(2)), np.float64)),
     "gelu_tanh": lambda x: 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))),
     "relu": lambda x: np.maximum(x, 0),
-    "silu": lambda x: x * _sigmoid(x),
+    "silu": lambda x: x * 0.5 * (1 + np.tanh(0.5 * x)),
     "tanh": np.tanh,
 }
 
@@ -75,11 +71,13 @@ class NumpyOps:
     def attention(
         self, query: Array, key: Array, value: Array, bias: Array, *, heads: int, rate: float, name: str
     ) -> Array:
-        q, k, v = (_split(x, heads) for x in (query, key, value))
-        scores = q @ k.swapaxes(-1, -2) / math.sqrt(q.shape[-1]) + bias
+        width = query.shape[-1] // heads
+        # [B, T, D] to [B, H, T, K]
+        q, k, v = (x.reshape(*x.shape[:2], heads, width).swapaxes(1, 2) for x in (query, key, value))
+        scores = q @ k.swapaxes(-1, -2) / math.sqrt(width) + bias
         weights = np.exp(scores - scores.max(-1, keepdims=True))
         mixed = weights / weights.sum(-1, keepdims=True) @ v
-        return mixed.transpose(0, 2, 1, 3).reshape(query.shape)
+        return mixed.swapaxes(1, 2).reshape(query.shape)
 
     def first(self, x: Array) -> Array:
         return x[:, :1]
@@ -98,13 +96,7 @@ class NumpyOps:
         return x / np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), 1e-12)
 
 
-def _split(x: Array, heads: int) -> Array:
-    """[B, T, D] to [B, H, T, K]."""
-    batch, tokens, width = x.shape
-    return x.reshape(batch, tokens, heads, width // heads).transpose(0, 2, 1, 3)
-
-
-class NumpyBackend:
+class NumpyBackend(Backend):
     """A checkpoint on NumPy."""
 
     name = "numpy"
@@ -117,17 +109,11 @@ class NumpyBackend:
 
     def run(self, inputs: Inputs, outputs: Sequence[str]) -> Outputs:
         """Run one batch; outputs are float64."""
-        own = self.checkpoint
-        return run(self.ops, own.config, own.sentence, inputs, outputs=outputs, head=own.head)  # type: ignore[arg-type]
-
-    def stream(self, batches: Iterable[Inputs], output: str) -> Iterator[StreamItem]:
-        """Run batches one by one."""
-        for index, inputs in enumerate(batches):
-            yield StreamItem(index=index, value=self.run(inputs, [output])[output])  # type: ignore[arg-type]
+        model = self.checkpoint
+        configs = (model.config, model.sentence)
+        return run(self.ops, *configs, inputs, outputs=outputs, head=model.head)  # type: ignore[arg-type]
 
 
-def load(checkpoint: Checkpoint, *, precision: str | None = None) -> Backend:
-    """Prepare a checkpoint; `precision` is f64 or none."""
-    if precision not in (None, "f64"):
-        raise refuse_precision("numpy", str(precision), ["f64"])
+def load(checkpoint: Checkpoint, *, precision: str) -> Backend:
+    """Prepare a checkpoint."""
     return NumpyBackend(checkpoint)

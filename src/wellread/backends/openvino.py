@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import math
-import os
 import sys
 import weakref
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from functools import cache
 from typing import Any
 
 import numpy as np
 
-from wellread.backends.backend import Backend, Inputs, Outputs, StreamItem, refuse_precision
+from wellread.backends.backend import (
+    Backend,
+    Inputs,
+    Outputs,
+    StreamItem,
+    cpu_count,
+    graph_inputs,
+    name_outputs,
+)
 from wellread.checkpoints.checkpoint import Checkpoint
-from wellread.encoder.encoder import INPUTS
-from wellread.encoder.heads import MLM_INPUT, MLM_OUTPUT, run
+from wellread.encoder.heads import run
 
 
 def _import_openvino() -> Any:
@@ -96,14 +103,11 @@ class OpenVINOOps:
     def attention(self, query: Any, key: Any, value: Any, bias: Any, *, heads: int, rate: float, name: str) -> Any:
         width = query.output(0).get_partial_shape()[2].get_length()
         scaled = op.multiply(query, _float(1 / math.sqrt(width // heads)))
-        q, k, v = (self._split(x, heads, width) for x in (scaled, key, value))
+        shape, order = _ints([0, 0, heads, width // heads]), _ints([0, 2, 1, 3])  # [B, T, D] to [B, H, T, K]
+        q, k, v = (op.transpose(op.reshape(x, shape, True), order) for x in (scaled, key, value))
         probabilities = op.softmax(op.add(op.matmul(q, k, False, True), bias), -1)
-        mixed = op.transpose(op.matmul(probabilities, v, False, False), _ints([0, 2, 1, 3]))
+        mixed = op.transpose(op.matmul(probabilities, v, False, False), order)
         return op.reshape(mixed, _ints([0, 0, width]), True)
-
-    def _split(self, x: Any, heads: int, width: int) -> Any:
-        """[B, T, D] to [B, H, T, K]."""
-        return op.transpose(op.reshape(x, _ints([0, 0, heads, width // heads]), True), _ints([0, 2, 1, 3]))
 
     def first(self, x: Any) -> Any:
         return op.slice(x, _ints([0]), _ints([1]), _ints([1]), _ints([1]))
@@ -144,20 +148,16 @@ def _float(value: float) -> Any:
 
 def build(checkpoint: Checkpoint, outputs: Sequence[str]) -> Any:
     """Build the graph for `outputs`, its results in that order, `encoder_outputs` as L of them."""
-    names = [*INPUTS, MLM_INPUT] if MLM_OUTPUT in outputs else list(INPUTS)
-    if not checkpoint.config.type_vocab_size:
-        names.remove("input_type_ids")
-    inputs = {name: op.parameter([-1, -1], np.int32) for name in names}
+    inputs = {name: op.parameter([-1, -1], np.int32) for name in graph_inputs(checkpoint, outputs)}
     for name, node in inputs.items():
         node.output(0).set_names({name})
-    made = run(
-        OpenVINOOps(checkpoint), checkpoint.config, checkpoint.sentence, inputs, outputs=outputs, head=checkpoint.head
-    )
-    nodes = [node for value in made.values() for node in (value if isinstance(value, list) else [value])]
+    config, sentence, head = checkpoint.config, checkpoint.sentence, checkpoint.head
+    values = run(OpenVINOOps(checkpoint), config, sentence, inputs, outputs=outputs, head=head)
+    nodes = [node for value in values.values() for node in (value if isinstance(value, list) else [value])]
     return ov.Model([op.result(node) for node in nodes], list(inputs.values()), "wellread")
 
 
-class OpenVINOBackend:
+class OpenVINOBackend(Backend):
     """A checkpoint on OpenVINO; a graph is compiled for each set of outputs when it is first asked for."""
 
     name = "openvino"
@@ -174,9 +174,9 @@ class OpenVINOBackend:
         key = (tuple(outputs), streams)
         if key not in self._compiled:
             settings = {
-                "INFERENCE_PRECISION_HINT": self.precision,
                 "NUM_STREAMS": streams,
                 "INFERENCE_NUM_THREADS": cpu_count(),
+                "INFERENCE_PRECISION_HINT": self.precision,
             }
             self._compiled[key] = _core().compile_model(build(self.checkpoint, outputs), "CPU", settings)
         return self._compiled[key]
@@ -185,9 +185,8 @@ class OpenVINOBackend:
         """Run one batch on all threads; outputs are float32."""
         request = self._compile(outputs, 1).create_infer_request()
         request.infer({port.any_name: inputs[port.any_name] for port in request.model_inputs})
-        arrays = iter([np.array(request.get_output_tensor(i).data) for i in range(len(request.model_outputs))])
-        layers = range(self.checkpoint.config.num_hidden_layers)
-        return {name: [next(arrays) for _ in layers] if name == "encoder_outputs" else next(arrays) for name in outputs}
+        arrays = [np.array(request.get_output_tensor(i).data) for i in range(len(request.model_outputs))]
+        return name_outputs(arrays, outputs, layers=self.checkpoint.config.num_hidden_layers)
 
     def stream(self, batches: Iterable[Inputs], output: str) -> Iterator[StreamItem]:
         """Run batches on one stream a core, two waiting for each.
@@ -197,18 +196,18 @@ class OpenVINOBackend:
         compiled = self._compile([output], cpu_count())
         requests = [compiled.create_infer_request() for _ in range(2 * cpu_count())]
         names = [port.any_name for port in compiled.inputs]
-        running: deque[tuple[int, Any]] = deque()
+        pending: deque[tuple[int, Any]] = deque()
         try:
             for index, inputs in enumerate(batches):
-                if len(running) == len(requests):
-                    yield _finished(*running.popleft())
+                if len(pending) == len(requests):
+                    yield _finished(*pending.popleft())
                 request = requests[index % len(requests)]
                 request.start_async({name: inputs[name] for name in names})
-                running.append((index, request))
-            while running:
-                yield _finished(*running.popleft())
+                pending.append((index, request))
+            while pending:
+                yield _finished(*pending.popleft())
         finally:
-            for _, request in running:  # a batch failed, or the consumer went away: let none run on
+            for _, request in pending:  # a batch failed, or the consumer went away: let none run on
                 with suppress(RuntimeError):
                     request.wait()
 
@@ -218,18 +217,9 @@ def _finished(index: int, request: Any) -> StreamItem:
     return StreamItem(index=index, value=np.array(request.get_output_tensor(0).data))
 
 
-def cpu_count() -> int:
-    """Count the cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-_CORE: list[Any] = []
-
-
+@cache
 def _core() -> Any:
-    if not _CORE:
-        _CORE.append(ov.Core())
-    return _CORE[0]
+    return ov.Core()
 
 
 def precisions() -> list[str]:
@@ -237,9 +227,6 @@ def precisions() -> list[str]:
     return ["bf16", "f32"] if "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES") else ["f32"]
 
 
-def load(checkpoint: Checkpoint, *, precision: str | None = None) -> Backend:
-    """Prepare a checkpoint in `precision`: f32, bf16 where the CPU has it, or none for the faster of these."""
-    offered = precisions()
-    if precision is not None and precision not in offered:
-        raise refuse_precision("openvino", precision, offered)
-    return OpenVINOBackend(checkpoint, precision or offered[0])
+def load(checkpoint: Checkpoint, *, precision: str) -> Backend:
+    """Prepare a checkpoint in `precision`."""
+    return OpenVINOBackend(checkpoint, precision)

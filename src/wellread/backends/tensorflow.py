@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
 
-from wellread.backends.backend import Backend, Inputs, Outputs, StreamItem, refuse_precision
+from wellread.backends.backend import Backend, Inputs, Outputs, convert_outputs
 from wellread.checkpoints.checkpoint import Checkpoint
-from wellread.checkpoints.families.tensorflow import TFHUB, Row, to_layout
+from wellread.checkpoints.families.tensorflow import TFHUB, to_layout
 from wellread.encoder.heads import run
 
 MASKED = -1e9  # as TF Hub's modules; in float32 it swallows any score whole
@@ -53,8 +53,9 @@ class TensorFlowOps:
         kernel = tf.reshape(self.variables[f"{name}.weight"], [x.shape[-1], -1])
         product = tf.matmul(tf.reshape(x, [-1, x.shape[-1]]), kernel)  # of two matrices: with more axes it is slower
         bias = self.variables.get(f"{name}.bias")
-        made = product if bias is None else tf.nn.bias_add(product, tf.reshape(bias, [-1]))
-        return _like(x, made, axes=x.shape.rank - 1)
+        if bias is not None:
+            product = tf.nn.bias_add(product, tf.reshape(bias, [-1]))
+        return _like(x, product, axes=x.shape.rank - 1)
 
     def logits(self, x: tf.Tensor, table: str, bias: str) -> tf.Tensor:
         flat = tf.reshape(x, [-1, x.shape[-1]])
@@ -73,15 +74,7 @@ class TensorFlowOps:
         return (1 - tf.cast(mask[:, None, None, :], tf.float32)) * MASKED
 
     def attention(
-        self,
-        query: tf.Tensor,
-        key: tf.Tensor,
-        value: tf.Tensor,
-        bias: tf.Tensor,
-        *,
-        heads: int,
-        rate: float,
-        name: str,
+        self, query: tf.Tensor, key: tf.Tensor, value: tf.Tensor, bias: tf.Tensor, *, heads: int, rate: float, name: str
     ) -> tf.Tensor:
         width = query.shape[-1] // heads
         q, k, v = (
@@ -109,29 +102,26 @@ class TensorFlowOps:
         return x / tf.maximum(tf.norm(x, axis=-1, keepdims=True), 1e-12)
 
 
-def _like(x: tf.Tensor, made: tf.Tensor, *, axes: int, width: int | None = None) -> tf.Tensor:
-    """Give `made` the first `axes` axes of x, and one of `width` (its own last if not given) behind them."""
-    return tf.reshape(made, tf.concat([tf.shape(x)[:axes], [width or made.shape[-1]]], 0))
-
-
-def _rows(checkpoint: Checkpoint) -> dict[str, Row]:
-    return TFHUB.table(checkpoint.config, mlm=checkpoint.has_mlm, head=checkpoint.head)
+def _like(x: tf.Tensor, flat: tf.Tensor, *, axes: int, width: int | None = None) -> tf.Tensor:
+    """Give `flat` the first `axes` axes of x, and one of `width` (its own last if not given) behind them."""
+    return tf.reshape(flat, tf.concat([tf.shape(x)[:axes], [width or flat.shape[-1]]], 0))
 
 
 def variables(checkpoint: Checkpoint) -> dict[str, tf.Variable]:
     """Make a variable of each tensor of encoder and heads, under our names, in TF Hub's order, names and layouts."""
     heads = checkpoint.config.num_attention_heads
-    made = {
+    table = TFHUB.table(checkpoint.config, mlm=checkpoint.has_mlm, head=checkpoint.head)
+    by_name = {
         ours: tf.Variable(to_layout(row.layout, checkpoint.tensors[ours].read(), heads), name=row.theirs)
-        for ours, row in _rows(checkpoint).items()
+        for ours, row in table.items()
     }
-    for name in checkpoint.tensors.keys() - made.keys():  # the maps behind the pooling, which TF Hub has no name for
+    for name in checkpoint.tensors.keys() - table.keys():  # the maps behind the pooling, which TF Hub has no name for
         array = checkpoint.tensors[name].read()
-        made[name] = tf.Variable(np.ascontiguousarray(array.T), name=name.replace(".", "/"))
-    return made
+        by_name[name] = tf.Variable(np.ascontiguousarray(array.T), name=name.replace(".", "/"))
+    return by_name
 
 
-class TensorFlowBackend:
+class TensorFlowBackend(Backend):
     """A checkpoint on TensorFlow, compiled once for each set of outputs."""
 
     name = "tensorflow"
@@ -146,29 +136,19 @@ class TensorFlowBackend:
     def run(self, inputs: Inputs, outputs: Sequence[str]) -> Outputs:
         """Run one batch; outputs are float32."""
         tensors = {name: tf.constant(np.asarray(array, np.int32)) for name, array in inputs.items()}
-        made = self._function(tuple(tensors), tuple(outputs))(tensors)
-        return {n: [x.numpy() for x in v] if isinstance(v, list) else v.numpy() for n, v in made.items()}
+        return convert_outputs(self._function(tuple(tensors), tuple(outputs))(tensors), lambda x: x.numpy())
 
     def _function(self, inputs: tuple[str, ...], outputs: tuple[str, ...]) -> tf.types.experimental.PolymorphicFunction:
         """Return the function of these outputs, for any batch and length."""
         if (inputs, outputs) not in self.compiled:
-            checkpoint = self.checkpoint
+            model = self.checkpoint
             self.compiled[inputs, outputs] = tf.function(
-                lambda given: run(
-                    self.ops, checkpoint.config, checkpoint.sentence, given, outputs=outputs, head=checkpoint.head
-                ),
+                lambda batch: run(self.ops, model.config, model.sentence, batch, outputs=outputs, head=model.head),
                 input_signature=[{name: tf.TensorSpec([None, None], tf.int32) for name in inputs}],
             )
         return self.compiled[inputs, outputs]
 
-    def stream(self, batches: Iterable[Inputs], output: str) -> Iterator[StreamItem]:
-        """Run batches one by one."""
-        for index, inputs in enumerate(batches):
-            yield StreamItem(index=index, value=self.run(inputs, [output])[output])  # type: ignore[arg-type]
 
-
-def load(checkpoint: Checkpoint, *, precision: str | None = None) -> Backend:
-    """Prepare a checkpoint; `precision` is f32 or none."""
-    if precision not in (None, "f32"):
-        raise refuse_precision("tensorflow", str(precision), ["f32"])
+def load(checkpoint: Checkpoint, *, precision: str) -> Backend:
+    """Prepare a checkpoint."""
     return TensorFlowBackend(checkpoint)

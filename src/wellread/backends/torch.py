@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from wellread.backends.backend import Backend, Inputs, Outputs, StreamItem, refuse_precision
+from wellread.backends.backend import Backend, Inputs, Outputs, convert_outputs
 from wellread.checkpoints.checkpoint import Checkpoint
 from wellread.config import EncoderConfig, HeadConfig, SentenceConfig
 from wellread.encoder.heads import run
@@ -39,8 +39,8 @@ def dropped(x: Tensor, rate: float) -> Tensor:
         return functional.dropout(x, rate)
     below = min(round(rate * FATES), FATES - 1)
     bits = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(-(2**63), None).view(torch.int16)
-    kept = torch.ge(bits[: x.numel()].view(x.shape), below - FATES // 2, out=torch.empty(x.shape, dtype=x.dtype))
-    return x * kept.mul_(FATES / (FATES - below))
+    scale = torch.ge(bits[: x.numel()].view(x.shape), below - FATES // 2, out=torch.empty(x.shape, dtype=x.dtype))
+    return x * scale.mul_(FATES / (FATES - below))
 
 
 class TorchOps:
@@ -148,7 +148,7 @@ def place(root: nn.Module, name: str, array: NDArray[np.generic]) -> None:
     root.register_parameter(leaf, nn.Parameter(torch.from_numpy(np.array(array, np.float32))))
 
 
-class TorchBackend:
+class TorchBackend(Backend):
     """A checkpoint on PyTorch, on CUDA where there is a device, else on the CPU."""
 
     name = "torch"
@@ -164,22 +164,10 @@ class TorchBackend:
         """Run one batch; outputs are float32."""
         tensors = {name: torch.from_numpy(np.asarray(array)).to(self.device) for name, array in inputs.items()}
         with torch.autocast(self.device, torch.bfloat16, enabled=self.precision == "bf16"):
-            made = self.encoder(tensors, outputs)
-        return {n: [_numpy(x) for x in v] if isinstance(v, list) else _numpy(v) for n, v in made.items()}
-
-    def stream(self, batches: Iterable[Inputs], output: str) -> Iterator[StreamItem]:
-        """Run batches one by one."""
-        for index, inputs in enumerate(batches):
-            yield StreamItem(index=index, value=self.run(inputs, [output])[output])
+            computed = self.encoder(tensors, outputs)
+        return convert_outputs(computed, lambda x: x.float().cpu().numpy())
 
 
-def _numpy(x: Tensor) -> NDArray[np.float32]:
-    array: NDArray[np.float32] = x.float().cpu().numpy()
-    return array
-
-
-def load(checkpoint: Checkpoint, *, precision: str | None = None) -> Backend:
-    """Prepare a checkpoint in `precision`: f32 (the default) or bf16 (autocast)."""
-    if precision not in (None, "f32", "bf16"):
-        raise refuse_precision("torch", str(precision), ["f32", "bf16"])
-    return TorchBackend(checkpoint, precision or "f32", "cuda" if torch.cuda.is_available() else "cpu")
+def load(checkpoint: Checkpoint, *, precision: str) -> Backend:
+    """Prepare a checkpoint in `precision`."""
+    return TorchBackend(checkpoint, precision, "cuda" if torch.cuda.is_available() else "cpu")

@@ -10,7 +10,8 @@ from importlib import metadata
 from itertools import accumulate
 from pathlib import Path
 
-from wellread.backends.openvino import cpu_count, precisions
+from wellread.backends.backend import cpu_count
+from wellread.backends.openvino import precisions
 from wellread.bench.contenders import PACKAGES
 
 CPU_INFO = Path("/proc/cpuinfo")

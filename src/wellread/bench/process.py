@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any
 
 import wellread
-from wellread.backends.openvino import cpu_count
+from wellread.backends.backend import cpu_count
 from wellread.bench.contenders import Contender
 from wellread.errors import BenchError
 

@@ -24,7 +24,7 @@ json_flag = click.option("--json", "as_json", is_flag=True, help="Print JSON, on
 
 
 MODEL = "default, a path, or a handle; see wellread catalog."
-BACKENDS = "openvino, torch (a GPU where there is one), numpy, tensorflow or keras."
+BACKENDS = "openvino, torch (a GPU where there is one), numpy, tensorflow, keras or onnx."
 TOKENIZER = "The preprocessor whose tokenizer is taken instead of the module's own."
 
 # What `module_options` adds, for commands that take other options beside them.

@@ -34,7 +34,9 @@ MODULE_FILES = ("wellread.json", "config.json")
 @column_options
 @click.option("--positive", metavar="LABEL", help="Also give the F1 of this label.")
 @options_of(ReportConfig)
-@click.option("--backend", default="openvino", show_default=True, help="openvino, torch, numpy, tensorflow or keras.")
+@click.option(
+    "--backend", default="openvino", show_default=True, help="openvino, torch, numpy, tensorflow, keras or onnx."
+)
 @click.option("--local-files-only", is_flag=True, help="Use the cache and make no network call.")
 @json_flag
 def command(modules: tuple[str, ...], output: Path, as_json: bool, **options: Any) -> None:

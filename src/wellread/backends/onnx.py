@@ -1,0 +1,175 @@
+"""The ONNX backend: the encoder's arithmetic as nodes of a graph, run by ONNX Runtime in float32."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from onnx import TensorProto, helper, numpy_helper
+
+from wellread.backends.backend import Backend, Inputs, Outputs, cpu_count, graph_inputs, name_outputs
+from wellread.checkpoints.checkpoint import Checkpoint
+from wellread.encoder.heads import run
+
+# Gelu stands in ONNX since opset 20; MultiHeadAttention in ONNX Runtime's own domain, where its kernels are fused.
+OPSETS = (("", 20), ("com.microsoft", 1))
+IR_VERSION = 10
+MASKED = -1e30  # swallows any score whole; see the NumPy backend
+ACTIVATIONS: dict[str, tuple[str, dict[str, str]]] = {
+    "gelu": ("Gelu", {"approximate": "none"}),
+    "gelu_tanh": ("Gelu", {"approximate": "tanh"}),
+    "relu": ("Relu", {}),
+    "tanh": ("Tanh", {}),
+}
+
+
+class OnnxOps:
+    """The primitives as nodes of an ONNX graph; a tensor is the name of its value. Dropout is the identity."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        """Take weights from `checkpoint` as the graph asks for them, each once."""
+        self.checkpoint = checkpoint
+        self.nodes: list[Any] = []
+        self.constants: dict[str, Any] = {}
+
+    def node(self, kind: str, *inputs: str, **attributes: Any) -> str:
+        """Add a node of one output, and return the output's name."""
+        name = f"{kind}_{len(self.nodes)}"
+        self.nodes.append(helper.make_node(kind, inputs, [name], name, **attributes))
+        return name
+
+    def constant(self, name: str, array: Any) -> str:
+        """Add an initialiser unless it is there, and return its name."""
+        if name not in self.constants:
+            self.constants[name] = numpy_helper.from_array(np.ascontiguousarray(array), name)
+        return name
+
+    def ints(self, *values: int) -> str:
+        """Add whole numbers as an initialiser of one axis."""
+        return self.constant("ints_" + "_".join(map(str, values)), np.array(values, np.int64))
+
+    def weight(self, name: str) -> str:
+        return self.constant(name, self.checkpoint.tensors[name].read().astype(np.float32))
+
+    def transposed(self, name: str) -> str:
+        """Add a weight [out, in] as [in, out]: a constant that ONNX Runtime's quantiser recognises."""
+        return self.constant(f"{name}.T", self.checkpoint.tensors[name].read().astype(np.float32).T)
+
+    def embedding(self, ids: str, name: str) -> str:
+        return self.node("Gather", self.weight(name), ids)
+
+    def positions(self, ids: str, name: str) -> str:
+        tokens = self.node("Shape", ids, start=1, end=2)
+        return self.node("Slice", self.weight(name), self.ints(0), tokens)
+
+    def add(self, a: str, b: str) -> str:
+        return self.node("Add", a, b)
+
+    def dropout(self, x: str, rate: float) -> str:
+        return x
+
+    def linear(self, x: str, name: str) -> str:
+        product = self.node("MatMul", x, self.transposed(f"{name}.weight"))
+        bias = f"{name}.bias"
+        return self.add(product, self.weight(bias)) if bias in self.checkpoint.tensors else product
+
+    def logits(self, x: str, table: str, bias: str) -> str:
+        return self.add(self.node("MatMul", x, self.transposed(table)), self.weight(bias))
+
+    def layer_norm(self, x: str, name: str, eps: float) -> str:
+        scale, shift = self.weight(f"{name}.weight"), self.weight(f"{name}.bias")
+        return self.node("LayerNormalization", x, scale, shift, epsilon=eps)
+
+    def activation(self, x: str, kind: str) -> str:
+        if kind == "silu":
+            return self.node("Mul", x, self.node("Sigmoid", x))
+        operator, attributes = ACTIVATIONS[kind]
+        return self.node(operator, x, **attributes)
+
+    def mask_bias(self, mask: str) -> str:
+        return mask  # MultiHeadAttention makes its own bias of a mask
+
+    def attention(self, query: str, key: str, value: str, bias: str, *, heads: int, rate: float, name: str) -> str:
+        options = {"num_heads": heads, "mask_filter_value": MASKED, "domain": "com.microsoft"}
+        return self.node("MultiHeadAttention", query, key, value, "", bias, **options)
+
+    def first(self, x: str) -> str:
+        return self.node("Slice", x, self.ints(0), self.ints(1), self.ints(1))
+
+    def squeeze(self, x: str) -> str:
+        return self.node("Squeeze", x, self.ints(1))
+
+    def gather_rows(self, x: str, positions: str) -> str:
+        rows = self.node("Cast", self.node("Unsqueeze", positions, self.ints(2)), to=TensorProto.INT64)
+        return self.node("GatherND", x, rows, batch_dims=1)
+
+    def mean(self, x: str, mask: str) -> str:
+        weights = self.node("Unsqueeze", self.node("Cast", mask, to=TensorProto.FLOAT), self.ints(1))
+        total = self.squeeze(self.node("MatMul", weights, x))
+        count = self.node("ReduceSum", weights, self.ints(2), keepdims=0)
+        return self.node("Div", total, self.node("Max", count, self.constant("least", np.float32(1e-9))))
+
+    def normalize(self, x: str) -> str:
+        length = self.node("ReduceL2", x, self.ints(-1))
+        return self.node("Div", x, self.node("Max", length, self.constant("shortest", np.float32(1e-12))))
+
+
+def model_of(ops: OnnxOps, inputs: Sequence[Any], results: Sequence[str]) -> Any:
+    """Make a ModelProto of nodes whose `results`, values by name, are its outputs `output_0`, `output_1`, ..."""
+    outputs = [f"output_{i}" for i in range(len(results))]
+    nodes = [helper.make_node("Identity", [value], [name]) for value, name in zip(results, outputs, strict=True)]
+    graph = helper.make_graph(
+        [*ops.nodes, *nodes],
+        "wellread",
+        inputs,
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in outputs],
+        list(ops.constants.values()),
+    )
+    opsets = [helper.make_opsetid(domain, version) for domain, version in OPSETS]
+    return helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION)
+
+
+def build(checkpoint: Checkpoint, outputs: Sequence[str]) -> Any:
+    """Build the ModelProto for `outputs`, its results in that order, `encoder_outputs` as L of them."""
+    ops, names = OnnxOps(checkpoint), graph_inputs(checkpoint, outputs)
+    config, sentence, head = checkpoint.config, checkpoint.sentence, checkpoint.head
+    values = run(ops, config, sentence, {name: name for name in names}, outputs=outputs, head=head)
+    results = [name for value in values.values() for name in (value if isinstance(value, list) else [value])]
+    return model_of(
+        ops, [helper.make_tensor_value_info(name, TensorProto.INT32, [None, None]) for name in names], results
+    )
+
+
+def session(model: Any) -> onnxruntime.InferenceSession:
+    """Prepare a ModelProto on all cores."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = cpu_count()
+    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+
+
+class OnnxBackend(Backend):
+    """A checkpoint on ONNX Runtime; a graph is prepared for each set of outputs when it is first asked for."""
+
+    name = "onnx"
+    precision = "f32"
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        """Prepare nothing yet."""
+        self.checkpoint = checkpoint
+        self._sessions: dict[tuple[str, ...], onnxruntime.InferenceSession] = {}
+
+    def run(self, inputs: Inputs, outputs: Sequence[str]) -> Outputs:
+        """Run one batch on all threads; outputs are float32."""
+        key = tuple(outputs)
+        if key not in self._sessions:
+            self._sessions[key] = session(build(self.checkpoint, outputs))
+        feed = {name: np.asarray(inputs[name], np.int32) for name in graph_inputs(self.checkpoint, outputs)}
+        arrays = self._sessions[key].run(None, feed)
+        return name_outputs(arrays, outputs, layers=self.checkpoint.config.num_hidden_layers)
+
+
+def load(checkpoint: Checkpoint, *, precision: str) -> Backend:
+    """Prepare a checkpoint."""
+    return OnnxBackend(checkpoint)
