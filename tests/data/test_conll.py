@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from wellread.data.formats import read_conll
+from wellread.data.formats import Format
+from wellread.data.tables import read_rows, table_of
 from wellread.errors import DataError
 
 
 def read(directory, text, comment=""):
     (directory / "a.conll").write_bytes(text.encode())
-    return read_conll(directory / "a.conll", comment=comment)
+    path = directory / "a.conll"
+    return table_of(read_rows(path, Format(kind="conll", comment=comment)), str(path))
 
 
 def test_tabs_keep_a_token_that_is_a_space(tmp_path):
@@ -40,6 +42,7 @@ def test_documents_of_a_file_with_tabs_are_passed_over(tmp_path):
         ("a\nb\n", "2 columns, .*; 2 rows are not so, lines 1, 2"),
         ("a\tO\nb\t\n", "1 rows are not so, line 2"),
         ("# a\n", "it holds no row; check the file"),
+        ("# a\nb\tO\n# c\nd\n", "1 rows are not so, line 4"),
     ],
 )
 def test_broken_rows_are_refused(tmp_path, text, message):

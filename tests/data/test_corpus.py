@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 
 import pyarrow as pa
@@ -16,24 +17,31 @@ TEXTS = ["A man.", "", 'Say "a, b".', "유리\u2028창", " x "]
 
 
 def written(path, kind):
+    packed = path.suffix.lower() == ".gz"
     if kind == "parquet":
-        pq.write_table(pa.table({"id": range(5), "said": TEXTS}), path)
+        file = io.BytesIO()
+        pq.write_table(pa.table({"id": range(5), "said": TEXTS}), file)
+        path.write_bytes(gzip.compress(file.getvalue()) if packed else file.getvalue())
         return path
     cells = {
         "txt": lambda text: text,
         "tsv": lambda text: f"1\t{text}",
         "csv": lambda text: '1,"' + text.replace('"', '""') + '"',
         "jsonl": lambda text: json.dumps({"said": text, "id": 1}),
+        "json": lambda text: json.dumps({"said": text, "id": 1}, ensure_ascii=False) + ",",
     }
+    cells["ndjson"] = cells["jsonl"]
     head = {"tsv": ["id\tsaid"], "csv": ["id,said"]}.get(kind, [])
     data = "".join(f"{line}\n" for line in [*head, *map(cells[kind], TEXTS)]).encode()
-    path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
+    data = b"[" + data.rstrip(b",\n") + b"]" if kind == "json" else data
+    path.write_bytes(gzip.compress(data) if packed else data)
     return path
 
 
-@pytest.mark.parametrize("ending", ["txt", "tsv", "csv", "jsonl", "parquet", "txt.gz", "tsv.gz", "csv.gz", "jsonl.gz"])
-def test_every_kind_gives_the_texts(tmp_path, ending):
-    path = written(tmp_path / f"a.b.{ending}", ending.removesuffix(".gz"))
+@pytest.mark.parametrize("packed", ["", ".gz", ".GZ"])
+@pytest.mark.parametrize("kind", ["txt", "TSV", "csv", "jsonl", "ndjson", "Json", "parquet"])
+def test_every_kind_gives_the_texts(tmp_path, kind, packed):
+    path = written(tmp_path / f"a.b.{kind}{packed}", kind.lower())
     assert list(stream_texts([path, path], column="said")) == TEXTS * 2
 
 
@@ -67,19 +75,24 @@ def test_the_position_grows_to_the_size_of_all_files(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "found"),
     [
-        ("a.doc", b"x", "texts were asked of .*a.doc; wellread reads .txt, .tsv, .csv, .jsonl, .parquet, all but the"),
-        ("a.parquet.gz", b"x", "texts were asked of .*gz; wellread reads"),
-        ("a", b"x", "wellread reads"),
-        ("a.txt", b"\xff", "it cannot be read: 'utf-8' codec can't decode byte 0xff"),
+        ("a.doc", b"x", "the kind of .*a.doc was asked of its name; wellread knows files that end in .txt, "),
+        ("a.parquet.gz", b"x", "it cannot be read: Not a gzipped file"),
+        ("a", b"x", "the kind of .* was asked of its name; wellread knows files that end in .txt"),
+        ("a.txt", b"a\n\xff", r"UTF-8 was asked of .*; line 2 is not UTF-8 \(byte 2: invalid start byte\); convert"),
+        ("a.txt", b"\xef\xbb\xbf\xff", r"line 1 is not UTF-8 \(byte 3: "),
         ("a.txt.gz", b"plain", "it cannot be read: Not a gzipped file"),
         ("a.txt.gz", gzip.compress(b"many words", mtime=0)[:-9], "it cannot be read: "),
-        ("a.tsv", b"id\ttxet\n1\tx\n", r"a column text was asked of .*; it has id, txet; name one of them \(did you"),
-        ("a.tsv", b"", "a column text was asked of .*; it has none; name one of them"),
-        ("a.tsv", b"id\ttext\n1\tx\n2\ty\tz\n", r"2 columns were asked of every row of .*; row 3 has 3: '2 | y | z'"),
-        ("a.csv", b'text\n"x\n', "it cannot be read: unexpected end of data"),
+        ("a.tsv", b"", "it holds 0 empty lines and no other; check the file"),
+        ("a.tsv", b"id\ttext\n", "it holds no rows; check the file"),
+        (
+            "a.tsv",
+            b"id\ttext\n1\tx\n2\ty\tz\n",
+            "of every row of .*; 1 of 2 rows .* line 3; the first has 3: '2 . y . z'",
+        ),
+        ("a.csv", b'text\n"x\n', "that begins in line 2 cannot be read: unexpected end of data; close the quotation"),
         ("a.jsonl", b'{"text": "a"}\n[1]\n', "a JSON object a line was asked of .*; line 2 is none: it holds a list"),
-        ("a.jsonl", b'{"text": 7}\n', "line 1 holds 7; name the column of the texts"),
-        ("a.jsonl", b'{"a": "x"}\n', "a column text was asked of .*; it has a; "),
+        ("a.jsonl", b'{"text": 7}\n', "line 1 holds 7; name the column of the texts: --text"),
+        ("a.jsonl", b'{"text": "x"}\n{"a": "x"}\n', "a column text was asked of line 2 of .*; it has a; "),
         ("a.parquet", b"PAR0", "a Parquet file was asked of .*; it cannot be read: "),
     ],
 )
@@ -91,7 +104,7 @@ def test_what_cannot_be_read_is_told(tmp_path, name, content, found):
 
 def test_a_column_of_numbers_is_no_column_of_texts(tmp_path):
     pq.write_table(pa.table({"text": [1, 2]}), tmp_path / "a.parquet")
-    with pytest.raises(DataError, match="row 1 holds 1; name the column of the texts"):
+    with pytest.raises(DataError, match="line 1 holds 1; name the column of the texts"):
         list(stream_texts([tmp_path / "a.parquet"]))
 
 

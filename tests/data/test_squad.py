@@ -6,8 +6,13 @@ import json
 
 import pytest
 
-from wellread.data.formats import read_squad
+from wellread.data.tables import format_of, read_rows, table_of
 from wellread.errors import DataError
+
+
+def read_squad(path, kind=None):
+    return table_of(read_rows(path, format_of(path, kind=kind)), str(path))
+
 
 QUESTION = {"id": 7, "question": "어디?", "answers": [{"text": "한강", "answer_start": 0}]}
 
@@ -41,4 +46,4 @@ def test_questions_are_rows(tmp_path, mark):
 def test_other_files_are_refused(tmp_path, text, message):
     (tmp_path / "a.json").write_text(text)
     with pytest.raises(DataError, match=message):
-        read_squad(tmp_path / "a.json")
+        read_squad(tmp_path / "a.json", "squad")

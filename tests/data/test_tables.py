@@ -9,7 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from wellread.data.tables import at, column, read_bytes, read_csv, read_jsonl, read_lines, read_parquet, read_tsv
+from wellread.data.formats import Format
+from wellread.data.tables import at, column, format_of, read_bytes, read_lines, read_rows, table_of
 from wellread.errors import DataError
 
 
@@ -19,8 +20,13 @@ def written(directory: Path, name: str, text: str) -> Path:
     return path
 
 
+def read(path, **options):
+    form = Format(kind=options.pop("kind", format_of(path).kind), **options)
+    return table_of(read_rows(path, form), str(path))
+
+
 def tsv(directory, text, names=(), surplus=False):
-    return read_tsv(written(directory, "a.tsv", text), names, surplus)
+    return read(written(directory, "a.tsv", text), names=names, surplus=surplus)
 
 
 def test_tsv_quotes_nothing(tmp_path):
@@ -58,8 +64,8 @@ def test_named_columns_may_have_a_header_and_a_surplus(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "it holds 0 bytes and no line; check the file"),
-        ("\n\n", "it holds 2 bytes and no line"),
+        ("", "it holds 0 empty lines and no other; check the file"),
+        ("\n\n", "it holds 2 empty lines and no other"),
         ("a\tb\n", "it holds no rows; check the file"),
         ("a\ta\n1\t2\n", r"names \['a', 'a'\], one of them twice; rename it"),
         (
@@ -82,7 +88,7 @@ def test_a_surplus_is_refused_where_none_is_named(tmp_path):
 def test_bytes_that_are_not_utf8_are_refused_with_their_line(tmp_path):
     path = tmp_path / "a.tsv"
     path.write_bytes("text\n가\n".encode() + "나\n".encode("cp949"))
-    with pytest.raises(DataError, match=r"line 3 is not UTF-8 \(byte 9 of 12: .*\); convert the file"):
+    with pytest.raises(DataError, match=r"line 3 is not UTF-8 \(byte 9: .*\); convert the file"):
         read_lines(path)
 
 
@@ -92,7 +98,7 @@ def test_a_missing_file_is_refused(tmp_path):
 
 
 def test_csv_quotes(tmp_path):
-    table = read_csv(written(tmp_path, "a.csv", 'Q,A\r\n"a, ""b""\r\nc",1\r\nd,2\r\n'), (), False)
+    table = read(written(tmp_path, "a.csv", 'Q,A\r\n"a, ""b""\r\nc",1\r\nd,2\r\n'))
     assert table.columns == {"Q": ['a, "b"\nc', "d"], "A": ["1", "2"]}
     assert list(table.lines) == [2, 4]
 
@@ -109,13 +115,11 @@ def test_csv_quotes(tmp_path):
 )
 def test_bad_csv_is_refused(tmp_path, text, message):
     with pytest.raises(DataError, match=message):
-        read_csv(written(tmp_path, "a.csv", text), (), False)
+        read(written(tmp_path, "a.csv", text))
 
 
 def test_json_lines(tmp_path):
-    table = read_jsonl(
-        written(tmp_path, "a.jsonl", '{"text": "가\\u2028", "y": 1}\n{"y": null, "text": ""}\n'), (), False
-    )
+    table = read(written(tmp_path, "a.jsonl", '{"text": "가\\u2028", "y": 1}\n{"y": null, "text": ""}\n'))
     assert table.columns == {"text": ["가\u2028", ""], "y": [1, None]}
 
 
@@ -133,28 +137,28 @@ def test_json_lines(tmp_path):
 )
 def test_bad_json_lines_are_refused(tmp_path, text, message):
     with pytest.raises(DataError, match=message):
-        read_jsonl(written(tmp_path, "a.jsonl", text), (), False)
+        read(written(tmp_path, "a.jsonl", text))
 
 
 def test_parquet(tmp_path):
     pq.write_table(pa.table({"text": ["a", None], "tags": [["O"], []]}), tmp_path / "a.parquet")
-    table = read_parquet(tmp_path / "a.parquet", (), False)
+    table = read(tmp_path / "a.parquet")
     assert table.columns == {"text": ["a", None], "tags": [["O"], []]}
     assert list(table.lines) == [1, 2]
 
 
 def test_bad_parquet_is_refused(tmp_path):
     with pytest.raises(DataError, match="a Parquet file was asked of .*; it cannot be read: "):
-        read_parquet(written(tmp_path, "a.parquet", "no Parquet"), (), False)
+        read(written(tmp_path, "a.parquet", "no Parquet"))
     pq.write_table(pa.table({"text": pa.array([], pa.string())}), tmp_path / "b.parquet")
     with pytest.raises(DataError, match=r"b.parquet; it holds no rows"):
-        read_parquet(tmp_path / "b.parquet", (), False)
+        read(tmp_path / "b.parquet")
 
 
 def test_a_wrong_column_is_refused_with_the_nearest(tmp_path):
     table = tsv(tmp_path, "id\tdocument\tlabel\n1\ta\t0\n")
     with pytest.raises(
-        DataError, match=r"a column documents was asked .*; it has id, document, label; name one of them \(did"
+        DataError, match=r"it has id, document, label; name one of them \(did you mean document\?\): --text on"
     ):
         column(table, "documents")
 

@@ -14,7 +14,7 @@ from tiny import tiny_config, tiny_module
 
 import wellread
 from wellread.config import SentenceConfig
-from wellread.data.sentences import read_sentences, read_texts, split_sentences
+from wellread.data.corpus import read_sentences, read_texts, split_sentences
 from wellread.errors import CheckpointError, ConfigError, DataError, TrainingError
 from wellread.learn.checkpoints import checkpoints
 from wellread.learn.distill.distill import distill
@@ -180,11 +180,11 @@ def test_a_limit_draws_a_sample_that_depends_on_the_seed_alone(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.doc", b"text", "wellread reads .txt and .tsv, each also .gz"),
-        ("a.txt", b"\xff\xfe\xff", "cannot be read as UTF-8"),
-        ("a.tsv", b"id\tlabel\n1\t2\n", "a column text was asked of .*; it has id, label; rename"),
+        ("a.doc", b"text", "wellread knows files that end in .txt, .*, all also with .gz"),
+        ("a.txt", b"\xff\xfe\xff", "line 1 is not UTF-8"),
+        ("a.tsv", b"id\tlabel\n1\t2\n", "column of texts was asked of .*; found 0 among id, label; name one: --text"),
         ("a.txt", b"short\n", "sentences of 4 to 90 words were asked of 1 files; found none"),
-        ("a.txt.gz", b"not gzip", "cannot be read as UTF-8"),
+        ("a.txt.gz", b"not gzip", "cannot be read: Not a gzipped file"),
     ],
 )
 def test_bad_text_files_are_refused(tmp_path, name, content, message):

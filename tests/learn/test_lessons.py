@@ -129,7 +129,7 @@ def test_no_examples_are_refused():
     ("name", "content", "message"),
     [
         ("a.tsv", "text\tlabel\n", "it holds no rows"),
-        ("a.tsv", "", "it holds 0 bytes and no line"),
+        ("a.tsv", "", "it holds 0 empty lines and no other"),
         ("a.tsv", "text\tlabel\ngood\t1\nbad\n", "1 of 2 rows have another number, line 3"),
         ("a.csv", 'text,lable\ngood,1\nbad,"0"\n', r"a column label was asked .* \(did you mean lable\?\)"),
     ],

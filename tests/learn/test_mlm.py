@@ -10,9 +10,9 @@ import torch
 from tiny import tiny_checkpoint, tiny_config, tiny_module, tiny_tokenizer
 
 from wellread.backends.torch import TorchEncoder
+from wellread.data.token_store import token_store
 from wellread.errors import ConfigError
 from wellread.learn.pretrain import MlmTask, freeze, held_out, masked_inputs, masked_scores
-from wellread.learn.token_store import token_store
 from wellread.text.masking import masking_of
 
 WORDS = "a man woman cat is playing the guitar flute runs sleeps paris france of".split()

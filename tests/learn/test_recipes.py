@@ -14,7 +14,7 @@ from tiny import tiny_checkpoint, tiny_config, tiny_tokenizer
 import wellread
 from wellread.cli.main import group
 from wellread.config import HeadConfig, SentenceConfig
-from wellread.data.sentences import read_lines
+from wellread.data.corpus import read_lines
 from wellread.errors import ConfigError, DataError
 from wellread.learn.distill.recipe import RECIPES, Recipe, TextConfig, read_recipe, run_recipe
 from wellread.learn.settings import DistillConfig, VectorsConfig
@@ -102,26 +102,26 @@ def test_the_settings_are_those_of_the_documents():
 
 def test_pairs_are_read_from_their_columns(tmp_path):
     (tmp_path / "a.tsv").write_text("one\ttwo\tlabel\nthe cat\truns\t1\n a man\t\t0\nparis\tfrance\t0\n", "utf-8")
-    lines = read_lines([tmp_path / "a.tsv"], column="one", pair_column="two")
-    assert (lines.texts, lines.pairs) == (["the cat", "paris"], ["runs", "france"])
-    assert read_lines([tmp_path / "a.tsv"], column="two").pairs is None
+    texts, pairs = read_lines([tmp_path / "a.tsv"], column="one", pair_column="two")
+    assert (texts, pairs) == (["the cat", "paris"], ["runs", "france"])
+    assert read_lines([tmp_path / "a.tsv"], column="two")[1] is None
 
 
 def test_a_limit_draws_whole_lines_that_depend_on_the_seed_alone(tmp_path):
     (tmp_path / "a.txt").write_text("".join(f"Line {i}. It stays whole.\n" for i in range(50)), "utf-8")
-    first = read_lines([tmp_path / "a.txt"], limit=9, seed=1).texts
+    first = read_lines([tmp_path / "a.txt"], limit=9, seed=1)[0]
     assert len(first) == 9
-    assert first == read_lines([tmp_path / "a.txt"], limit=9, seed=1).texts
-    assert first != read_lines([tmp_path / "a.txt"], limit=9, seed=2).texts
-    assert len(read_lines([tmp_path / "a.txt"]).texts) == 50
+    assert first == read_lines([tmp_path / "a.txt"], limit=9, seed=1)[0]
+    assert first != read_lines([tmp_path / "a.txt"], limit=9, seed=2)[0]
+    assert len(read_lines([tmp_path / "a.txt"])[0]) == 50
 
 
 def test_bad_pairs_are_refused(tmp_path):
     (tmp_path / "a.txt").write_text("the cat runs\n")
-    with pytest.raises(DataError, match=r"a .txt holds one text a line; give a .tsv with the columns text, other"):
+    with pytest.raises(DataError, match=r"a column other was asked of .*a.txt; it has text; name one of them: --pair"):
         read_lines([tmp_path / "a.txt"], pair_column="other")
     (tmp_path / "b.tsv").write_text("text\tlabel\nthe cat\t1\n")
-    with pytest.raises(DataError, match="a column other was asked of .*; it has text, label; rename one of them"):
+    with pytest.raises(DataError, match="a column other was asked of .*; it has text, label; name one of them: --pair"):
         read_lines([tmp_path / "b.tsv"], pair_column="other")
     (tmp_path / "c.txt").write_text("\n")
     with pytest.raises(DataError, match="texts were asked of 1 files; found none; check them"):
@@ -154,7 +154,7 @@ def test_pairs_come_from_files_to_the_student(tmp_path):
 def test_files_of_token_methods_are_not_read_into_memory(tmp_path, monkeypatch):
     """Unless a sample is asked for, or another column."""
     (tmp_path / "texts.txt").write_text("\n".join(TEXTS), "utf-8")
-    monkeypatch.setattr("wellread.data.sentences.read_lines", lambda *a, **k: pytest.fail("read"))
+    monkeypatch.setattr("wellread.data.corpus.read_lines", lambda *a, **k: pytest.fail("read"))
     recipe = Recipe(text=TextConfig(split=False, limit=0), distill=METHODS["relations"])
     places = {"output": tmp_path / "out", "run_dir": tmp_path / "run"}
     run_recipe(recipe, teacher("", tmp_path / "t"), [tmp_path / "texts.txt"], **places)

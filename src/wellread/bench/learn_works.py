@@ -10,10 +10,10 @@ from typing import Any, Protocol
 import numpy as np
 
 from wellread.config import EncoderConfig
+from wellread.data.token_store import TokenStore, token_store
 from wellread.learn.pretrain import HELD_OUT, ROWS, TOKENS, masked_inputs
 from wellread.learn.settings import LayersConfig, LoopConfig
 from wellread.learn.step import Inputs
-from wellread.learn.token_store import TokenStore, token_store
 from wellread.module import Module, load
 from wellread.text.batch import token_budget_batches
 from wellread.text.masking import masking_of

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from wellread.data.sentences import read_texts as read_file
+from wellread.data.corpus import read_texts as read_file
 from wellread.errors import DataError
 
 SAMPLE = Path(__file__).with_name("texts.en.txt.gz")

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wellread.data.formats import Format, kind_of, known_format, read_conll, read_squad
-from wellread.data.tables import READERS, Table, at, column, refuse_rows, table_of
+from wellread.data.corpus import text_column
+from wellread.data.formats import FilePath, Format
+from wellread.data.tables import PART, Table, at, column, format_of, read_rows, refuse_rows, source_of, table_of
 from wellread.errors import DataError, nearest
 from wellread.schema import parse_object
 
@@ -46,8 +49,8 @@ class LabelMap:
         >>> LabelMap(names=("neg", "pos")).ids(["pos", "neg"]).tolist()
         [1, 0]
         """
-        places = {name: place for place, name in enumerate(self.names)}
-        bad = [label not in places for label in labels]
+        ids = {name: id for id, name in enumerate(self.names)}
+        bad = [label not in ids for label in labels]
         if any(bad):
             unknown = list(dict.fromkeys(label for label, wrong in zip(labels, bad, strict=True) if wrong))
             raise DataError(
@@ -55,7 +58,7 @@ class LabelMap:
                 f"{at(lines or range(1, len(bad) + 1), bad)}: {', '.join(map(repr, unknown[:5]))}"
                 f"{nearest(unknown[0], self.names)}; mend them, or name all labels"
             )
-        return np.asarray([places[label] for label in labels], np.int64)
+        return np.asarray([ids[label] for label in labels], np.int64)
 
     def save(self, path: Path) -> None:
         """Write the map as JSON."""
@@ -101,14 +104,14 @@ class Examples:
 
 
 def read_examples(
-    path: Path,
+    path: FilePath,
     *,
     format: str | None = None,
     kind: str | None = None,
     labels: Sequence[str] = (),
     **columns: str,
 ) -> Examples:
-    """Read a file of labelled data.
+    """Read a file of labelled data; `-` is standard input.
 
     `format` is a name that `formats.formats` knows. Without it the file's ending says its `kind`. Other arguments say
     which column is the `text`, `pair`, `label`, `score`, `tags`, `answers` or `id`, and go before what the format says;
@@ -117,35 +120,36 @@ def read_examples(
 
     Raises: DataError for a file that cannot be read, and one that counts all rows that do not fit.
     """
-    form = _form(path, format, kind, columns)
+    form = format_of(path, format=format, kind=kind, columns=columns)
     form = replace(form, labels=tuple(labels) or form.labels)
-    table = _table(path, form)
-    return _examples(table, form if format else _named_so(table, form))
+    table = table_of(read_rows(path, form), source_of(path))
+    return _examples(table, form if format else _by_name(table, form))
 
 
-def read_texts(path: Path, *, format: str | None = None, kind: str | None = None, **columns: str) -> Examples:
+def read_texts(path: FilePath, *, format: str | None = None, kind: str | None = None, **columns: str) -> Examples:
     """Read what a module is asked about: texts, their pairs, and their tokens if they are lists; no labels.
+
+    A table with one column of texts needs no name for it.
 
     Raises: as `read_examples`.
     """
-    form = _form(path, format, kind, columns)
-    table = _table(path, form)
-    form = form if format else _named_so(table, form)
-    made = Examples(
+    form = format_of(path, format=format, kind=kind, columns=columns)
+    table = table_of(read_rows(path, form), source_of(path))
+    form = form if format else _by_name(table, form)
+    if form.roles["text"] not in table.columns and "text" not in form.columns:
+        sample = [
+            dict(zip(table.columns, row, strict=True))
+            for row in islice(zip(*table.columns.values(), strict=True), PART)
+        ]
+        form = replace(form, columns={**form.columns, "text": text_column(sample, form, table.source)})
+    examples = Examples(
         source=table.source,
         lines=table.lines,
         texts=_texts(table, form, "text"),
         pairs=_texts(table, form, "pair") if "pair" in form.roles else None,
     )
     lists = all(isinstance(text, list) for text in column(table, form.roles["text"]))
-    return replace(made, spans=_spans(table, form)) if lists else made
-
-
-def _form(path: Path, format: str | None, kind: str | None, columns: Mapping[str, str]) -> Format:
-    """Say how a file is read: by its format or its kind, with the columns that were named."""
-    form = known_format(format) if format else Format(kind=kind or kind_of(path))
-    known = () if "label" in columns else form.labels
-    return replace(form, kind=kind or form.kind, columns={**form.columns, **columns}, labels=known)
+    return replace(examples, spans=_spans(table, form)) if lists else examples
 
 
 def take_examples(
@@ -157,11 +161,21 @@ def take_examples(
     ['1', '0']
     """
     form = Format(kind="jsonl", columns=columns, labels=tuple(labels), joiner=joiner)
-    table = table_of([dict(row) for row in rows], "the given rows")
-    return _examples(table, _named_so(table, form))
+    table = table_of(((number, dict(row)) for number, row in enumerate(rows, 1)), "the given rows")
+    return _examples(table, _by_name(table, form))
 
 
-def _named_so(table: Table, form: Format) -> Format:
+Given = Examples | FilePath | Iterable[Mapping[str, object]]
+
+
+def as_examples(given: Given) -> Examples:
+    """Take examples as they are, from the file of a path, or from rows in Python. Raises: DataError."""
+    if isinstance(given, Examples):
+        return given
+    return read_examples(given) if isinstance(given, str | os.PathLike) else take_examples(given)
+
+
+def _by_name(table: Table, form: Format) -> Format:
     """Take columns for what their names say, where no column but the text was named."""
     if form.columns.keys() - {"text"}:
         return form
@@ -171,30 +185,24 @@ def _named_so(table: Table, form: Format) -> Format:
     return replace(form, columns={**names, **form.columns})
 
 
-def _table(path: Path, form: Format) -> Table:
-    if form.kind == "conll":
-        return read_conll(path, comment=form.comment)
-    if form.kind == "squad":
-        return read_squad(path)
-    return READERS[form.kind](path, form.names, form.surplus)
-
-
 def _examples(table: Table, form: Format) -> Examples:
     """Turn a table's columns into what they stand for."""
-    found = {role: column(table, name) for role, name in form.roles.items()}
-    if "text" not in found:
-        raise DataError(f"a text was asked of {table.source}; no column was named for it; name one")
-    made = Examples(
+    roles = form.roles
+    for role, name in roles.items():
+        column(table, name, role=role)
+    if "text" not in roles:
+        raise DataError(f"a text was asked of {table.source}; no column was named for it; name one with --text")
+    examples = Examples(
         source=table.source,
         lines=table.lines,
         texts=_texts(table, form, "text"),
-        pairs=_texts(table, form, "pair") if "pair" in found else None,
-        labels=_labels(table, form) if "label" in found else None,
-        scores=_scores(table, form) if "score" in found else None,
-        answers=_answers(table, form) if "answers" in found else None,
-        ids=[str(value) for value in found["id"]] if "id" in found else None,
+        pairs=_texts(table, form, "pair") if "pair" in roles else None,
+        labels=_labels(table, form) if "label" in roles else None,
+        scores=_scores(table, form) if "score" in roles else None,
+        answers=_answers(table, form) if "answers" in roles else None,
+        ids=[str(value) for value in column(table, roles["id"])] if "id" in roles else None,
     )
-    return replace(made, tags=_tags(table, form), spans=_spans(table, form)) if "tags" in found else made
+    return replace(examples, tags=_tags(table, form), spans=_spans(table, form)) if "tags" in roles else examples
 
 
 def _texts(table: Table, form: Format, role: str) -> list[str]:
@@ -216,17 +224,17 @@ def _labels(table: Table, form: Format) -> list[str]:
 
 def _scores(table: Table, form: Format) -> list[float]:
     name = form.roles["score"]
-    scores = [_number(value) for value in column(table, name)]
+
+    def number(value: object) -> float:
+        try:
+            return float(value)  # type: ignore[arg-type]
+        except (TypeError, ValueError):
+            return math.nan
+
+    scores = [number(value) for value in column(table, name)]
     bad = (not math.isfinite(score) for score in scores)
     refuse_rows(table, bad, f"a number was asked of the column {name}", "mend them, or name another column")
     return scores
-
-
-def _number(value: object) -> float:
-    try:
-        return float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        return math.nan
 
 
 def _tags(table: Table, form: Format) -> list[list[str]]:
@@ -234,8 +242,8 @@ def _tags(table: Table, form: Format) -> list[list[str]]:
     bad = (
         not (isinstance(a, list) and isinstance(b, list) and len(a) == len(b)) for a, b in zip(texts, tags, strict=True)
     )
-    asked = f"lists of as many tokens as tags were asked of the columns {form.roles['text']}, {form.roles['tags']}"
-    refuse_rows(table, bad, asked, "mend them")
+    request = f"lists of as many tokens as tags were asked of the columns {form.roles['text']}, {form.roles['tags']}"
+    refuse_rows(table, bad, request, "mend them")
     return [list(map(str, row)) for row in tags if isinstance(row, list)]
 
 
@@ -249,20 +257,20 @@ def offsets(tokens: Sequence[str], joiner: str) -> list[tuple[int, int]]:
     >>> offsets(["서울", "로"], " ")
     [(0, 2), (3, 4)]
     """
-    found, start = [], 0
+    spans, start = [], 0
     for token in tokens:
-        found.append((start, start + len(token)))
+        spans.append((start, start + len(token)))
         start += len(token) + len(joiner)
-    return found
+    return spans
 
 
 def _answers(table: Table, form: Format) -> list[list[Answer]]:
     """Read answers as lists of objects, as SQuAD's JSON has them, or as objects of two lists, as its Parquet does."""
     name = form.roles["answers"]
-    found = [_answer_list(value) for value in column(table, name)]
-    asked = f"answers with text and answer_start were asked of the column {name}"
-    refuse_rows(table, (answers is None for answers in found), asked, "mend them")
-    answers = [row for row in found if row is not None]
+    rows = [_answer_list(value) for value in column(table, name)]
+    request = f"answers with text and answer_start were asked of the column {name}"
+    refuse_rows(table, (row is None for row in rows), request, "mend them")
+    answers = [row for row in rows if row is not None]
     if "pair" in form.roles:
         contexts = [str(context) for context in column(table, form.roles["pair"])]
         bad = (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import os
 import subprocess
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 import wellread
 from wellread.backends.backend import load_backend
 from wellread.checkpoints.checkpoint import Checkpoint
+from wellread.data.corpus import stream_texts
 from wellread.encoder.encoder import INPUTS
 from wellread.encoder.heads import LOGITS_OUTPUT, MLM_INPUT, MLM_OUTPUT
 from wellread.errors import ExportError
@@ -55,9 +55,7 @@ HOSTILE = (
 
 def read_lines(language: str) -> list[str]:
     """Return the 10,000 lines of a language; `texts/README.md` says where they come from."""
-    path = Path(__file__).parent / "texts" / f"{language}.txt.gz"
-    with gzip.open(path, "rt", encoding="utf-8", newline="\n") as file:
-        return file.read().split("\n")
+    return list(stream_texts([Path(__file__).parent / "texts" / f"{language}.txt.gz"]))
 
 
 def all_texts() -> list[str]:

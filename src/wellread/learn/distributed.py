@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -26,6 +26,12 @@ class Process:
     def is_main(self) -> bool:
         """Whether this one writes log, checkpoints and results."""
         return self.rank == 0
+
+    def run_once(self, work: Callable[[], None], what: str) -> None:
+        """Let the first process work while the others wait. Raises: TrainingError where one does not come."""
+        if self.is_main:
+            work()
+        wait(self, what)
 
 
 @contextmanager

@@ -19,7 +19,7 @@ import torch
 
 from wellread.backends.torch import TorchEncoder
 from wellread.checkpoints.checkpoint import Array, Checkpoint, in_memory
-from wellread.data.examples import Examples
+from wellread.data.examples import Examples, Given
 from wellread.errors import CheckpointError, ConfigError, TrainingError, TruncationWarning
 from wellread.files import whole_directory
 from wellread.formats.safetensors import read_safetensors, write_safetensors
@@ -29,7 +29,7 @@ from wellread.learn.log import follow
 from wellread.learn.loop import train
 from wellread.learn.objectives import exercise
 from wellread.learn.settings import FinetuneConfig
-from wellread.learn.training_examples import Given, dev_lessons, head_for, lessons
+from wellread.learn.training_examples import dev_lessons, head_for, lessons
 from wellread.measure.evaluate import evaluate
 from wellread.measure.predictions import MAIN_SCORE
 from wellread.module import Module
@@ -113,7 +113,7 @@ def finetune(
     examples: Given,
     *,
     task: str,
-    output_dir: Path,
+    output_dir: str | Path,
     config: FinetuneConfig = DEFAULT,
     dev: Given | None = None,
     labels: Sequence[str] = (),
@@ -121,9 +121,10 @@ def finetune(
 ) -> Module:
     """Train `module` with a head for `task` on `examples`, and return it; `module` itself stays as it is.
 
-    `task` is classify, pair, similarity, tag or answer. Examples are those of `measure.examples`, or rows in Python
-    with the columns text, pair, label, score, tags, answers. `labels` names all labels in the order of their ids, where
-    that is not the sorted order of those that occur. A head of the module for the same labels is trained further.
+    `task` is classify, pair, similarity, tag or answer. Examples are those of `read_examples`, the path of a file, or
+    rows in Python with the columns text, pair, label, score, tags, answers. `labels` names all labels in the order of
+    their ids, where that is not the sorted order of those that occur. A head of the module for the same labels is
+    trained further.
 
     `output_dir` gets checkpoints and what `follow` writes. `dev` is scored every `eval_steps` and at the end. A run
     that was killed goes on from `resume_from_checkpoint`: a checkpoint, or True for the last. Under torchrun every
@@ -131,6 +132,7 @@ def finetune(
 
     Raises: DataError for examples that do not fit the task; InputError; ConfigError; TrainingError as `train` does.
     """
+    output_dir = Path(output_dir)
     learnt = lessons(task, examples, config)
     head = head_for(task, learnt, module.checkpoint, config, labels)
     scored = None if dev is None else dev_lessons(task, dev, head)

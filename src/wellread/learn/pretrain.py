@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from wellread.backends.torch import TorchEncoder, TorchOps
 from wellread.checkpoints.checkpoint import Checkpoint, in_memory
+from wellread.data.token_store import Texts, TokenStore, token_store
 from wellread.encoder.heads import mlm_logits
 from wellread.errors import ConfigError, nearest
 from wellread.files import refuse_existing
@@ -26,7 +27,6 @@ from wellread.learn.log import follow
 from wellread.learn.loop import train
 from wellread.learn.settings import PretrainConfig
 from wellread.learn.step import Inputs, Loss, tensors
-from wellread.learn.token_store import Texts, TokenStore, token_store
 from wellread.learn.vocabulary import read_vocabulary, trained_vocabulary
 from wellread.metrics.metrics import perplexity
 from wellread.module import Module
@@ -61,7 +61,8 @@ class Beginning:
         *,
         run_dir: Path,
         config: PretrainConfig,
-        column: str = "text",
+        column: str | None = None,
+        kind: str | None = None,
         process: Process | None = None,
     ) -> Module:
         """Draw the weights from the seed of `config`; a vocabulary is trained from `texts`, once, into `run_dir`.
@@ -69,16 +70,16 @@ class Beginning:
         Raises: ConfigError, TextError, DataError; InputError for a vocabulary larger than `config` has words.
         """
         shape = shape_of_file(self.config) if self.config else shape_named(str(self.shape))
-        tokenizer = self._tokenizer(texts, run_dir, column, process)
+        tokenizer = self._tokenizer(texts, {"cache": run_dir, "column": column, "file_kind": kind, "process": process})
         if self.shape:
             shape = replace(shape, vocab_size=tokenizer.vocab_size, pad_token_id=tokenizer.special.pad)
         return scratch(shape, tokenizer, seed=config.loop.seed, max_seq_length=config.max_seq_length)
 
-    def _tokenizer(self, texts: Sequence[Path], run_dir: Path, column: str, process: Process | None) -> Tokenizer:
+    def _tokenizer(self, texts: Sequence[Path], reading: dict[str, Any]) -> Tokenizer:
         if self.vocab:
             return read_vocabulary(self.vocab, lower_case=self.lower_case)
-        kind, where = str(self.train_vocab), {"cache": run_dir, "column": column, "process": process}
-        return trained_vocabulary(texts, kind=kind, size=self.vocab_size, lower_case=self.lower_case, **where)  # type: ignore[arg-type]
+        kind = str(self.train_vocab)
+        return trained_vocabulary(texts, kind=kind, size=self.vocab_size, lower_case=self.lower_case, **reading)
 
 
 HELD_OUT = (1 << 32) - 1  # the epoch whose masks held-out texts have, under seed 0, whatever the run's are
@@ -176,31 +177,41 @@ def pretrain(
     module: Module,
     texts: Texts,
     *,
-    output_dir: Path,
+    output_dir: str | Path,
     config: PretrainConfig | None = None,
     dev: Texts | None = None,
-    column: str = "text",
+    column: str | None = None,
+    kind: str | None = None,
     resume_from_checkpoint: bool | str | Path | None = None,
 ) -> Module:
     """Train `module` to guess masked tokens of `texts`, and return what it became.
 
-    `texts` are files (.txt with a text a line, or a `column` of .tsv, .csv, .jsonl, .parquet) or any iterable of
-    strings. Their tokens go to `output_dir/tokens` once, with checkpoints and what `follow` writes beside; memory does
-    not grow with them. Every epoch masks other tokens. A module without the masked-language-model head gets a fresh
-    one; pooler and sentence maps stay as they are, a task's head is dropped. `dev` texts are scored every `eval_steps`
-    and at the end, always under the same masks. A run that was killed goes on from `resume_from_checkpoint`: a
-    checkpoint of `output_dir`, or True for the last. Under torchrun every process returns the module.
+    `texts` are files as paths (a text a line, or a `column` of a table; `kind` says what they are where their endings
+    do not) or any iterable of strings. Their tokens go to `output_dir/tokens` once, with checkpoints and what `follow`
+    writes beside; memory does not grow with them. Every epoch masks other tokens. A module without the
+    masked-language-model head gets a fresh one; pooler and sentence maps stay as they are, a task's head is dropped.
+    `dev` texts are scored every `eval_steps` and at the end, always under the same masks. A run that was killed goes on
+    from `resume_from_checkpoint`: a checkpoint of `output_dir`, or True for the last. Under torchrun every process
+    returns the module.
 
     Raises: ConfigError for settings that do not fit the module; DataError; TrainingError as `train`.
     """
-    config = config or PretrainConfig()
+    config, output_dir = config or PretrainConfig(), Path(output_dir)
     checkpoint = with_mlm_head(module.checkpoint, seed=config.loop.seed)
     _check(checkpoint, config)
     scores: dict[str, float] = {}
     with joined(config.loop.ddp_timeout) as process:
-        stored = partial(_stored, module=module, cache=output_dir / "tokens", config=config, process=process)
-        task = _task(checkpoint, module, stored(texts, column=column), config)
-        others = stored(dev, column=column) if dev is not None else None
+        stored = partial(
+            token_store,
+            tokenizer=module.tokenizer,
+            cache=output_dir / "tokens",
+            max_seq_length=config.max_seq_length,
+            column=column,
+            kind=kind,
+            run_once=process.run_once,
+        )
+        task = _task(checkpoint, module, stored(texts), config)
+        others = stored(dev) if dev is not None else None
 
         def evaluate() -> Mapping[str, float]:
             scores.update(held_out(task, others) if others else {})
@@ -229,13 +240,6 @@ def _check(checkpoint: Checkpoint, config: PretrainConfig) -> None:
             f"rows of max_seq_length {config.max_seq_length} were asked for; the position table has {limit}; ask for "
             "less"
         )
-
-
-def _stored(
-    texts: Texts, *, column: str, module: Module, cache: Path, config: PretrainConfig, process: Process
-) -> TokenStore:
-    length = config.max_seq_length
-    return token_store(texts, module.tokenizer, cache=cache, max_seq_length=length, column=column, process=process)
 
 
 def _task(checkpoint: Checkpoint, module: Module, store: TokenStore, config: PretrainConfig) -> MlmTask:
@@ -269,7 +273,8 @@ def run_pretraining(
     run_dir: Path,
     config: PretrainConfig,
     dev: Sequence[Path] | None = None,
-    column: str = "text",
+    column: str | None = None,
+    kind: str | None = None,
     dtype: str = "float32",
     resume: bool = False,
 ) -> Module:
@@ -282,9 +287,9 @@ def run_pretraining(
     refuse_existing(output)
     with joined(config.loop.ddp_timeout) as process:
         if isinstance(begun, Beginning):
-            begun = begun.module(texts, column=column, run_dir=run_dir, config=config, process=process)
+            begun = begun.module(texts, column=column, kind=kind, run_dir=run_dir, config=config, process=process)
         where = {"output_dir": run_dir, "resume_from_checkpoint": resume}
-        made = pretrain(begun, texts, config=config, dev=dev, column=column, **where)  # type: ignore[arg-type]
+        made = pretrain(begun, texts, config=config, dev=dev, column=column, kind=kind, **where)  # type: ignore[arg-type]
         if process.is_main:
             made.save(output, dtype=dtype)
     return made

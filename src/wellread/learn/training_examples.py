@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,7 +17,7 @@ from torch.nn import functional
 from wellread.backends.torch import TorchEncoder
 from wellread.checkpoints.checkpoint import Checkpoint
 from wellread.config import HEAD_TASKS, HeadConfig
-from wellread.data.examples import Examples, LabelMap, take_examples
+from wellread.data.examples import Examples, Given, LabelMap, as_examples
 from wellread.data.tables import at
 from wellread.encoder.heads import LOGITS_OUTPUT
 from wellread.errors import DataError, InputError, nearest
@@ -28,8 +28,6 @@ from wellread.learn.step import Inputs, Loss, tensors
 from wellread.metrics.entities import entities
 from wellread.tasks.tags import IGNORED
 from wellread.text.batch import Ragged
-
-Given = Examples | Iterable[Mapping[str, object]]
 
 NEEDED = {
     "classify": ("labels",),
@@ -44,8 +42,8 @@ MATCHED = ("1", "1.0")  # the label, or the score, of pairs that belong together
 def lessons(task: str, given: Given, config: FinetuneConfig) -> Examples:
     """Return what `task` is learnt from, with all columns that it needs.
 
-    Given in Python name their columns text, pair, label, score, tags and answers. A contrastive loss takes pairs; where
-    there are labels or scores, those of 1.
+    Examples may be the path of a file. Rows in Python name their columns text, pair, label, score, tags and answers. A
+    contrastive loss takes pairs; where there are labels or scores, those of 1.
 
     Raises: InputError for an unknown task; DataError for columns that are not there, or no examples.
     """
@@ -54,7 +52,7 @@ def lessons(task: str, given: Given, config: FinetuneConfig) -> Examples:
             f"the task {task!r} was asked for; modules are fine-tuned for {', '.join(HEAD_TASKS)}; name one of them"
             f"{nearest(task, HEAD_TASKS)}"
         )
-    examples = given if isinstance(given, Examples) else take_examples(given)
+    examples = as_examples(given)
     if task == "similarity" and config.loss == "contrastive":
         return _matched(_whole(task, examples, ("pairs",)))
     return _whole(task, examples, NEEDED[task])
@@ -65,7 +63,7 @@ def dev_lessons(task: str, given: Given, head: HeadConfig) -> Examples:
 
     Raises: DataError for columns that are not there, labels that the head does not know, tags that are no entities.
     """
-    examples = _whole(task, given if isinstance(given, Examples) else take_examples(given), NEEDED[task])
+    examples = _whole(task, as_examples(given), NEEDED[task])
     _refuse_unknown_labels(examples, head.labels)
     if examples.tags is not None and task == "tag":
         for row in examples.tags:

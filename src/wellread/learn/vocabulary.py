@@ -16,7 +16,7 @@ from wellread.config import TokenizerConfig
 from wellread.data.corpus import stream_texts, total_bytes
 from wellread.errors import ConfigError, TextError, nearest
 from wellread.files import sha256, whole_directory
-from wellread.learn.distributed import Process, wait
+from wellread.learn.distributed import Process
 from wellread.module import load
 from wellread.text.tokenizer import Tokenizer, load_tokenizer, whole
 from wellread.text.tokenizer_files import read_tokenizer
@@ -60,10 +60,13 @@ def trained_vocabulary(
     size: int,
     cache: Path,
     lower_case: bool = False,
-    column: str = "text",
+    column: str | None = None,
+    file_kind: str | None = None,
     process: Process | None = None,
 ) -> Tokenizer:
     """Train a vocabulary of `size` pieces from files, as `stream_texts` reads them, unless it lies in `cache` already.
+
+    `kind` is one of KINDS; `column` and `file_kind` are those of the files.
 
     It is learned from a million texts at most, drawn evenly. Of several processes the first trains it.
 
@@ -74,18 +77,19 @@ def trained_vocabulary(
             f"a vocabulary of the kind {kind!r} was asked for; wellread trains {' and '.join(KINDS)}; choose one"
             f"{nearest(kind, KINDS)}"
         )
-    process = process or Process()
     total_bytes(paths)
     files = [["".join(path.suffixes), sha256(path)] for path in paths]
-    recipe = json.dumps([kind, size, lower_case, column, files])
+    recipe = json.dumps([kind, size, lower_case, column or "text", files, *([file_kind] if file_kind else [])])
     directory = cache / f"vocabulary-{hashlib.sha256(recipe.encode()).hexdigest()[:32]}"
-    config = config_of(kind, lower_case=lower_case)
-    if process.is_main and not directory.exists():
-        texts = sample(stream_texts(paths, column=column), SAMPLE)
-        with whole_directory(directory) as place:
-            learn(texts, place, kind=kind, size=size, lower_case=lower_case)
-    wait(process, "the vocabulary was to be trained by the first process")
-    return load_tokenizer(directory, config)
+
+    def train() -> None:
+        if not directory.exists():
+            texts = sample(stream_texts(paths, column=column, kind=file_kind), SAMPLE)
+            with whole_directory(directory) as partial:
+                learn(texts, partial, kind=kind, size=size, lower_case=lower_case)
+
+    (process or Process()).run_once(train, "the vocabulary was to be trained by the first process")
+    return load_tokenizer(directory, config_of(kind, lower_case=lower_case))
 
 
 def config_of(kind: str, *, lower_case: bool) -> TokenizerConfig:

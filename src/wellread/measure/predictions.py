@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wellread.data.examples import Examples, LabelMap
-from wellread.data.formats import kind_of, read_conll
-from wellread.data.tables import READERS, column, read_bytes, read_lines
+from wellread.data.formats import ending_of
+from wellread.data.tables import column, format_of, read_bytes, read_lines, read_rows, table_of
 from wellread.errors import DataError, nearest
 from wellread.metrics.entities import count_entities
 from wellread.metrics.metrics import (
@@ -155,16 +155,12 @@ def read_predictions(path: Path, task: str, examples: Examples, *, name: str = "
 
     Raises: DataError for a file that cannot be read, a wrong column, or questions without an answer.
     """
-    if task == "answer" and path.suffix == ".json":
+    if task == "answer" and ending_of(path) == ".json":
         return _by_id(path, examples)
-    if path.suffix == ".txt":
+    form = format_of(path)
+    if form.kind == "txt":
         return list(read_lines(path))
-    kind = kind_of(path)
-    if kind == "conll":
-        return read_conll(path).columns["tags"]
-    if kind not in READERS:
-        raise DataError(f"predictions were asked of {path}; only answers stand in {path.suffix}; name another file")
-    return column(READERS[kind](path, (), False), name)
+    return column(table_of(read_rows(path, form), str(path)), form.roles.get("tags", name), role="prediction")
 
 
 def _by_id(path: Path, examples: Examples) -> list[object]:

@@ -28,7 +28,7 @@ def distill(
     teacher: Module,
     texts: Sequence[str] | Sequence[Path],
     *,
-    output_dir: Path,
+    output_dir: str | Path,
     config: DistillConfig,
     student: Module | None = None,
     pairs: Sequence[str] | None = None,
@@ -55,7 +55,7 @@ def distill(
             texts=texts,
             pairs=pairs,
             config=config,
-            output_dir=output_dir,
+            output_dir=Path(output_dir),
             process=process,
         )
         work = METHOD_OF[config.method](job)

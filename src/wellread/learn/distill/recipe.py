@@ -27,8 +27,9 @@ class TextConfig:
     clauses: Annotated[float, "share of sentences of which one clause is taken too"] = 0.0
     limit: Annotated[int, "texts at most, drawn from all; 0: all"] = 1_000_000
     text_seed: Annotated[int, "of the draw of texts"] = 0
-    text_column: Annotated[str, "column of a .tsv that is the text"] = "text"
+    text_column: Annotated[str, "column of the texts; empty: text, or the only one of texts"] = ""
     pair_column: Annotated[str, "column of the second text, where the teacher judges pairs"] = ""
+    kind: Annotated[str, "kind of the files, where their endings do not say it"] = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,12 +104,12 @@ def run_recipe(
     from wellread.learn.distributed import joined
 
     refuse_existing(output)
-    read = _texts(recipe, texts)
+    read, pairs = _texts(recipe, texts)
     with joined(recipe.distill.loop.ddp_timeout) as process:
         made = distill(
             teacher,
-            read.texts,
-            pairs=read.pairs,
+            read,
+            pairs=pairs,
             student=student,
             output_dir=run_dir,
             config=recipe.distill,
@@ -121,29 +122,20 @@ def run_recipe(
     return made
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Read:
-    """Texts, or files of them that need not be in memory; and the second text of each where there are pairs."""
-
-    texts: Sequence[str] | Sequence[Path]
-    pairs: Sequence[str] | None = None
-
-
-def _texts(recipe: Recipe, paths: Sequence[Path]) -> _Read:
-    """Read what the recipe asks for."""
-    from wellread.data.sentences import read_lines, read_sentences
+def _texts(recipe: Recipe, paths: Sequence[Path]) -> tuple[Sequence[str] | Sequence[Path], Sequence[str] | None]:
+    """Read texts, or return files of them that need not be in memory; and the second text of each of pairs."""
+    from wellread.data.corpus import read_lines, read_sentences
 
     wanted = recipe.text
-    options = {"limit": wanted.limit, "seed": wanted.text_seed}
+    options: dict[str, Any] = {"limit": wanted.limit, "seed": wanted.text_seed}
+    options |= {"column": wanted.text_column, "kind": wanted.kind}
     if wanted.split and wanted.pair_column:
         raise ConfigError(
             f"pairs of the column {wanted.pair_column!r} were asked for; found that texts are to be cut into "
             "sentences; set split to false"
         )
     if wanted.split:
-        column = wanted.text_column
-        return _Read(texts=read_sentences(paths, clauses=wanted.clauses, column=column, **options))
-    if recipe.distill.method in TOKEN_METHODS and not wanted.limit and wanted.text_column == "text":
-        return _Read(texts=paths)
-    lines = read_lines(paths, column=wanted.text_column, pair_column=wanted.pair_column, **options)
-    return _Read(texts=lines.texts, pairs=lines.pairs)
+        return read_sentences(paths, clauses=wanted.clauses, **options), None
+    if recipe.distill.method in TOKEN_METHODS and not (wanted.limit or wanted.text_column or wanted.kind):
+        return paths, None
+    return read_lines(paths, pair_column=wanted.pair_column, **options)

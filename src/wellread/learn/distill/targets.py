@@ -23,13 +23,13 @@ from numpy.typing import NDArray
 from wellread.backends.backend import Backend, load_backend
 from wellread.backends.torch import TorchEncoder
 from wellread.checkpoints.checkpoint import Checkpoint
+from wellread.data.token_store import token_store
 from wellread.encode import TOKENS_A_BATCH
 from wellread.errors import ConfigError, TrainingError
 from wellread.learn.distributed import Process, wait
 from wellread.learn.rows import Rows
 from wellread.learn.settings import DistillConfig
 from wellread.learn.step import Inputs, Task, tensors
-from wellread.learn.token_store import token_store
 from wellread.module import Module
 from wellread.progress import progress
 from wellread.text.batch import token_budget_batches
@@ -322,7 +322,7 @@ def token_rows(job: Job) -> Rows:
     """
     tokenizer, length = job.teacher.tokenizer, job.config.max_seq_length
     cache = job.output_dir / "tokens"
-    store = token_store(job.texts, tokenizer, cache=cache, max_seq_length=length, process=job.process)
+    store = token_store(job.texts, tokenizer, cache=cache, max_seq_length=length, run_once=job.process.run_once)
     whole = Rows(segments=[store.rows], special=tokenizer.special, max_seq_length=length)
     kept = (whole.lengths >= job.config.min_tokens).nonzero()[0]
     if not len(kept):
@@ -339,7 +339,7 @@ def texts_of(job: Job) -> list[str]:
     if len(texts) != len(job.texts):
         raise TrainingError(
             f"the method {job.config.method!r} learns from texts; found {len(job.texts) - len(texts)} paths of files; "
-            "read them first: wellread.data.sentences.read_lines"
+            "read them first: wellread.data.corpus.read_lines"
         )
     return texts
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from wellread.data.corpus import stream_texts, total_bytes
 from wellread.errors import CheckpointError, DataError, InputError, TrainingError
 from wellread.files import sha256, whole_directory
-from wellread.learn.distributed import Process, wait
 from wellread.progress import transfer
 from wellread.schema import read_json, record, write_json
 from wellread.text.batch import Ragged, chunk
@@ -30,6 +29,7 @@ PART = 4_096  # texts that are in memory together
 VALUES, SPLITS, FACTS = "values.bin", "splits.bin", "store.json"
 
 Texts = Sequence[Path] | Iterable[str]
+RunOnce = Callable[[Callable[[], None], str], None]  # runs work in one of several processes; the text says what it is
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,89 +65,89 @@ class TokenStore:
         return self.rows.take(rows)
 
 
+def run_here(work: Callable[[], None], what: str) -> None:
+    """Run work in the only process."""
+    work()
+
+
 def token_store(
     texts: Texts,
     tokenizer: Tokenizer,
     *,
     cache: Path,
     max_seq_length: int,
-    column: str = "text",
-    process: Process | None = None,
+    column: str | None = None,
+    kind: str | None = None,
+    run_once: RunOnce = run_here,
 ) -> TokenStore:
     """Tokenise `texts`, files as `stream_texts` reads them or strings, into `cache`, unless they lie there already.
 
     A text of more tokens than `max_seq_length` leaves room for beside [CLS] and [SEP] goes on in further rows; rows
     without a token beside special ones are dropped and counted. A store is named by the SHA-256 of the texts and the
-    tokenizer, and is there whole or not at all. Of several processes the first makes it.
+    tokenizer, and is there whole or not at all. Of several processes the one that `run_once` chooses makes it.
 
     Raises: DataError for files that cannot be read, or texts without a token; TextError for a text that cannot be;
         CheckpointError where the disk refuses; TrainingError for a store that is damaged.
     """
-    process = process or Process()
-    paths = _files(texts, cache, column, process)
-    total = total_bytes(paths)
-    recipe = [FORMAT, fingerprint(tokenizer), column, max_seq_length]
-    source = [["".join(path.suffixes), sha256(path)] for path in paths]
-    directory = cache / hashlib.sha256(json.dumps([recipe, source]).encode()).hexdigest()[:32]
-    if process.is_main and not directory.exists():
-        with whole_directory(directory) as place, transfer(total, label="tokens") as moved:
-            stream = stream_texts(paths, column=column, moved=moved)
-            _write(place, stream, tokenizer, max_seq_length - 2, named=_names(paths))
-    wait(process, "the texts were to be tokenised by the first process")
-    return open_store(directory)
-
-
-def _files(texts: Texts, cache: Path, column: str, process: Process) -> list[Path]:
-    """Return the files, or put the strings in one."""
     if isinstance(texts, str | bytes | Path):
         raise InputError(f"files or texts were asked for; found one {type(texts).__name__}; put it in a list")
     if isinstance(texts, Sequence) and texts and all(isinstance(text, Path) for text in texts):
-        return [text for text in texts if isinstance(text, Path)]
-    spool = cache / "given.jsonl"
-    if process.is_main:
-        cache.mkdir(parents=True, exist_ok=True)
-        with spool.open("w", encoding="utf-8") as file:
-            file.writelines(_json(row, text, column) for row, text in enumerate(texts))
-    wait(process, "the texts were to be put in a file by the first process")
-    return [spool]
+        paths = [text for text in texts if isinstance(text, Path)]
+    else:
+        paths, column, kind = [cache / "given.jsonl"], "text", None
+        run_once(lambda: _spool(texts, paths[0]), "the texts were to be put in a file by the first process")
+    total = total_bytes(paths)
+    recipe = [FORMAT, fingerprint(tokenizer), column or "text", max_seq_length, *([kind] if kind else [])]
+    source = [["".join(path.suffixes), sha256(path)] for path in paths]
+    directory = cache / hashlib.sha256(json.dumps([recipe, source]).encode()).hexdigest()[:32]
+
+    def write() -> None:
+        if not directory.exists():
+            with whole_directory(directory) as partial, transfer(total, label="tokens") as moved:
+                stream = stream_texts(paths, column=column, kind=kind, moved=moved)
+                _write(partial, stream, tokenizer, max_seq_length - 2, source=_names(paths))
+
+    run_once(write, "the texts were to be tokenised by the first process")
+    return open_store(directory)
 
 
-def _json(row: int, text: object, column: str) -> str:
-    if not isinstance(text, str):
-        raise InputError(f"each text must be a str; row {row} is a {type(text).__name__}; convert or drop it")
-    return json.dumps({column: whole(text)}, ensure_ascii=False) + "\n"
+def _spool(texts: Texts, path: Path) -> None:
+    """Put texts in a file of JSON lines."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", encoding="utf-8") as file:
+        for row, text in enumerate(texts):
+            if not isinstance(text, str):
+                raise InputError(f"each text must be a str; row {row} is a {type(text).__name__}; convert or drop it")
+            file.write(json.dumps({"text": whole(text)}, ensure_ascii=False) + "\n")
 
 
-def _write(place: Path, texts: Iterator[str], tokenizer: Tokenizer, room: int, *, named: str) -> None:
+def _write(directory: Path, texts: Iterator[str], tokenizer: Tokenizer, room: int, *, source: str) -> None:
     """Write ids, splits and facts, a part at a time."""
     dtype = np.uint16 if tokenizer.vocab_size <= 1 << 16 else np.int32
     digest, special = hashlib.sha256(), [*asdict(tokenizer.special).values()]
-    found, kept, tokens, seen = 0, 0, 0, 0
-    with (place / VALUES).open("wb") as values, (place / SPLITS).open("wb") as splits:
+    num_texts, num_rows, dropped, tokens = 0, 0, 0, 0
+    with (directory / VALUES).open("wb") as values, (directory / SPLITS).open("wb") as splits:
         splits.write(np.zeros(1, np.int64).tobytes())
         while part := list(islice(texts, PART)):
             pieces, _ = chunk(tokenizer.tokenize(part), room)
-            rows = pieces.take(np.flatnonzero(_has_words(pieces, special)))
-            seen, found, kept = seen + len(part), found + len(pieces), kept + len(rows)
+            words = np.cumsum(np.append(0, ~np.isin(pieces.values, special)))  # tokens beside special ones, so far
+            rows = pieces.take(np.flatnonzero(words[pieces.splits[1:]] > words[pieces.splits[:-1]]))
+            num_texts += len(part)
+            num_rows += len(rows)
+            dropped += len(pieces) - len(rows)
             for file, array in ((values, rows.values.astype(dtype)), (splits, rows.splits[1:] + tokens)):
                 file.write(array.tobytes())
                 digest.update(array.tobytes())
             tokens += len(rows.values)
-    if not kept:
+    if not num_rows:
         raise DataError(
-            f"texts to learn from were asked of {named}; found {seen} texts and in them no token that the vocabulary "
-            "knows; give other files, or the vocabulary of their language"
+            f"texts to learn from were asked of {source}; found {num_texts} texts and in them no token that the "
+            "vocabulary knows; give other files, or the vocabulary of their language"
         )
     facts = StoreFacts(
-        texts=seen, rows=kept, tokens=tokens, dropped=found - kept, dtype=dtype.__name__, digest=digest.hexdigest()
+        texts=num_texts, rows=num_rows, tokens=tokens, dropped=dropped, dtype=dtype.__name__, digest=digest.hexdigest()
     )
-    write_json(place / FACTS, asdict(facts))
-
-
-def _has_words(rows: Ragged, special: Sequence[int]) -> NDArray[np.bool_]:
-    """Say of every row whether it has a token beside special ones."""
-    words = np.cumsum(np.append(0, ~np.isin(rows.values, special)))
-    return words[rows.splits[1:]] > words[rows.splits[:-1]]
+    write_json(directory / FACTS, asdict(facts))
 
 
 def open_store(directory: Path) -> TokenStore:

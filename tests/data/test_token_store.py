@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from tiny import PIECES, tiny_tokenizer
 
+from wellread.data import token_store as store_module
+from wellread.data.token_store import FACTS, SPLITS, VALUES, open_store, token_store
 from wellread.errors import CheckpointError, DataError, InputError, TrainingError
-from wellread.learn import token_store as store_module
-from wellread.learn.token_store import FACTS, SPLITS, VALUES, open_store, token_store
 from wellread.text.vocabulary import Vocabulary
 
 LINES = ["A man runs.", "", "the cat", "[SEP] [SEP]", "a woman is playing the guitar , a man is playing the flute"]
