@@ -15,7 +15,7 @@ import wellread
 from wellread.backends.backend import BACKENDS
 from wellread.checkpoints.checkpoint import in_memory
 from wellread.config import DenseConfig, SentenceConfig
-from wellread.errors import HandleError, InputError, TextError, TruncationWarning, WeightsError
+from wellread.errors import CheckpointError, HandleError, InputError, TextError, TruncationWarning, WeightsError
 
 TEXTS = ["A man is playing the guitar.", "", "A cat sleeps!", "The woman runs.", "A man is playing the guitar."]
 LONG = "the cat runs . " * 20  # 80 tokens
@@ -317,6 +317,27 @@ def test_save_in_half_precision_is_near(tmp_path):
     assert again.embedding_size == 9
     assert cosines(again.encode(TEXTS, precision="f32"), module.encode(TEXTS, precision="f32")).min() > 0.9999
     assert again.info()["stored_as"] == ["float16"]
+
+
+def test_a_module_that_is_saved_over_its_own_files_keeps_its_numbers(module, tmp_path):
+    module.save(tmp_path / "module")
+    loaded = wellread.load(tmp_path / "module")  # its tensors lie in the files that go
+    before = loaded.checkpoint.tensors
+    with pytest.raises(CheckpointError, match="exists; remove it or choose another name, or pass overwrite=True"):
+        loaded.save(tmp_path / "module")
+    loaded.save(tmp_path / "module", dtype="float16", overwrite=True)
+    assert loaded.checkpoint.tensors.keys() == before.keys()
+    assert np.array_equal(loaded(TEXTS)["pooled_output"], module(TEXTS)["pooled_output"])
+    half = wellread.load(tmp_path / "module")
+    assert half.info()["stored_as"] == ["float16"]
+
+
+def test_the_names_of_hugging_face(module, tmp_path):
+    module.save_pretrained(save_directory=tmp_path / "module", dtype="float16")
+    for load in (wellread.from_pretrained, wellread.Module.from_pretrained):
+        loaded = load(pretrained_model_name_or_path=tmp_path / "module", backend="numpy")
+        assert loaded.backend == "numpy"
+        assert loaded.info()["stored_as"] == ["float16"]
 
 
 def test_info_says_what_the_module_is(module):

@@ -11,6 +11,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from wellread.version import __version__
+
 if TYPE_CHECKING:
     from wellread.data.examples import read_examples as read_examples
     from wellread.data.examples import take_examples as take_examples
@@ -29,9 +31,9 @@ if TYPE_CHECKING:
     from wellread.measure.evaluate import evaluate as evaluate
     from wellread.module import EncoderOutput as EncoderOutput
     from wellread.module import Module as Module
+    from wellread.module import from_pretrained as from_pretrained
     from wellread.module import load as load
-
-__version__ = "0.1.0"
+    from wellread.module import push as push
 
 # Public names by where they live, each loaded when it is first asked for, so that `import wellread` is instant.
 _PUBLIC = {
@@ -43,7 +45,7 @@ _PUBLIC = {
     "wellread.learn.settings": ("DistillConfig", "FinetuneConfig", "LoopConfig", "PretrainConfig"),
     "wellread.measure.evaluate": ("evaluate",),
     "wellread.data.examples": ("read_examples", "take_examples"),
-    "wellread.module": ("EncoderOutput", "Module", "load"),
+    "wellread.module": ("EncoderOutput", "Module", "from_pretrained", "load", "push"),
 }
 _HOMES = {name: home for home, names in _PUBLIC.items() for name in names}
 __all__ = [
@@ -60,9 +62,11 @@ __all__ = [
     "distill",
     "evaluate",
     "finetune",
+    "from_pretrained",
     "load",
     "pretrain",
     "pull",
+    "push",
     "read_examples",
     "take_examples",
     "verify",

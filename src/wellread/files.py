@@ -13,21 +13,32 @@ from pathlib import Path, PurePosixPath
 
 from wellread.errors import CheckpointError
 
+MANIFEST = "wellread.json"  # what wellread notes of a module, beside its files
+CARD = "README.md"  # what a hub shows of a module: for people, who may edit it; nothing is loaded from it
+CARD_MARK = "<!-- made by wellread, which replaces this card at the next push; take this line out to keep your own -->"
+
 
 @contextmanager
-def whole_directory(directory: Path) -> Iterator[Path]:
+def whole_directory(directory: Path, *, overwrite: bool | None = None) -> Iterator[Path]:
     """Give a directory beside `directory` to write in; it takes its name when all went well and vanishes when not.
+
+    With `overwrite`, what stands there gives way at that moment and not before; see `refuse_others`, which goes first.
+    None means that the caller offers no such thing.
 
     Raises: CheckpointError where `directory` exists and is not empty, or the disk refuses.
     """
-    refuse_existing(directory)
+    if not overwrite:
+        refuse_existing(directory, advice=", or pass overwrite=True" if overwrite is False else "")
     partial = None
     try:
         directory.parent.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
         partial.chmod(0o755)
         yield partial
-        partial.replace(directory)  # an empty directory of that name gives way
+        if overwrite:
+            _replace(directory, partial)
+        else:
+            partial.replace(directory)  # an empty directory of that name gives way
     except OSError as error:
         raise CheckpointError(
             f"{directory} was to be written; found that {error}; make room or choose another place"
@@ -37,10 +48,58 @@ def whole_directory(directory: Path) -> Iterator[Path]:
             shutil.rmtree(partial, ignore_errors=True)  # not there any more where all went well
 
 
-def refuse_existing(directory: Path) -> None:
-    """Refuse to write where something stands. Raises: CheckpointError."""
+def _replace(directory: Path, partial: Path) -> None:
+    """Give `partial` the name of `directory`; what has it is removed last, and has it again where that fails."""
+    old = partial.with_name(f"{partial.name}.old")
+    if directory.exists():
+        directory.rename(old)
+    try:
+        partial.rename(directory)
+    except OSError:
+        if old.exists():
+            old.rename(directory)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def refuse_existing(directory: Path, *, advice: str = "") -> None:
+    """Refuse to write where something stands; `advice` adds to what may be done. Raises: CheckpointError."""
     if directory.is_symlink() or (directory.exists() and (not directory.is_dir() or any(directory.iterdir()))):
-        raise CheckpointError(f"{directory} was to be written; found that it exists; remove it or choose another name")
+        raise CheckpointError(
+            f"{directory} was to be written; found that it exists; remove it or choose another name{advice}"
+        )
+
+
+def refuse_others(directory: Path, ours: Collection[str]) -> None:
+    """Refuse to overwrite what is no directory, or holds other files than `ours`: paths there, or folders with a slash.
+
+    Raises: CheckpointError that names them.
+    """
+    if directory.is_symlink() or (directory.exists() and not directory.is_dir()):
+        raise CheckpointError(
+            f"{directory} was to be overwritten; found that it is no directory; remove it or choose another name"
+        )
+    files = (path.relative_to(directory).as_posix() for path in directory.rglob("*") if not path.is_dir())
+    others = sorted(file for file in files if file not in ours and f"{file.split('/')[0]}/" not in ours)
+    if others:
+        raise CheckpointError(
+            f"{directory} was to be overwritten; found {', '.join(others[:5])}"
+            f"{f' and {len(others) - 5} more' if len(others) > 5 else ''}, which wellread did not write there; "
+            "move what you want to keep, or choose another name"
+        )
+
+
+def own_card(directory: Path) -> str | None:
+    """Return the model card of a directory that people wrote; None without one, or for one that wellread made.
+
+    Raises: CheckpointError where it cannot be read.
+    """
+    path = directory / CARD
+    try:
+        text = path.read_text("utf-8", "replace") if os.path.lexists(path) else CARD_MARK
+    except OSError as error:
+        raise CheckpointError(f"{path} was to be kept; found that {error}; make it readable or move it") from error
+    return None if CARD_MARK in text else text
 
 
 def cache_directory() -> Path:
@@ -59,7 +118,6 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-MANIFEST = "wellread.json"
 HASHED_AT_EVERY_LOAD = 64_000_000  # bytes; a larger module is hashed where sizes or times are new
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
 import os
+import tempfile
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -13,14 +13,17 @@ from typing import Any
 import numpy as np
 
 from wellread.backends.backend import Backend, FloatArray, load_backend
-from wellread.checkpoints.checkpoint import Checkpoint
+from wellread.card import POOLERS, model_card
+from wellread.checkpoints.checkpoint import Checkpoint, in_memory
 from wellread.checkpoints.native import read_directory, write_native
 from wellread.encode import TOKENS_A_BATCH, WINDOW, Packer, encode_rows, unit
 from wellread.encoder.encoder import INPUTS
 from wellread.encoder.heads import MLM_INPUT, MLM_OUTPUT, SENTENCE_OUTPUT
 from wellread.encoder.inputs import as_int32, checked_inputs, in_range, refuse_nan, warn_truncated
 from wellread.errors import InputError, nearest
+from wellread.files import own_card
 from wellread.hub.handles import preprocessor_for
+from wellread.hub.push import Pushed, Upload
 from wellread.hub.resolve import resolve
 from wellread.progress import progress
 from wellread.tasks.judges import Asked, Judge
@@ -99,6 +102,33 @@ def load(
     )
 
 
+def from_pretrained(pretrained_model_name_or_path: str | os.PathLike[str], **options: Any) -> Module:
+    """Do as `load`, by the name that Hugging Face's models have for it."""
+    return load(pretrained_model_name_or_path, **options)
+
+
+def push(
+    module: Module | str | os.PathLike[str],
+    repo_id: str,
+    *,
+    tokenizer: str | os.PathLike[str] | None = None,
+    ignore: Collection[str] = (),
+    card: str | None = None,
+    **options: Any,
+) -> Pushed:
+    """Put a module, or what a directory or handle names, on the Hugging Face hub as `repo_id`.
+
+    `tokenizer` and `ignore` are those of `load`, `card` and the other options those of `Module.push_to_hub`. A
+    README.md of the directory that people wrote is its card.
+
+    Raises: as `load` and `Module.push_to_hub`.
+    """
+    if not isinstance(module, Module):
+        card = card or own_card(Path(os.path.expanduser(module)))
+        module = load(module, tokenizer=tokenizer, ignore=ignore)
+    return module.push_to_hub(repo_id, card=card, **options)
+
+
 def _public_name(handle: str | os.PathLike[str]) -> str:
     """Return a handle as it may be passed on: of a path its last part, for the rest speaks of this machine."""
     path = os.path.expanduser(handle)
@@ -143,14 +173,13 @@ class Module:
     def info(self) -> dict[str, Any]:
         """Describe the module: shape, size, tokenizer, outputs, what of its source was ignored or inferred and why."""
         checkpoint, config = self.checkpoint, self.checkpoint.config
-        pooled = {"dense_tanh": "tanh of a dense map of position 0", "first_token": "the vector of position 0 as it is"}
         return {
             "handle": self.provenance.get("handle"),
             "family": checkpoint.family,
             "config": asdict(config),
             "parameters": checkpoint.num_parameters,
             "stored_as": sorted({tensor.dtype for tensor in checkpoint.tensors.values()}),
-            "pooled_output": pooled[config.pooler],
+            "pooled_output": POOLERS[config.pooler],
             "mlm_logits": checkpoint.has_mlm,
             "head": None if checkpoint.head is None else asdict(checkpoint.head),
             "sentence_embedding": asdict(checkpoint.sentence),
@@ -419,19 +448,57 @@ class Module:
         answers = judge_all(own, asked, show=show_progress_bar)
         return answers[0] if isinstance(texts, str) else answers
 
-    def save(self, directory: str | os.PathLike[str], *, dtype: str = "float32") -> None:
+    def save(
+        self,
+        directory: str | os.PathLike[str],
+        *,
+        dtype: str = "float32",
+        card: str | None = None,
+        overwrite: bool = False,
+    ) -> None:
         """Write the module as a directory that wellread, transformers and sentence-transformers open.
 
-        Whole or not at all; `dtype` is "float32" or "float16". Raises: CheckpointError where something stands there.
+        Whole or not at all; `dtype` is "float32" or "float16". `card` is the text of README.md; without it one is made
+        of what the module knows of itself. With `overwrite`, a directory that `save` wrote before is replaced, but for
+        a README.md that people wrote.
+
+        Raises: CheckpointError where something stands there, and with `overwrite` where files of others do.
         """
-        write_native(Path(directory), self.checkpoint, self.tokenizer, provenance=self.provenance, dtype=dtype)
+        if overwrite:  # tensors that are still to be read may lie in the files that go
+            self.checkpoint = replace(self.checkpoint, tensors=in_memory(self.checkpoint.arrays()))
+        write_native(
+            Path(directory),
+            self.checkpoint,
+            self.tokenizer,
+            provenance=self.provenance,
+            dtype=dtype,
+            card=card or own_card(Path(directory)) or self.model_card(),
+            overwrite=overwrite,
+        )
 
-    def push_to_hub(self, repo_id: str, **options: Any) -> Any:
-        """Put the module on the Hugging Face hub as `repo_id`, with a model card; see `wellread.export.publish.push`.
+    def save_pretrained(self, save_directory: str | os.PathLike[str], **options: Any) -> None:
+        """Do as `save`, by the name that Hugging Face's models have for it."""
+        self.save(save_directory, **options)
 
-        Options are `private`, `token`, `revision`, `commit_message`, `card` and `dtype`. Returns its `Pushed`.
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: str | os.PathLike[str], **options: Any) -> Module:
+        """Do as `wellread.load`, by the name that Hugging Face's models have for it."""
+        return load(pretrained_model_name_or_path, **options)
 
-        Raises: InputError without a login; HandleError, ExportError.
+    def model_card(self, *, repo_id: str | None = None) -> str:
+        """Return the text of the module's card, published as `repo_id`: what it is, how to use it, where it is from."""
+        return model_card(self.checkpoint, self.tokenizer, self.provenance, repo_id=repo_id)
+
+    def push_to_hub(self, repo_id: str, *, card: str | None = None, dtype: str = "float32", **options: Any) -> Pushed:
+        """Put the module on the Hugging Face hub as `repo_id`, in one commit, and compare what the hub then holds.
+
+        `card` is the text of README.md; without it one is made, unless people wrote the one that is there. Options are
+        those of `hub.push.Upload`: `private`, `token`, `revision`, `commit_message`.
+
+        Raises: InputError without a login; HandleError for what is no id; CheckpointError where the module cannot be
+            written; ExportError where the hub refuses, fails, or holds something else than what was sent.
         """
-        # export builds on this file, so this file cannot import it: it is found by name when it is asked for
-        return importlib.import_module("wellread.export.publish").push(self, repo_id, **options)
+        upload = Upload(repo_id, **options)  # refuses before anything is written
+        with tempfile.TemporaryDirectory(prefix="wellread.") as directory:
+            self.save(Path(directory) / "module", dtype=dtype)
+            return upload.send(Path(directory) / "module", card=card or self.model_card)

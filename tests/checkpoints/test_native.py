@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -118,12 +119,65 @@ def test_half_precision_is_stored_and_read_as_float32(tmp_path, tokenizer):
     np.testing.assert_array_equal(found, checkpoint_of().tensors[WORDS].read().astype(np.float16).astype(np.float32))
 
 
-def test_extra_files_are_written_and_recorded(tmp_path, tokenizer):
-    write_native(tmp_path / "module", checkpoint_of(), tokenizer, provenance={}, extra_files={"NOTICE.txt": "모델"})
-    assert (tmp_path / "module" / "NOTICE.txt").read_text("utf-8") == "모델"
-    (tmp_path / "module" / "NOTICE.txt").write_text("changed")
-    with pytest.raises(CheckpointError, match=r"NOTICE\.txt has another SHA-256"):
-        read_directory(tmp_path / "module")
+def overwrite(directory, tokenizer, **options):
+    write_native(directory, checkpoint_of(**options), tokenizer, provenance={}, overwrite=True)
+
+
+def test_a_module_is_overwritten_whole(saved, tmp_path, tokenizer):
+    assert (saved / "2_Dense").is_dir()
+    (saved / "README.md").write_text("# Mine")
+    overwrite(saved, tokenizer, sentence=SentenceConfig(max_seq_length=17))
+    assert not (saved / "2_Dense").exists()  # nothing of the old one stays, but what the caller writes anew
+    assert not (saved / "README.md").exists()
+    assert wellread.load(saved).max_seq_length == 17
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith(".")) == []
+    overwrite(tmp_path / "new", tokenizer)
+    (tmp_path / "empty").mkdir()
+    overwrite(tmp_path / "empty", tokenizer)
+    wellread.load(tmp_path / "empty")
+
+
+def test_files_of_others_are_not_overwritten(saved, tmp_path, tokenizer):
+    (saved / ".git").mkdir()
+    (saved / ".git" / "HEAD").write_text("ref")
+    (saved / "notes.txt").write_text("mine")
+    said = (
+        r"was to be overwritten; found \.git/HEAD, notes\.txt, which wellread did not write there; move what you want"
+    )
+    with pytest.raises(CheckpointError, match=said):
+        overwrite(saved, tokenizer)
+    strange = tmp_path / "strange"
+    strange.mkdir()
+    for name in ("config.json", *"abcdef"):
+        (strange / name).touch()
+    with pytest.raises(CheckpointError, match=r"found a, b, c, config\.json, d and 2 more, which wellread did not"):
+        overwrite(strange, tokenizer)
+    (tmp_path / "link").symlink_to(saved)
+    for path in (tmp_path / "link", strange / "config.json"):
+        with pytest.raises(CheckpointError, match="was to be overwritten; found that it is no directory; remove it or"):
+            overwrite(path, tokenizer)
+    assert (saved / "notes.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("step", ["write_manifest", "rename"])
+def test_a_failure_while_overwriting_leaves_the_old_one(saved, tmp_path, tokenizer, monkeypatch, step):
+    before = {path: path.read_bytes() for path in saved.rglob("*") if path.is_file()}
+    rename = Path.rename
+    with monkeypatch.context() as broken:
+        if step == "rename":
+            broken.setattr(
+                Path, "rename", lambda path, to: fail() if path.suffix not in ("", ".old") else rename(path, to)
+            )
+        else:
+            broken.setattr(native, "write_manifest", lambda *_: fail())
+        with pytest.raises(CheckpointError, match="module was to be written; found that the disk is full; make room"):
+            overwrite(saved, tokenizer)
+    assert {path: path.read_bytes() for path in saved.rglob("*") if path.is_file()} == before
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def fail():
+    raise OSError("the disk is full")
 
 
 def test_a_module_that_was_moved_is_the_same(saved, tmp_path):

@@ -18,8 +18,8 @@ def asked(monkeypatch):
     """Keep what the exporter is asked for; the exporter itself has its own tests."""
     asked = []
 
-    def export(module, directory, *, preprocessor=None):
-        asked.append((module.embedding_size, str(directory), str(preprocessor)))
+    def export(module, directory, *, preprocessor=None, overwrite=False):
+        asked.append((module.embedding_size, str(directory), str(preprocessor), *(["overwrite"] if overwrite else [])))
         return FOUND
 
     monkeypatch.setattr(tfhub, "export_tfhub", export)
@@ -38,9 +38,9 @@ def test_lines(asked):
 
 
 def test_json(asked):
-    made = CliRunner().invoke(command, ["--to", "tfhub", "-o", "e", "--json"])
+    made = CliRunner().invoke(command, ["--to", "tfhub", "-o", "e", "--json", "--overwrite"])
     assert made.exit_code == 0
-    assert asked == [(384, "e", "None")]
+    assert asked == [(384, "e", "None", "overwrite")]
     printed = json.loads(made.output)
     assert printed["encoder"]["largest_difference"] == 2.5e-07
     assert printed["preprocessor"] == {"texts": 20022, "ties": 7}

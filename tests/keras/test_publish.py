@@ -38,7 +38,7 @@ SCRIPT = """
             source = hub.KerasLayer(arguments.pop("module")) if arguments.pop("layer") else None
             source = source or wellread.load(arguments.pop("module"))
             if arguments.pop("without_tensorflow", False):
-                hub.publish.PACKAGES = ("a_package_that_is_not_there",)
+                hub.layer.PACKAGES = ("a_package_that_is_not_there",)
             hub.push_to_hub(source, "owner/name", **arguments)
             print("{}")
         else:
@@ -95,6 +95,7 @@ def test_without_tensorflow_a_native_directory_is_pushed(module, server, run, tm
     where = {"module": str(tmp_path / "native"), "layer": False, "folder_path": str(tmp_path / "exported")}
     assert run(endpoint, without_tensorflow=True, **where) == {}
     assert {"model.safetensors", "wellread.json", "vocab.txt"} <= repositories["owner/name"].keys()
+    assert b"\n# name\n" in repositories["owner/name"]["README.md"]
     assert run(endpoint)["mlm"] == 16 * 3 + 12
 
 

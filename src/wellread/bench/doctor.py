@@ -17,6 +17,7 @@ from wellread.bench.selftest import SelfTest
 from wellread.hub import caches
 from wellread.hub.caches import Cache
 from wellread.hub.problem import Problem
+from wellread.version import __version__
 
 # What of the environment wellread and its dependencies heed.
 VARIABLES = (
@@ -71,8 +72,6 @@ class Examination:
 
 def examine() -> Examination:
     """Look at this machine. No socket is opened and nothing is changed."""
-    from wellread import __version__
-
     asked = _ask_torch()
     try:
         processor = _processor()

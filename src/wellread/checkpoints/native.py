@@ -30,7 +30,7 @@ from wellread.checkpoints.sentence_transformers import check_sentence, dense_fol
 from wellread.checkpoints.tf1 import is_tf1, read_tf1
 from wellread.config import HeadConfig, SentenceConfig, TokenizerConfig
 from wellread.errors import CheckpointError, ConfigError, WeightsError
-from wellread.files import MANIFEST, Stamp, cache_directory, compare, sha256, whole_directory
+from wellread.files import CARD, MANIFEST, Stamp, cache_directory, compare, refuse_others, sha256, whole_directory
 from wellread.formats.arrays import StoredTensor
 from wellread.formats.safetensors import write_safetensors
 from wellread.formats.saved_model_pb import NAME as SAVED_MODEL
@@ -39,6 +39,7 @@ from wellread.schema import read_json, record, write_json
 from wellread.text.tokenizer import Tokenizer
 from wellread.text.tokenizer_files import write_tokenizer
 from wellread.text.tokenizer_json import write_fast_tokenizer
+from wellread.version import __version__
 
 NAME = MANIFEST
 FORMAT = 1
@@ -81,7 +82,7 @@ def listed(directory: Path) -> Iterable[str]:
 
     The card is for people, who edit it where it is published; nothing is loaded from it.
     """
-    unlisted = (directory / NAME, directory / "README.md")
+    unlisted = (directory / NAME, directory / CARD)
     for path in directory.rglob("*"):
         if path.is_file() and path not in unlisted:
             yield path.relative_to(directory).as_posix()
@@ -200,27 +201,31 @@ def write_native(
     *,
     provenance: Mapping[str, Any],
     dtype: str = "float32",
-    extra_files: Mapping[str, str] | None = None,
+    card: str | None = None,
+    overwrite: bool = False,
 ) -> None:
-    """Write a module's directory whole or not at all; floats as `dtype`; `extra_files` maps name to text.
+    """Write a module's directory whole or not at all: floats as `dtype`, `card` as README.md, if one is given.
+
+    With `overwrite`, a directory that holds what a module's record lists, and nothing else, is replaced.
 
     Raises: CheckpointError where `directory` exists and is not empty, the disk refuses, or `dtype` is unknown or too
         narrow; WeightsError and ConfigError where the checkpoint is none of its family.
     """
-    from wellread import __version__
-
     if dtype not in DTYPES:
         raise CheckpointError(f"weights were to be saved as {dtype!r}; wellread writes {', '.join(DTYPES)}; choose one")
     _refuse_stranger(checkpoint)
-    with whole_directory(directory) as partial:
+    if overwrite:
+        recorded = read_manifest(directory).files if (directory / NAME).is_file() else ()
+        refuse_others(directory, {*recorded, NAME, CARD})
+    with whole_directory(directory, overwrite=overwrite) as partial:
         arrays = {name: _narrowed(name, array, dtype) for name, array in checkpoint.arrays().items()}
         _write_encoder(partial, checkpoint, arrays)
         write_sentence_files(partial, checkpoint.sentence, arrays, width=checkpoint.config.hidden_size)
         length, segments = checkpoint.sentence.max_seq_length, bool(checkpoint.config.type_vocab_size)
         config = write_tokenizer(partial, tokenizer, max_length=length, segments=segments)
         write_fast_tokenizer(partial, tokenizer)
-        for name, text in (extra_files or {}).items():
-            (partial / name).write_text(text, "utf-8")
+        if card is not None:
+            (partial / CARD).write_text(card, "utf-8")
         manifest = Manifest(
             pooled_output=checkpoint.config.pooler,
             sentence=checkpoint.sentence,

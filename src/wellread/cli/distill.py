@@ -20,7 +20,6 @@ from wellread.cli.options import (
     speaks,
 )
 from wellread.errors import require_extra
-from wellread.export.card import write_card
 from wellread.learn.distill.recipe import RECIPES, Recipe, read_recipe, run_recipe
 
 
@@ -55,7 +54,7 @@ def command(
     loading = {name: given.pop(name) for name in LOADING}
     settings = gather(read_recipe(recipe), given)
     run_dir = run_directory(output, run_dir)
-    made = run_recipe(
+    run_recipe(
         settings,
         load_module(**loading),
         texts,
@@ -68,5 +67,4 @@ def command(
     )
     if not speaks():
         return
-    write_card(output, made)
     click.echo(json.dumps({"output": str(output)}) if as_json else f"student: {output}\nlog: {run_dir / 'log.jsonl'}")

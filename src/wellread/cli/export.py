@@ -23,31 +23,37 @@ if TYPE_CHECKING:
 )
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Where the encoder goes.")
 @click.option("--preprocessor", type=click.Path(path_type=Path), help="Where its preprocessor goes; none if not given.")
+@click.option("--overwrite", is_flag=True, help="Replace SavedModels that stand there.")
 @json_flag
 @module_options
 def command(
-    handle: str | None, form: str, output: Path, preprocessor: Path | None, as_json: bool, **loading: Any
+    handle: str | None,
+    form: str,
+    output: Path,
+    preprocessor: Path | None,
+    overwrite: bool,
+    as_json: bool,
+    **loading: Any,
 ) -> None:
     """Write a module as an artefact, load it back with its real consumer, compare, and say how near it is.
 
-    Nothing is left where it does not agree.
+    Nothing is left, and nothing replaced, where it does not agree.
     """
     from wellread.export.tfhub import export_tfhub
 
     module = load_module(**{**loading, "model": handle or loading["model"]})
-    found = export_tfhub(module, output, preprocessor=preprocessor)
+    exported = export_tfhub(module, output, preprocessor=preprocessor, overwrite=overwrite)
     if as_json:
-        click.echo(json.dumps(asdict(found), indent=2, ensure_ascii=False))
+        click.echo(json.dumps(asdict(exported), indent=2, ensure_ascii=False))
         return
-    for line in report(found, output, preprocessor):
+    for line in report(exported, output, preprocessor):
         click.echo(line)
 
 
-def report(found: Exported, encoder: Path, preprocessor: Path | None) -> Iterator[str]:
+def report(exported: Exported, encoder: Path, preprocessor: Path | None) -> Iterator[str]:
     """Say in lines what was written and how near it is to its source."""
-    near = found.encoder
+    near, text = exported.encoder, exported.preprocessor
     yield f"{encoder}: {near.outputs} outputs of {near.batches} batches within {near.largest_difference:.2g} of float64"
-    if preprocessor is not None and found.preprocessor is not None:
-        same = found.preprocessor
-        yield f"{preprocessor}: the ids of {same.texts:,} texts; {same.ties} of them ties of SentencePiece"
-    yield from (f"note: {note}" for note in found.notes)
+    if preprocessor is not None and text is not None:
+        yield f"{preprocessor}: the ids of {text.texts:,} texts; {text.ties} of them ties of SentencePiece"
+    yield from (f"note: {note}" for note in exported.notes)

@@ -52,7 +52,6 @@ def command(task: str, file: Path, output: Path, dev: Path | None, dtype: str, a
     """
     require_extra("torch", extra="train")
     refuse_existing(output)
-    from wellread.export.card import write_card
     from wellread.learn.distributed import joined
     from wellread.learn.finetune import finetune
 
@@ -72,7 +71,6 @@ def command(task: str, file: Path, output: Path, dev: Path | None, dtype: str, a
         )
         if process.is_main:
             module.save(output, dtype=dtype)
-            write_card(output, module)
     if not speaks():
         return
     scores = module.provenance["scores"]

@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 
-from wellread import __version__
 from wellread.cli.help import Verbs, in_flags
+from wellread.version import __version__
 
 COMPLETION = """\b
 Completion of verbs and options, in your shell's start-up file:

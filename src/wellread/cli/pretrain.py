@@ -53,7 +53,6 @@ def command(
     TEXTS are .txt files of a text a line, or .tsv, .csv, .jsonl or .parquet with a --column of texts.
     """
     require_extra("torch", extra="train")
-    from wellread.export.card import write_card
     from wellread.learn.pretrain import Beginning, run_pretraining
 
     loading = {name: given.pop(name) for name in LOADING}
@@ -74,7 +73,6 @@ def command(
         resume=resume,
     )
     if speaks():
-        write_card(output, made)
         _print(output, run_dir, made.provenance.get("held_out", {}), as_json=as_json)
 
 

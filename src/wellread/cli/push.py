@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from wellread.cli.options import json_flag, load_module
+import wellread
+from wellread.cli.options import json_flag
 
 
 @click.command("push")
@@ -21,17 +22,15 @@ from wellread.cli.options import json_flag, load_module
 @click.option("--tokenizer", metavar="HANDLE", help="The preprocessor whose tokenizer MODULE takes, if it has none.")
 @click.option("--ignore", multiple=True, metavar="KEY", help="Pass over this unknown configuration key.")
 @json_flag
-def command(
-    module: str, repo_id: str, tokenizer: str | None, ignore: tuple[str, ...], as_json: bool, **options: Any
-) -> None:
+def command(module: str, repo_id: str, as_json: bool, **options: Any) -> None:
     """Put MODULE on the Hugging Face hub as REPO_ID, with a model card, and compare what the hub then holds.
 
     The token is that of hf auth login, or HF_TOKEN.
     """
-    found = load_module(module, tokenizer=tokenizer, ignore=ignore).push_to_hub(repo_id, **options)
+    pushed = wellread.push(module, repo_id, **options)
     if as_json:
-        click.echo(json.dumps(asdict(found), indent=2, ensure_ascii=False))
+        click.echo(json.dumps(asdict(pushed), indent=2, ensure_ascii=False))
         return
-    click.echo(f"{found.url}: {len(found.files)} files, each as it was sent")
-    if found.others:
-        click.echo(f"note: {', '.join(found.others)} were there before and stay")
+    click.echo(f"{pushed.url}: {len(pushed.files)} files, each as it was sent")
+    if pushed.others:
+        click.echo(f"note: {', '.join(pushed.others)} were there before and stay")

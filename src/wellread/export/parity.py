@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-import wellread
 from wellread.backends.backend import load_backend
 from wellread.checkpoints.checkpoint import Checkpoint
 from wellread.data.corpus import stream_texts
@@ -301,7 +300,7 @@ def _consume(place: Path) -> None:
     """Run the consumer; its last words tell what went wrong."""
     environment = {
         **os.environ,
-        "PYTHONPATH": os.pathsep.join([str(Path(wellread.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]),
+        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]),
         "TF_CPP_MIN_LOG_LEVEL": "3",
         "CUDA_VISIBLE_DEVICES": "",
     }

@@ -12,16 +12,21 @@ from pathlib import Path
 from wellread.errors import require_extra
 from wellread.export.dialect import DIFFERENCES, SEQ_LENGTH, tfhub_tokenizer
 from wellread.export.parity import Exported, check_export
-from wellread.files import whole_directory
+from wellread.files import refuse_others, whole_directory
 from wellread.module import Module
 from wellread.text.tokenizer import Tokenizer
 from wellread.text.tokenizer_files import write_tokenizer
 
+SAVED_MODEL = ("saved_model.pb", "fingerprint.pb", "variables/", "assets/")
 PACKAGES = ("tensorflow", "tensorflow_text", "tensorflow_hub", "tf_keras")
 
 
 def export_tfhub(
-    module: Module, directory: str | os.PathLike[str], *, preprocessor: str | os.PathLike[str] | None = None
+    module: Module,
+    directory: str | os.PathLike[str],
+    *,
+    preprocessor: str | os.PathLike[str] | None = None,
+    overwrite: bool = False,
 ) -> Exported:
     """Write the encoder of `module` as a SavedModel to `directory`, and its text rules to `preprocessor`, if given.
 
@@ -29,20 +34,24 @@ def export_tfhub(
     `input_word_ids`, `input_mask`, `input_type_ids` [B, T] in; `pooled_output` [B, D], `sequence_output` [B, T, D],
     `encoder_outputs` (L of [B, T, D]) and, for BERT, `default` out; `.mlm` where the module has the head. A fine-tuned
     module gives its `logits` too, and its labels in their order as the string variable `labels`. Before it is called
-    done, both are loaded back with tensorflow-hub in a fresh process and compared; see `parity`.
+    done, both are loaded back with tensorflow-hub in a fresh process and compared; see `parity`. With `overwrite`,
+    SavedModels that stand there are replaced then.
 
-    Raises: MissingExtra; CheckpointError where a directory exists; ExportError where the artefact does not agree with
-        the module or cannot express it. Then nothing is left.
+    Raises: MissingExtra; CheckpointError where a directory exists, and with `overwrite` where files of others do;
+        ExportError where the artefact does not agree with the module or cannot express it. Then nothing changes.
     """
     for package in PACKAGES:
         require_extra(package, extra="tf")
     tokenizer = tfhub_tokenizer(module.tokenizer)
+    places = [Path(place) for place in (directory, preprocessor) if place is not None]
+    for place in places if overwrite else []:
+        refuse_others(place, SAVED_MODEL)
     with ExitStack() as stack:
-        encoder = stack.enter_context(whole_directory(Path(directory)))
-        text = stack.enter_context(whole_directory(Path(preprocessor))) if preprocessor is not None else None
+        encoder, *texts = (stack.enter_context(whole_directory(place, overwrite=overwrite)) for place in places)
+        text = texts[0] if texts else None
         _write(module, tokenizer, encoder, text)
-        found = check_export(module.checkpoint, tokenizer, encoder=encoder, preprocessor=text)
-    return replace(found, notes=tuple(_notes(module)))
+        exported = check_export(module.checkpoint, tokenizer, encoder=encoder, preprocessor=text)
+    return replace(exported, notes=tuple(_notes(module)))
 
 
 def _write(module: Module, tokenizer: Tokenizer, encoder: Path, preprocessor: Path | None) -> None:

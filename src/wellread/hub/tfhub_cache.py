@@ -19,6 +19,7 @@ from pathlib import Path
 
 from wellread.errors import ExportError, HandleError, nearest
 from wellread.files import cache_directory
+from wellread.version import __version__
 
 VARIABLE = "TFHUB_CACHE_DIR"
 # The lines of a descriptor: the first two are tensorflow-hub's, which reads none of them; the third is ours.
@@ -169,8 +170,6 @@ def _replace(module: Staged, aside: Path, undo: ExitStack) -> None:
 
 def _description(module: Staged) -> str:
     """Return the content of a descriptor."""
-    from wellread import __version__
-
     facts = {HANDLE: module.handle, TIME: datetime.now(), "Written by": f"wellread {__version__}"}
     facts |= {VOCABULARY: module.vocabulary} if module.vocabulary else {}
     return "\n".join(f"{key}: {value}" for key, value in facts.items())

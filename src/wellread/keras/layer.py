@@ -11,10 +11,9 @@ from typing import Any
 
 import keras
 
-from wellread import __version__
 from wellread.errors import InputError, nearest
 from wellread.export.tfhub import PACKAGES, export_tfhub
-from wellread.hub.push import Destination, connect, fill, make_repository
+from wellread.hub.push import Upload
 from wellread.keras.encoder import Encoder
 from wellread.keras.preprocessor import Preprocessor
 from wellread.keras.source import Text, read_source
@@ -190,13 +189,13 @@ def push_to_hub(
         repository that cannot be made or filled, or holds something else. `folder_path` stays whole.
     """
     module = _module(model)
-    to = Destination(repo_id=repo_id, path=path_in_repo, message=f"Push with wellread {__version__}")
-    api = connect(to, token)
+    upload = Upload(repo_id, path=path_in_repo, token=token)  # refuses before anything is written
     if all(importlib.util.find_spec(package) for package in PACKAGES):
         export_tfhub(module, folder_path)
+        upload.send(Path(folder_path))
     else:
         module.save(folder_path)
-    fill(api, Path(folder_path), make_repository(api, to))
+        upload.send(Path(folder_path), card=module.model_card)
 
 
 def _module(model: Any) -> Module:

@@ -19,7 +19,7 @@ from hub_uploads import TOKEN, fresh, uploads
 from tiny import tiny_module
 
 import wellread
-from wellread.export.card import MARK
+from wellread.files import CARD_MARK
 from wellread.text.tokenizer import load_tokenizer
 from wellread.text.tokenizer_json import text_differences
 
@@ -180,7 +180,7 @@ def test_files_and_cards_of_others_stay_and_are_named(hub, run):
     assert hub.repositories["owner/name"]["README.md"] == b"My own words."
     assert run(card="# New words")["others"] == ["notes/old.txt"]
     assert hub.repositories["owner/name"]["README.md"] == b"# New words"
-    hub.repositories["owner/name"]["README.md"] = f"An older one\n\n{MARK}\n".encode()
+    hub.repositories["owner/name"]["README.md"] = f"An older one\n\n{CARD_MARK}\n".encode()
     run()
     assert b"## How to use it" in hub.repositories["owner/name"]["README.md"]
 

@@ -1,0 +1,278 @@
+"""A module's card: README.md for where it is published, made of what the module knows of itself and nothing else."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from wellread.checkpoints.checkpoint import Checkpoint
+from wellread.checkpoints.huggingface import FAMILIES
+from wellread.config import HeadConfig
+from wellread.errors import HandleError
+from wellread.files import CARD_MARK
+from wellread.hub.handles import Location, locate
+from wellread.text.tokenizer import Tokenizer
+from wellread.text.tokenizer_json import text_differences
+
+DIALECTS = {
+    "hf": "WordPiece by the rules of Hugging Face's BertTokenizer",
+    "tfhub": "WordPiece by the rules of TF Hub's preprocessors",
+    "spm": "SentencePiece",
+    "kobert": "SentencePiece by the rules of KoBertTokenizer",
+}
+POOLERS = {"dense_tanh": "tanh of a dense map of position 0", "first_token": "the vector of position 0 as it is"}
+POOLINGS = {"mean": "mean of the tokens", "cls": "position 0", "pooled_output": "`pooled_output`"}
+PIPELINES = {
+    "classify": "text-classification",
+    "pair": "text-classification",
+    "similarity": "sentence-similarity",
+    "tag": "token-classification",
+    "answer": "question-answering",
+}
+TASKS = {
+    "classify": "a label for a text",
+    "pair": "a label for a pair of texts",
+    "similarity": "a score for a pair of texts",
+    "tag": "a label for each word of a text",
+    "answer": "the span of a text that answers a question",
+}
+# Hugging Face's classes for a task, and Python code of texts to try it on.
+AUTO_CLASSES = {
+    "classify": "AutoModelForSequenceClassification",
+    "pair": "AutoModelForSequenceClassification",
+    "tag": "AutoModelForTokenClassification",
+    "answer": "AutoModelForQuestionAnswering",
+}
+USAGE = {
+    "classify": '["A text.", "Another."]',
+    "pair": '["A text."], ["Another."]',
+    "tag": '["A text.", "Another."]',
+    "answer": '["A question?"], ["A text that answers it."]',
+}
+SHOWN = 40  # labels that a card lists
+# What wellread notes of a training run: each has a section of its own.
+COUNTS = ("made_by", "task", "rows", "texts", "steps")
+TABLES = {"scores": "What it scores", "settings": "With which settings", "recipe": "By which recipe"}
+PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*")  # YAML reads it as a string, but for these:
+YAML_CONSTANTS = {"y", "n", "yes", "no", "on", "off", "true", "false", "null"}
+
+
+def model_card(
+    checkpoint: Checkpoint, tokenizer: Tokenizer, provenance: Mapping[str, Any], *, repo_id: str | None = None
+) -> str:
+    """Write the card of a module, published as `repo_id`: YAML for the hub, then plain text.
+
+    What neither the module nor the catalog says of its source, such as a licence, is left out.
+
+    >>> import wellread
+    >>> "| vocabulary | 30,522 pieces |" in wellread.load("default").model_card()
+    True
+    """
+    trained = [*COUNTS, *TABLES] if "made_by" in provenance else []
+    origin = {key: value for key, value in provenance.items() if key not in trained}
+    parts = [
+        f"---\n{_yaml(_metadata(checkpoint, provenance, repo_id))}---",
+        f"# {_line(repo_id).rpartition('/')[2] if repo_id else 'A text encoder'}",
+        _table(_facts(checkpoint, tokenizer)),
+        "## How to use it",
+        *_usage(checkpoint, tokenizer, json.dumps(repo_id or "path/to/this/directory", ensure_ascii=False)),
+        *_section("What differs elsewhere", text_differences(tokenizer)),
+        *_section("What of its source was not used", _pairs(checkpoint.ignored)),
+        *_section("What its source does not say and was inferred", _pairs(checkpoint.inferred)),
+        *(_training(provenance) if trained else []),
+        *_section("Where it comes from", _pairs(_flat(origin))),
+        CARD_MARK,
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+# -- YAML: what the hub files a module under -------------------------------------------------------------------------
+
+
+def _metadata(checkpoint: Checkpoint, provenance: Mapping[str, Any], repo_id: str | None) -> dict[str, Any]:
+    """Return what the hub files a module under; None for what is not known."""
+    facts, head, sentence = _flat(provenance), checkpoint.head, checkpoint.sentence
+    source, *others = (_location(facts.get(key)) for key in ("handle", "from.handle", "teacher.handle"))
+    entry = source.entry if source else None
+    bases = [base.address for base in (source, *others) if base is not None and base.kind == "huggingface"]
+    if head is not None:
+        task = PIPELINES[head.task]
+    elif checkpoint.has_mlm:
+        task = "fill-mask"
+    else:
+        task = "sentence-similarity" if sentence.normalize or sentence.dense else "feature-extraction"
+    libraries = ["transformers"] if _has_logits(head) else ["sentence-transformers", "transformers"]
+    return {
+        # the hub's codes have no parts for scripts or countries: zh-Hans and zh-Hant are zh
+        "language": list(dict.fromkeys(tag.partition("-")[0].lower() for tag in entry.languages)) if entry else None,
+        "license": entry.licence.lower() if entry and entry.licence else None,
+        "library_name": "wellread",
+        "tags": ["wellread", *libraries, checkpoint.family],
+        "base_model": next((base for base in bases if base != repo_id), None),
+        "pipeline_tag": task,
+    }
+
+
+def _location(handle: object) -> Location | None:
+    """Locate a handle; None for the last part of a path, which has no slash and may be called anything."""
+    try:
+        return locate(handle) if isinstance(handle, str) and "/" in handle else None
+    except HandleError:
+        return None
+
+
+def _yaml(values: Mapping[str, str | Sequence[str] | None]) -> str:
+    """Write strings, and lists of them, as YAML; what is None or empty is left out.
+
+    >>> _yaml({"language": ["en", "no"], "license": None, "library_name": "wellread"})
+    'language:\\n- en\\n- "no"\\nlibrary_name: wellread\\n'
+    """
+
+    def scalar(text: str) -> str:
+        plain = PLAIN.fullmatch(text) and text.lower() not in YAML_CONSTANTS
+        return text if plain else json.dumps(text)
+
+    lines = []
+    for key, value in values.items():
+        if isinstance(value, str):
+            lines.append(f"{key}: {scalar(value)}\n")
+        elif value:
+            lines += [f"{key}:\n", *(f"- {scalar(item)}\n" for item in value)]
+    return "".join(lines)
+
+
+# -- the text --------------------------------------------------------------------------------------------------------
+
+
+def _facts(checkpoint: Checkpoint, tokenizer: Tokenizer) -> dict[str, object]:
+    """Say what the module is, in the words of a reader."""
+    config, sentence = checkpoint.config, checkpoint.sentence
+    vector = [POOLINGS[sentence.pooling], *(f"a linear map to {dense.out_features}" for dense in sentence.dense)]
+    vector += ["length 1"] if sentence.normalize else []
+    return {
+        **(_head_facts(checkpoint.head) if checkpoint.head is not None else {}),
+        "family": f"{checkpoint.family}, {'with' if checkpoint.has_mlm else 'without'} a masked-language-model head",
+        "shape": f"{config.num_hidden_layers} layers of width {config.hidden_size} with {config.num_attention_heads} "
+        f"heads, inner width {config.intermediate_size}",
+        "parameters": f"{checkpoint.num_parameters:,}",
+        "activation": config.hidden_act,
+        "text rules": DIALECTS[tokenizer.config.dialect] + (", lower-cased" if tokenizer.config.do_lower_case else ""),
+        "vocabulary": f"{tokenizer.vocab_size:,} pieces",
+        "longest text": f"{sentence.max_seq_length} tokens (the position table has {config.max_position_embeddings})",
+        "`pooled_output`": POOLERS[config.pooler],
+        "sentence vector": f"{checkpoint.embedding_size} numbers: {', then '.join(vector)}",
+        **{f"prompt {_code(name)}": _code(prompt) for name, prompt in sentence.prompts.items()},
+    }
+
+
+def _head_facts(head: HeadConfig) -> dict[str, object]:
+    """Say what a fine-tuned module predicts.
+
+    >>> _head_facts(HeadConfig(task="similarity", high=5.0))
+    {'answers': 'a score for a pair of texts, 0 for a cosine of 0 and 5 for one of 1'}
+    """
+    scale = f", {head.low:g} for a cosine of 0 and {head.high:g} for one of 1" if head.task == "similarity" else ""
+    facts: dict[str, object] = {"answers": TASKS[head.task] + scale}
+    if head.labels:
+        more = f" and {len(head.labels) - SHOWN} more" if len(head.labels) > SHOWN else ""
+        facts["labels"] = ", ".join(map(_code, head.labels[:SHOWN])) + more
+    return facts
+
+
+def _has_logits(head: HeadConfig | None) -> bool:
+    return head is not None and head.outputs > 0
+
+
+def _usage(checkpoint: Checkpoint, tokenizer: Tokenizer, name: str) -> Iterator[str]:
+    """Yield code that runs, for each library that opens the module; `name` is a literal of where it is."""
+    head, config = checkpoint.head, checkpoint.config
+    padding = 'padding=True, return_tensors="pt"' + ("" if config.type_vocab_size else ", return_token_type_ids=False")
+    wellread = f"import wellread\n\nmodule = wellread.load({name})\n"
+    if head is not None and _has_logits(head):
+        yield _python(f"{wellread}answers = module.predict({USAGE[head.task]})")
+        yield "With transformers:"
+        logits = "scores.start_logits, scores.end_logits" if head.task == "answer" else "scores.logits"
+        yield _python(
+            f"from transformers import {AUTO_CLASSES[head.task]}, AutoTokenizer\n\n"
+            f"tokenizer = AutoTokenizer.from_pretrained({name})\n"
+            f"model = {AUTO_CLASSES[head.task]}.from_pretrained({name})\n"
+            f"scores = model(**tokenizer({USAGE[head.task]}, {padding}))\nlogits = {logits}"
+        )
+        return
+    yield _python(f'{wellread}vectors = module.encode(["A text.", "Another."])')
+    if head is not None:
+        yield _python('scores = module.predict(["A text."], ["Another."])')
+    if checkpoint.has_mlm:
+        masked = json.dumps(f"A {tokenizer.config.mask_token} text.", ensure_ascii=False)
+        yield _python(f"guesses = module.fill_mask({masked})")
+    # transformers would make a pooler of fresh random weights, unless its class has none
+    no_pooler = config.pooler == "first_token" and "pooler" not in FAMILIES[checkpoint.family].constants
+    yield "With sentence-transformers:"
+    yield _python(
+        "from sentence_transformers import SentenceTransformer\n\n"
+        f"model = SentenceTransformer({name}{', model_kwargs=dict(add_pooling_layer=False)' if no_pooler else ''})\n"
+        'vectors = model.encode(["A text.", "Another."])'
+    )
+    yield f"With transformers, for the hidden states{'; there is no pooler' if no_pooler else ''}:"
+    yield _python(
+        f"from transformers import AutoModel, AutoTokenizer\n\ntokenizer = AutoTokenizer.from_pretrained({name})\n"
+        f"model = AutoModel.from_pretrained({name}{', add_pooling_layer=False' if no_pooler else ''})\n"
+        f'inputs = tokenizer(["A text.", "Another."], {padding})\nsequence_output = model(**inputs).last_hidden_state'
+    )
+
+
+def _training(provenance: Mapping[str, Any]) -> Iterator[str]:
+    """Yield how wellread trained the module, as far as its provenance tells."""
+    counts = {key: provenance[key] for key in COUNTS if key in provenance}
+    yield from _section("How it was trained", _pairs(_flat(counts)))
+    for key, title in TABLES.items():
+        value = provenance.get(key)
+        facts = _flat(value if isinstance(value, Mapping) else {key: value})
+        if value is not None and facts:
+            yield f"## {title}"
+            yield _table({_code(name): _code(str(fact)) for name, fact in facts.items()})
+
+
+# -- Markdown --------------------------------------------------------------------------------------------------------
+
+
+def _python(code: str) -> str:
+    return f"```python\n{code}\n```"
+
+
+def _section(title: str, lines: Sequence[str]) -> list[str]:
+    """Return a heading and a list; nothing where there are no lines."""
+    return [f"## {title}", "\n".join(f"- {line}" for line in lines)] if lines else []
+
+
+def _table(facts: Mapping[str, object]) -> str:
+    return "\n".join(["| | |", "|---|---|", *(f"| {key} | {value} |" for key, value in facts.items())])
+
+
+def _pairs(facts: Mapping[str, object]) -> list[str]:
+    return [f"{_code(key)}: {_code(str(value))}" for key, value in facts.items()]
+
+
+def _line(text: str) -> str:
+    """Return words of others on one line, without control characters."""
+    return " ".join(re.sub(r"[\x00-\x1f\x7f]", " ", text).split())
+
+
+def _code(text: str) -> str:
+    """Set words of others so that none of their signs is taken for Markdown: one line, in back quotes.
+
+    >>> _code("a|b\\n`c`")
+    "`a/b 'c'`"
+    """
+    plain = _line(text).replace("`", "'").replace("|", "/")
+    return f"`{plain or ' '}`"
+
+
+def _flat(facts: Mapping[str, Any], prefix: str = "") -> dict[str, object]:
+    """Name nested facts `a.b`."""
+    flat: dict[str, object] = {}
+    for key, value in facts.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return flat
