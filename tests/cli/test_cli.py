@@ -86,17 +86,91 @@ def test_embed_reports_what_it_cut_and_chunks_it_away(saved):
 
 def test_embed_refuses_bytes_that_are_no_utf8(saved):
     message = run("embed", "-m", saved, given=b"caf\xe9\n", code=3)
-    assert "texts were to be read from standard input; byte 3 of 5 is not UTF-8" in message
+    assert "UTF-8 was asked of standard input; line 1 is not UTF-8 (byte 3: " in message
 
 
 def test_embed_an_empty_input_gives_nothing(saved):
     assert run("embed", "-m", saved, given=b"") == ""
 
 
-def test_a_full_disk_leaves_nothing(saved, tmp_path):
-    message = run("embed", "-m", saved, "-o", tmp_path / "missing" / "v.npy", "a man", code=3)
-    assert "1 vectors were to be written to" in message
-    assert list(tmp_path.iterdir()) == []
+@pytest.mark.parametrize("name", ["v.npy", "v.parquet", "v.jsonl"])
+def test_a_full_disk_leaves_nothing(saved, tmp_path, name):
+    """The disk is full after some vectors; what stood there stays."""
+    (tmp_path / name).write_bytes(b"old")
+    limited = f"ulimit -f 16; {sys.executable} -m wellread.cli.main embed -m {saved} -o {tmp_path / name}"
+    lines = "".join(f"a word{i % 71} word{i % 61}\n" for i in range(4000)).encode()
+    done = subprocess.run(["bash", "-c", limited], input=lines, capture_output=True, check=False)
+    assert done.returncode == 3, done.stderr
+    assert (
+        f"results were to be written to {tmp_path / name}; found that File too large; make room" in done.stderr.decode()
+    )
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name).read_bytes() == b"old"
+
+
+@pytest.mark.parametrize(
+    ("output", "fault"),
+    [
+        ("missing/v.npy", "found that there is no directory "),
+        ("folder.npy", "found that it is a directory; choose another place"),
+        ("v.txt", "wellread writes .npy, .parquet, .jsonl; name such a file"),
+    ],
+)
+def test_the_place_of_the_output_is_checked_before_any_work(tmp_path, output, fault):
+    (tmp_path / "folder.npy").mkdir()
+    assert fault in run("embed", "-m", "/no/such", "-o", tmp_path / output, "a man", code=3)
+    assert [path.name for path in tmp_path.iterdir()] == ["folder.npy"]
+
+
+def test_json_beside_an_output_of_another_kind_is_refused(saved, tmp_path):
+    said = run("embed", "-m", saved, "--json", "-o", tmp_path / "v.npy", "a man", code=2)
+    assert "--json prints JSON; found -o" in said
+    run("embed", "-m", saved, "--json", "-o", tmp_path / "v.JSONL", "a man")
+    assert json.loads((tmp_path / "v.JSONL").read_text())["text"] == "a man"
+
+
+def test_embed_writes_windows_as_it_goes(saved, tmp_path, monkeypatch):
+    """Files of several windows are those of one, and the header of .npy gets the number of rows."""
+    from click.testing import CliRunner
+
+    from wellread.cli import embed
+
+    texts = [f"a man {word}" for word in ("runs", "sleeps", "is playing", "of france", ".")]
+    expected = wellread.load(saved).encode(texts, precision="f32")
+    monkeypatch.setattr(embed, "WINDOW", 2)
+    for name in ("v.npy", "v.parquet", "v.jsonl"):
+        arguments = ["-m", str(saved), "--precision", "f32", "-o", str(tmp_path / name), *texts]
+        assert CliRunner().invoke(embed.command, arguments, catch_exceptions=False).exit_code == 0
+    vectors = np.load(tmp_path / "v.npy")
+    assert (vectors.dtype, vectors.flags.c_contiguous) == (np.float32, True)
+    np.testing.assert_allclose(vectors, expected, atol=1e-5)
+    table = pq.ParquetFile(tmp_path / "v.parquet")
+    assert table.num_row_groups == 3
+    assert table.read()["text"].to_pylist() == texts
+    np.testing.assert_allclose(table.read()["embedding"].to_pylist(), expected, atol=1e-5)
+    assert len((tmp_path / "v.jsonl").read_text().splitlines()) == 5
+
+
+def test_no_texts_make_a_file_of_no_rows(saved, tmp_path):
+    run("embed", "-m", saved, "--truncate-dim", "5", "-o", tmp_path / "v.npy", given=b"")
+    assert np.load(tmp_path / "v.npy").shape == (0, 5)
+
+
+def test_embed_takes_columns_and_its_own_output(saved, tmp_path):
+    (tmp_path / "a.csv").write_text('id,title,review\n1,A,"a man, who\nruns"\n2,B,the cat\n')
+    texts = ["a man, who\nruns", "the cat"]
+    printed = run("embed", "-m", saved, "--column", "review", tmp_path / "a.csv")
+    assert (
+        printed
+        == run("embed", "-m", saved, *texts)
+        == run("embed", "-m", saved, "--text", "review", tmp_path / "a.csv")
+    )
+    said = run("embed", "-m", saved, tmp_path / "a.csv", code=3)
+    assert "found 2 among id, title, review; name one with --text" in said
+    said = run("embed", "-m", saved, "--text", "reveiw", tmp_path / "a.csv", code=3)
+    assert "it has id, title, review; name one of them with --text (did you mean review?)" in said
+    run("embed", "-m", saved, "--text", "review", "-o", tmp_path / "v.parquet", tmp_path / "a.csv")
+    assert run("embed", "-m", saved, tmp_path / "v.parquet") == printed
 
 
 def test_a_reader_that_goes_away_is_no_error(saved):
@@ -105,6 +179,14 @@ def test_a_reader_that_goes_away_is_no_error(saved):
     done = subprocess.run(["bash", "-c", command], input=lines, capture_output=True, check=False)
     assert len(done.stdout.splitlines()) == 1
     assert b"Traceback" not in done.stderr
+
+
+def test_tokenize_reads_files(saved, tmp_path):
+    (tmp_path / "a.tsv").write_text("n\ttext\n1\tA man!\n")
+    assert (
+        run("tokenize", "-m", saved, tmp_path / "a.tsv", tmp_path / "a.tsv")
+        == run("tokenize", "-m", saved, "A man!") * 2
+    )
 
 
 def test_tokenize(saved):

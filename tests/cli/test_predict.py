@@ -103,12 +103,26 @@ def test_a_module_without_a_head_is_exit_3(tmp_path):
     assert "this module has no head of a task; fine-tune it" in run(tmp_path / "module", "a", code=3)
 
 
-def test_columns_of_no_file_are_exit_2(saved):
+def test_several_files_and_standard_input(saved, tmp_path):
+    model = saved("pair")
+    (tmp_path / "a.csv").write_text("text,pair\na man,of\n")
+    (tmp_path / "b.ndjson").write_text('{"pair": "paris", "text": "the cat"}\n')
+    expected = run(model, "a man", "--second", "of") + run(model, "the cat", "--second", "paris")
+    assert run(model, tmp_path / "a.csv", tmp_path / "b.ndjson") == expected
+    assert run(model, "-", "--kind", "csv", given="text,pair\na man,of\nthe cat,paris\n") == expected
+    (tmp_path / "c.csv").write_text("n,review\n1,a man\n2,the cat\n")
+    assert run(saved("classify"), tmp_path / "c.csv") == run(saved("classify"), "a man", "the cat")
+    assert run(saved("classify"), given="") == ""
+
+
+def test_columns_of_no_file_are_exit_2(saved, tmp_path):
     for arguments in (("a", "b", "--text", "a"), ("a", "--text", "a", "--second", "b")):
-        assert "are for one file, without --second" in run(saved("classify"), *arguments, code=2)
+        assert "are for files, without --second" in run(saved("classify"), *arguments, code=2)
+    (tmp_path / "a.csv").write_text("text,pair\na man,of\n")
+    assert "found a column pair" in run(saved("pair"), tmp_path / "a.csv", "--second", "b", code=2)
 
 
 def test_a_place_that_cannot_be_written_is_exit_3_and_leaves_nothing(saved, tmp_path):
     message = run(saved("classify"), "a", "-o", tmp_path / "missing" / "a.jsonl", code=3)
-    assert "1 predictions were to be written to" in message
+    assert "missing/a.jsonl; found that there is no directory" in message
     assert list(tmp_path.iterdir()) == []

@@ -91,7 +91,7 @@ def test_the_position_grows_to_the_size_of_all_files(tmp_path):
         ),
         ("a.csv", b'text\n"x\n', "that begins in line 2 cannot be read: unexpected end of data; close the quotation"),
         ("a.jsonl", b'{"text": "a"}\n[1]\n', "a JSON object a line was asked of .*; line 2 is none: it holds a list"),
-        ("a.jsonl", b'{"text": 7}\n', "line 1 holds 7; name the column of the texts: --text"),
+        ("a.jsonl", b'{"text": 7}\n', "line 1 holds 7; name the column of the texts with column="),
         ("a.jsonl", b'{"text": "x"}\n{"a": "x"}\n', "a column text was asked of line 2 of .*; it has a; "),
         ("a.parquet", b"PAR0", "a Parquet file was asked of .*; it cannot be read: "),
     ],

@@ -191,7 +191,11 @@ def test_tokens_in_python():
     ("rows", "roles", "message"),
     [
         ([], {}, "examples were asked of the given rows; it holds no rows; check the file"),
-        ([{"txt": "a"}], {}, r"a column text was asked of the given rows; it has txt; name one of them \(did you"),
+        (
+            [{"txt": "a"}],
+            {},
+            r"a column text was asked of the given rows; it has txt; name one of them with text= \(did you",
+        ),
         (
             [{"text": "a"}, {"text": None}],
             {},

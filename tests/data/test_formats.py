@@ -54,7 +54,7 @@ def test_a_file_of_json_says_in_its_beginning_what_it_holds(tmp_path, text, kind
         (
             lambda: kind_of(Path("a.tvs")),
             r"the kind of a.tvs was asked of its name; wellread knows files that end in .txt, .*, all also with .gz; "
-            r"name its kind with --kind, .* \(did you mean .tsv\?\)",
+            r"name its kind with kind=, .* \(did you mean .tsv\?\)",
         ),
         (lambda: kind_of("notes"), "the kind of notes was asked of its name"),
         (lambda: Format(kind="tsb"), r"the kind 'tsb' was asked for; wellread reads txt, .* \(did you mean tsv\?\)"),

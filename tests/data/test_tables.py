@@ -158,7 +158,7 @@ def test_bad_parquet_is_refused(tmp_path):
 def test_a_wrong_column_is_refused_with_the_nearest(tmp_path):
     table = tsv(tmp_path, "id\tdocument\tlabel\n1\ta\t0\n")
     with pytest.raises(
-        DataError, match=r"it has id, document, label; name one of them \(did you mean document\?\): --text on"
+        DataError, match=r"it has id, document, label; name one of them with text= \(did you mean document\?\)"
     ):
         column(table, "documents")
 

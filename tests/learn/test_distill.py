@@ -182,7 +182,11 @@ def test_a_limit_draws_a_sample_that_depends_on_the_seed_alone(tmp_path):
     [
         ("a.doc", b"text", "wellread knows files that end in .txt, .*, all also with .gz"),
         ("a.txt", b"\xff\xfe\xff", "line 1 is not UTF-8"),
-        ("a.tsv", b"id\tlabel\n1\t2\n", "column of texts was asked of .*; found 0 among id, label; name one: --text"),
+        (
+            "a.tsv",
+            b"id\tlabel\n1\t2\n",
+            "column of texts was asked of .*; found 0 among id, label; name one with column=",
+        ),
         ("a.txt", b"short\n", "sentences of 4 to 90 words were asked of 1 files; found none"),
         ("a.txt.gz", b"not gzip", "cannot be read: Not a gzipped file"),
     ],

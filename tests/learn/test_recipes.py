@@ -118,10 +118,14 @@ def test_a_limit_draws_whole_lines_that_depend_on_the_seed_alone(tmp_path):
 
 def test_bad_pairs_are_refused(tmp_path):
     (tmp_path / "a.txt").write_text("the cat runs\n")
-    with pytest.raises(DataError, match=r"a column other was asked of .*a.txt; it has text; name one of them: --pair"):
+    with pytest.raises(
+        DataError, match=r"a column other was asked of .*a.txt; it has text; name one of them with pair_column="
+    ):
         read_lines([tmp_path / "a.txt"], pair_column="other")
     (tmp_path / "b.tsv").write_text("text\tlabel\nthe cat\t1\n")
-    with pytest.raises(DataError, match="a column other was asked of .*; it has text, label; name one of them: --pair"):
+    with pytest.raises(
+        DataError, match="a column other was asked of .*; it has text, label; name one of them with pair_column="
+    ):
         read_lines([tmp_path / "b.tsv"], pair_column="other")
     (tmp_path / "c.txt").write_text("\n")
     with pytest.raises(DataError, match="texts were asked of 1 files; found none; check them"):

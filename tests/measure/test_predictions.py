@@ -136,7 +136,12 @@ def test_predictions_are_lines_columns_tags_or_answers_by_id(tmp_path):
             "a text for each of 2 questions of .*; 2 have none: q1, q2; answer with an empty",
         ),
         ("{}", "answer", TAGGED, "ids were asked of the given rows"),
-        ("{}", "classify", LABELLED, "a column prediction was asked .*; it has none; name one of them: --prediction"),
+        (
+            "{}",
+            "classify",
+            LABELLED,
+            "a column prediction was asked .*; it has none; name one of them with prediction=",
+        ),
     ],
 )
 def test_bad_files_of_predictions_are_refused(tmp_path, text, task, examples, message):

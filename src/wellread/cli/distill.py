@@ -19,6 +19,7 @@ from wellread.cli.options import (
     run_options,
     speaks,
 )
+from wellread.cli.texts import files_on_disk
 from wellread.errors import require_extra
 from wellread.learn.distill.recipe import RECIPES, Recipe, read_recipe, run_recipe
 
@@ -42,7 +43,9 @@ def command(
     as_json: bool,
     **given: Any,
 ) -> None:
-    """Distil the --model into a student on TEXTS: .txt files of a text a line, or .tsv with a column text.
+    """Distil the --model into a student on TEXTS: .txt files of a text a line, or tables with a --text column.
+
+    Tables are .csv, .tsv, .jsonl, .ndjson, .json or .parquet; each file may be .gz, and - is standard input.
 
     \b
     layers     a DistilBERT of some of the teacher's layers  (--recipe distilbert, distilkobert)
@@ -57,7 +60,7 @@ def command(
     run_recipe(
         settings,
         load_module(**loading),
-        texts,
+        files_on_disk(texts, run_dir, settings.text.kind),
         student=load_module(student, local_files_only=loading["local_files_only"]) if student else None,
         output=output,
         run_dir=run_dir,

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
@@ -13,8 +12,11 @@ import click
 import numpy as np
 
 from wellread.backends.backend import FloatArray
-from wellread.cli.options import LOADING, json_flag, load_module, module_options, read_arguments
-from wellread.errors import DataError, nearest
+from wellread.cli.options import LOADING, json_flag, load_module, module_options
+from wellread.cli.texts import check_output, reading_options, stream_arguments, whole_file
+from wellread.encode import WINDOW
+
+Windows = Iterator[tuple[list[str], FloatArray]]  # N texts and their vectors [N, E]
 
 
 @click.command("embed")
@@ -26,73 +28,83 @@ from wellread.errors import DataError, nearest
 @click.option("--prompt-name", help="Put this prompt of the module before every text.")
 @click.option("--precision", help="f32, or bf16 where the CPU has it; the faster of these if not given.")
 @click.option("--batch-size", type=int, help="At most so many texts a batch.")
+@reading_options("text")
 @json_flag
 @module_options
 def command(texts: tuple[str, ...], output: Path | None, as_json: bool, **options: Any) -> None:
-    """Turn TEXTS into vectors: arguments, the lines of one file, or the lines of standard input.
+    """Turn TEXTS into vectors: arguments, the texts of files, or the lines of standard input.
 
-    Without -o each vector is a line of numbers on standard output.
+    Files are .txt (a text a line), .csv, .tsv, .jsonl, .ndjson, .json or .parquet (a --text column), each also .gz, or
+    - for standard input. Memory holds 16,384 texts, however many there are. Without -o a vector is a line of numbers.
     """
-    write = _writer(output, as_json)
-    loading = {name: options.pop(name) for name in LOADING}
-    rows = read_arguments(texts)
-    vectors = np.asarray(load_module(**loading).encode(rows, **options))
-    if output is None:
-        write(sys.stdout, rows, vectors)
+    if output is not None:
+        check_output(output, _WRITERS)
+        if as_json and output.suffix.lower() != ".jsonl":
+            raise click.UsageError(
+                f"--json prints JSON; found -o {output}; name a .jsonl file, or leave one of them out"
+            )
+    rows = stream_arguments(texts, options, show=output is not None)
+    first = list(islice(rows, WINDOW))  # what is wrong with the texts is said before the module is loaded
+    module = load_module(**{name: options.pop(name) for name in LOADING})
+
+    def windows() -> Windows:
+        window = first
+        while True:
+            yield window, np.asarray(module.encode(window, show_progress_bar=False, **options))
+            window = list(islice(rows, WINDOW)) if len(window) == WINDOW else []
+            if not window:
+                return
+
+    if output is not None:
+        with whole_file(output) as file:
+            _WRITERS[output.suffix.lower()](file, windows())
         return
-    partial = output.with_name(f".{output.name}.{os.getpid()}")
-    try:
-        with partial.open("wb") as file:
-            write(file, rows, vectors)
-        partial.replace(output)
-    except OSError as error:
-        raise DataError(f"{len(rows)} vectors were to be written to {output}; {error}; choose another place") from error
-    finally:
-        partial.unlink(missing_ok=True)
+    for window, vectors in windows():
+        for text, vector in zip(window, vectors, strict=True):
+            click.echo(_json(text, vector) if as_json else " ".join(f"{value:.6g}" for value in vector.tolist()))
 
 
-def _writer(output: Path | None, as_json: bool) -> Callable[[Any, Sequence[str], FloatArray], None]:
-    """Choose how vectors are written, before the work begins."""
-    if output is None:
-        return _write_json if as_json else _write_text
-    if output.suffix not in _WRITERS:
-        known = ", ".join(_WRITERS)
-        hint = nearest(output.suffix, _WRITERS)
-        raise DataError(f"vectors were to be written to {output}; wellread writes {known}; name such a file{hint}")
-    return _WRITERS[output.suffix]
+def _json(text: str, vector: FloatArray) -> str:
+    # lone surrogates cannot be written as UTF-8: JSON's escapes hold them
+    return json.dumps({"text": text, "embedding": vector.tolist()})
 
 
-def _write_text(file: IO[str], texts: Sequence[str], vectors: FloatArray) -> None:
-    for vector in vectors:
-        file.write(" ".join(f"{value:.6g}" for value in vector.tolist()) + "\n")
+def _write_jsonl(file: IO[bytes], windows: Windows) -> None:
+    for texts, vectors in windows:
+        file.writelines(f"{_json(text, vector)}\n".encode() for text, vector in zip(texts, vectors, strict=True))
 
 
-def _write_json(file: IO[str], texts: Sequence[str], vectors: FloatArray) -> None:
-    for text, vector in zip(texts, vectors, strict=True):
-        # lone surrogates cannot be written as UTF-8: JSON's escapes hold them
-        file.write(json.dumps({"text": text, "embedding": vector.tolist()}) + "\n")
+def _write_numpy(file: IO[bytes], windows: Windows) -> None:
+    """Write rows after a header of 128 bytes, which gets their number at the end."""
+    rows = 0
+
+    def header(width: int) -> bytes:
+        words = f"{{'descr': '<f4', 'fortran_order': False, 'shape': ({rows}, {width}), }}"
+        return np.lib.format.magic(1, 0) + (118).to_bytes(2, "little") + f"{words:<117}\n".encode()
+
+    for _, vectors in windows:
+        if not rows:
+            file.write(header(vectors.shape[1]))
+        file.write(np.ascontiguousarray(vectors, "<f4").tobytes())
+        rows += len(vectors)
+    file.seek(0)
+    file.write(header(vectors.shape[1]))
 
 
-def _write_json_bytes(file: IO[bytes], texts: Sequence[str], vectors: FloatArray) -> None:
-    for text, vector in zip(texts, vectors, strict=True):
-        file.write(json.dumps({"text": text, "embedding": vector.tolist()}).encode() + b"\n")
-
-
-def _write_numpy(file: IO[bytes], texts: Sequence[str], vectors: FloatArray) -> None:
-    np.save(file, vectors)
-
-
-def _write_parquet(file: IO[bytes], texts: Sequence[str], vectors: FloatArray) -> None:
+def _write_parquet(file: IO[bytes], windows: Windows) -> None:
+    """Write a row group a window."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    flat = pa.array(np.ascontiguousarray(vectors, np.float32).reshape(-1))
-    column = pa.FixedSizeListArray.from_arrays(flat, vectors.shape[1])
-    pq.write_table(pa.table({"text": pa.array(texts, pa.string()), "embedding": column}), file)
+    writer = None
+    for texts, vectors in windows:
+        flat = pa.array(np.ascontiguousarray(vectors, np.float32).reshape(-1))
+        column = pa.FixedSizeListArray.from_arrays(flat, vectors.shape[1])
+        table = pa.table({"text": pa.array(texts, pa.string()), "embedding": column})
+        writer = writer or pq.ParquetWriter(file, table.schema)
+        writer.write_table(table)
+    if writer is not None:
+        writer.close()
 
 
-_WRITERS: dict[str, Callable[[IO[bytes], Sequence[str], FloatArray], None]] = {
-    ".npy": _write_numpy,
-    ".parquet": _write_parquet,
-    ".jsonl": _write_json_bytes,
-}
+_WRITERS = {".npy": _write_numpy, ".parquet": _write_parquet, ".jsonl": _write_jsonl}

@@ -11,22 +11,15 @@ import click
 from click.core import ParameterSource
 
 from wellread.cli.options import LOADING, json_flag, load_module, module_options
+from wellread.cli.texts import COLUMNS, reading_of, reading_options
 
 if TYPE_CHECKING:
     from wellread.data.examples import Examples
     from wellread.measure.predictions import TaskScore
 
-ROLES = ("text", "pair", "label", "score", "tags")  # the columns that have a flag
 FOR_PREDICTIONS = ("prediction", "labels")
 FOR_MODULES = ("stsb", "mlm")  # tasks without predictions
 FOR_LABELLED = ("pair", "label", "score", "tags")  # columns that mere texts have not
-
-
-def column_options(command: Any) -> Any:
-    """Add --text, --pair and so on: which column of a file is what."""
-    for role in reversed(ROLES):
-        command = click.option(f"--{role}", metavar="COLUMN", help=f"The column that is the {role}.")(command)
-    return command
 
 
 @click.command("evaluate")
@@ -34,9 +27,7 @@ def column_options(command: Any) -> Any:
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--predictions", type=click.Path(path_type=Path), help="Score these instead of a module.")
 @click.option("--prediction", default="prediction", show_default=True, help="Their column, where they have some.")
-@click.option("--format", "format_", help="What FILE is: nsmc, korsts, klue-ner, sst2, squad, korquad ...")
-@click.option("--kind", help="tsv, csv, jsonl, parquet, conll or squad, where FILE's ending does not say it.")
-@column_options
+@reading_options(*COLUMNS)
 @click.option("--labels", default="", help="All labels, with commas between, where FILE lacks some.")
 @click.option("--positive", metavar="LABEL", help="Also give the F1 of this label.")
 @json_flag
@@ -76,8 +67,7 @@ def _refuse_foreign(task: str, predicted: bool) -> None:
 def _read(file: Path, options: dict[str, Any], **more: Any) -> Examples:
     from wellread.data.examples import read_examples
 
-    columns = {role: options[role] for role in ROLES if options[role]}
-    return read_examples(file, kind=options["kind"], **more, **columns)
+    return read_examples(file, **{**reading_of(options), **more})
 
 
 def _similarity(file: Path, loading: dict[str, Any], as_json: bool, options: dict[str, Any]) -> None:
@@ -99,18 +89,17 @@ def _module(task: str, file: Path, loading: dict[str, Any], options: dict[str, A
     module = load_module(**loading)
     task_of(module, task)  # before a long file is read
     rules = known_format(options["format_"]).rules if options["format_"] else "squad"
-    examples = _read(file, options, format=options["format_"])
+    examples = _read(file, options)
     return evaluate(module, examples, task=task, positive=options["positive"], rules=rules)
 
 
 def _masked(task: str, file: Path, loading: dict[str, Any], options: dict[str, Any]) -> TaskScore:
-    from wellread.data.tables import read_lines
+    from wellread.data.corpus import stream_texts
     from wellread.measure.evaluate import evaluate_masked
 
     module = load_module(**loading)
-    columns = any(options[name] for name in ("format_", "kind", "text"))
-    texts = _read(file, options, format=options["format_"]).texts if columns else read_lines(file)
-    return evaluate_masked(module, texts)
+    texts = stream_texts([file], column=options["text"], kind=options["kind"], format=options["format_"])
+    return evaluate_masked(module, list(texts))
 
 
 def _predictions(task: str, file: Path, predictions: Path, options: dict[str, Any]) -> TaskScore:
@@ -119,7 +108,7 @@ def _predictions(task: str, file: Path, predictions: Path, options: dict[str, An
 
     known = known_format(options["format_"]) if options["format_"] else None
     labels = tuple(filter(None, options["labels"].split(",")))
-    examples = _read(file, options, format=options["format_"], labels=labels)
+    examples = _read(file, options, labels=labels)
     return score_predictions(
         task,
         examples,

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from wellread.cli.evaluate import ROLES, column_options
 from wellread.cli.options import (
     LOADING,
     gather,
@@ -21,6 +20,7 @@ from wellread.cli.options import (
     run_options,
     speaks,
 )
+from wellread.cli.texts import COLUMNS, reading_of, reading_options
 from wellread.config import HEAD_TASKS
 from wellread.errors import require_extra
 from wellread.files import refuse_existing
@@ -37,9 +37,7 @@ PATH = click.Path(path_type=Path)
 @click.argument("file", type=PATH)
 @run_options("checkpoints, log and curves")
 @click.option("--dev", type=PATH, help="Score the module on this file, every --eval-steps and at the end.")
-@click.option("--format", "format_", help="What the files are: nsmc, kornli, klue-ner, sst2, stsb, squad, korquad ...")
-@click.option("--kind", help="tsv, csv, jsonl, parquet, conll or squad, where a file's ending does not say it.")
-@column_options
+@reading_options(*COLUMNS)
 @click.option("--labels", default="", help="All labels in the order of their ids, with commas between.")
 @options_of(FinetuneConfig)
 @json_flag
@@ -105,5 +103,4 @@ def _labels(given: dict[str, Any]) -> tuple[str, ...]:
 def _read(file: Path, given: dict[str, Any], labels: tuple[str, ...]) -> Examples:
     from wellread.data.examples import read_examples
 
-    columns = {role: given[role] for role in ROLES if given[role]}
-    return read_examples(file, format=given["format_"], kind=given["kind"], labels=labels, **columns)
+    return read_examples(file, labels=labels, **reading_of(given))

@@ -209,7 +209,9 @@ def in_flags(message: str, params: Iterable[click.Parameter]) -> str:
     The library writes an argument that a user may pass as `on_long="chunk"` or `prompt=`; here it becomes
     `--on-long chunk` or `--prompt`. Names that are no options of the verb stay.
     """
-    flags = {param.name: param for param in params if isinstance(param, click.Option)}
+    options = [param for param in params if isinstance(param, click.Option)]
+    flags = {name.strip("-").replace("-", "_"): option for option in options for name in option.opts}
+    flags |= {option.name: option for option in options}
 
     def flag(match: re.Match[str]) -> str:
         option = flags.get(PARAMETERS.get(match[1], match[1]))

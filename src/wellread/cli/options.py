@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
@@ -13,7 +12,6 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 import click
 
 from wellread.cli.help import Setting
-from wellread.errors import DataError
 
 if TYPE_CHECKING:
     from wellread.module import Module
@@ -26,6 +24,9 @@ json_flag = click.option("--json", "as_json", is_flag=True, help="Print JSON, on
 MODEL = "default, a path, or a handle; see wellread catalog."
 BACKENDS = "openvino, torch (a GPU where there is one), numpy, tensorflow, keras or onnx."
 TOKENIZER = "The preprocessor whose tokenizer is taken instead of the module's own."
+
+# Shorter names of settings, which other verbs know too.
+SHORT = {"text_column": ("--text", "--column"), "pair_column": ("--pair",)}
 
 # What `module_options` adds, for commands that take other options beside them.
 LOADING = ("model", "backend", "revision", "local_files_only", "tokenizer", "ignore")
@@ -55,36 +56,6 @@ def load_module(model: str, **options: Any) -> Module:
 
     module: Module = wellread.load(model, **options)
     return module
-
-
-def read_arguments(texts: tuple[str, ...]) -> list[str]:
-    """Return the texts of a command: its arguments; the lines of the one file they name; or the lines of stdin.
-
-    Raises: DataError for a file that is not UTF-8.
-    """
-    if not texts:
-        return _lines(sys.stdin.buffer.read(), "standard input")
-    return _lines(Path(texts[0]).read_bytes(), texts[0]) if names_file(texts) else list(texts)
-
-
-def names_file(texts: tuple[str, ...]) -> bool:
-    """Tell whether there is one text, and it is the path of a file."""
-    try:
-        return len(texts) == 1 and Path(texts[0]).is_file()
-    except (OSError, ValueError):  # too long, or with a NUL: a text, not a path
-        return False
-
-
-def _lines(data: bytes, source: str) -> list[str]:
-    """Split on line feeds alone: other separators of Unicode may stand inside a text."""
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"texts were to be read from {source}; byte {error.start} of {len(data)} is not UTF-8; convert the file"
-        ) from None
-    lines = text.replace("\r\n", "\n").split("\n")
-    return lines[:-1] if lines[-1] == "" else lines
 
 
 def run_options(kept: str) -> Callable[[F], F]:
@@ -133,13 +104,13 @@ def options_of(config: Any) -> Callable[[F], F]:
                 command = options_of(default)(command)
                 continue
             name = field.name.replace("_", "-")
-            flag = f"--{name}/--no-{name}" if isinstance(default, bool) else f"--{name}"
+            flags = [*SHORT.get(field.name, ()), f"--{name}/--no-{name}" if isinstance(default, bool) else f"--{name}"]
             about = words.get(field.name, "")
             about = f"{about[:1].upper()}{about[1:]}.  [default: {'none' if default == '' else default}]".removeprefix(
                 ".  "
             )
             command = click.option(
-                flag, field.name, type=type(default), default=None, help=about, cls=Setting, section=section
+                *flags, field.name, type=type(default), default=None, help=about, cls=Setting, section=section
             )(command)
         return command
 

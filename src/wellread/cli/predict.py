@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 import numpy as np
 
-from wellread.cli.options import LOADING, json_flag, load_module, module_options, names_file, read_arguments
-from wellread.errors import DataError
+from wellread.cli.options import LOADING, json_flag, load_module, module_options
+from wellread.cli.texts import READING, check_output, files_of, reading_of, reading_options, whole_file
 from wellread.tasks.answers import FoundAnswer
 from wellread.tasks.classes import Prediction
 from wellread.tasks.tags import Tagged
 
 if TYPE_CHECKING:
-    from wellread.data.examples import Examples
+    pass
 
-COLUMNS = ("text", "pair")
-READING = ("format_", "kind", *COLUMNS)
 OF_ANSWERS = ("top_k", "max_answer_length", "null_threshold", "stride")
 
 
@@ -29,10 +26,7 @@ OF_ANSWERS = ("top_k", "max_answer_length", "null_threshold", "stride")
 @click.argument("texts", nargs=-1)
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write JSON lines to this file.")
 @click.option("--second", metavar="TEXT", help="The second text of a pair; the context of a question.")
-@click.option("--text", metavar="COLUMN", help="The column of a file that is the text, or the question.")
-@click.option("--pair", metavar="COLUMN", help="The column that is the second text, or the context.")
-@click.option("--format", "format_", help="What the file is: nsmc, kornli, klue-ner, squad ...")
-@click.option("--kind", help="tsv, csv, jsonl, parquet, conll or squad, where its ending does not say it.")
+@reading_options("text", "pair")
 @click.option("--top-k", type=click.IntRange(1), help="Answers a question.")
 @click.option("--max-answer-length", type=click.IntRange(1), help="In pieces.")
 @click.option("--null-threshold", type=float, help="Allow no answer; the best must beat it by more than this.")
@@ -42,52 +36,49 @@ OF_ANSWERS = ("top_k", "max_answer_length", "null_threshold", "stride")
 @json_flag
 @module_options
 def command(texts: tuple[str, ...], output: Path | None, as_json: bool, **options: Any) -> None:
-    """Say what a fine-tuned module makes of TEXTS: arguments, the lines of one file, or of standard input.
+    """Say what a fine-tuned module makes of TEXTS: arguments, the texts of files, or the lines of standard input.
 
-    A file that ends in .tsv, .csv, .jsonl, .parquet, .conll or .json is read by columns (--text, --pair, or a known
-    --format). A line is a label and its probability, a score, the entities of a text, or an answer; with --json an
-    object.
+    Files are .txt (a text a line), .csv, .tsv, .jsonl, .ndjson, .json or .parquet (columns --text and --pair, or a
+    known --format) or .conll, each also .gz, or - for standard input. What is printed of a text is a label and its
+    probability, a score, the entities, or an answer; with --json an object.
     """
     loading = {name: options.pop(name) for name in LOADING}
-    reading = {name: options.pop(name) for name in (*READING, "second")}
+    reading, second = reading_of(options), options.pop("second")
+    for name in READING:
+        options.pop(name, None)
     chosen = {name: value for name in OF_ANSWERS if (value := options.pop(name)) is not None}
-    asked = _asked(texts, reading)
+    if output is not None:
+        check_output(output)
+    inputs = _inputs(texts, second, reading)
     module = load_module(**loading)
     if module.checkpoint.head is None or module.checkpoint.head.task != "tag":
-        asked["tokens"] = None  # they are for tags alone
-    answers = module.predict(**asked, **options, **chosen)
-    lines = [_json(text, answer) for text, answer in zip(asked["texts"], answers, strict=True)]
+        inputs["tokens"] = None  # they are for tags alone
+    answers = module.predict(**inputs, **options, **chosen)
+    lines = [_json(text, answer) for text, answer in zip(inputs["texts"], answers, strict=True)]
     if output is not None:
-        _write(output, lines)
+        with whole_file(output) as file:
+            file.writelines(f"{line}\n".encode() for line in lines)
         return
     for line, answer in zip(lines, answers, strict=True):
         click.echo(line if as_json else _plain(answer))
 
 
-def _asked(texts: tuple[str, ...], reading: dict[str, Any]) -> dict[str, Any]:
+def _inputs(arguments: tuple[str, ...], second: str | None, reading: dict[str, str]) -> dict[str, Any]:
     """Read what is to be judged: `texts`, `pairs` and `tokens`, the last two None where there are none."""
-    if not (any(reading[name] for name in READING) or _has_columns(texts)):
-        rows = read_arguments(texts)
-        second = reading["second"]
-        return {"texts": rows, "pairs": None if second is None else [second] * len(rows), "tokens": None}
-    if len(texts) != 1 or reading["second"] is not None:
-        raise click.UsageError("--text, --pair, --format and --kind are for one file, without --second")
-    found = _examples(Path(texts[0]), reading)
-    return {"texts": found.texts, "pairs": found.pairs, "tokens": found.spans}
-
-
-def _examples(file: Path, reading: dict[str, Any]) -> Examples:
     from wellread.data.examples import read_texts
 
-    columns = {role: reading[role] for role in COLUMNS if reading[role]}
-    return read_texts(file, format=reading["format_"], kind=reading["kind"], **columns)
-
-
-def _has_columns(texts: tuple[str, ...]) -> bool:
-    """Tell whether the one argument is a file of a kind that has columns."""
-    from wellread.data.formats import ENDINGS
-
-    return len(texts) == 1 and Path(texts[0].removesuffix(".gz")).suffix in ENDINGS and names_file(texts)
+    files = files_of(arguments)
+    if reading and (second is not None or not files):
+        raise click.UsageError("--text, --pair, --format and --kind are for files, without --second")
+    examples = [read_texts(file, **reading) for file in files]
+    texts = [text for one in examples for text in one.texts] if files else list(arguments)
+    pairs = [pair for one in examples for pair in one.pairs or []]
+    if pairs and (second is not None or len(pairs) < len(texts)):
+        raise click.UsageError("--second is for texts alone, and files of pairs stand apart; found a column pair")
+    if second is not None:
+        pairs = [second] * len(texts)
+    tokens = [spans for one in examples for spans in one.spans or []]
+    return {"texts": texts, "pairs": pairs or None, "tokens": tokens if tokens and len(tokens) == len(texts) else None}
 
 
 def _json(text: str, answer: Any) -> str:
@@ -106,17 +97,3 @@ def _plain(answer: Any) -> str:
     if isinstance(answer, FoundAnswer):
         return "\n".join(f"{one.text}\t{one.score:.4f}" for one in (answer, *answer.others))
     return f"{answer:.4f}"
-
-
-def _write(output: Path, lines: list[str]) -> None:
-    """Write all lines or none."""
-    partial = output.with_name(f".{output.name}.{os.getpid()}")
-    try:
-        partial.write_text("".join(f"{line}\n" for line in lines), "utf-8")
-        partial.replace(output)
-    except OSError as error:
-        raise DataError(
-            f"{len(lines)} predictions were to be written to {output}; {error}; choose another place"
-        ) from error
-    finally:
-        partial.unlink(missing_ok=True)

@@ -19,6 +19,7 @@ from wellread.cli.options import (
     run_options,
     speaks,
 )
+from wellread.cli.texts import COLUMNS, KIND, files_on_disk
 from wellread.errors import require_extra
 from wellread.learn.settings import PretrainConfig
 
@@ -32,7 +33,8 @@ from wellread.learn.settings import PretrainConfig
 @click.option("--train-vocab", metavar="KIND", help="Beginning anew: train one of TEXTS, wordpiece or sentencepiece.")
 @click.option("--vocab-size", default=30_522, show_default=True, help="Pieces of a vocabulary that is trained.")
 @click.option("--lower-case", is_flag=True, help="The rule of a vocab.txt, or of a vocabulary that is trained.")
-@click.option("--column", default="text", show_default=True, help="Of .tsv, .csv, .jsonl and .parquet files.")
+@click.option("--text", "--column", "column", metavar="COLUMN", help=COLUMNS["text"])
+@click.option("--kind", help=KIND)
 @click.option("--dev", multiple=True, type=click.Path(path_type=Path), help="Texts to be scored and not learned.")
 @options_of(PretrainConfig)
 @json_flag
@@ -42,7 +44,8 @@ def command(
     output: Path,
     run_dir: Path | None,
     dev: tuple[Path, ...],
-    column: str,
+    column: str | None,
+    kind: str | None,
     resume: bool,
     dtype: str,
     as_json: bool,
@@ -50,7 +53,8 @@ def command(
 ) -> None:
     """Train the --model, or a fresh one of a --shape or --config, to guess masked words of TEXTS.
 
-    TEXTS are .txt files of a text a line, or .tsv, .csv, .jsonl or .parquet with a --column of texts.
+    TEXTS are .txt files of a text a line, or .csv, .tsv, .jsonl, .ndjson, .json or .parquet with a --text column, each
+    also .gz; - is standard input.
     """
     require_extra("torch", extra="train")
     from wellread.learn.pretrain import Beginning, run_pretraining
@@ -63,12 +67,13 @@ def command(
     run_dir = run_directory(output, run_dir)
     made = run_pretraining(
         begun,
-        texts,
+        files_on_disk(texts, run_dir, kind),
         output=output,
         run_dir=run_dir,
         config=gather(PretrainConfig(), given),
         dev=dev or None,
         column=column,
+        kind=kind,
         dtype=dtype,
         resume=resume,
     )

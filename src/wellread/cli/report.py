@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from wellread.cli.evaluate import ROLES, column_options
 from wellread.cli.options import gather, json_flag, load_module, options_of
+from wellread.cli.texts import COLUMNS, reading_of, reading_options
 from wellread.errors import require_extra
 from wellread.measure.report import Report, ReportConfig
 
@@ -29,9 +29,7 @@ MODULE_FILES = ("wellread.json", "config.json")
 @click.option("--baseline", type=click.Choice(["fasttext"]), help="Trained on --train in this run.")
 @click.option("--train", type=click.Path(path_type=Path), help="The labelled file for the baseline.")
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="A directory; must be new.")
-@click.option("--format", "format_", help="What the files are: nsmc, korsts, klue-ner, sst2, squad, korquad ...")
-@click.option("--kind", help="tsv, csv, jsonl, parquet, conll or squad, where a file's ending does not say it.")
-@column_options
+@reading_options(*COLUMNS)
 @click.option("--positive", metavar="LABEL", help="Also give the F1 of this label.")
 @options_of(ReportConfig)
 @click.option(
@@ -115,8 +113,7 @@ def _trial(options: dict[str, Any]) -> Trial:
 def _read(file: Path, options: dict[str, Any]) -> Examples:
     from wellread.data.examples import read_examples
 
-    columns = {role: options[role] for role in ROLES if options[role]}
-    return read_examples(file, format=options["format_"], kind=options["kind"], **columns)
+    return read_examples(file, **reading_of(options))
 
 
 def _write(report: Report | None, runs: dict[str, Any], directory: Path) -> None:

@@ -18,6 +18,7 @@ Moved = Callable[[int], None]
 # tokenised text, at such a mark with a space on either side.
 SENTENCE_END = re.compile(r"""(?<=[.!?])["')\]]*\s+(?=["'(\[]*[A-Z0-9])|(?<=\s[.!?])\s+""")
 CLAUSE_END = re.compile(r"[,;:]\s+|\s+--\s*|--")
+KEYWORDS = {"text": "column", "pair": "pair_column"}  # what names the column of a role
 MIN_WORDS = 4
 MAX_WORDS = 90
 
@@ -62,19 +63,19 @@ def _text_rows(path: FilePath, form: Format, roles: Sequence[str], moved: Moved 
     rows = read_rows(path, form, texts=len(roles) == 1, moved=moved)
     first = list(islice(rows, PART))
     if first:
-        text = "text" if form.kind == "txt" else text_column([row for _, row in first], form, source)
-        names = [text, *(form.columns[role] for role in roles[1:])]
+        column = "text" if form.kind == "txt" else text_column([row for _, row in first], form, source)
+        names = [column, *(form.columns[role] for role in roles[1:])]
     for line, row in chain(first, rows):
         texts = []
         for name, role in zip(names, roles, strict=True):
             if name not in row:
-                raise no_column(name, row, f"line {line} of {source}", role=role)
-            value = row[name] or ""
+                raise no_column(name, row, f"line {line} of {source}", role=KEYWORDS[role])
+            value = "" if row[name] is None else row[name]
             text = form.joiner.join(map(str, value)) if isinstance(value, list) else value
             if not isinstance(text, str):
                 raise DataError(
-                    f"texts were asked of {source}; line {line} holds {value!r:.60}; name the column of the texts: "
-                    f"--{role} on the command line, a keyword in Python"
+                    f"texts were asked of {source}; line {line} holds {value!r:.60}; name the column of the texts with "
+                    f"{KEYWORDS[role]}="
                 )
             texts.append(text)
         yield texts
@@ -89,13 +90,13 @@ def text_column(rows: Sequence[Mapping[str, object]], form: Format, source: str)
     name = form.roles["text"]
     if name in columns or "text" in form.columns:
         if name not in columns:
-            raise no_column(name, columns, source)
+            raise no_column(name, columns, source, role="column")
         return name
     texts = [column for column in columns if any(_is_words(row.get(column)) for row in rows)]
     if len(texts) != 1:
         raise DataError(
-            f"one column of texts was asked of {source}; found {len(texts)} among {', '.join(columns)}; name one: "
-            "--text on the command line, a keyword in Python"
+            f"one column of texts was asked of {source}; found {len(texts)} among {', '.join(columns)}; name one with "
+            "column="
         )
     return texts[0]
 

@@ -133,8 +133,11 @@ def read_texts(path: FilePath, *, format: str | None = None, kind: str | None = 
 
     Raises: as `read_examples`.
     """
-    form = format_of(path, format=format, kind=kind, columns=columns)
-    table = table_of(read_rows(path, form), source_of(path))
+    form, source = format_of(path, format=format, kind=kind, columns=columns), source_of(path)
+    if form.kind == "txt":
+        lines = [str(row["text"]) for _, row in read_rows(path, form)]  # there may be none
+        return Examples(source=source, lines=range(1, len(lines) + 1), texts=lines)
+    table = table_of(read_rows(path, form), source)
     form = form if format else _by_name(table, form)
     if form.roles["text"] not in table.columns and "text" not in form.columns:
         sample = [

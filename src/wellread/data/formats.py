@@ -118,6 +118,6 @@ def kind_of(path: FilePath) -> str:
     if ending not in ENDINGS:
         raise DataError(
             f"the kind of {path} was asked of its name; wellread knows files that end in {', '.join(ENDINGS)}, all "
-            f"also with .gz; name its kind with --kind, or its format with --format{nearest(ending, ENDINGS)}"
+            f"also with .gz; name its kind with kind=, or its format with format={nearest(ending, ENDINGS)}"
         )
     return ENDINGS[ending]

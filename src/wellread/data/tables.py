@@ -174,7 +174,7 @@ def _csv(file: BinaryIO, source: str, form: Format, texts: bool = False) -> Iter
         except csv.Error as error:
             raise DataError(
                 f"comma separated values were asked of {source}; the row that begins in line {line} cannot be read: "
-                f"{error}; close the quotation, or read the file as tsv (--kind tsv) if it quotes nothing"
+                f"{error}; close the quotation, or read the file as tsv (kind=tsv) if it quotes nothing"
             ) from None
 
     return _headed(rows(), source, form)
@@ -437,8 +437,8 @@ def no_column(name: str, columns: Iterable[str], source: str, *, role: str = "te
     """Say which columns there are, and what names one of them."""
     columns = list(columns)
     return DataError(
-        f"a column {name} was asked of {source}; it has {', '.join(columns) or 'none'}; name one of them"
-        f"{nearest(name, columns)}: --{role} on the command line, a keyword in Python"
+        f"a column {name} was asked of {source}; it has {', '.join(columns) or 'none'}; name one of them with "
+        f"{role}={nearest(name, columns)}"
     )
 
 

@@ -1,0 +1,187 @@
+"""What commands read and write: texts from arguments, files and standard input; results, whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any, TypeVar
+
+import click
+
+from wellread.cli.help import Setting
+from wellread.errors import DataError, nearest
+
+LONG = 200_000  # bytes of files whose reading is shown
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+# the columns that have an option
+COLUMNS = {
+    "text": "The column of the texts; --column is the same.  [default: text, or the only one of texts]",
+    "pair": "The column of the second text of each pair, or of the context of a question.",
+    "label": "The column of the labels.",
+    "score": "The column of the scores.",
+    "tags": "The column of the tags.",
+}
+READING = (*COLUMNS, "format_", "kind")
+FORMAT = "What the files are: nsmc, kornli, korsts, klue-ner, sst2, stsb, squad, korquad ..."
+KIND = "txt, csv, tsv, jsonl, json, parquet, conll or squad, where a file's ending does not say it."
+
+
+def reading_options(*roles: str) -> Callable[[F], F]:
+    """Add how files are read: --text (also --column) and the columns of other `roles`, --format and --kind."""
+    section: dict[str, Any] = {"cls": Setting, "section": "The files"}
+    options = [
+        click.option(
+            f"--{role}",
+            *(["--column"] if role == "text" else []),
+            role,
+            metavar="COLUMN",
+            help=COLUMNS[role],
+            **section,
+        )
+        for role in roles
+    ]
+    options.append(click.option("--format", "format_", metavar="NAME", help=FORMAT, **section))
+    options.append(click.option("--kind", help=KIND, **section))
+
+    def add(command: F) -> F:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
+
+def reading_of(options: dict[str, Any]) -> dict[str, str]:
+    """Return what `reading_options` adds to a command's options, as `read_examples` and `read_texts` take it."""
+    return {name.rstrip("_"): value for name in READING if (value := options.get(name))}
+
+
+def files_of(arguments: Sequence[str]) -> list[str]:
+    """Return the files that arguments name; none if they are texts; standard input, as `-`, if there are none.
+
+    Raises: DataError for paths of no file; UsageError for files beside texts, or where a person would have to type.
+    """
+    from wellread.data.formats import ENDINGS, STDIN, ending_of
+
+    def is_path(text: str) -> bool:
+        solid = len(text.split()) == 1 or text.startswith(("/", "./", "../", "~"))
+        return os.path.isdir(text) or ending_of(text) in ENDINGS or (solid and os.sep in text)
+
+    if not arguments:
+        if sys.stdin.isatty():
+            raise click.UsageError("give texts, files, or - for lines that you type (end them with Ctrl-D); found none")
+        return [STDIN]
+    files = [text for text in arguments if text == STDIN or (os.path.exists(text) and not os.path.isdir(text))]
+    wrong = [text for text in arguments if text not in files and is_path(text)]
+    if wrong:
+        folder = "a directory" if os.path.isdir(wrong[0]) else "no file there"
+        directory = os.path.dirname(wrong[0])
+        with_it = os.listdir(directory or ".") if os.path.isdir(directory or ".") else []
+        near = nearest(wrong[0], [os.path.join(directory, name) for name in with_it]) if folder != "a directory" else ""
+        raise DataError(
+            f"texts or files were asked for; {', '.join(wrong)} reads as a path, and there is {folder}{near}; name "
+            "files, or send a text that reads as a path on standard input"
+        )
+    if files and len(files) < len(arguments):
+        text = next(text for text in arguments if text not in files)
+        raise click.UsageError(
+            f"give files or texts, not both; found the file {files[0]} beside the text {text!r:.60}; put the texts in "
+            "a file, or check the path"
+        )
+    return files
+
+
+def stream_arguments(arguments: Sequence[str], options: dict[str, Any], *, show: bool = False) -> Iterator[str]:
+    """Yield the texts of a command, holding a few: its arguments, or the texts of the files that they name, in order.
+
+    Takes what `reading_options` adds out of `options`. With `show` a person sees how far long files are read.
+
+    Raises: DataError, UsageError as `files_of`, and for options of files where there are none.
+    """
+    from wellread.data.corpus import stream_texts
+    from wellread.data.formats import STDIN
+    from wellread.progress import transfer
+
+    files, reading = files_of(arguments), reading_of(options)
+    for name in READING:
+        options.pop(name, None)
+    if not files:
+        if reading:
+            flags = ", ".join(f"--{name}" for name in reading)
+            raise click.UsageError(f"{flags} say how files are read; found texts; leave them out, or name a file")
+        return iter(arguments)
+
+    def texts() -> Iterator[str]:
+        some, column = False, reading.pop("text", None)
+        size = sum(map(os.path.getsize, files)) if all(map(os.path.isfile, files)) else 0  # 0: of a pipe
+        with transfer(size, show=show and size > LONG and sys.stderr.isatty(), label="texts") as moved:
+            stream = stream_texts(files, column=column, moved=moved if size else None, **reading)
+            for text in stream:
+                some = True
+                yield text
+        if not some and files != [STDIN]:
+            raise DataError(f"texts were asked of {', '.join(files)}; found none; check the files")
+
+    return texts()
+
+
+def files_on_disk(paths: Sequence[Path], run_dir: Path, kind: str | None) -> list[Path]:
+    """Return files that can be read more than once: standard input, as `-`, becomes a file in `run_dir`."""
+    from wellread.data.formats import STDIN
+
+    if Path(STDIN) not in paths:
+        return list(paths)
+    if os.environ.get("WORLD_SIZE", "1") != "1":
+        raise click.UsageError("several processes cannot share standard input; found -; put the texts in a file")
+    run_dir.mkdir(parents=True, exist_ok=True)
+    copy = run_dir / f"stdin.{kind or 'txt'}"
+    with copy.open("wb") as file:
+        shutil.copyfileobj(sys.stdin.buffer, file)
+    return [copy if path == Path(STDIN) else path for path in paths]
+
+
+def check_output(output: Path, endings: Collection[str] = ()) -> None:
+    """Refuse a file that cannot be written, or with another ending than `endings`, before any work.
+
+    Raises: DataError.
+    """
+    if endings and output.suffix.lower() not in endings:
+        raise DataError(
+            f"results were to be written to {output}; wellread writes {', '.join(endings)}; name such a file"
+            f"{nearest(output.suffix, endings)}"
+        )
+    if not output.parent.is_dir():
+        fault = f"there is no directory {output.parent}"
+    elif output.is_dir():
+        fault = "it is a directory"
+    elif not os.access(output.parent, os.W_OK):
+        fault = f"{output.parent} may not be written to"
+    else:
+        return
+    raise DataError(f"results were to be written to {output}; found that {fault}; choose another place")
+
+
+@contextmanager
+def whole_file(output: Path) -> Iterator[IO[bytes]]:
+    """Give a file beside `output` to write in; it takes its name when all went well and vanishes when not.
+
+    Raises: DataError where the disk refuses.
+    """
+    partial = output.with_name(f".{output.name}.{os.getpid()}")
+    try:
+        with partial.open("w+b") as file:
+            yield file
+        partial.replace(output)
+    except OSError as error:
+        raise DataError(
+            f"results were to be written to {output}; found that {error.strerror or error}; make room, or choose "
+            "another place"
+        ) from error
+    finally:
+        partial.unlink(missing_ok=True)
