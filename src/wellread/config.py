@@ -23,6 +23,9 @@ POOLERS = ("dense_tanh", "first_token")
 POOLINGS = ("cls", "mean", "pooled_output")
 DIALECTS = ("hf", "tfhub", "spm", "kobert")
 DENSE_ACTIVATIONS = ("identity", "tanh")
+TEMPLATES = ("bert", "roberta")
+# Of a field that files name only where it is not at its default, so that what older versions wrote stays the same.
+ADDED_LATER = {"omit_default": True}
 HEAD_TASKS = ("classify", "pair", "similarity", "tag", "answer")
 
 
@@ -120,10 +123,12 @@ class TokenizerConfig:
     cls_token: str = "[CLS]"
     sep_token: str = "[SEP]"
     mask_token: str = "[MASK]"
+    template: str = field(default="bert", metadata=ADDED_LATER)  # of TEMPLATES: where special tokens stand in a row
 
     def __post_init__(self) -> None:
         """Refuse a dialect that is unknown or lacks its file."""
         _one_of("dialect", self.dialect, DIALECTS)
+        _one_of("template", self.template, TEMPLATES)
         wordpiece = self.dialect in ("hf", "tfhub")
         needed = "vocab_file" if wordpiece else "model_file"
         if getattr(self, needed) is None:

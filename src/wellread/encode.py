@@ -12,8 +12,7 @@ from wellread.backends.backend import Backend, FloatArray
 from wellread.config import SentenceConfig
 from wellread.encoder.heads import LOGITS_OUTPUT, SENTENCE_OUTPUT
 from wellread.encoder.inputs import refuse_nan
-from wellread.text.batch import Batch, Ragged, bert_pack_inputs, chunk, token_budget_batches
-from wellread.text.vocabulary import SpecialTokens
+from wellread.text.batch import Batch, Ragged, Template, chunk, token_budget_batches
 
 TOKENS_A_BATCH = 1024  # padding included; measured: smaller batches stay in the cache, larger ones gain nothing
 WINDOW = 16_384  # texts that are sorted by length together; bounds memory, and padding is already small
@@ -31,26 +30,23 @@ class Encoded:
 class Packer:
     """What a row becomes before it is encoded."""
 
-    special: SpecialTokens
+    template: Template
     sentence: SentenceConfig
     max_rows: int = TOKENS_A_BATCH  # texts of a batch at most
     chunked: bool = False  # long rows are encoded piece by piece, not cut
-    type_rows: int = 2  # rows of the type table; with one, both texts of a pair have the same
 
     @property
     def room(self) -> int:
-        """Tokens of a text that fit in beside [CLS] and [SEP]."""
+        """Tokens of a text that fit in beside the special ones."""
         return self.beside(1)
 
     def beside(self, segments: int) -> int:
         """Tokens of one or two texts together that fit in beside the special ones."""
-        return self.sentence.max_seq_length - 1 - segments
+        return self.template.room(self.sentence.max_seq_length, segments)
 
     def pack(self, segments: Sequence[Ragged]) -> Batch:
         """Pack the rows of a batch."""
-        length = self.sentence.max_seq_length
-        batch = bert_pack_inputs(segments, special=self.special, seq_length=length, pad_to_longest=True)
-        return batch.of_one_type() if self.type_rows == 1 else batch
+        return self.template.pack(segments, seq_length=self.sentence.max_seq_length, pad_to_longest=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -65,7 +61,7 @@ def encode_rows(backend: Backend, rows: Ragged, packer: Packer, *, advance: Call
     """Turn N rows of ids into N vectors; `advance` is told how many are done."""
     pieces, source = chunk(rows, packer.room) if packer.chunked else (rows, np.arange(len(rows), dtype=np.int64))
     kept = np.minimum(pieces.lengths, packer.room)
-    plan = token_budget_batches(kept + 2, max_tokens=TOKENS_A_BATCH, max_rows=packer.max_rows)
+    plan = token_budget_batches(kept + packer.template.overhead(), max_tokens=TOKENS_A_BATCH, max_rows=packer.max_rows)
     batches = (packer.pack([pieces.take(chosen)]) for chosen in plan)
     vectors: FloatArray | None = None
     for item in backend.stream(batches, SENTENCE_OUTPUT):
@@ -86,7 +82,7 @@ def encode_rows(backend: Backend, rows: Ragged, packer: Packer, *, advance: Call
 def logits_of(backend: Backend, segments: Sequence[Ragged], packer: Packer) -> Iterator[LogitsItem]:
     """Yield the logits of N rows of one or two segments, batch by batch, in any order."""
     total = np.sum([segment.lengths for segment in segments], axis=0)
-    lengths = np.minimum(total + 1 + len(segments), packer.sentence.max_seq_length)
+    lengths = np.minimum(total + packer.template.overhead(len(segments)), packer.sentence.max_seq_length)
     plan = token_budget_batches(lengths, max_tokens=TOKENS_A_BATCH, max_rows=packer.max_rows)
     batches = (packer.pack([segment.take(chosen) for segment in segments]) for chosen in plan)
     for item in backend.stream(batches, LOGITS_OUTPUT):

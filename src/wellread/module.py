@@ -26,10 +26,11 @@ from wellread.hub.handles import preprocessor_for
 from wellread.hub.push import Pushed, Upload
 from wellread.hub.resolve import resolve
 from wellread.progress import progress
+from wellread.schema import as_dict
 from wellread.tasks.judges import Asked, Judge
 from wellread.tasks.predict import answer_settings, check_asked, judge_all
 from wellread.tasks.tags import Spans
-from wellread.text.batch import Batch, Ragged, Rows, bert_pack_inputs, check_on_long, refuse_long
+from wellread.text.batch import Batch, Ragged, Rows, check_on_long, refuse_long
 from wellread.text.tokenizer import RaggedOffsets, Tokenizer, load_tokenizer
 
 DEFAULT_OUTPUTS = ("pooled_output", "sequence_output", "encoder_outputs")
@@ -176,7 +177,7 @@ class Module:
         return {
             "handle": self.provenance.get("handle"),
             "family": checkpoint.family,
-            "config": asdict(config),
+            "config": as_dict(config),
             "parameters": checkpoint.num_parameters,
             "stored_as": sorted({tensor.dtype for tensor in checkpoint.tensors.values()}),
             "pooled_output": POOLERS[config.pooler],
@@ -184,7 +185,7 @@ class Module:
             "head": None if checkpoint.head is None else asdict(checkpoint.head),
             "sentence_embedding": asdict(checkpoint.sentence),
             "embedding_size": self.embedding_size,
-            "tokenizer": {**asdict(self.tokenizer.config), **self.get_special_tokens_dict()},
+            "tokenizer": {**as_dict(self.tokenizer.config), **self.get_special_tokens_dict()},
             "ignored": dict(checkpoint.ignored),
             "inferred": dict(checkpoint.inferred),
             "provenance": {key: value for key, value in self.provenance.items() if key != "handle"},
@@ -216,7 +217,7 @@ class Module:
 
     def bert_pack_inputs(self, segments: Sequence[Rows], seq_length: int = 128, *, on_long: str = "truncate") -> Batch:
         """Pack one or two segments into the encoder's inputs, int32 [B, seq_length]; see `text.pack`."""
-        return bert_pack_inputs(segments, special=self.tokenizer.special, seq_length=seq_length, on_long=on_long)
+        return self.tokenizer.template.pack(segments, seq_length=seq_length, on_long=on_long)
 
     # -- ids to outputs --------------------------------------------------------------------------------------------
 
@@ -275,17 +276,20 @@ class Module:
         Raises: InputError for a module without the head, or a text without or beyond its masks.
         """
         self._need_mlm()
-        special = self.tokenizer.special
+        special, template = self.tokenizer.special, self.tokenizer.template
         token = self.tokenizer.config.mask_token
         parts = self.tokenizer.tokenize(text.split(token))
         row = [id for i, part in enumerate(parts) for id in ([special.mask] if i else []) + part.tolist()]
         limit = self.checkpoint.config.max_position_embeddings
-        packed = self.bert_pack_inputs([[row]], seq_length=min(len(row) + 2, limit), on_long="error")
+        packed = self.bert_pack_inputs([[row]], seq_length=min(len(row) + template.overhead(), limit), on_long="error")
         positions = np.flatnonzero(packed.input_word_ids[0] == special.mask).astype(np.int32)
         if not positions.size:
             raise InputError(f"a text with {token} was asked for; found none in {text[:80]!r}; put one where to guess")
         logits = self.mlm({**packed, MLM_INPUT: positions[None]}, outputs=[MLM_OUTPUT])[MLM_OUTPUT][0]
-        return [self._guesses(row, int(p) - 1, scores, top_k) for p, scores in zip(positions, logits, strict=True)]
+        return [
+            self._guesses(row, int(p) - template.first_column, scores, top_k)
+            for p, scores in zip(positions, logits, strict=True)
+        ]
 
     def _guesses(self, row: list[int], place: int, logits: FloatArray, top_k: int) -> list[FilledMask]:
         probabilities = np.exp(logits.astype(np.float64) - logits.max())
@@ -326,8 +330,7 @@ class Module:
             raise InputError(
                 f"a sequence of {length} tokens was asked for; the position table has {limit}; ask for less"
             )
-        special = self.tokenizer.special
-        return bert_pack_inputs([rows], special=special, seq_length=length, pad_to_longest=True)
+        return self.tokenizer.template.pack([rows], seq_length=length, pad_to_longest=True)
 
     # -- texts to vectors ------------------------------------------------------------------------------------------
 
@@ -364,7 +367,7 @@ class Module:
         vectors = np.empty((len(texts), self.embedding_size), np.float32)
         cut = np.zeros(len(texts), np.int64)
         packer = Packer(
-            special=self.tokenizer.special,
+            template=self.tokenizer.template,
             sentence=self.checkpoint.sentence,
             max_rows=batch_size or TOKENS_A_BATCH,
             chunked=on_long == "chunk",

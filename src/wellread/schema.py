@@ -170,6 +170,23 @@ def account_for(data: Mapping[str, Any], table: KeyTable, *, source: object, ign
     return Keys(used={ours: data[theirs] for theirs, ours in table.used.items() if theirs in data}, ignored=reasons)
 
 
+def as_dict(value: Any) -> Any:
+    """Turn a dataclass into what `record` takes, leaving out fields of `config.ADDED_LATER` that are at their default.
+
+    >>> from wellread.config import TokenizerConfig
+    >>> "template" in as_dict(TokenizerConfig(dialect="hf"))
+    False
+    """
+    if is_dataclass(value):
+        omitted = {
+            f.name for f in fields(value) if f.metadata.get("omit_default") and getattr(value, f.name) == f.default
+        }
+        return {f.name: as_dict(getattr(value, f.name)) for f in fields(value) if f.name not in omitted}
+    if isinstance(value, list | tuple):
+        return type(value)(map(as_dict, value))
+    return {key: as_dict(item) for key, item in value.items()} if isinstance(value, Mapping) else value
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object strictly. Raises: CheckpointError where the file is missing or no such object."""
     try:

@@ -13,7 +13,7 @@ from wellread.backends.torch import TorchEncoder
 from wellread.data.token_store import token_store
 from wellread.errors import ConfigError
 from wellread.learn.pretrain import MlmTask, freeze, held_out, masked_inputs, masked_scores
-from wellread.text.masking import masking_of
+from wellread.text.masking import masking_of, row_rng
 
 WORDS = "a man woman cat is playing the guitar flute runs sleeps paris france of".split()
 RNG = np.random.default_rng(0)
@@ -28,8 +28,9 @@ def store(tmp_path):
 @pytest.fixture
 def task(store, tmp_path):
     model = TorchEncoder(tiny_checkpoint()).eval()
-    masking = masking_of(tiny_tokenizer(tmp_path / "files"))
-    return MlmTask(model=model, store=store, masking=masking, seed=3, max_seq_length=24)
+    tokenizer = tiny_tokenizer(tmp_path / "files")
+    masking, template = masking_of(tokenizer), tokenizer.template
+    return MlmTask(model=model, store=store, masking=masking, template=template, seed=3, max_seq_length=24)
 
 
 @pytest.mark.parametrize("types", [2, 0], ids=["bert", "distilbert"])
@@ -94,7 +95,8 @@ def test_held_out_texts_have_the_same_masks_whatever_the_run(task, store):
     assert scores.keys() == {"masked_perplexity", "masked_accuracy"}
     total, hits, count = 0.0, 0, 0
     for row in range(len(store)):
-        inputs = masked_inputs(store, np.array([row]), task.masking, seed=0, epoch=2**32 - 1, length=24)
+        packed = task.template.pack([store.take(np.array([row]))], seq_length=24, pad_to_longest=True)
+        inputs = masked_inputs(packed, task.masking, row_rng(0, 2**32 - 1, np.array([row])))
         loss = task.loss(inputs)
         hits += int((masked_scores(task.model, inputs).argmax(-1) == inputs["labels"]).sum())
         total, count = total + loss.total.item(), count + loss.count

@@ -98,6 +98,7 @@ class Mlm:
             model=TorchEncoder(self.given.module.checkpoint).train(),
             store=self.store,
             masking=masking_of(tokenizer),
+            template=tokenizer.template,
             seed=SEED,
             max_seq_length=LENGTH,
         )

@@ -16,7 +16,7 @@ from wellread.learn.settings import LayersConfig, LoopConfig
 from wellread.learn.step import Inputs
 from wellread.module import Module, load
 from wellread.text.batch import token_budget_batches
-from wellread.text.masking import masking_of
+from wellread.text.masking import masking_of, row_rng
 
 OURS = "wellread"
 PEERS = {"Trainer": False, "Trainer, group_by_length": True}  # name -> whether it sorts rows by length
@@ -134,8 +134,10 @@ class Given:
         """Yield masked batches of the texts that are held out, the same for all."""
         store = self.store(dev=True)
         masking = masking_of(self.module.tokenizer)
-        for rows in token_budget_batches(store.lengths + 2, max_tokens=TOKENS, max_rows=ROWS):
-            yield masked_inputs(store, rows, masking, seed=0, epoch=HELD_OUT, length=LENGTH)
+        template = self.module.tokenizer.template
+        for rows in token_budget_batches(store.lengths + template.overhead(), max_tokens=TOKENS, max_rows=ROWS):
+            packed = template.pack([store.take(rows)], seq_length=LENGTH, pad_to_longest=True)
+            yield masked_inputs(packed, masking, row_rng(0, HELD_OUT, rows))
 
     def rows(self, texts: Sequence[str] | None = None) -> list[list[int]]:
         """Return ids with [CLS] and [SEP]: of the store, or of `texts`, cut at the length."""

@@ -35,7 +35,7 @@ from wellread.formats.arrays import StoredTensor
 from wellread.formats.safetensors import write_safetensors
 from wellread.formats.saved_model_pb import NAME as SAVED_MODEL
 from wellread.hub.records import UNREADABLE, as_stamps, recall, remember
-from wellread.schema import read_json, record, write_json
+from wellread.schema import as_dict, read_json, record, write_json
 from wellread.text.tokenizer import Tokenizer
 from wellread.text.tokenizer_files import write_tokenizer
 from wellread.text.tokenizer_json import write_fast_tokenizer
@@ -74,7 +74,7 @@ def read_manifest(directory: Path) -> Manifest:
 def write_manifest(directory: Path, manifest: Manifest) -> None:
     """Hash every file of `directory` and write `wellread.json` beside them."""
     files = {name: sha256(directory / name) for name in sorted(listed(directory))}
-    write_json(directory / NAME, {**asdict(manifest), "files": files})
+    write_json(directory / NAME, {**as_dict(manifest), "files": files})
 
 
 def listed(directory: Path) -> Iterable[str]:

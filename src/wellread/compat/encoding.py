@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from wellread.errors import InputError, TruncationWarning, nearest, require_extra
-from wellread.text.batch import Batch, bert_pack_inputs
+from wellread.text.batch import Batch, Template
 from wellread.text.tokenizer_files import KOBERT_RULES, SPECIAL
 from wellread.text.vocabulary import SpecialTokens
 
@@ -94,14 +94,15 @@ def _packed(
 ) -> Batch:
     """Cut as the layout's strategy says, and put the special tokens in."""
     segments = [first] if second is None else [first, second]
-    around = len(segments) + 1
+    template = Template.of("bert", special)
+    around = template.overhead(len(segments))
     lengths = [sum(map(len, rows)) for rows in zip(*segments, strict=True)]
     room = max(lengths, default=0)
     if layout.strategy != "do_not_truncate":
         room = limit - around * layout.add_special_tokens
     if layout.strategy in ("only_first", "only_second"):
         segments = _cut(segments, layout.strategy, room)
-    batch = bert_pack_inputs(segments, special=special, seq_length=room + around, pad_to_longest=True)
+    batch = template.pack(segments, seq_length=room + around, pad_to_longest=True)
     if layout.truncation is None and batch.truncated.any():
         warnings.warn(
             f"max_length={limit} was given without truncation=; {np.count_nonzero(batch.truncated)} of {len(first)} "

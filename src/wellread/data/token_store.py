@@ -20,7 +20,7 @@ from wellread.data.corpus import stream_texts, total_bytes
 from wellread.errors import CheckpointError, DataError, InputError, TrainingError
 from wellread.files import sha256, whole_directory
 from wellread.progress import transfer
-from wellread.schema import read_json, record, write_json
+from wellread.schema import as_dict, read_json, record, write_json
 from wellread.text.batch import Ragged, chunk
 from wellread.text.tokenizer import Tokenizer, whole
 
@@ -82,7 +82,7 @@ def token_store(
 ) -> TokenStore:
     """Tokenise `texts`, files as `stream_texts` reads them or strings, into `cache`, unless they lie there already.
 
-    A text of more tokens than `max_seq_length` leaves room for beside [CLS] and [SEP] goes on in further rows; rows
+    A text of more tokens than `max_seq_length` leaves room for beside the special ones goes on in further rows; rows
     without a token beside special ones are dropped and counted. A store is named by the SHA-256 of the texts and the
     tokenizer, and is there whole or not at all. Of several processes the one that `run_once` chooses makes it.
 
@@ -105,7 +105,7 @@ def token_store(
         if not directory.exists():
             with whole_directory(directory) as partial, transfer(total, label="tokens") as moved:
                 stream = stream_texts(paths, column=column, kind=kind, moved=moved)
-                _write(partial, stream, tokenizer, max_seq_length - 2, source=_names(paths))
+                _write(partial, stream, tokenizer, tokenizer.template.room(max_seq_length), source=_names(paths))
 
     run_once(write, "the texts were to be tokenised by the first process")
     return open_store(directory)
@@ -168,7 +168,7 @@ def open_store(directory: Path) -> TokenStore:
 
 def fingerprint(tokenizer: Tokenizer) -> str:
     """Return the SHA-256 of all that decides what a tokenizer makes of a text, in hexadecimal."""
-    digest = hashlib.sha256(json.dumps([asdict(tokenizer.config), tokenizer.vocabulary.pieces]).encode())
+    digest = hashlib.sha256(json.dumps([as_dict(tokenizer.config), tokenizer.vocabulary.pieces]).encode())
     digest.update(tokenizer.model_bytes())
     return digest.hexdigest()
 

@@ -27,6 +27,11 @@ def tfhub_tokenizer(tokenizer: Tokenizer) -> Tokenizer:
     Raises: ExportError for rules that have no counterpart there.
     """
     config = tokenizer.config
+    if config.template != "bert":
+        raise ExportError(
+            f"a preprocessor for TF Hub was asked for; found the special tokens of {config.template}, and TF Hub's "
+            "preprocessors write [CLS] A [SEP] B [SEP]; export the encoder alone"
+        )
     dialect = TFHUB_DIALECTS[config.dialect]
     if dialect == config.dialect:
         return tokenizer

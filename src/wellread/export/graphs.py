@@ -26,6 +26,7 @@ from wellread.encoder.encoder import INPUTS
 from wellread.encoder.heads import LOGITS_OUTPUT, MLM_INPUT, MLM_OUTPUT, run
 from wellread.export.dialect import SEQ_LENGTH, tfhub_tokenizer
 from wellread.module import DEFAULT_OUTPUTS as OUTPUTS
+from wellread.schema import as_dict
 from wellread.text.sentencepiece import SentencePieceEngine
 from wellread.text.tokenizer import Tokenizer
 
@@ -89,7 +90,7 @@ class EncoderGraph:
     def description(self) -> str:
         """Say family and config, and the head that judges, as JSON."""
         head = self.checkpoint.head
-        said: dict[str, Any] = {"family": self.checkpoint.family, "config": asdict(self.checkpoint.config)}
+        said: dict[str, Any] = {"family": self.checkpoint.family, "config": as_dict(self.checkpoint.config)}
         return json.dumps(said | ({"head": asdict(head)} if head is not None and head.outputs else {}))
 
     def mlm(self) -> tf.train.Checkpoint:

@@ -192,8 +192,8 @@ def _rows(
             "pieces is in it; take a module of their language, or check the column"
         )
     types = model.encoder_config.type_vocab_size
-    length = config.max_seq_length
-    rows = Rows(segments=segments, special=tokenizer.special, max_seq_length=length, type_rows=types)
+    template = tokenizer.template.for_types(types)
+    rows = Rows(segments=segments, template=template, max_seq_length=config.max_seq_length)
     rows.warn_cut()
     return rows
 

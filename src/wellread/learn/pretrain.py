@@ -30,8 +30,9 @@ from wellread.learn.step import Inputs, Loss, tensors
 from wellread.learn.vocabulary import read_vocabulary, trained_vocabulary
 from wellread.metrics.metrics import perplexity
 from wellread.module import Module
-from wellread.text.batch import bert_pack_inputs, token_budget_batches
-from wellread.text.masking import Masking, mask_tokens, masking_of, piece_counts, row_rng
+from wellread.schema import as_dict
+from wellread.text.batch import Batch, Template, token_budget_batches
+from wellread.text.masking import Masking, Rng, mask_tokens, masking_of, piece_counts, row_rng
 from wellread.text.tokenizer import Tokenizer
 
 
@@ -93,16 +94,18 @@ class MlmTask:
     model: TorchEncoder
     store: TokenStore
     masking: Masking
+    template: Template
     seed: int
     max_seq_length: int
 
     def lengths(self, epoch: int) -> NDArray[np.int64]:
-        """Return the tokens of every row, [CLS] and [SEP] included."""
-        return self.store.lengths + 2
+        """Return the tokens of every row, special ones included."""
+        return self.store.lengths + self.template.overhead()
 
     def collate(self, rows: NDArray[np.int64], epoch: int) -> Inputs:
         """Pad rows to their longest and mask them."""
-        return masked_inputs(self.store, rows, self.masking, seed=self.seed, epoch=epoch, length=self.max_seq_length)
+        packed = self.template.pack([self.store.take(rows)], seq_length=self.max_seq_length, pad_to_longest=True)
+        return masked_inputs(packed, self.masking, row_rng(self.seed, epoch, rows))
 
     def loss(self, inputs: Inputs) -> Loss:
         """Sum the cross-entropies of the masked positions."""
@@ -112,19 +115,16 @@ class MlmTask:
 
     def identity(self) -> dict[str, Any]:
         """Name the data by its hash, and the model's arithmetic and the masks by their settings."""
-        config = {f"config.{name}": value for name, value in asdict(self.model.encoder_config).items()}
+        config = {f"config.{name}": value for name, value in as_dict(self.model.encoder_config).items()}
         special = {f"special.{name}": value for name, value in asdict(self.masking.special).items()}
         masks = {"masking": self.masking.kind, "mlm_probability": self.masking.rate}
         data = {"task": "masked language model", "data": self.store.facts.digest, "vocab": self.masking.vocab_size}
         return {**data, **masks, **special, **config, "max_seq_length": self.max_seq_length}
 
 
-def masked_inputs(
-    store: TokenStore, rows: NDArray[np.int64], masking: Masking, *, seed: int, epoch: int, length: int
-) -> Inputs:
+def masked_inputs(packed: Batch, masking: Masking, rng: Rng) -> Inputs:
     """Return masked rows as the encoder takes them [B, T], and `positions` in the flat batch and `labels`, both [P]."""
-    packed = bert_pack_inputs([store.take(rows)], special=masking.special, seq_length=length, pad_to_longest=True)
-    masked = mask_tokens(packed, masking=masking, rng=row_rng(seed, epoch, rows))
+    masked = mask_tokens(packed, masking=masking, rng=rng)
     labels = masked.labels.astype(np.int64)
     return tensors({**packed, "input_word_ids": masked.input_word_ids, "positions": masked.positions, "labels": labels})
 
@@ -144,8 +144,9 @@ def held_out(task: MlmTask, store: TokenStore) -> dict[str, float]:
     training = model.training
     model.eval()
     losses, hits = [np.zeros(0)], 0
-    for rows in token_budget_batches(store.lengths + 2, max_tokens=TOKENS, max_rows=ROWS):
-        made = masked_inputs(store, rows, task.masking, seed=0, epoch=HELD_OUT, length=task.max_seq_length)
+    for rows in token_budget_batches(store.lengths + task.template.overhead(), max_tokens=TOKENS, max_rows=ROWS):
+        packed = task.template.pack([store.take(rows)], seq_length=task.max_seq_length, pad_to_longest=True)
+        made = masked_inputs(packed, task.masking, row_rng(0, HELD_OUT, rows))
         inputs = {name: tensor.to(device) for name, tensor in made.items()}
         scores, labels = masked_scores(model, inputs).float(), inputs["labels"]
         losses.append(functional.cross_entropy(scores, labels, reduction="none").cpu().numpy())
@@ -251,6 +252,7 @@ def _task(checkpoint: Checkpoint, module: Module, store: TokenStore, config: Pre
         model=model,
         store=store,
         masking=masking_of(module.tokenizer, **rules),  # type: ignore[arg-type]
+        template=module.tokenizer.template,
         seed=config.loop.seed,
         max_seq_length=config.max_seq_length,
     )

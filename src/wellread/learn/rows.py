@@ -11,21 +11,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wellread.errors import TruncationWarning
-from wellread.text.batch import Batch, Ragged, bert_pack_inputs
+from wellread.text.batch import Batch, Ragged, Template
 from wellread.text.tokenizer import Tokenizer
-from wellread.text.vocabulary import SpecialTokens
 
 PART = 1 << 20  # numbers that are hashed at once
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Rows:
-    """N rows: [CLS] A [SEP], or [CLS] A [SEP] B [SEP], cut at `max_seq_length` tokens."""
+    """N rows of one segment or two between special tokens, cut at `max_seq_length` tokens."""
 
     segments: Sequence[Ragged]  # one or two, without special tokens
-    special: SpecialTokens
+    template: Template
     max_seq_length: int
-    type_rows: int = 2  # rows of the type table; with one, both texts of a pair have the same
     kept: NDArray[np.int64] | None = None  # [N], which of the segments' rows these are; None: all
 
     def __len__(self) -> int:
@@ -35,7 +33,7 @@ class Rows:
     def whole(self) -> NDArray[np.int64]:
         """Tokens of every row before it is cut, special ones included, [N]."""
         tokens: NDArray[np.int64] = np.sum([segment.lengths for segment in self.segments], axis=0)
-        tokens = tokens + len(self.segments) + 1
+        tokens = tokens + self.template.overhead(len(self.segments))
         return tokens if self.kept is None else tokens[self.kept]
 
     @property
@@ -58,8 +56,7 @@ class Rows:
         """Pack some rows, padded to the longest of them."""
         numbers = rows if self.kept is None else self.kept[rows]
         chosen = [segment.take(numbers) for segment in self.segments]
-        batch = bert_pack_inputs(chosen, special=self.special, seq_length=self.max_seq_length, pad_to_longest=True)
-        return batch.of_one_type() if self.type_rows == 1 else batch
+        return self.template.pack(chosen, seq_length=self.max_seq_length, pad_to_longest=True)
 
     def digest(self) -> str:
         """Return the SHA-256 of all ids, in hexadecimal; little of them is in memory at once."""
@@ -74,4 +71,4 @@ class Rows:
 def rows_of(tokenizer: Tokenizer, texts: Sequence[Sequence[str]], *, max_seq_length: int, type_rows: int = 2) -> Rows:
     """Tokenise the columns `texts`, one or two of them."""
     segments = [tokenizer.tokenize(column) for column in texts]
-    return Rows(segments=segments, special=tokenizer.special, max_seq_length=max_seq_length, type_rows=type_rows)
+    return Rows(segments=segments, template=tokenizer.template.for_types(type_rows), max_seq_length=max_seq_length)

@@ -27,7 +27,7 @@ from wellread.learn.settings import FinetuneConfig
 from wellread.learn.step import Inputs, Loss, tensors
 from wellread.metrics.entities import entities
 from wellread.tasks.tags import IGNORED
-from wellread.text.batch import Ragged
+from wellread.text.batch import Ragged, Template
 
 NEEDED = {
     "classify": ("labels",),
@@ -192,7 +192,7 @@ class LabelledTask:
         """Pad rows to their longest, and put their targets beside them."""
         inputs = tensors(self.rows.pack(rows))
         if isinstance(self.targets, Ragged):
-            targets = beside_pieces(self.targets.take(rows), inputs["input_mask"].shape[1])
+            targets = beside_pieces(self.targets.take(rows), inputs["input_mask"].shape[1], self.rows.template)
         else:
             targets = self.targets[rows]
         return {**inputs, "targets": torch.from_numpy(targets)}
@@ -214,16 +214,18 @@ def hexdigest(array: NDArray[Any]) -> str:
     return hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
 
 
-def beside_pieces(targets: Ragged, width: int) -> NDArray[np.int64]:
-    """Put targets of pieces where the pieces stand in packed rows of `width`, behind [CLS]: int64 [B, width].
+def beside_pieces(targets: Ragged, width: int, template: Template) -> NDArray[np.int64]:
+    """Put targets of pieces where the pieces stand in packed rows of `width`: int64 [B, width].
 
-    >>> beside_pieces(Ragged.from_rows([[7, -100, 8], [9]]), 4).tolist()
+    >>> from wellread.text.vocabulary import SpecialTokens
+    >>> template = Template.of("bert", SpecialTokens(pad=0, unk=1, cls=2, sep=3, mask=4))
+    >>> beside_pieces(Ragged.from_rows([[7, -100, 8], [9]]), 4, template).tolist()
     [[-100, 7, -100, -100], [-100, 9, -100, -100]]
     """
     made = np.full((len(targets), width), IGNORED, np.int64)
     for row, given in enumerate(targets):
-        kept = given[: width - 2]
-        made[row, 1 : 1 + len(kept)] = kept
+        kept = given[: template.room(width)]
+        made[row, template.first_column : template.first_column + len(kept)] = kept
     return made
 
 

@@ -73,13 +73,15 @@ def evaluate_masked(
 
     Raises: InputError for a module without the head; DataError for texts without pieces.
     """
-    packer = Packer(special=module.tokenizer.special, sentence=module.checkpoint.sentence)
+    packer = Packer(template=module.tokenizer.template, sentence=module.checkpoint.sentence)
     masking = masking_of(module.tokenizer)
     rows = module.tokenize(texts)
     kept = np.minimum(rows.lengths, packer.room)
     told = np.zeros((len(texts), 3))  # of each text: the losses' sum, right guesses, masked pieces
     with progress(len(texts), show=show_progress_bar) as advance:
-        for chosen in token_budget_batches(kept + 2, max_tokens=TOKENS_A_BATCH, max_rows=TOKENS_A_BATCH):
+        for chosen in token_budget_batches(
+            kept + packer.template.overhead(), max_tokens=TOKENS_A_BATCH, max_rows=TOKENS_A_BATCH
+        ):
             batch = packer.pack([rows.take(chosen)])
             masked = mask_tokens(batch, masking=masking, rng=row_rng(seed, 0, chosen))
             told[chosen] = _guessed(module, dict(batch), masked)

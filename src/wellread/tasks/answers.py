@@ -20,7 +20,6 @@ from wellread.text.tokenizer import Tokenizer
 
 MAX_QUESTION = 64  # pieces; longer questions are cut
 MAX_STRIDE = 128  # pieces from one window to the next, where none is given
-SPECIAL = 3  # [CLS], [SEP] and [SEP]
 N_BEST = 20  # spans of a question that share the probability
 
 
@@ -64,12 +63,8 @@ class Windows:
     parts: Ragged  # [W]
     source: NDArray[np.int64]  # [W], the question of each window
     offsets: NDArray[np.int64]  # [W], the part's first piece among those of its context
+    first: NDArray[np.int64]  # [W], the column where the part begins in its window
     truncated: NDArray[np.int64]  # [N], pieces of the question that were cut
-
-    @property
-    def first(self) -> NDArray[np.int64]:
-        """Where the part begins in its window: [W]."""
-        return self.questions.lengths + 2
 
     def of(self, row: int) -> range:
         """Return the windows of a question."""
@@ -92,14 +87,15 @@ def windows(
     """
     if len(questions) != len(contexts):
         raise InputError(f"a context for each of {len(questions)} questions was asked; found {len(contexts)}; match")
-    if max_seq_length < SPECIAL + 2:
+    special = tokenizer.template.overhead(2)
+    if max_seq_length < special + 2:
         raise InputError(
-            f"a window needs {SPECIAL + 2} tokens, for a piece of each text; found {max_seq_length}; raise it"
+            f"a window needs {special + 2} tokens, for a piece of each text; found {max_seq_length}; raise it"
         )
     asked = tokenizer.tokenize(questions)
-    kept = np.minimum(asked.lengths, min(MAX_QUESTION, (max_seq_length - SPECIAL) // 2))
+    kept = np.minimum(asked.lengths, min(MAX_QUESTION, (max_seq_length - special) // 2))
     located = locate(tokenizer, contexts)
-    room = max_seq_length - SPECIAL - kept
+    room = max_seq_length - special - kept
     steps = np.minimum(room, np.minimum(MAX_STRIDE, (room + 1) // 2) if stride is None else stride)
     count = 1 + np.maximum(0, -(-(located.tokens.lengths - room) // steps))
     source = np.repeat(np.arange(len(kept)), count)
@@ -115,6 +111,7 @@ def windows(
         ),
         source=source,
         offsets=offsets,
+        first=tokenizer.template.second_column(kept[source]),
         truncated=asked.lengths - kept,
     )
 

@@ -65,10 +65,9 @@ class Judge:
     def packer(self) -> Packer:
         """How rows are packed."""
         return Packer(
-            special=self.tokenizer.special,
+            template=self.tokenizer.template.for_types(self.checkpoint.config.type_vocab_size),
             sentence=self.checkpoint.sentence,
             max_rows=self.max_rows,
-            type_rows=self.checkpoint.config.type_vocab_size,
         )
 
 
@@ -101,10 +100,10 @@ def _similarity(own: Judge, asked: Asked, advance: Callable[[int], None]) -> Jud
 def _tags(own: Judge, asked: Asked, advance: Callable[[int], None]) -> Judged:
     aligned = align(own.tokenizer, asked.texts, asked.tokens)
     made: list[Tagged | None] = [None] * len(asked.texts)
-    kept = np.minimum(aligned.rows.lengths, own.packer.beside(1))
+    kept, first = np.minimum(aligned.rows.lengths, own.packer.room), own.packer.template.first_column
     for item in logits_of(own.backend, [aligned.rows], own.packer):
         for row, logits in zip(item.rows.tolist(), item.value, strict=True):
-            made[row] = read_tags(aligned, row, logits[1 : 1 + kept[row]], own.head.labels)
+            made[row] = read_tags(aligned, row, logits[first : first + kept[row]], own.head.labels)
         advance(len(item.rows))
     return Judged(answers=list(made), truncated=aligned.rows.lengths - kept)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -97,6 +98,7 @@ ON_LONG = ("truncate", "error", "chunk")
 INT32 = np.iinfo(np.int32)
 
 Rows = Ragged | Sequence[Sequence[int]]
+Length = TypeVar("Length", int, NDArray[np.int64])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -108,10 +110,6 @@ class Batch(Mapping[str, NDArray[np.int32]]):
     input_type_ids: NDArray[np.int32]  # [B, S], 1 for the second segment and its [SEP], else 0
     truncated: NDArray[np.int64]  # [B], tokens of the text that found no room
     rows: NDArray[np.int64]  # [B], the row of the segments that this row comes from
-
-    def of_one_type(self) -> Batch:
-        """Return the batch for a type table of one row: both segments have type 0."""
-        return replace(self, input_type_ids=np.zeros_like(self.input_type_ids))
 
     def __getitem__(self, name: str) -> NDArray[np.int32]:
         if name not in INPUTS:
@@ -126,6 +124,113 @@ class Batch(Mapping[str, NDArray[np.int32]]):
         return len(INPUTS)
 
 
+# The templates by name: special tokens before the first segment, between two and after the last; the segments' types.
+TEMPLATES = {
+    "bert": (("cls",), ("sep",), ("sep",), (0, 1)),  # [CLS] A [SEP] B [SEP]
+    "roberta": (("cls",), ("sep", "sep"), ("sep",), (0, 0)),  # <s> A </s></s> B </s>
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Template:
+    """Where special tokens stand in a row of one or two segments, as ids.
+
+    Tokens before and between count as the first segment, those after as the last.
+
+    >>> template = Template.of("bert", SpecialTokens(pad=0, unk=1, cls=2, sep=3, mask=4))
+    >>> template.overhead(2), template.room(128), template.first_column, template.second_column(7)
+    (3, 126, 1, 9)
+    """
+
+    special: SpecialTokens
+    before: tuple[int, ...]
+    between: tuple[int, ...]
+    after: tuple[int, ...]
+    types: tuple[int, int]  # the type id of each segment
+
+    @classmethod
+    def of(cls, name: str, special: SpecialTokens) -> Template:
+        """Fill in the template `name`, of TEMPLATES, with a vocabulary's ids."""
+        *tokens, types = TEMPLATES[name]
+        before, between, after = (tuple(getattr(special, token) for token in part) for part in tokens)
+        return cls(special=special, before=before, between=between, after=after, types=types)
+
+    def for_types(self, type_vocab_size: int) -> Template:
+        """Return the template for a type table of that size: with one row, both segments have type 0."""
+        return replace(self, types=(0, 0)) if type_vocab_size == 1 else self
+
+    def overhead(self, segments: int = 1) -> int:
+        """Count the special tokens of a row."""
+        return len(self.before) + len(self.after) + (segments - 1) * len(self.between)
+
+    def room(self, max_seq_length: int, segments: int = 1) -> int:
+        """Count the tokens of text that fit in a row."""
+        return max_seq_length - self.overhead(segments)
+
+    @property
+    def first_column(self) -> int:
+        """The column of the first segment's first token."""
+        return len(self.before)
+
+    def second_column(self, first_length: Length) -> Length:
+        """Return the column of the second segment's first token behind a first segment of that length."""
+        return first_length + len(self.before) + len(self.between)
+
+    def pack(
+        self,
+        segments: Sequence[Rows],
+        *,
+        seq_length: int = 128,
+        on_long: str = "truncate",
+        pad_to_longest: bool = False,
+    ) -> Batch:
+        """Pack one or two segments of B rows, padded to `seq_length` or to the longest row.
+
+        Rows that are too long are cut as TF Hub's preprocessors do: room is given out one token at a time, the first
+        segment first, to whoever still has tokens ("round robin"). `on_long="error"` refuses them instead; `"chunk"`,
+        for one segment, goes on in further rows, and the batch's `rows` tell which belong together.
+
+        Raises: InputError for anything but one or two segments of equally many rows of int32 ids, or a `seq_length`
+        without room for the special tokens; TextError for long rows under `on_long="error"`.
+        """
+        ragged = [_ragged(segment) for segment in segments]
+        _check_pack(ragged, self.overhead(len(ragged)), seq_length, on_long)
+        room = self.room(seq_length, len(ragged))
+        rows = np.arange(len(ragged[0]), dtype=np.int64)
+        if on_long == "chunk":
+            ragged[0], rows = chunk(ragged[0], room)
+        lengths = np.stack([segment.lengths for segment in ragged])
+        if on_long == "error":
+            refuse_long(lengths.sum(axis=0), room, seq_length)
+        kept_lengths = _round_robin(lengths, room)
+        longest = int(kept_lengths.sum(axis=0).max(initial=0)) + self.overhead(len(ragged))
+        arrays = self._arrays(ragged, kept_lengths, longest if pad_to_longest else seq_length)
+        return Batch(**arrays, truncated=(lengths - kept_lengths).sum(axis=0), rows=rows)
+
+    def _arrays(
+        self, segments: Sequence[Ragged], lengths: NDArray[np.int64], width: int
+    ) -> dict[str, NDArray[np.int32]]:
+        """Write the first `lengths` [segments, B] tokens of each segment into rows: INPUTS, each [B, width]."""
+        ids = np.full((lengths.shape[1], width), self.special.pad, np.int32)
+        types = np.zeros_like(ids)
+        columns, every = np.arange(width), np.arange(len(ids))
+        ids[:, : len(self.before)] = self.before
+        begin = np.full(len(ids), len(self.before))
+        for number, (segment, count) in enumerate(zip(segments, lengths, strict=True)):
+            end = begin + count
+            preceding = np.cumsum(count) - count  # tokens in the rows before
+            source = np.repeat(segment.splits[:-1] - preceding, count) + np.arange(count.sum())
+            ids[(columns >= begin[:, None]) & (columns < end[:, None])] = segment.values[source]
+            for token in self.after if number == len(segments) - 1 else self.between:
+                ids[every, end] = token
+                end = end + 1
+            if self.types[number]:
+                types[(columns >= begin[:, None]) & (columns < end[:, None])] = self.types[number]
+            begin = end
+        mask = (columns < begin[:, None]).astype(np.int32)
+        return dict(zip(INPUTS, (ids, mask, types), strict=True))
+
+
 def bert_pack_inputs(
     segments: Sequence[Rows],
     *,
@@ -134,31 +239,15 @@ def bert_pack_inputs(
     on_long: str = "truncate",
     pad_to_longest: bool = False,
 ) -> Batch:
-    """Pack one or two segments of B rows as [CLS] A [SEP] (B [SEP]), padded to `seq_length` or to the longest row.
-
-    Rows that are too long are cut as TF Hub's preprocessors do: room is given out one token at a time, the first
-    segment first, to whoever still has tokens ("round robin"). `on_long="error"` refuses them instead; `"chunk"`, for
-    one segment, goes on in further rows, and the batch's `rows` tell which belong together.
-
-    Raises: InputError for anything but one or two segments of equally many rows of int32 ids, or a `seq_length` without
-    room for the special tokens; TextError for long rows under `on_long="error"`.
+    """Pack one or two segments of B rows as [CLS] A [SEP] (B [SEP]), as TF Hub's preprocessors: see `Template.pack`.
 
     >>> special = SpecialTokens(pad=0, unk=1, cls=2, sep=3, mask=4)
     >>> batch = bert_pack_inputs([[[6, 4, 5]], [[4, 7]]], special=special, seq_length=10)
     >>> batch["input_word_ids"].tolist(), batch["input_type_ids"].tolist()
     ([[2, 6, 4, 5, 3, 4, 7, 3, 0, 0]], [[0, 0, 0, 0, 0, 1, 1, 1, 0, 0]])
     """
-    ragged = [_ragged(segment) for segment in segments]
-    room = _room(ragged, seq_length, on_long)
-    rows = np.arange(len(ragged[0]), dtype=np.int64)
-    if on_long == "chunk":
-        ragged[0], rows = chunk(ragged[0], room)
-    lengths = np.stack([segment.lengths for segment in ragged])
-    if on_long == "error":
-        refuse_long(lengths.sum(axis=0), room, seq_length)
-    kept = _round_robin(lengths, room)
-    width = int(kept.sum(axis=0).max(initial=0)) + len(ragged) + 1 if pad_to_longest else seq_length
-    return Batch(**_fill(ragged, kept, width, special), truncated=(lengths - kept).sum(axis=0), rows=rows)
+    template = Template.of("bert", special)
+    return template.pack(segments, seq_length=seq_length, on_long=on_long, pad_to_longest=pad_to_longest)
 
 
 def _ragged(rows: Rows) -> Ragged:
@@ -178,8 +267,8 @@ def _ragged(rows: Rows) -> Ragged:
     return rows if isinstance(rows, Ragged) else Ragged.from_rows(values)
 
 
-def _room(ragged: Sequence[Ragged], seq_length: int, on_long: str) -> int:
-    """Return the tokens that fit in a row beside the special ones, once the arguments are known to be sound."""
+def _check_pack(ragged: Sequence[Ragged], overhead: int, seq_length: int, on_long: str) -> None:
+    """Refuse arguments that cannot be packed; `overhead` is what the special tokens of a row take."""
     if len(ragged) not in (1, 2):
         raise InputError(f"one or two segments can be packed; found {len(ragged)}; pass [first] or [first, second]")
     counts = [len(segment) for segment in ragged]
@@ -188,13 +277,12 @@ def _room(ragged: Sequence[Ragged], seq_length: int, on_long: str) -> int:
     check_on_long(on_long)
     if on_long == "chunk" and len(ragged) == 2:
         raise InputError('on_long="chunk" is for one segment; found 2; use "truncate" or "error" for pairs')
-    needed = len(ragged) + 1 + (on_long == "chunk")  # a chunk must make headway
+    needed = overhead + (on_long == "chunk")  # a chunk must make headway
     if seq_length < needed:
         raise InputError(
             f"{len(ragged)} segment(s) under on_long={on_long!r} need a seq_length of at least {needed}; "
             f"found {seq_length}; raise it"
         )
-    return seq_length - len(ragged) - 1
 
 
 def check_on_long(on_long: str) -> None:
@@ -240,26 +328,3 @@ def _round_robin(lengths: NDArray[np.int64], room: int) -> NDArray[np.int64]:
             np.minimum(second, half + np.maximum(room - half - first, 0)),
         ]
     )
-
-
-def _fill(
-    ragged: Sequence[Ragged], kept: NDArray[np.int64], width: int, special: SpecialTokens
-) -> dict[str, NDArray[np.int32]]:
-    """Write [CLS] A [SEP] (B [SEP]) into rows of `width`: the three INPUTS, each [B, width]."""
-    ids = np.full((kept.shape[1], width), special.pad, np.int32)
-    types = np.zeros_like(ids)
-    ids[:, 0] = special.cls
-    columns, every = np.arange(width), np.arange(kept.shape[1])
-    begin = np.ones_like(every)
-    for number, (segment, count) in enumerate(zip(ragged, kept, strict=True)):
-        end = begin + count
-        inside = (columns >= begin[:, None]) & (columns < end[:, None])
-        written = np.cumsum(count) - count  # tokens in the rows before
-        source = np.repeat(segment.splits[:-1] - written, count) + np.arange(count.sum())
-        ids[inside] = segment.values[source]
-        ids[every, end] = special.sep
-        types[inside] = number
-        types[every, end] = number
-        begin = end + 1
-    mask = (columns < begin[:, None]).astype(np.int32)
-    return dict(zip(INPUTS, (ids, mask, types), strict=True))

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from wellread.config import TokenizerConfig
 from wellread.errors import InputError
-from wellread.text.batch import Ragged
+from wellread.text.batch import Ragged, Template
 from wellread.text.vocabulary import SpecialTokens, Vocabulary
 
 # dialect -> the file of this package that implements it
@@ -82,6 +82,11 @@ class Tokenizer:
     def special(self) -> SpecialTokens:
         """The ids of the special tokens."""
         return self.vocabulary.special
+
+    @property
+    def template(self) -> Template:
+        """Where the special tokens stand in a row of one text or two."""
+        return Template.of(self.config.template, self.special)
 
     def tokenize(self, texts: Sequence[str]) -> Ragged:
         """Turn B texts into B rows of ids, without adding special tokens.

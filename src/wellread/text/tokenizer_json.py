@@ -234,13 +234,20 @@ def fast_tokenizer(tokenizer: Tokenizer) -> tokenizers.Tokenizer | None:
     fast = BUILDERS[tokenizer.config.dialect](tokenizer)
     if fast is None:
         return None
-    config, special = tokenizer.config, tokenizer.special
-    names = tokenizer.pieces(asdict(special).values())
+    names, template = _special(tokenizer), tokenizer.template
     fast.add_special_tokens([AddedToken(name, normalized=False, special=True) for name in names])
+    first, second = template.types
+
+    def tokens(ids: Iterable[int], segment_type: int) -> list[str]:
+        return [f"{token}:{segment_type}" for token in tokenizer.pieces(ids)]
+
+    begin = [*tokens(template.before, first), f"$A:{first}"]
+    pair = [*begin, *tokens(template.between, first), f"$B:{second}", *tokens(template.after, second)]
+    ids = dict.fromkeys((*template.before, *template.between, *template.after))
     fast.post_processor = processors.TemplateProcessing(
-        single=f"{config.cls_token}:0 $A:0 {config.sep_token}:0",
-        pair=f"{config.cls_token}:0 $A:0 {config.sep_token}:0 $B:1 {config.sep_token}:1",
-        special_tokens=[(config.cls_token, special.cls), (config.sep_token, special.sep)],
+        single=" ".join([*begin, *tokens(template.after, first)]),
+        pair=" ".join(pair),
+        special_tokens=list(zip(tokenizer.pieces(ids), ids, strict=True)),
     )
     return fast
 

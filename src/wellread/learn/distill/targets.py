@@ -323,14 +323,14 @@ def token_rows(job: Job) -> Rows:
     tokenizer, length = job.teacher.tokenizer, job.config.max_seq_length
     cache = job.output_dir / "tokens"
     store = token_store(job.texts, tokenizer, cache=cache, max_seq_length=length, run_once=job.process.run_once)
-    whole = Rows(segments=[store.rows], special=tokenizer.special, max_seq_length=length)
+    whole = Rows(segments=[store.rows], template=tokenizer.template, max_seq_length=length)
     kept = (whole.lengths >= job.config.min_tokens).nonzero()[0]
     if not len(kept):
         raise TrainingError(
             f"rows of at least min_tokens {job.config.min_tokens} tokens were asked for; found {len(whole)} of at most "
             f"{whole.lengths.max(initial=0)}; lower min_tokens, or give longer texts"
         )
-    return Rows(segments=whole.segments, special=whole.special, max_seq_length=length, kept=kept)
+    return Rows(segments=whole.segments, template=whole.template, max_seq_length=length, kept=kept)
 
 
 def texts_of(job: Job) -> list[str]:

@@ -94,7 +94,7 @@ class VectorsTask(RowsTask):
     def identity(self) -> dict[str, Any]:
         """Name the teacher and the data by their hashes, and the student's shape."""
         shape = {name: getattr(self.model.encoder_config, name) for name in SHAPE}
-        told = {**shape, "max_seq_length": self.rows.max_seq_length, **asdict(self.rows.special)}
+        told = {**shape, "max_seq_length": self.rows.max_seq_length, **asdict(self.rows.template.special)}
         return {"task": "vectors", **self.facts, **told, **asdict(self.config), "teacher_on_disk": self.targets.is_kept}
 
 
