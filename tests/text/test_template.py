@@ -54,7 +54,7 @@ def test_one_segment_is_packed_as_transformers_packs_it(peer, seq_length):
     assert ours.truncated.tolist() == [max(0, len(text) - ROBERTA.room(seq_length)) for text in texts]
 
 
-@pytest.mark.parametrize("seq_length", [5, 8, 11, 40])
+@pytest.mark.parametrize("seq_length", [6, 8, 12, 40])  # of an odd room, TF Hub gives the first segment the odd token
 def test_two_segments_are_packed_as_transformers_packs_them(peer, seq_length):
     lengths = [(3, 4), (1, 19), (19, 1), (5, 5), (6, 5), (5, 6), (12, 13)]
     pairs = [(letters(first), letters(second)) for first, second in lengths]
@@ -64,6 +64,11 @@ def test_two_segments_are_packed_as_transformers_packs_them(peer, seq_length):
     assert ours.input_word_ids.tolist() == theirs["input_ids"]
     assert ours.input_mask.tolist() == theirs["attention_mask"]
     assert not ours.input_type_ids.any()
+
+
+def test_the_odd_token_of_a_room_is_the_first_segments():
+    rows = ROBERTA.pack([[[5, 6], [5]], [[7, 8], [7, 8]]], seq_length=7)
+    assert rows.input_word_ids.tolist() == [[0, 5, 6, 2, 2, 7, 2], [0, 5, 2, 2, 7, 8, 2]]
 
 
 @pytest.mark.parametrize("name", TEMPLATES)
