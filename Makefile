@@ -1,6 +1,8 @@
 # One command per chore. All that is needed beforehand: Python 3.11 or later, and make.
 PYTHON ?= python3
 VENV := .venv
+MODEL := default
+WHAT := encode
 RUN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
@@ -42,8 +44,8 @@ slow: $(VENV)/dev ## the tests that take minutes
 gpu: $(VENV)/dev ## the tests that need a CUDA device
 	$(RUN)/python -m pytest -m gpu
 
-bench: $(VENV)/dev ## measure us and our peers: make bench MODEL=path/to/all-MiniLM-L6-v2
-	$(RUN)/wellread bench encode --model $(MODEL)
+bench: $(VENV)/dev ## measure us and our peers: make bench MODEL=path/to/all-MiniLM-L6-v2; WHAT=startup, growth, tfhub, hub, learn
+	$(RUN)/python -m benchmarks $(WHAT) --model $(MODEL)
 
 # TEACHER: a directory or id of all-MiniLM-L6-v2. TEXTS: the files that src/wellread/catalog/default/README.md names.
 default: $(VENV)/dev ## rebuild the embedded default: make default TEACHER=... TEXTS="..." OUT=...

@@ -34,7 +34,7 @@ FRAMEWORKS = {
 }
 # where a framework may be imported: rooms, and files
 DOORS = (
-    *("backends", "learn", "export", "keras", "compat/torch_models.py", "bench"),
+    *("backends", "learn", "export", "keras", "compat/torch_models.py"),
     *("measure/render.py", "measure/fasttext.py"),
 )
 # files that import by a name that is computed: what the table beside it holds

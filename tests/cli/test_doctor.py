@@ -8,13 +8,10 @@ import sys
 import pytest
 from click.testing import CliRunner
 
-from wellread.bench import doctor
-from wellread.bench.doctor import Examination, Graphics, Processor
-from wellread.bench.packages import Package
-from wellread.bench.selftest import SelfTest
 from wellread.cli.doctor import command
-from wellread.hub.caches import Cache
-from wellread.hub.problem import Problem
+from wellread.doctor import examine
+from wellread.doctor.examine import Examination, Graphics, Processor, SelfTest
+from wellread.doctor.installation import Cache, Package, Problem
 
 BROKEN = Problem(found="a file is gone", advice="fetch it again")
 ADVICE = Problem(found="a disk is nearly full", advice="make room", broken=False)
@@ -42,7 +39,7 @@ def examined(monkeypatch, tmp_path):
             caches=(Cache(name="ours", path=tmp_path, files=3, size=2_000_000, writable=False, free=5 * 10**9),),
             problems=problems,
         )
-        monkeypatch.setattr(doctor, "examine", lambda: found)
+        monkeypatch.setattr(examine, "examine", lambda: found)
         return CliRunner().invoke(command, [*arguments])
 
     return examined

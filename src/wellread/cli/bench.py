@@ -1,62 +1,62 @@
-"""wellread bench: us and our peers on the same work."""
+"""wellread bench: a module on this machine, on each backend and in each precision."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from wellread.cli.options import json_flag
+from wellread.cli.options import MODEL, json_flag
+from wellread.cli.texts import reading_options, stream_arguments
+
+if TYPE_CHECKING:
+    from wellread.doctor.speed import BackendSpeed, SpeedResult
+
+AGAINST_PEERS = ("encode", "startup", "growth", "tfhub", "hub", "learn")  # what `python -m benchmarks` measures
 
 
 @click.command("bench")
-@click.argument("what", type=click.Choice(["encode", "startup", "growth", "tfhub", "hub", "learn"]), default="encode")
-@click.option("-m", "--model", default="default", show_default=True, help="default, a path, or a handle.")
-@click.option(
-    "--texts", type=click.Path(path_type=Path), help="A .txt or .tsv file; 4,000 packaged English texts if not given."
-)
-@click.option("--rounds", default=5, show_default=True, type=click.IntRange(1), help="Timed rounds of each contender.")
-@click.option("--only", multiple=True, metavar="NAME", help="encode: this contender, and no other than those named so.")
-@click.option("--peer-model", help="startup: what sentence-transformers loads; the same model if not given.")
-@click.option("--size", default=400, show_default=True, type=click.IntRange(1), help="hub: MB of the module's weights.")
+@click.argument("texts", nargs=-1)
+@click.option("-m", "--model", default="default", show_default=True, help=MODEL)
+@reading_options("text")
 @json_flag
-def command(
-    what: str,
-    model: str,
-    texts: Path | None,
-    rounds: int,
-    only: tuple[str, ...],
-    peer_model: str | None,
-    size: int,
-    as_json: bool,
-) -> None:
-    """Measure WHAT, one contender at a time, in turn, and print medians and ratios.
+def command(texts: tuple[str, ...], model: str, as_json: bool, **options: Any) -> None:
+    """Measure a module on this machine: speed, memory and exactness on every backend that is installed.
 
-    encode: texts a second, agreement, loading time and memory of wellread and of the peers that are installed. startup:
-    from the start of a process to its first vector. growth: the time a text for 1,000, 10,000 and 100,000 texts.
-    tfhub: our tokenizer, SavedModel and checkpoint reader against TensorFlow's. hub: a pull against a plain download
-    with hashing, from a server on this machine, and the time to open what was pulled. learn: an epoch of masked words,
-    of a classifier and of a distillation against transformers' Trainer and a plain script; takes the tokenizer alone of
-    --model.
+    TEXTS are texts or files of texts; 256 packaged English ones if not given. Each backend and precision runs in a
+    process of its own; the cosines are to the vectors of the float64 reference.
     """
-    from wellread import bench
-    from wellread.hub.resolve import resolve
+    if len(texts) == 1 and texts[0] in AGAINST_PEERS and not Path(texts[0]).exists():
+        raise click.UsageError(
+            f"wellread bench measures your module on this machine; found {texts[0]!r}, which compares wellread with "
+            f"its peers; run python -m benchmarks {texts[0]} in a clone of the repository"
+        )
+    from wellread.doctor import speed
 
-    result: Any
-    if what == "startup":
-        result = bench.run_startup(model, peer=peer_model, rounds=rounds)
-    elif what == "growth":
-        result = bench.run_growth(resolve(model), bench.read_texts(texts), rounds=rounds)
-    elif what == "learn":
-        result = bench.run_learn(resolve(model), bench.read_texts(texts), rounds=rounds)
-        click.echo(bench.learn_as_json(result) if as_json else bench.render_learn(result))
-        return
-    elif what == "hub":
-        result = bench.run_hub(size=size * 1_000_000, rounds=rounds)
-    elif what == "tfhub":
-        result = bench.run_tfhub(resolve(model), bench.read_texts(texts), rounds=rounds)
-    else:
-        contenders = only or bench.DEFAULT
-        result = bench.run_encode(resolve(model), bench.read_texts(texts), contenders=contenders, rounds=rounds)
-    click.echo(bench.as_json(result) if as_json else bench.render(result))
+    result = speed.measure_speed(model, list(stream_arguments(texts, options)) if texts else None)
+    for line in [speed.as_json(result)] if as_json else lines(result):
+        click.echo(line)
+
+
+def lines(result: SpeedResult) -> Iterator[str]:
+    """Write a result as a table, and a line about the machine."""
+    yield f"{result.model}: {result.texts:,} texts"
+    yield ""
+    yield f"{'backend':<12}{'precision':<10}{'texts/s':>10}{'one text':>12}{'peak':>10}{'mean cosine':>13}{'least':>11}"
+    yield from map(_row, result.rows)
+    yield ""
+    cpu = result.processor
+    default = f"encode takes openvino in {cpu.precisions[0]} where nothing is said, a call of the module f32"
+    yield f"{cpu.name}, {cpu.cores} cores, {', '.join(cpu.sets) or 'instruction sets not told'}; {default}"
+    if result.missing:
+        yield f"not installed: {', '.join(result.missing)}; see wellread doctor"
+
+
+def _row(row: BackendSpeed) -> str:
+    start = f"{row.backend:<12}{row.precision:<10}"
+    if row.rate is None or row.latency is None or row.peak_bytes is None:
+        return f"{start}{row.note}"
+    cosines = f"{row.cosine_mean:>13.7f}{row.cosine_min:>11.7f}"
+    return f"{start}{row.rate:>10,.1f}{1000 * row.latency:>9.2f} ms{row.peak_bytes / 2**20:>6,.0f} MiB{cosines}"

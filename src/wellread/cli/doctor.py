@@ -13,8 +13,7 @@ import click
 from wellread.cli.options import json_flag
 
 if TYPE_CHECKING:
-    from wellread.bench.doctor import Examination
-    from wellread.bench.packages import Package
+    from wellread.doctor.examine import Examination
 
 
 @click.command("doctor")
@@ -24,43 +23,39 @@ def command(as_json: bool) -> None:
 
     Nothing is changed and no socket is opened. Exit 0 where all works, 3 where something is broken.
     """
-    from wellread.bench.doctor import examine
+    from wellread.doctor.examine import examine
 
-    found = examine()
-    for line in [json.dumps(asdict(found), ensure_ascii=False, default=str)] if as_json else lines(found):
+    examination = examine()
+    for line in [json.dumps(asdict(examination), ensure_ascii=False, default=str)] if as_json else lines(examination):
         click.echo(line)
-    if any(problem.broken for problem in found.problems):
+    if any(problem.broken for problem in examination.problems):
         sys.exit(3)
 
 
-def lines(found: Examination) -> Iterator[str]:
+def lines(examination: Examination) -> Iterator[str]:
     """Say in lines what was found."""
-    yield f"wellread {found.wellread}, Python {found.python}"
-    if (cpu := found.processor) is not None:
+    yield f"wellread {examination.wellread}, Python {examination.python}"
+    if (cpu := examination.processor) is not None:
         yield f"\ncpu         {cpu.name}, {cpu.cores} cores for this process"
         sets = ", ".join(cpu.sets) or "instruction sets not told"
         yield f"            {sets}; OpenVINO: {', '.join(cpu.capabilities)}"
         yield f"            encode computes in {cpu.precisions[0]}, a call of the module in f32"
-    if (gpu := found.graphics) is not None:
+    if (gpu := examination.graphics) is not None:
         yield f"gpu         {', '.join(gpu.names) or 'none'} (PyTorch {gpu.torch}, CUDA {gpu.cuda or 'none'})"
     yield "\nbackends"
-    for test in found.backends:
-        told = f"cosine {test.cosine:.7f} to float64, {test.seconds:.2f} s" if test.cosine is not None else test.note
-        yield f"  {test.backend:<12}{test.precision or '':<6}{told}"
+    for test in examination.backends:
+        result = f"cosine {test.cosine:.7f} to float64, {test.seconds:.2f} s" if test.cosine is not None else test.note
+        yield f"  {test.backend:<12}{test.precision or '':<6}{result}"
     yield "\npackages"
-    for extra in dict.fromkeys(package.extra for package in found.packages):
-        of_extra = [package for package in found.packages if package.extra == extra]
-        yield f"  {extra or 'always':<12}{', '.join(map(_package, of_extra))}"
+    for extra in dict.fromkeys(package.extra for package in examination.packages):
+        names = [f"{p.name} {p.version or '(not installed)'}" for p in examination.packages if p.extra == extra]
+        yield f"  {extra or 'always':<12}{', '.join(names)}"
     yield "\nenvironment"
-    yield from (f"  {name:<20}{value}" for name, value in (found.environment or {"nothing": "is set"}).items())
+    yield from (f"  {name:<20}{value}" for name, value in (examination.environment or {"nothing": "is set"}).items())
     yield "\ncaches"
-    for cache in found.caches:
+    for cache in examination.caches:
         room = f"{cache.size / 1e6:,.1f} MB in {cache.files:,} files, {cache.free / 1e9:,.0f} GB free"
         yield f"  {cache.name:<18}{cache.path}: {room}{'' if cache.writable else ', cannot be written'}"
-    yield "" if found.problems else "\nnothing is wrong"
-    for problem in found.problems:
+    yield "" if examination.problems else "\nnothing is wrong"
+    for problem in examination.problems:
         yield f"{'broken' if problem.broken else 'advice'}: {problem.found}; {problem.advice}"
-
-
-def _package(package: Package) -> str:
-    return f"{package.name} {package.version or '(not installed)'}"

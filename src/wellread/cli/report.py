@@ -82,20 +82,20 @@ def _refuse(named: dict[str, str], options: dict[str, Any]) -> None:
 
 
 def _report(named: dict[str, str], options: dict[str, Any]) -> Report:
-    from wellread.bench.machine import this_machine
+    from wellread.doctor.examine import processor
     from wellread.measure.report import make_report
 
     trial = _trial(options)
     train = _read(options["train"], options) if options["train"] else None
     loading = {name: options[name] for name in LOADING}
     modules = {name: load_module(handle, **loading) for name, handle in named.items()}
-    machine = this_machine()
+    cpu = processor()
     return make_report(
         modules,
         trial,
         train=train,
         config=gather(ReportConfig(), options),
-        machine=f"{machine.cpu}, {machine.cores} cores",
+        machine=f"{cpu.name}, {cpu.cores} cores",
     )
 
 

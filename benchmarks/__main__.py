@@ -1,0 +1,89 @@
+"""python -m benchmarks: us and our peers on the same work."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from benchmarks import report
+from benchmarks.harness import read_texts
+from benchmarks.systems import DEFAULT
+from wellread.errors import WellreadError
+
+
+@click.command("benchmarks")
+@click.argument("what", type=click.Choice(["encode", "startup", "growth", "tfhub", "hub", "learn"]), default="encode")
+@click.option("-m", "--model", default="default", show_default=True, help="default, a path, or a handle.")
+@click.option("--texts", type=click.Path(path_type=Path), help="A file of texts; 4,000 English texts if not given.")
+@click.option("--rounds", default=5, show_default=True, type=click.IntRange(1), help="Timed rounds of each system.")
+@click.option("--only", multiple=True, metavar="NAME", help="encode: this system, and no other than those named so.")
+@click.option("--peer-model", help="startup: what sentence-transformers loads; the same model if not given.")
+@click.option("--size", default=400, show_default=True, type=click.IntRange(1), help="hub: MB of the module's weights.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(
+    what: str,
+    model: str,
+    texts: Path | None,
+    rounds: int,
+    only: tuple[str, ...],
+    peer_model: str | None,
+    size: int,
+    as_json: bool,
+) -> None:
+    """Measure WHAT, one system at a time, in turn, and print medians and ratios.
+
+    encode: texts a second, agreement, loading time and memory of wellread and of the peers that are installed. startup:
+    from the start of a process to its first vector. growth: the time a text for 1,000, 10,000 and 100,000 texts.
+    tfhub: our tokenizer, SavedModel and checkpoint reader against TensorFlow's. hub: a pull against a plain download
+    with hashing, from a server on this machine, and the time to open what was pulled. learn: an epoch of masked words,
+    of a classifier and of a distillation against transformers' Trainer and a plain script; takes the tokenizer alone of
+    --model.
+    """
+    from wellread.hub.resolve import resolve
+
+    def encode() -> report.Result:
+        from benchmarks.encode import run_encode
+
+        return run_encode(resolve(model), read_texts(texts), systems=only or DEFAULT, rounds=rounds)
+
+    def startup() -> report.Result:
+        from benchmarks.startup import run_startup
+
+        return run_startup(model, peer=peer_model, rounds=rounds)
+
+    def growth() -> report.Result:
+        from benchmarks.growth import run_growth
+
+        return run_growth(resolve(model), read_texts(texts), rounds=rounds)
+
+    def tfhub() -> report.Result:
+        from benchmarks.tfhub import run_tfhub
+
+        return run_tfhub(resolve(model), read_texts(texts), rounds=rounds)
+
+    def hub() -> report.Result:
+        from benchmarks.hub import run_hub
+
+        return run_hub(size=size * 1_000_000, rounds=rounds)
+
+    def learn() -> report.Result:
+        from benchmarks.learn import run_learn
+
+        return run_learn(resolve(model), read_texts(texts), rounds=rounds)
+
+    run: dict[str, Callable[[], report.Result]] = {
+        each.__name__: each for each in (encode, startup, growth, tfhub, hub, learn)
+    }
+    try:
+        result = run[what]()
+    except WellreadError as error:
+        click.echo(f"benchmarks: {error}", err=True)
+        sys.exit(3)
+    click.echo(report.as_json(result) if as_json else report.render(result))
+
+
+if __name__ == "__main__":
+    command(prog_name="python -m benchmarks")
