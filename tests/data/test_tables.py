@@ -1,16 +1,18 @@
-"""Files of rows: what is read, and what is refused."""
+"""Files of rows of every kind: what is read, and what is refused."""
 
 from __future__ import annotations
 
 import gzip
+import json
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from wellread.data.examples import column, table_of
 from wellread.data.formats import Format
-from wellread.data.tables import at, column, format_of, read_bytes, read_lines, read_rows, table_of
+from wellread.data.tables import at, format_of, read_bytes, read_lines, read_rows
 from wellread.errors import DataError
 
 
@@ -166,3 +168,89 @@ def test_a_wrong_column_is_refused_with_the_nearest(tmp_path):
 def test_at():
     assert at([3]) == "line 3"
     assert at(range(9), [False, True] * 4 + [True]) == "lines 1, 3, 5, 7, 8"
+
+
+# -- CoNLL ----------------------------------------------------------------------------------------------------------
+
+
+def conll(directory, text, comment=""):
+    (directory / "a.conll").write_bytes(text.encode())
+    path = directory / "a.conll"
+    return table_of(read_rows(path, Format(kind="conll", comment=comment)), str(path))
+
+
+def test_tabs_keep_a_token_that_is_a_space(tmp_path):
+    table = conll(tmp_path, "## a\tb\n\n## id\r\n서\tB-LC\n \tO\n#\tO\n\n\n## id\n나\tO", comment="## ")
+    assert table.columns == {"tokens": [["서", " ", "#"], ["나"]], "tags": [["B-LC", "O", "O"], ["O"]]}
+    assert table.lines == [4, 10]
+
+
+def test_white_space_and_documents(tmp_path):
+    table = conll(tmp_path, "-DOCSTART- -X- O O\n\nEU NNP I-NP B-ORG\nrejects  VBZ I-VP O\n \nGo VB I-VP O\n")
+    assert table.columns["tokens"] == [["EU", "rejects"], ["Go"]]
+    assert table.columns["tags"] == [["B-ORG", "O"], ["O"]]
+
+
+def test_documents_of_a_file_with_tabs_are_passed_over(tmp_path):
+    assert conll(tmp_path, "-DOCSTART-\tO\n\na\tO\n").columns["tokens"] == [["a"]]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "a\tO\nb\nc\tx\tO\n",
+            "2 columns, .*, separated by tabs, were asked of .*; 2 rows are not so, lines 2, 3; mend them",
+        ),
+        ("a O\nb\n", "separated by white space, were asked of .*; 1 rows are not so, line 2"),
+        ("a\nb\n", "2 columns, .*; 2 rows are not so, lines 1, 2"),
+        ("a\tO\nb\t\n", "1 rows are not so, line 2"),
+        ("# a\n", "it holds no row; check the file"),
+        ("# a\nb\tO\n# c\nd\n", "1 rows are not so, line 4"),
+    ],
+)
+def test_broken_rows_of_conll_are_refused(tmp_path, text, message):
+    with pytest.raises(DataError, match=message):
+        conll(tmp_path, text, comment="# ")
+
+
+# -- SQuAD ----------------------------------------------------------------------------------------------------------
+
+
+def read_squad(path, kind=None):
+    return table_of(read_rows(path, format_of(path, kind=kind)), str(path))
+
+
+QUESTION = {"id": 7, "question": "어디?", "answers": [{"text": "한강", "answer_start": 0}]}
+
+
+def squad(*questions):
+    return json.dumps({"version": "1", "data": [{"paragraphs": [{"context": "한강은 강이다.", "qas": questions}]}]})
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_questions_of_squad_are_rows(tmp_path, mark):
+    path = tmp_path / "a.json"
+    path.write_text(mark + squad(QUESTION, {**QUESTION, "id": "8", "answers": [], "is_impossible": True}), "utf-8")
+    table = read_squad(path)
+    assert table.columns["id"] == ["7", "8"]
+    assert table.columns["question"] == ["어디?"] * 2
+    assert table.columns["context"] == ["한강은 강이다."] * 2
+    assert table.columns["answers"] == [[{"text": "한강", "answer_start": 0}], []]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "SQuAD's JSON was asked of .*; it cannot be read"),
+        ("[]", "it holds a list, not an object"),
+        ('{"dat": []}', "was asked of .*; found another form: KeyError 'data'; convert the file"),
+        ('{"data": [3]}', "found another form: TypeError"),
+        (squad({"id": 1, "question": "?"}), "KeyError 'answers'"),
+        (squad(), "questions were asked of .*; it holds none"),
+    ],
+)
+def test_files_that_are_no_squad_are_refused(tmp_path, text, message):
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(DataError, match=message):
+        read_squad(tmp_path / "a.json", "squad")

@@ -161,17 +161,17 @@ def read_sentences(
     Raises: DataError, as `stream_texts`, or where nothing is left.
     """
     rng = random.Random(seed)
-    seen: dict[str, None] = {}  # in the order of their first occurrence
+    unique: dict[str, None] = {}  # in the order of their first occurrence
     for path in paths:
         for text in read_texts(path, column=column, kind=kind):
             for sentence in split_sentences(text):
-                seen[sentence] = None
+                unique[sentence] = None
                 if rng.random() < clauses:
                     parts = [part.strip() for part in CLAUSE_END.split(sentence)]
                     parts = [part for part in parts if part.count(" ") + 1 >= MIN_WORDS]
                     if len(parts) > 1:
-                        seen[rng.choice(parts)] = None
-    sentences = list(seen)
+                        unique[rng.choice(parts)] = None
+    sentences = list(unique)
     if not sentences:
         raise DataError(
             f"sentences of {MIN_WORDS} to {MAX_WORDS} words were asked of {len(paths)} files; found none; check them"

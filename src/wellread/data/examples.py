@@ -15,9 +15,59 @@ from numpy.typing import NDArray
 
 from wellread.data.corpus import text_column
 from wellread.data.formats import FilePath, Format
-from wellread.data.tables import PART, Table, at, column, format_of, read_rows, refuse_rows, source_of, table_of
+from wellread.data.tables import PART, Row, at, format_of, no_column, read_rows, source_of
 from wellread.errors import DataError, nearest
 from wellread.schema import parse_object
+
+MISSING = object()  # stands where other rows have a value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """N rows, held as columns."""
+
+    source: str  # the file, for messages
+    columns: dict[str, list[object]]  # each of N values
+    lines: Sequence[int]  # where each row begins in the file, from 1; in Parquet and in Python the row, from 1
+
+
+def table_of(rows: Iterable[Row], source: str) -> Table:
+    """Turn rows with the same keys into columns. Raises: DataError for no rows, or rows that lack a key others have."""
+    columns: dict[str, list[object]] = {}
+    lines: list[int] = []
+    for line, row in rows:
+        if row.keys() != columns.keys():
+            columns |= {key: [MISSING] * len(lines) for key in row if key not in columns}
+        for key, values in columns.items():
+            values.append(row.get(key, MISSING))
+        lines.append(line)
+    if not lines:
+        raise DataError(f"examples were asked of {source}; it holds no rows; check the file")
+    bad = [any(value is MISSING for value in values) for values in zip(*columns.values(), strict=True)]
+    if any(bad):
+        lacks = [key for key, values in columns.items() if values[bad.index(True)] is MISSING]
+        raise DataError(
+            f"the keys {', '.join(columns)} were asked of every row of {source}; {sum(bad)} of {len(bad)} rows lack "
+            f"one, {at(lines, bad)}; the first lacks {', '.join(lacks)}; write null where there is nothing"
+        )
+    return Table(source=source, columns=columns, lines=lines)
+
+
+def column(table: Table, name: str, *, role: str = "text") -> list[object]:
+    """Return the column that is the `role` of a table. Raises: DataError that names the nearest one."""
+    if name not in table.columns:
+        raise no_column(name, table.columns, table.source, role=role)
+    return table.columns[name]
+
+
+def refuse_rows(table: Table, bad: Iterable[bool], request: str, remedy: str) -> None:
+    """Raise `DataError` if a row is bad, with the first few line numbers and how many."""
+    flags = list(bad)
+    if any(flags):
+        raise DataError(
+            f"{request} of {table.source}; {sum(flags)} of {len(flags)} rows have none, {at(table.lines, flags)}; "
+            f"{remedy}"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

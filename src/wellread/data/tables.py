@@ -14,7 +14,7 @@ import tempfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain, compress
 from typing import Any, BinaryIO, NoReturn
 
@@ -28,11 +28,32 @@ BOM = b"\xef\xbb\xbf"
 LONGEST_CELL = 1 << 27  # characters; an unclosed quotation must not collect a whole file
 BEGINNING = 1 << 16  # bytes of a file of JSON that say what it holds
 CHUNK = 1 << 20  # characters of a JSON array that are read together
-MISSING = object()  # stands where other rows have a value
 
 Row = tuple[
     int, dict[str, object]
 ]  # the line where it begins, from 1 (in JSON arrays and Parquet its number); its cells
+
+
+def at(lines: Sequence[int], bad: Sequence[bool] | None = None) -> str:
+    """Say where the offenders stand: the first few of them, and how many more.
+
+    >>> at(range(1, 5), [False, True, False, True])
+    'lines 2, 4'
+    >>> at(range(7, 20))
+    'lines 7, 8, 9, 10, 11 and 8 more'
+    """
+    places = list(lines if bad is None else compress(lines, bad))
+    more = f" and {len(places) - SHOWN} more" if len(places) > SHOWN else ""
+    return f"line{'s' * (len(places) > 1)} {', '.join(map(str, places[:SHOWN]))}{more}"
+
+
+def no_column(name: str, columns: Iterable[str], source: str, *, role: str = "text") -> DataError:
+    """Say which columns there are, and what names one of them."""
+    columns = list(columns)
+    return DataError(
+        f"a column {name} was asked of {source}; it has {', '.join(columns) or 'none'}; name one of them with "
+        f"{role}={nearest(name, columns)}"
+    )
 
 
 def format_of(
@@ -328,7 +349,10 @@ def _conll(file: BinaryIO, source: str, form: Format, texts: bool = False) -> It
     lines = enumerate(filled_lines(file, source), 1)
     rows = [(number, line) for number, line in lines if not (form.comment and line.startswith(form.comment))]
     tabs = "\t" in next((line for _, line in rows if line.strip()), "")
-    cells = [(number, _cells(line, tabs)) for number, line in rows]
+    cells = [  # none where a sentence ends
+        (number, [] if line.startswith(DOCUMENT) or not line else line.split("\t" if tabs else None))
+        for number, line in rows
+    ]
     width = next((len(row) for _, row in cells if row), 0)
     bad = [bool(row) and (len(row) != width or width < 2 or not row[-1]) for _, row in cells]
     if any(bad) or not width:
@@ -344,12 +368,6 @@ def _conll(file: BinaryIO, source: str, form: Format, texts: bool = False) -> It
         elif sentence:
             yield sentence[0][0], {"tokens": [row[0] for _, row in sentence], "tags": [row[-1] for _, row in sentence]}
             sentence = []
-
-
-def _cells(line: str, tabs: bool) -> list[str]:
-    if line.startswith(DOCUMENT):
-        return []
-    return (line.split("\t") if line else []) if tabs else line.split()
 
 
 def _squad(file: BinaryIO, source: str, form: Format, texts: bool = False) -> Iterator[Row]:
@@ -393,73 +411,3 @@ READERS: dict[str, Callable[[BinaryIO, str, Format, bool], Iterator[Row]]] = {
     "conll": _conll,
     "squad": _squad,
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Table:
-    """N rows, held as columns."""
-
-    source: str  # the file, for messages
-    columns: dict[str, list[object]]  # each of N values
-    lines: Sequence[int]  # where each row begins in the file, from 1; in Parquet and in Python the row, from 1
-
-
-def table_of(rows: Iterable[Row], source: str) -> Table:
-    """Turn rows with the same keys into columns. Raises: DataError for no rows, or rows that lack a key others have."""
-    columns: dict[str, list[object]] = {}
-    lines: list[int] = []
-    for line, row in rows:
-        if row.keys() != columns.keys():
-            columns |= {key: [MISSING] * len(lines) for key in row if key not in columns}
-        for key, values in columns.items():
-            values.append(row.get(key, MISSING))
-        lines.append(line)
-    if not lines:
-        raise DataError(f"examples were asked of {source}; it holds no rows; check the file")
-    bad = [any(value is MISSING for value in values) for values in zip(*columns.values(), strict=True)]
-    if any(bad):
-        lacks = [key for key, values in columns.items() if values[bad.index(True)] is MISSING]
-        raise DataError(
-            f"the keys {', '.join(columns)} were asked of every row of {source}; {sum(bad)} of {len(bad)} rows lack "
-            f"one, {at(lines, bad)}; the first lacks {', '.join(lacks)}; write null where there is nothing"
-        )
-    return Table(source=source, columns=columns, lines=lines)
-
-
-def column(table: Table, name: str, *, role: str = "text") -> list[object]:
-    """Return the column that is the `role` of a table. Raises: DataError that names the nearest one."""
-    if name not in table.columns:
-        raise no_column(name, table.columns, table.source, role=role)
-    return table.columns[name]
-
-
-def no_column(name: str, columns: Iterable[str], source: str, *, role: str = "text") -> DataError:
-    """Say which columns there are, and what names one of them."""
-    columns = list(columns)
-    return DataError(
-        f"a column {name} was asked of {source}; it has {', '.join(columns) or 'none'}; name one of them with "
-        f"{role}={nearest(name, columns)}"
-    )
-
-
-def at(lines: Sequence[int], bad: Sequence[bool] | None = None) -> str:
-    """Say where the offenders stand: the first few of them, and how many more.
-
-    >>> at(range(1, 5), [False, True, False, True])
-    'lines 2, 4'
-    >>> at(range(7, 20))
-    'lines 7, 8, 9, 10, 11 and 8 more'
-    """
-    places = list(lines if bad is None else compress(lines, bad))
-    more = f" and {len(places) - SHOWN} more" if len(places) > SHOWN else ""
-    return f"line{'s' * (len(places) > 1)} {', '.join(map(str, places[:SHOWN]))}{more}"
-
-
-def refuse_rows(table: Table, bad: Iterable[bool], request: str, remedy: str) -> None:
-    """Raise `DataError` if a row is bad, with the first few line numbers and how many."""
-    flags = list(bad)
-    if any(flags):
-        raise DataError(
-            f"{request} of {table.source}; {sum(flags)} of {len(flags)} rows have none, {at(table.lines, flags)}; "
-            f"{remedy}"
-        )

@@ -98,14 +98,16 @@ def token_store(
         run_once(lambda: _spool(texts, paths[0]), "the texts were to be put in a file by the first process")
     total = total_bytes(paths)
     recipe = [FORMAT, fingerprint(tokenizer), column or "text", max_seq_length, *([kind] if kind else [])]
-    source = [["".join(path.suffixes), sha256(path)] for path in paths]
-    directory = cache / hashlib.sha256(json.dumps([recipe, source]).encode()).hexdigest()[:32]
+    files = [["".join(path.suffixes), sha256(path)] for path in paths]
+    directory = cache / hashlib.sha256(json.dumps([recipe, files]).encode()).hexdigest()[:32]
 
     def write() -> None:
         if not directory.exists():
+            more = f" and {len(paths) - 5} more" if len(paths) > 5 else ""
+            source = ", ".join(path.name for path in paths[:5]) + more
             with whole_directory(directory) as partial, transfer(total, label="tokens") as moved:
                 stream = stream_texts(paths, column=column, kind=kind, moved=moved)
-                _write(partial, stream, tokenizer, tokenizer.template.room(max_seq_length), source=_names(paths))
+                _write(partial, stream, tokenizer, tokenizer.template.room(max_seq_length), source=source)
 
     run_once(write, "the texts were to be tokenised by the first process")
     return open_store(directory)
@@ -171,8 +173,3 @@ def fingerprint(tokenizer: Tokenizer) -> str:
     digest = hashlib.sha256(json.dumps([as_dict(tokenizer.config), tokenizer.vocabulary.pieces]).encode())
     digest.update(tokenizer.model_bytes())
     return digest.hexdigest()
-
-
-def _names(paths: Sequence[Path]) -> str:
-    shown = ", ".join(path.name for path in paths[:5])
-    return shown if len(paths) <= 5 else f"{shown} and {len(paths) - 5} more"

@@ -10,9 +10,9 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from wellread.data.examples import Examples, LabelMap
+from wellread.data.examples import Examples, LabelMap, column, table_of
 from wellread.data.formats import ending_of
-from wellread.data.tables import column, format_of, read_bytes, read_lines, read_rows, table_of
+from wellread.data.tables import format_of, read_bytes, read_lines, read_rows
 from wellread.errors import DataError, nearest
 from wellread.metrics.entities import count_entities
 from wellread.metrics.metrics import (
