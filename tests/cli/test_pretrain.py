@@ -61,6 +61,19 @@ def test_a_module_goes_on_and_json_is_printed(place):
     assert wellread.load(place / "out").provenance["from"]["handle"] == "saved"
 
 
+def test_a_table_and_standard_input(place):
+    """The same texts give the same module, whatever they stand in."""
+    (place / "a.csv").write_text("n,words\n" + "".join(f'7,"{line}"\n' for line in TEXT.splitlines()))
+    weights = []
+    fresh = ["--config", "config.json", "--train-vocab", "wordpiece", "--vocab-size", "60"]
+    for name, texts in (("a", ["a.txt"]), ("b", ["a.csv"]), ("c", ["-", "--kind", "csv", "--text", "words"])):
+        command = [sys.executable, "-m", "wellread.cli.main", "pretrain", *texts, "-o", name, *QUICK, *fresh]
+        with (place / "a.csv").open("rb") as file:
+            subprocess.run(command, check=True, cwd=place, stdin=file, env={"PATH": "", "OMP_NUM_THREADS": "1"})
+        weights.append(wellread.load(place / name).checkpoint.arrays())
+    assert all((weights[0][key] == other[key]).all() for other in weights[1:] for key in weights[0])
+
+
 @pytest.mark.parametrize(
     ("flags", "said"),
     [

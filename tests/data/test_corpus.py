@@ -5,12 +5,14 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import tracemalloc
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from wellread.data.corpus import PART, stream_texts, total_bytes
+from wellread.data.tables import format_of, read_rows
 from wellread.errors import DataError
 
 TEXTS = ["A man.", "", 'Say "a, b".', "유리\u2028창", " x "]
@@ -112,3 +114,65 @@ def test_files_that_are_not_there_are_named_before_any_is_read(tmp_path):
     (tmp_path / "a.txt").write_text("x\n")
     with pytest.raises(DataError, match="texts were asked of 3 files; found no .*b.txt, .*c.txt; check the paths"):
         total_bytes([tmp_path / "a.txt", tmp_path / "b.txt", tmp_path / "c.txt"])
+
+
+# -- the column of the texts -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "texts"),
+    [
+        ("a.csv", b"id,review,stars\n1,good,5\n2,,1\n3,-7,2\n", ["good", "", "-7"]),
+        ("a.csv", b"title,text\na,b\n", ["b"]),
+        ("a.csv", b"said\n7\n", None),
+        ("a.json", b'[{"n": 1, "said": "x", "tags": ["a"]}, {"n": 2, "said": null}]', ["x", ""]),
+        ("a.jsonl", b'{"words": ["a", "man"], "text": ["new", "york"]}\n', ["new york"]),
+        ("a.conll", b"a\tO\nman\tO\n\nruns\tO\n", ["a man", "runs"]),
+    ],
+)
+def test_a_table_of_one_column_of_texts_needs_no_name_for_it(tmp_path, name, content, texts):
+    (tmp_path / name).write_bytes(content)
+    if texts is None:
+        with pytest.raises(DataError, match="one column of texts was asked of .*; found 0 among said; name one"):
+            list(stream_texts([tmp_path / name]))
+        assert list(stream_texts([tmp_path / name], column="said")) == ["7"]
+    else:
+        assert list(stream_texts([str(tmp_path / name)])) == texts
+
+
+def test_of_parquet_the_columns_of_texts_alone_are_read(tmp_path):
+    columns = {"id": [1, 2], "said": pa.array(["a", "b"]).dictionary_encode(), "embedding": [[0.5], [1.0]]}
+    pq.write_table(pa.table(columns), tmp_path / "a.parquet")
+    form = format_of(tmp_path / "a.parquet")
+    assert [row for _, row in read_rows(tmp_path / "a.parquet", form, texts=True)] == [{"said": "a"}, {"said": "b"}]
+    assert list(stream_texts([tmp_path / "a.parquet"])) == ["a", "b"]
+    with pytest.raises(DataError, match="a column sayd was asked .*; it has said; .* column= .did you mean said"):
+        list(stream_texts([tmp_path / "a.parquet"], column="sayd"))
+
+
+def test_a_known_format_says_kind_and_column(tmp_path):
+    (tmp_path / "ratings").write_text('id\tdocument\tlabel\n1\t"good\t1\n')
+    assert list(stream_texts([tmp_path / "ratings"], format="nsmc")) == ['"good']
+    assert list(stream_texts([tmp_path / "ratings"], kind="tsv", column="label")) == ["1"]
+
+
+@pytest.mark.parametrize("ending", ["txt", "csv", "jsonl", "json", "parquet"])
+def test_memory_does_not_grow_with_a_file(tmp_path, ending):
+    """20 times the rows take about the same memory."""
+    peaks = []
+    for rows in (2_000, 40_000):
+        path = tmp_path / f"{rows}.{ending}"
+        texts = [f"text number {row}, which is not a short one" for row in range(rows)]
+        if ending == "parquet":
+            pq.write_table(pa.table({"text": texts}), path, row_group_size=2_000)
+        elif ending == "json":
+            path.write_text(json.dumps([{"text": text} for text in texts]))
+        else:
+            cells = {"txt": str, "csv": '"{}"'.format, "jsonl": '{{"text": "{}"}}'.format}[ending]
+            path.write_text("".join(f"{cells(text)}\n" for text in (["text"] * (ending == "csv") + texts)))
+        del texts
+        tracemalloc.start()
+        assert sum(1 for _ in stream_texts([path])) == rows
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 2.5 * peaks[0] + 4_000_000

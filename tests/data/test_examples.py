@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from wellread.data.examples import Answer, LabelMap, read_examples, read_texts, take_examples
+from wellread.data.examples import Answer, LabelMap, as_examples, read_examples, read_texts, take_examples
 from wellread.data.formats import formats
 from wellread.errors import DataError
 
@@ -111,6 +111,13 @@ def written(directory, name, text):
     path = directory / name
     path.write_bytes(text.encode())
     return path
+
+
+def test_a_path_may_be_a_str_and_examples_of_any_form_are_taken(tmp_path):
+    path = written(tmp_path, "a.csv", "text,label\na,1\n")
+    for given in (str(path), path, read_examples(str(path)), [{"text": "a", "label": 1}]):
+        found = as_examples(given)
+        assert (found.texts, found.labels) == (["a"], ["1"])
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from wellread.data import tables
 from wellread.data.examples import column, table_of
 from wellread.data.formats import Format
 from wellread.data.tables import at, format_of, read_bytes, read_lines, read_rows
@@ -168,6 +169,52 @@ def test_a_wrong_column_is_refused_with_the_nearest(tmp_path):
 def test_at():
     assert at([3]) == "line 3"
     assert at(range(9), [False, True] * 4 + [True]) == "lines 1, 3, 5, 7, 8"
+
+
+# -- JSON arrays -------------------------------------------------------------------------------------------------------
+
+ROWS = [{"text": 'a "b" ], [ {', "n": [1, {"x": None}]}, {"text": "가 \\", "n": -7.5e3}, {"text": "", "n": True}]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 64, 1 << 20])
+@pytest.mark.parametrize("indent", [None, 2])
+def test_an_array_is_read_in_parts_of_any_size(tmp_path, monkeypatch, size, indent):
+    monkeypatch.setattr(tables, "CHUNK", size)
+    text = "\ufeff \r\n" + json.dumps(ROWS, ensure_ascii=False, indent=indent) + "\n "
+    table = read(written(tmp_path, "a.json", text))
+    assert table.columns == {key: [row[key] for row in ROWS] for key in ("text", "n")}
+    assert list(table.lines) == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", r"a JSON array of objects was asked of .*; it is none after item 0: it ends where \[ was to stand; check"),
+        ("7", r"after item 0: found '7' where \[ was to stand"),
+        ("[]", "it holds no rows; check the file"),
+        ('[{"a": 1}', r"after item 1: it ends where ,\] was to stand"),
+        ('[{"a": 1},', "after item 1: it ends where item was to stand"),
+        ('[{"a": 1},]', "after item 1: Expecting value"),
+        ('[{"a": 1} {"a": 2}]', r"after item 1: found '{\"a\": 2}\]' where ,\] was to stand"),
+        ('[{"a": 1}] 7', "after item 1: found '7' where end was to stand"),
+        ('[{"a": 1}, {"a": ', "after item 1: "),
+        ('[{"a": 1}, [2]]', "after item 2: it holds a list, not an object"),
+        ('[{"a": 1, "a": 2}]', "after item 1: the key 'a' stands twice"),
+        ('[{"a": NaN}]', "after item 1: it holds NaN, which is not JSON"),
+        ('[{"a": 1}, {"b": 1}]', "the keys a, b were asked of every row of .*; 2 of 2 rows lack one, lines 1, 2"),
+    ],
+)
+def test_bad_arrays_are_refused(tmp_path, text, message):
+    with pytest.raises(DataError, match=message):
+        read(written(tmp_path, "a.json", text), kind="json")
+
+
+def test_bytes_of_an_array_that_are_not_utf8_are_refused_with_their_place(tmp_path, monkeypatch):
+    (tmp_path / "a.json").write_bytes('[{"a": "가'.encode() + b'\xff"}]')
+    for size in (1, 5, 1 << 20):
+        monkeypatch.setattr(tables, "CHUNK", size)
+        with pytest.raises(DataError, match=r"UTF-8 was asked of .*; byte 11 is not UTF-8 \(invalid start byte\); con"):
+            read(tmp_path / "a.json")
 
 
 # -- CoNLL ----------------------------------------------------------------------------------------------------------

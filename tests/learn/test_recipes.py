@@ -14,7 +14,7 @@ from tiny import tiny_checkpoint, tiny_config, tiny_tokenizer
 import wellread
 from wellread.cli.main import group
 from wellread.config import HeadConfig, SentenceConfig
-from wellread.data.corpus import read_lines
+from wellread.data.corpus import read_lines, read_sentences
 from wellread.errors import ConfigError, DataError
 from wellread.learn.distill.recipe import RECIPES, Recipe, TextConfig, read_recipe, run_recipe
 from wellread.learn.settings import DistillConfig, VectorsConfig
@@ -44,11 +44,22 @@ def teacher(name: str, place) -> Module:
     return Module(checkpoint=lively(checkpoint), tokenizer=tiny_tokenizer(place))
 
 
+def test_every_kind_of_file_gives_the_sentences_of_its_texts(tmp_path):
+    (tmp_path / "a.txt").write_text("\n".join(TEXTS), "utf-8")
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps({"n": 1, "said": text}) + "\n" for text in TEXTS), "utf-8")
+    for options in ({}, {"limit": 5, "clauses": 0.5, "seed": 3}):
+        expected = read_sentences([tmp_path / "a.txt"], **options)
+        assert read_sentences([tmp_path / "a.jsonl"], **options) == expected
+
+
 @pytest.mark.parametrize("name", RECIPES)
 def test_each_recipe_makes_a_module_with_a_card(tmp_path, name):
+    """Whatever file its texts stand in: tables and lines in turn."""
     teacher(name, tmp_path / "files").save(tmp_path / "saved")
-    (tmp_path / "texts.txt").write_text("\n".join(TEXTS), "utf-8")
-    arguments = [str(tmp_path / "texts.txt"), "-m", str(tmp_path / "saved"), "-o", str(tmp_path / "out"), "--json"]
+    path = tmp_path / f"texts.{('jsonl', 'txt')[RECIPES.index(name) % 2]}"
+    lines = TEXTS if path.suffix == ".txt" else [json.dumps({"n": 1, "said": text}) for text in TEXTS]
+    path.write_text("\n".join(lines), "utf-8")
+    arguments = [str(path), "-m", str(tmp_path / "saved"), "-o", str(tmp_path / "out"), "--json"]
     if name == "well-read":
         student_for("labels", tmp_path / "student files").save(tmp_path / "student")
         arguments += ["--student", str(tmp_path / "student")]

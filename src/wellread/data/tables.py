@@ -266,8 +266,8 @@ def _items(file: BinaryIO, source: str) -> Iterator[str]:
     """Cut a JSON array into its items. Raises: ValueError where it is none."""
     decoder, space = json.JSONDecoder(), re.compile(r"[ \t\r\n]*")
     text, start, expected = "", 0, "["  # what is read, where the rest of it begins, and what may stand there
-    for part in chain(_decoded(file, source), [""]):
-        text, start = text[start:] + part, 0
+    for part in chain(_decoded(file, source), [None]):  # None: the end
+        text, start = text[start:] + (part or ""), 0
         while (start := space.match(text, start).end()) < len(text):  # type: ignore[union-attr]
             mark = text[start]
             if expected == "end" or (expected in "[,]" and mark not in expected):
@@ -280,7 +280,7 @@ def _items(file: BinaryIO, source: str) -> Iterator[str]:
                 try:
                     end = decoder.raw_decode(text, start)[1]
                 except ValueError:
-                    if part:  # the rest of the item is not read yet
+                    if part is not None:  # the rest of the item is not read yet
                         break
                     raise
                 yield text[start:end]
