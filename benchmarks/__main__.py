@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import click
 
 from benchmarks import report
 from benchmarks.harness import read_texts
-from benchmarks.systems import DEFAULT
 from wellread.errors import WellreadError
 
 
@@ -44,41 +43,15 @@ def command(
     """
     from wellread.hub.resolve import resolve
 
-    def encode() -> report.Result:
-        from benchmarks.encode import run_encode
-
-        return run_encode(resolve(model), read_texts(texts), systems=only or DEFAULT, rounds=rounds)
-
-    def startup() -> report.Result:
-        from benchmarks.startup import run_startup
-
-        return run_startup(model, peer=peer_model, rounds=rounds)
-
-    def growth() -> report.Result:
-        from benchmarks.growth import run_growth
-
-        return run_growth(resolve(model), read_texts(texts), rounds=rounds)
-
-    def tfhub() -> report.Result:
-        from benchmarks.tfhub import run_tfhub
-
-        return run_tfhub(resolve(model), read_texts(texts), rounds=rounds)
-
-    def hub() -> report.Result:
-        from benchmarks.hub import run_hub
-
-        return run_hub(size=size * 1_000_000, rounds=rounds)
-
-    def learn() -> report.Result:
-        from benchmarks.learn import run_learn
-
-        return run_learn(resolve(model), read_texts(texts), rounds=rounds)
-
-    run: dict[str, Callable[[], report.Result]] = {
-        each.__name__: each for each in (encode, startup, growth, tfhub, hub, learn)
-    }
+    run = getattr(importlib.import_module(f"benchmarks.{what}"), f"run_{what}")
     try:
-        result = run[what]()
+        if what == "startup":
+            result = run(model, peer=peer_model, rounds=rounds)
+        elif what == "hub":
+            result = run(size=size * 1_000_000, rounds=rounds)
+        else:
+            choice = {"systems": only} if what == "encode" and only else {}
+            result = run(resolve(model), read_texts(texts), rounds=rounds, **choice)
     except WellreadError as error:
         click.echo(f"benchmarks: {error}", err=True)
         sys.exit(3)

@@ -1,4 +1,4 @@
-"""Our side of `learn`: each work as a user's call does it."""
+"""Our side of `learn`: each workload as a user's call does it."""
 
 from __future__ import annotations
 
@@ -11,20 +11,8 @@ from pathlib import Path
 import torch
 from torch.nn import functional
 
-from benchmarks.learn_workloads import (
-    LABELS,
-    LENGTH,
-    MODEL,
-    SEED,
-    STUDENT,
-    TEMPERATURE,
-    WEIGHTS,
-    Epoch,
-    Runner,
-    StartingPoint,
-    label_of,
-    loop_config,
-)
+from benchmarks import learn_workloads as common
+from benchmarks.learn_workloads import Epoch, Runner, StartingPoint, label_of, loop_config
 from wellread.backends.torch import TorchEncoder
 from wellread.config import EncoderConfig, HeadConfig
 from wellread.data.examples import Examples
@@ -44,15 +32,15 @@ SMALL, STEPS = "L-2_H-128", 4  # for the growth of memory
 
 def prepare(kind: str, config: EncoderConfig, tokenizer: Tokenizer, directory: Path) -> None:
     """Write the weights that all begin with."""
-    module = scratch(config, tokenizer, seed=SEED, max_seq_length=LENGTH)
+    module = scratch(config, tokenizer, seed=common.SEED, max_seq_length=common.LENGTH)
     checkpoint = module.checkpoint
     if kind == "classify":
-        head = HeadConfig(task="classify", labels=LABELS)
-        module.checkpoint = with_head(checkpoint, head, max_seq_length=LENGTH, seed=SEED)
-    module.save(directory / MODEL)
+        head = HeadConfig(task="classify", labels=common.LABELS)
+        module.checkpoint = with_head(checkpoint, head, max_seq_length=common.LENGTH, seed=common.SEED)
+    module.save(directory / common.MODEL)
     if kind == "distil":
-        student = layers_student(checkpoint, WEIGHTS, seed=SEED, max_seq_length=LENGTH)
-        Module(checkpoint=student, tokenizer=tokenizer).save(directory / STUDENT)
+        student = layers_student(checkpoint, common.WEIGHTS, seed=common.SEED, max_seq_length=common.LENGTH)
+        Module(checkpoint=student, tokenizer=tokenizer).save(directory / common.STUDENT)
 
 
 def pretrain_copies(tokenizer: Tokenizer, texts: Sequence[str], times: int, directory: Path) -> None:
@@ -61,7 +49,7 @@ def pretrain_copies(tokenizer: Tokenizer, texts: Sequence[str], times: int, dire
     with corpus.open("w", encoding="utf-8") as file:
         for copy in range(times):
             file.writelines(f"{text} {copy}\n" for text in texts)
-    config = PretrainConfig(max_seq_length=LENGTH, loop=loop_config(max_steps=STEPS))
+    config = PretrainConfig(max_seq_length=common.LENGTH, loop=loop_config(max_steps=STEPS))
     pretrain(scratch(shape_named(SMALL), tokenizer), [corpus], output_dir=directory / "run", config=config)
 
 
@@ -99,8 +87,8 @@ class Mlm:
             store=self.store,
             masking=masking_of(tokenizer),
             template=tokenizer.template,
-            seed=SEED,
-            max_seq_length=LENGTH,
+            seed=common.SEED,
+            max_seq_length=common.LENGTH,
         )
         seconds, steps = timed_training(task)
         loss = masked_loss(task.model, self.start)
@@ -115,7 +103,7 @@ class Classify:
         self.start = start
 
     def _task(self, model: TorchEncoder, texts: list[str]) -> Exercise:
-        config = FinetuneConfig(max_seq_length=LENGTH)
+        config = FinetuneConfig(max_seq_length=common.LENGTH)
         examples = Examples(
             source="bench", lines=range(len(texts)), texts=texts, labels=[label_of(text) for text in texts]
         )
@@ -149,7 +137,11 @@ class Distil:
             self.run = tempfile.TemporaryDirectory()
         loop = replace(loop_config(), logging_steps=0)
         config = DistillConfig(
-            method="layers", max_seq_length=LENGTH, temperature=TEMPERATURE, layers=WEIGHTS, loop=loop
+            method="layers",
+            max_seq_length=common.LENGTH,
+            temperature=common.TEMPERATURE,
+            layers=common.WEIGHTS,
+            loop=loop,
         )
         started = time.perf_counter()
         student = distill(self.start.module, self.start.train, output_dir=Path(self.run.name), config=config)

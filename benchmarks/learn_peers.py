@@ -13,21 +13,8 @@ import transformers
 from torch import Tensor
 from torch.nn import functional
 
-from benchmarks.learn_workloads import (
-    BATCH,
-    LABELS,
-    MODEL,
-    PEERS,
-    RATE,
-    SEED,
-    STUDENT,
-    TEMPERATURE,
-    WEIGHTS,
-    Epoch,
-    Runner,
-    StartingPoint,
-    label_of,
-)
+from benchmarks import learn_workloads as common
+from benchmarks.learn_workloads import Epoch, Runner, StartingPoint, label_of
 
 Row = dict[str, Any]
 
@@ -38,17 +25,17 @@ class Trained:
     def __init__(self, start: StartingPoint, kind: str, *, grouped: bool) -> None:
         """Make the rows."""
         self.start, self.kind, self.grouped = start, kind, grouped
-        self.tokenizer = transformers.AutoTokenizer.from_pretrained(start.directory / MODEL)
+        self.tokenizer = transformers.AutoTokenizer.from_pretrained(start.directory / common.MODEL)
         texts = start.train if kind == "classify" else None
         self.rows: list[Row] = [{"input_ids": ids} for ids in start.rows(texts)]
         if kind == "classify":
             for row, text in zip(self.rows, start.train, strict=True):
-                row["labels"] = LABELS.index(label_of(text))
+                row["labels"] = common.LABELS.index(label_of(text))
 
     def epoch(self, phase: str) -> Epoch:
         """Train for an epoch."""
         classes = {"mlm": transformers.BertForMaskedLM, "classify": transformers.BertForSequenceClassification}
-        model = classes[self.kind].from_pretrained(self.start.directory / MODEL)
+        model = classes[self.kind].from_pretrained(self.start.directory / common.MODEL)
         with tempfile.TemporaryDirectory() as directory:
             trainer = transformers.Trainer(
                 model=model, args=self._arguments(directory), train_dataset=self.rows, data_collator=self._collator()
@@ -67,9 +54,9 @@ class Trained:
         )
         return transformers.TrainingArguments(
             output_dir=directory,
-            per_device_train_batch_size=BATCH,
+            per_device_train_batch_size=common.BATCH,
             num_train_epochs=1,
-            seed=SEED,
+            seed=common.SEED,
             use_cpu=True,
             report_to="none",
             save_strategy="no",
@@ -89,7 +76,7 @@ class Trained:
     @torch.no_grad()  # type: ignore[untyped-decorator]
     def _class_loss(self, model: Any) -> float:
         rows = [{"input_ids": ids} for ids in self.start.rows(self.start.dev)]
-        labels = torch.tensor([LABELS.index(label_of(text)) for text in self.start.dev])
+        labels = torch.tensor([common.LABELS.index(label_of(text)) for text in self.start.dev])
         return float(functional.cross_entropy(model(**self.tokenizer.pad(rows, return_tensors="pt")).logits, labels))
 
 
@@ -99,20 +86,20 @@ class Script:
     def __init__(self, start: StartingPoint) -> None:
         """Load the teacher and make the rows."""
         self.start, self.rows = start, start.rows()
-        self.teacher = transformers.BertForMaskedLM.from_pretrained(start.directory / MODEL).eval()
-        tokenizer = transformers.AutoTokenizer.from_pretrained(start.directory / MODEL)
+        self.teacher = transformers.BertForMaskedLM.from_pretrained(start.directory / common.MODEL).eval()
+        tokenizer = transformers.AutoTokenizer.from_pretrained(start.directory / common.MODEL)
         self.collator = transformers.DataCollatorForLanguageModeling(tokenizer)
 
     def epoch(self, phase: str) -> Epoch:
         """Train for an epoch; a later one is as the first."""
-        torch.manual_seed(SEED)
-        student = transformers.DistilBertForMaskedLM.from_pretrained(self.start.directory / STUDENT).train()
-        optimizer = torch.optim.AdamW(student.parameters(), lr=RATE, weight_decay=0.0)
-        order = np.random.default_rng(SEED).permutation(len(self.rows))
-        batches = [order[begin : begin + BATCH] for begin in range(0, len(order), BATCH)]
+        torch.manual_seed(common.SEED)
+        student = transformers.DistilBertForMaskedLM.from_pretrained(self.start.directory / common.STUDENT).train()
+        optimizer = torch.optim.AdamW(student.parameters(), lr=common.RATE, weight_decay=0.0)
+        order = np.random.default_rng(common.SEED).permutation(len(self.rows))
+        batches = [order[begin : begin + common.BATCH] for begin in range(0, len(order), common.BATCH)]
         started = time.perf_counter()
         for step, batch in enumerate(batches):
-            optimizer.param_groups[0]["lr"] = RATE * (1 - step / len(batches))
+            optimizer.param_groups[0]["lr"] = common.RATE * (1 - step / len(batches))
             self._step(student, optimizer, self.collator([{"input_ids": self.rows[row]} for row in batch]))
         seconds = time.perf_counter() - started
         loss = masked_loss(student.eval(), self.start)
@@ -131,12 +118,14 @@ class Script:
 
 def _losses(ours: Any, theirs: Any, real: Tensor, labels: Tensor) -> Tensor:
     """Weigh DistilBERT's three losses."""
-    student, teacher = (functional.log_softmax(one.logits[real] / TEMPERATURE, -1) for one in (ours, theirs))
-    divergence = functional.kl_div(student, teacher, reduction="batchmean", log_target=True) * TEMPERATURE**2
+    student, teacher = (functional.log_softmax(one.logits[real] / common.TEMPERATURE, -1) for one in (ours, theirs))
+    divergence = functional.kl_div(student, teacher, reduction="batchmean", log_target=True) * common.TEMPERATURE**2
     words = functional.cross_entropy(ours.logits.flatten(0, 1), labels.flatten())
     states = [one.hidden_states[-1][real] for one in (ours, theirs)]
     apart = 1 - functional.cosine_similarity(*states).mean()
-    return WEIGHTS.kl_weight * divergence + WEIGHTS.mlm_weight * words + WEIGHTS.cosine_weight * apart
+    return (
+        common.WEIGHTS.kl_weight * divergence + common.WEIGHTS.mlm_weight * words + common.WEIGHTS.cosine_weight * apart
+    )
 
 
 @torch.no_grad()  # type: ignore[untyped-decorator]
@@ -153,6 +142,6 @@ def masked_loss(model: Any, start: StartingPoint) -> float:
 
 def runner(name: str) -> Callable[[StartingPoint, str], Runner]:
     """Return what makes the system of a name."""
-    if name in PEERS:
-        return lambda start, kind: Trained(start, kind, grouped=PEERS[name])
+    if name in common.PEERS:
+        return lambda start, kind: Trained(start, kind, grouped=common.PEERS[name])
     return lambda start, kind: Script(start)

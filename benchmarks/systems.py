@@ -30,86 +30,36 @@ PACKAGES = {
     "sentence_transformers": "sentence-transformers",
 }
 
+
+def _ours(name: str, where: str, *, backend: str = "openvino", precision: str = "f32", **more: Any) -> System:
+    options = {"backend": backend, "precision": precision}
+    return System(name=name, description=f"wellread on {where}", options=options, **{"loader": "wellread", **more})
+
+
+def _sentence_transformers(kind: str, description: str, *more_needs: str, **options: str) -> System:
+    name, needs = f"sentence-transformers{kind}", (*ST_NEEDS, *more_needs)
+    return System(name=name, description=description, loader="sentence-transformers", options=options, needs=needs)
+
+
+def _onnxruntime(kind: str, description: str, *, precision: str = "f32", arrival_order: bool = False) -> System:
+    name, options = f"onnxruntime{kind}", {"precision": precision, "arrival_order": arrival_order}
+    return System(name=name, description=description, loader="onnxruntime", options=options, needs=ORT_NEEDS)
+
+
 _TABLE = (
-    System(
-        name="wellread-f32",
-        description="wellread on OpenVINO, one stream a core",
-        loader="wellread",
-        options={"backend": "openvino", "precision": "f32"},
-    ),
-    System(
-        name="wellread-bf16",
-        description="wellread on OpenVINO in bfloat16, one stream a core",
-        loader="wellread",
-        options={"backend": "openvino", "precision": "bf16"},
-        needs_bf16=True,
-    ),
-    System(
-        name="wellread-one-stream",
-        description="wellread on OpenVINO, the same batches one by one on all cores",
-        loader="wellread-one-stream",
-        options={"backend": "openvino", "precision": "f32"},
-    ),
-    System(
-        name="wellread-torch",
-        description="wellread on PyTorch",
-        loader="wellread",
-        options={"backend": "torch", "precision": "f32"},
-        needs=("torch",),
-    ),
-    System(
-        name="wellread-numpy",
-        description="wellread on NumPy in float64: the reference of the cosines",
-        loader="wellread",
-        options={"backend": "numpy", "precision": "f64"},
-    ),
-    System(
-        name="sentence-transformers",
-        description="SentenceTransformer(directory).encode(texts)",
-        loader="sentence-transformers",
-        needs=ST_NEEDS,
-    ),
-    System(
-        name="sentence-transformers-bf16",
-        description="the same with dtype bfloat16",
-        loader="sentence-transformers",
-        options={"dtype": "bfloat16"},
-        needs=ST_NEEDS,
-    ),
-    System(
-        name="sentence-transformers-onnx",
-        description='the same with backend="onnx"',
-        loader="sentence-transformers",
-        options={"backend": "onnx"},
-        needs=(*ST_NEEDS, "optimum.onnxruntime"),
-    ),
-    System(
-        name="sentence-transformers-openvino",
-        description='the same with backend="openvino"',
-        loader="sentence-transformers",
-        options={"backend": "openvino"},
-        needs=(*ST_NEEDS, "optimum.intel"),
-    ),
-    System(
-        name="onnxruntime",
-        description="ONNX Runtime, length-sorted batches of bounded tokens",
-        loader="onnxruntime",
-        options={"precision": "f32", "arrival_order": False},
-        needs=ORT_NEEDS,
-    ),
-    System(
-        name="onnxruntime-int8",
-        description="the same, quantised by quantize_dynamic, a scale a column",
-        loader="onnxruntime",
-        options={"precision": "int8", "arrival_order": False},
-        needs=ORT_NEEDS,
-    ),
-    System(
-        name="onnxruntime-arrival",
-        description="ONNX Runtime, batches of 256 in arrival order, as fastembed makes them",
-        loader="onnxruntime",
-        options={"precision": "f32", "arrival_order": True},
-        needs=ORT_NEEDS,
+    _ours("wellread-f32", "OpenVINO, one stream a core"),
+    _ours("wellread-bf16", "OpenVINO in bfloat16, one stream a core", precision="bf16", needs_bf16=True),
+    _ours("wellread-one-stream", "OpenVINO, the same batches one by one on all cores", loader="wellread-one-stream"),
+    _ours("wellread-torch", "PyTorch", backend="torch", needs=("torch",)),
+    _ours("wellread-numpy", "NumPy in float64: the reference of the cosines", backend="numpy", precision="f64"),
+    _sentence_transformers("", "SentenceTransformer(directory).encode(texts)"),
+    _sentence_transformers("-bf16", "the same with dtype bfloat16", dtype="bfloat16"),
+    _sentence_transformers("-onnx", 'the same with backend="onnx"', "optimum.onnxruntime", backend="onnx"),
+    _sentence_transformers("-openvino", 'the same with backend="openvino"', "optimum.intel", backend="openvino"),
+    _onnxruntime("", "ONNX Runtime, length-sorted batches of bounded tokens"),
+    _onnxruntime("-int8", "the same, quantised by quantize_dynamic, a scale a column", precision="int8"),
+    _onnxruntime(
+        "-arrival", "ONNX Runtime, batches of 256 in arrival order, as fastembed makes them", arrival_order=True
     ),
 )
 SYSTEMS = {system.name: system for system in _TABLE}
