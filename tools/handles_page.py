@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from wellread.catalog.modules import WORLDS, ModuleEntry, entries, entry_named
+from wellread.catalog.modules import HUBS, ModuleEntry, entries, entry_named
 from wellread.errors import HandleError
 from wellread.hub.handles import locate
 
@@ -72,18 +72,18 @@ def page() -> str:
 
 
 def _modules() -> Iterator[str]:
-    yield "| module | parameters | " + " | ".join(WORLDS) + " |"
-    yield "|---|--:|" + "---|" * len(WORLDS)
+    yield "| module | parameters | " + " | ".join(HUBS) + " |"
+    yield "|---|--:|" + "---|" * len(HUBS)
     for entry in entries():
-        cells = (_handles(entry, world) for world in WORLDS)
+        cells = (_handles(entry, hub) for hub in HUBS)
         yield f"| {entry.name} | {entry.parameters:,} | {' | '.join(cells)} |"
 
 
-def _handles(entry: ModuleEntry, world: str) -> str:
-    """Give the handles that an entry has in a world, versions drawn together."""
+def _handles(entry: ModuleEntry, hub: str) -> str:
+    """Give the handles that an entry has at a hub, versions drawn together."""
     versions: dict[tuple[str, bool], list[int]] = {}
     for one in entry.publications:
-        if one.world == world:
+        if one.hub == hub:
             base = one.handle.removesuffix(f"/{one.version}")
             versions.setdefault((base, one.alive), []).extend([one.version] if one.version else [])
     return " ".join(_one(base, alive, found) for (base, alive), found in versions.items())

@@ -9,12 +9,15 @@ import pytest
 from wellread.catalog.modules import (
     ARCHITECTURES,
     FORMATS,
-    WORLDS,
+    HUBS,
     entries,
     entry_named,
     families,
     handles,
+    language_names,
+    living_handles,
     names,
+    near_handles,
     preprocessors,
     table,
 )
@@ -74,38 +77,38 @@ def test_no_two_publications_share_a_handle():
 
 @pytest.mark.parametrize(("entry", "one"), PUBLICATIONS, ids=lambda value: getattr(value, "handle", ""))
 def test_a_publication_is_of_the_kinds_that_wellread_knows(entry, one):
-    assert one.world in WORLDS
+    assert one.hub in HUBS
     assert one.format in FORMATS
     assert one.dialect in DIALECTS
     assert one.hidden_act in ACTIVATIONS
-    assert one.interface == "dict" or one.interface in table("worlds")["interface"]
+    assert one.interface == "dict" or one.interface in table("hubs")["interface"]
     assert "{" not in one.handle + one.note
     if one.version is not None:
         assert one.handle.endswith(f"/{one.version}")
     if one.preprocessor:
         text = preprocessors()[one.preprocessor]
-        assert (text.vocabulary, text.world) == (entry.vocabulary, one.world)
+        assert (text.vocabulary, text.hub) == (entry.vocabulary, one.hub)
         assert text.dialect == one.dialect
-    if one.world == "tfhub" and one.interface == "dict":
+    if one.hub == "tfhub" and one.interface == "dict":
         assert one.preprocessor
 
 
-def test_the_world_decides_gelu_and_text_rules():
-    small = {one.world: one for one in entry_named("bert_en_uncased_L-2_H-128_A-2").living()}
-    assert {world: one.hidden_act for world, one in small.items()} == {
+def test_the_hub_decides_gelu_and_text_rules():
+    small = {one.hub: one for one in entry_named("bert_en_uncased_L-2_H-128_A-2").living()}
+    assert {hub: one.hidden_act for hub, one in small.items()} == {
         "archive": "gelu_pytorch_tanh",
         "tfhub": "gelu_pytorch_tanh",
         "kaggle": "gelu_pytorch_tanh",
         "huggingface": "gelu",
     }
-    assert {world: one.dialect for world, one in small.items()} == {
+    assert {hub: one.dialect for hub, one in small.items()} == {
         "archive": "hf",
         "tfhub": "tfhub",
         "kaggle": "tfhub",
         "huggingface": "hf",
     }
     korean = entry_named("distilkobert_cased_L-3_H-768_A-12")
-    assert {one.world: one.dialect for one in korean.living()} == {
+    assert {one.hub: one.dialect for one in korean.living()} == {
         "huggingface": "kobert",
         "tfhub": "spm",
         "archive": "spm",
@@ -113,10 +116,10 @@ def test_the_world_decides_gelu_and_text_rules():
 
 
 def test_a_name_stands_for_the_authors_archive_or_for_hugging_face():
-    first = {entry.name: next(entry.living()).world for entry in entries()}
+    first = {entry.name: next(entry.living()).hub for entry in entries()}
     assert first.pop(SENTENCE) == "tfhub"
-    for name, world in first.items():
-        assert world == ("archive" if entry_named(name).family in ("bert", "small_bert") else "huggingface")
+    for name, hub in first.items():
+        assert hub == ("archive" if entry_named(name).family in ("bert", "small_bert") else "huggingface")
 
 
 def test_what_googles_first_modules_take_is_said():
@@ -164,7 +167,7 @@ def test_scores_belong_to_a_module():
 
 
 def test_korean_is_spoken_by_the_korean_and_the_multilingual():
-    korean = [entry.name for entry in entries() if entry.speaks("ko")]
+    korean = [entry.name for entry in entries() if entry.supports_language("ko")]
     assert len(korean) == 4 + 3
     small = [name for name in korean if entry_named(name).parameters <= 30_000_000]
     assert small == ["distilkobert_cased_L-3_H-768_A-12", SENTENCE]
@@ -174,9 +177,9 @@ def test_multilingual_berts_languages_are_counted_as_its_authors_count():
     assert len(set(entry_named("bert_multi_uncased_L-12_H-768_A-12").languages)) == 102
     cased = entry_named("bert_multi_cased_L-12_H-768_A-12")
     assert len(set(cased.languages)) == 104
-    assert cased.speaks("th")
-    assert cased.speaks("zh")  # in both scripts
-    assert not cased.speaks("z")
+    assert cased.supports_language("th")
+    assert cased.supports_language("zh")  # in both scripts
+    assert not cased.supports_language("z")
 
 
 def test_an_entry_is_found_by_name_and_by_every_spelling():
@@ -192,3 +195,38 @@ def test_an_unknown_name_is_told_the_nearest():
         "the catalog's entry of 'bert_en_uncased_L-12_H-768_A-13' was asked for; of its 41 modules none has it; "
         "correct it, or list them with wellread catalog (did you mean bert_en_uncased_L-12_H-768_A-12?)"
     )
+
+
+@pytest.mark.parametrize(
+    ("wrong", "near"),
+    [
+        ("minilm", ["all-MiniLM-L6-v2"]),
+        ("MiniLM-L6", ["all-MiniLM-L6-v2"]),
+        ("owner/all-minilm-l6-v1", ["all-MiniLM-L6-v2"]),
+        ("paraphrase-multilingual-MiniLM-L12-v2", ["google-bert/bert-base-multilingual-uncased", "all-MiniLM-L6-v2"]),
+        ("my-distilkobert-model", ["monologg/distilkobert", "kobert"]),
+        ("gpt2", []),
+        ("name", []),
+        ("", []),
+    ],
+)
+def test_the_nearest_living_handles_of_a_wrong_one(wrong, near):
+    assert near_handles(wrong) == near
+
+
+def test_the_living_handles_of_a_dead_one_are_of_the_same_weights():
+    assert living_handles("bert-base-uncased") == living_handles("google-bert/bert-base-uncased")
+    for entry in entries():
+        assert living_handles(entry.name) == entry.alternatives()
+        for one in entry.publications:
+            others = living_handles(one.handle)
+            assert all(handles()[other][0] is entry and handles()[other][1].alive for other in others)
+            assert all(handles()[other][1].hub != one.hub for other in others)
+    assert living_handles("google/small_bert/bert_uncased_L-2_H-128_A-2/2")  # as it is written without its host
+    assert living_handles("owner/name") == ()
+
+
+def test_every_language_has_a_name():
+    tags = {tag for entry in entries() for tag in entry.languages}
+    assert set(language_names()) == tags | {"zh"}
+    assert len(set(language_names().values())) == len(language_names())

@@ -5,10 +5,10 @@ import re
 import numpy as np
 import pytest
 
-from wellread.catalog.pages import find_page, known_page, pages
+from wellread.catalog.modules import find_page, known_page, pages, preprocessors
 from wellread.checkpoints.families.tensorflow import EXACT_GELU, GOOGLE_GELU
 from wellread.checkpoints.names import shapes
-from wellread.config import ACTIVATIONS, DIALECTS, EncoderConfig
+from wellread.config import ACTIVATIONS, DIALECTS
 from wellread.errors import HandleError
 
 GOOGLE, JEONGUKJAE = "https://tfhub.dev/tensorflow/", "https://tfhub.dev/jeongukjae/"
@@ -41,61 +41,50 @@ PAIRS = {
 }
 
 
-def config(page):
-    bert = page.family == "bert"
-    return EncoderConfig(
-        vocab_size=page.preprocessor.vocab_size,
-        hidden_size=page.hidden_size,
-        num_hidden_layers=page.num_hidden_layers,
-        num_attention_heads=page.num_attention_heads,
-        intermediate_size=4 * page.hidden_size,
-        hidden_act=page.hidden_act,
-        type_vocab_size=2 if bert else 0,
-        pooler="dense_tanh" if bert else "first_token",
-    )
-
-
 @pytest.mark.parametrize("handle", PUBLISHED)
 def test_a_page_has_the_parameters_that_are_published(handle):
-    tensors = shapes(config(find_page(handle)), mlm=False)
+    entry, page = find_page(handle)
+    tensors = shapes(entry.config(page.hidden_act), mlm=False)
     assert sum(int(np.prod(shape)) for shape in tensors.values()) == PUBLISHED[handle]
 
 
 @pytest.mark.parametrize("handle", PAIRS)
 def test_the_pairs_are_those_of_the_documents(handle):
-    assert find_page(handle).preprocessor.handle == PAIRS[handle]
+    assert find_page(handle)[1].preprocessor == PAIRS[handle]
 
 
 def test_every_handle_says_its_shape_and_case():
     assert len(pages()) == 24 * 2 + 4 * 2 + 4 * 2 + 3 + 1 + 1
-    for handle, page in pages().items():
+    for handle, (entry, page) in pages().items():
         assert "{" not in handle
         assert page.handle == handle
-        shape = f"L-{page.num_hidden_layers}_H-{page.hidden_size}_A-{page.num_attention_heads}"
-        assert shape in handle
-        assert page.hidden_size == 64 * page.num_attention_heads
-        if page.preprocessor.do_lower_case is not None:
-            assert page.preprocessor.do_lower_case == ("uncased" in handle)
-        assert page.preprocessor.dialect in DIALECTS
+        assert f"L-{entry.num_hidden_layers}_H-{entry.hidden_size}_A-{entry.num_attention_heads}" in handle
+        assert entry.hidden_size == 64 * entry.num_attention_heads
+        text = preprocessors()[page.preprocessor]
+        assert text.vocabulary is entry.vocabulary
+        assert text.dialect == page.dialect
+        assert text.dialect in DIALECTS
+        if text.vocabulary.do_lower_case is not None:
+            assert text.vocabulary.do_lower_case == ("uncased" in handle)
 
 
 def test_googles_modules_compute_the_tanh_form_of_gelu_and_distilberts_the_exact():
-    for page in pages().values():
-        assert page.hidden_act == (GOOGLE_GELU if page.family == "bert" else EXACT_GELU)
-        assert page.mlm == (page.family == "bert")
+    for entry, page in pages().values():
+        assert page.hidden_act == (GOOGLE_GELU if entry.architecture == "bert" else EXACT_GELU)
+        assert bool(page.mlm) == (entry.architecture == "bert")
         assert page.hidden_act in ACTIVATIONS
 
 
 def test_the_chinese_page_does_not_say_its_case():
-    unsaid = [handle for handle, page in pages().items() if page.preprocessor.do_lower_case is None]
+    unsaid = [handle for handle, (entry, _) in pages().items() if entry.vocabulary.do_lower_case is None]
     assert unsaid == [f"{GOOGLE}bert_zh_L-12_H-768_A-12/{version}" for version in (3, 4)]
 
 
 def test_a_handle_may_be_written_as_the_documents_title_it():
     name = "jeongukjae/distilkobert_cased_L-3_H-768_A-12/1"
     assert find_page(name) is find_page(f"https://tfhub.dev/{name}")
-    assert find_page(name).on_tfhub
-    assert not find_page("Dimitre/bert_en_cased_L-12_H-768_A-12").on_tfhub
+    assert find_page(name)[1].hub == "tfhub"
+    assert find_page("Dimitre/bert_en_cased_L-12_H-768_A-12")[1].hub == "huggingface"
 
 
 @pytest.mark.parametrize(
@@ -118,7 +107,7 @@ def test_what_cannot_come_back_is_refused_by_name(handle, reason):
 
 
 def test_small_bert_has_dicts_in_version_1_and_is_not_refused():
-    assert find_page(f"{GOOGLE}small_bert/bert_en_uncased_L-2_H-128_A-2/1").mlm
+    assert find_page(f"{GOOGLE}small_bert/bert_en_uncased_L-2_H-128_A-2/1")[1].mlm
 
 
 def test_an_unknown_handle_is_told_the_nearest():

@@ -48,7 +48,10 @@ def test_korean_modules_of_at_most_30_million_parameters():
     [
         (["--family", "minilm"], 1),
         (["--family", "small_bert"], 24),
-        (["--world", "kaggle"], 24 + 4 + 1),
+        (["--hub", "kaggle"], 24 + 4 + 1),
+        (["--world", "kaggle"], 24 + 4 + 1),  # as it was called before
+        (["--language", "Korean"], 4 + 3),
+        (["--language", "chinese"], 1 + 3),
         (["--min-parameters", "330m"], 4),
         (["--min-parameters", "4_385_920", "--max-parameters", "4.4M"], 1),
         (["--max-parameters", "4385919"], 0),
@@ -71,7 +74,7 @@ def test_a_bad_number_is_a_usage_error(number):
 
 def test_other_choices_are_usage_errors():
     assert "'nobody' is not one of" in run("--family", "nobody", code=2).stderr
-    assert "'moon' is not one of" in run("--world", "moon", code=2).stderr
+    assert "'moon' is not one of" in run("--hub", "moon", code=2).stderr
 
 
 def test_one_module_is_shown_whole():
@@ -125,5 +128,15 @@ def test_filters_that_leave_nothing_are_no_error():
     assert len(done.stdout.splitlines()) == 1
     done = run("distil", "--max-parameters", "1")
     assert len(done.stdout.splitlines()) == 1
-    assert done.stderr == "0 of 41 modules\n"
+    small = "the smallest module has 4,385,920 parameters, over 1: write 30M for 30 millions\n"
+    assert done.stderr == f"0 of 41 modules\n{small}"
     assert run("distil", "--max-parameters", "1", "--json").stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("language", "near"), [("Koraen", " (did you mean Korean?)"), ("Klingon", ""), ("xx", ""), ("KR", "")]
+)
+def test_an_unknown_language_is_told_how_languages_are_named(language, near):
+    done = run("--language", language)
+    hint = f"no module is of the language {language}: name one in English, or by its tag, such as Korean or ko"
+    assert done.stderr == f"0 of 41 modules\n{hint}{near}\n"

@@ -20,7 +20,7 @@ SMALL = "bert_en_uncased_L-12_H-512_A-8"
 def test_every_living_handle_finds_its_entry_and_its_publication():
     for entry, one, handle in LIVING:
         found = locate(handle)
-        assert (found.handle, found.kind) == (handle, one.world)
+        assert (found.handle, found.kind) == (handle, one.hub)
         assert found.entry is entry
         assert found.publication is one
         assert found.preprocessor is None
@@ -58,14 +58,14 @@ def test_every_preprocessor_is_known_as_one():
     for handle, text in preprocessors().items():
         found = locate(handle)
         assert found.preprocessor is text
-        assert (found.kind, found.entry, found.publication) == (text.world, None, None)
+        assert (found.kind, found.entry, found.publication) == (text.hub, None, None)
 
 
 def test_the_default_is_the_default():
     assert (locate("default").kind, locate("default").address) == ("default", "default")
 
 
-def test_alternatives_are_the_newest_of_every_other_world():
+def test_alternatives_are_the_newest_of_every_other_hub():
     found = locate(f"{TFHUB}tensorflow/small_bert/{SMALL}/1")
     assert found.alternatives == (
         "https://storage.googleapis.com/bert_models/2020_02_20/uncased_L-12_H-512_A-8.zip",
@@ -74,7 +74,7 @@ def test_alternatives_are_the_newest_of_every_other_world():
     )
     assert f"{TFHUB}tensorflow/small_bert/{SMALL}/2" in locate(SMALL).alternatives
     for _, one, handle in LIVING:
-        assert all(locate(other).kind != one.world for other in locate(handle).alternatives)
+        assert all(locate(other).kind != one.hub for other in locate(handle).alternatives)
 
 
 def test_an_unknown_module_has_no_entry():

@@ -12,8 +12,20 @@ from typing import Any
 
 import click
 
-from wellread.catalog.modules import WORLDS, ModuleEntry, Publication, entries, entry_named, families, handles, names
+from wellread.catalog.modules import (
+    HUBS,
+    ModuleEntry,
+    Publication,
+    entries,
+    entry_named,
+    families,
+    handles,
+    language_names,
+    language_tag,
+    names,
+)
 from wellread.cli.options import json_flag
+from wellread.errors import nearest
 
 UNITS = {"": 1, "K": 1_000, "M": 1_000_000, "B": 1_000_000_000}
 MANY = 3  # languages that a row names; more are counted
@@ -29,16 +41,16 @@ def _count(_: click.Context, __: click.Parameter, value: str) -> int:
 
 @click.command("catalog")
 @click.argument("word", required=False)
-@click.option("--language", metavar="TAG", help="Only modules of this language, such as ko or zh.")
+@click.option("--language", help="Only modules of this language, such as Korean, ko or zh.")
 @click.option("--family", type=click.Choice(families()), help="Only modules of this family.")
-@click.option("--world", type=click.Choice(WORLDS), help="Only modules that this world still has.")
+@click.option("--hub", "--world", "hub", type=click.Choice(HUBS), help="Only modules that this hub still has.")
 @click.option("--min-parameters", callback=_count, default="0", metavar="NUMBER", help="Such as 10M.")
 @click.option("--max-parameters", callback=_count, default="1000B", metavar="NUMBER", help="Such as 30M.")
 @json_flag
 def command(word: str | None, as_json: bool, **filters: Any) -> None:
     """List the modules that wellread knows, or those with WORD in a name or handle.
 
-    A WORD that is one module's name or handle shows all about it: its handles in every world, its scores, its traps.
+    A WORD that is one module's name or handle shows all about it: its handles at every hub, its scores, its traps.
     """
     if word is not None and (word in names() or word in handles()):
         found = [entry_named(word)]
@@ -54,6 +66,9 @@ def command(word: str | None, as_json: bool, **filters: Any) -> None:
         click.echo("".join(f"{line}\n" for line in lines), nl=False)
     else:
         _show(found)
+    if not found:
+        for hint in _hints(**filters):
+            click.echo(hint, err=True)
 
 
 def _has(entry: ModuleEntry, word: str) -> bool:
@@ -67,16 +82,28 @@ def _passes(
     *,
     language: str | None,
     family: str | None,
-    world: str | None,
+    hub: str | None,
     min_parameters: int,
     max_parameters: int,
 ) -> bool:
     return (
-        (language is None or entry.speaks(language))
+        (language is None or entry.supports_language(language_tag(language)))
         and family in (None, entry.family)
-        and (world is None or any(entry.living(world)))
+        and (hub is None or any(entry.living(hub)))
         and min_parameters <= entry.parameters <= max_parameters
     )
+
+
+def _hints(*, language: str | None, max_parameters: int, **_: Any) -> Iterator[str]:
+    """Say which filter no module passes, and what was perhaps meant."""
+    tag = language_tag(language) if language is not None else ""
+    if language is not None and not any(entry.supports_language(tag) for entry in entries()):
+        known = [*language_names().values(), *language_names()]
+        near = nearest(language.title() if len(language) > 3 else language, known)
+        yield f"no module is of the language {language}: name one in English, or by its tag, such as Korean or ko{near}"
+    smallest = min(entry.parameters for entry in entries())
+    if max_parameters < smallest:
+        yield f"the smallest module has {smallest:,} parameters, over {max_parameters:,}: write 30M for 30 millions"
 
 
 def _show(found: list[ModuleEntry]) -> None:
@@ -102,7 +129,7 @@ def _row(entry: ModuleEntry) -> list[str]:
         f"{entry.parameters:,}",
         " ".join(entry.languages) if len(entry.languages) <= MANY else f"{len(entry.languages)} languages",
         f"{entry.vocabulary.pieces:,} {entry.vocabulary.kind}",
-        " ".join(dict.fromkeys(one.world for one in entry.living())),
+        " ".join(dict.fromkeys(one.hub for one in entry.living())),
     ]
 
 
@@ -135,7 +162,7 @@ def _published(one: Publication) -> Iterator[str]:
     yield f"  {one.handle}{alias}"
     head = {True: "with .mlm", False: "no .mlm", None: ".mlm not known"}[one.mlm]
     state = "" if one.alive else "; dead"
-    yield f"    {one.world}, {one.format}; text: {one.dialect}; {one.hidden_act}; {head}; takes: {one.interface}{state}"
+    yield f"    {one.hub}, {one.format}; text: {one.dialect}; {one.hidden_act}; {head}; takes: {one.interface}{state}"
     if one.preprocessor:
         yield f"    preprocessor {one.preprocessor}"
     if one.note:

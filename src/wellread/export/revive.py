@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wellread.catalog.pages import Page, find_page, known_page, pages
+from wellread.catalog.modules import ModuleEntry, Publication, find_page, known_page, pages
 from wellread.config import ACTIVATIONS
 from wellread.errors import ExportError, HandleError
 from wellread.hub.tfhub_cache import Staged, described, install, module_dir, refuse_installed, staging
@@ -17,9 +17,11 @@ from wellread.module import Module
 if TYPE_CHECKING:
     from wellread.export.parity import Exported
 
-# What the modules of all pages have in common, as tensorflow/models and jeongukjae/huggingface-to-tfhub export them.
-POOLERS = {"bert": "dense_tanh", "distilbert": "first_token"}
-COMMON = {"max_position_embeddings": 512, "layer_norm_eps": 1e-12}
+# What a module must have in common with its page, beside the family and the text rules.
+SHAPE = (
+    *("num_hidden_layers", "hidden_size", "num_attention_heads", "intermediate_size", "vocab_size", "pooler"),
+    *("max_position_embeddings", "layer_norm_eps"),
+)
 GELUS = ("gelu", "gelu_tanh")  # weights trained with one may run with the other
 WORDPIECE = ("hf", "tfhub")
 
@@ -50,19 +52,21 @@ def revive(handle: str, module: Module, *, preprocessor: str | None = None, over
     from wellread.export.tfhub import export_tfhub
 
     page = find_page(handle) if preprocessor is None else known_page(handle)
-    handle = page.handle if page else handle
-    text_handle = preprocessor or (page.preprocessor.handle if page else "")
+    handle = page[1].handle if page else handle
+    text_handle = preprocessor or (page[1].preprocessor if page else None) or ""
     _refuse_handles(handle, text_handle)
     vocabulary = _checksum(module)
     keeps = not overwrite and _stays(text_handle, vocabulary)
     if not overwrite:
         refuse_installed([handle])
     if page:
-        _refuse_other(page, module)
-    notes = list(_notes(page, module, text_handle if keeps else None))
+        _refuse_other(*page, module)
+    notes = list(_notes(page[1] if page else None, module, text_handle if keeps else None))
     with staging() as place:
         encoder, text = place / "encoder", place / "preprocessor"
-        exported = export_tfhub(_as_on(page, module), encoder, preprocessor=None if keeps else text)
+        exported = export_tfhub(
+            _as_on(page[1] if page else None, module), encoder, preprocessor=None if keeps else text
+        )
         made = [Staged(handle=handle, directory=encoder)]
         made += [] if keeps else [Staged(handle=text_handle, directory=text, vocabulary=vocabulary)]
         install(made, overwrite=overwrite)
@@ -107,9 +111,9 @@ def _checksum(module: Module) -> str:
     return hashlib.sha256(text + b"\0" + tokenizer.engine.model_bytes()).hexdigest()
 
 
-def _refuse_other(page: Page, module: Module) -> None:
+def _refuse_other(entry: ModuleEntry, page: Publication, module: Module) -> None:
     """Refuse a module that is not what the page describes. Raises: ExportError that lists every difference."""
-    faults = list(_differences(page, module))
+    faults = list(_differences(entry, page, module))
     if faults:
         raise ExportError(
             f"{page.handle} was to be revived; found a module whose {'; '.join(faults)}; choose the module of that "
@@ -117,29 +121,26 @@ def _refuse_other(page: Page, module: Module) -> None:
         )
 
 
-def _differences(page: Page, module: Module) -> Iterator[str]:
-    config, tokenizer, text = module.checkpoint.config, module.tokenizer, page.preprocessor
-    if module.checkpoint.family != page.family:
-        yield f"family is {module.checkpoint.family}, not {page.family}"
-    wanted = {
-        **{name: getattr(page, name) for name in ("num_hidden_layers", "hidden_size", "num_attention_heads")},
-        **{"intermediate_size": 4 * page.hidden_size, "vocab_size": text.vocab_size, "pooler": POOLERS[page.family]},
-        **COMMON,
-    }
+def _differences(entry: ModuleEntry, page: Publication, module: Module) -> Iterator[str]:
+    config, tokenizer, text = module.checkpoint.config, module.tokenizer, entry.vocabulary
+    if module.checkpoint.family != entry.architecture:
+        yield f"family is {module.checkpoint.family}, not {entry.architecture}"
+    shape = entry.config(page.hidden_act)
+    wanted = {name: getattr(shape, name) for name in SHAPE}
     for name, value in wanted.items():
         if getattr(config, name) != value:
             yield f"{name} is {getattr(config, name)}, not {value}"
     if config.activation not in GELUS:
         yield f"hidden_act is {config.hidden_act}, not {page.hidden_act}"
-    if tokenizer.vocab_size != text.vocab_size:
-        yield f"tokenizer has {tokenizer.vocab_size} pieces, not {text.vocab_size}"
-    if (tokenizer.config.dialect in WORDPIECE) != (text.dialect in WORDPIECE):
-        yield f"dialect is {tokenizer.config.dialect}, not {text.dialect}"
+    if tokenizer.vocab_size != text.pieces:
+        yield f"tokenizer has {tokenizer.vocab_size} pieces, not {text.pieces}"
+    if (tokenizer.config.dialect in WORDPIECE) != (page.dialect in WORDPIECE):
+        yield f"dialect is {tokenizer.config.dialect}, not {page.dialect}"
     if text.do_lower_case not in (None, tokenizer.config.do_lower_case):
         yield f"do_lower_case is {tokenizer.config.do_lower_case}, not {text.do_lower_case}"
 
 
-def _as_on(page: Page | None, module: Module) -> Module:
+def _as_on(page: Publication | None, module: Module) -> Module:
     """Return the module with the activation of the page."""
     config = module.checkpoint.config
     if page is None or ACTIVATIONS[page.hidden_act] == config.activation:
@@ -148,7 +149,7 @@ def _as_on(page: Page | None, module: Module) -> Module:
     return replace(module, checkpoint=checkpoint, _backends={})  # the old ones compute the old activation
 
 
-def _notes(page: Page | None, module: Module, kept: str | None) -> Iterator[str]:
+def _notes(page: Publication | None, module: Module, kept: str | None) -> Iterator[str]:
     """Say what was decided on the way; `kept` is the handle of a preprocessor that stays."""
     config, has_mlm = module.checkpoint.config, module.checkpoint.has_mlm
     if kept:
@@ -158,7 +159,7 @@ def _notes(page: Page | None, module: Module, kept: str | None) -> Iterator[str]
         return
     if ACTIVATIONS[page.hidden_act] != config.activation:
         yield f"hidden_act {config.hidden_act} became {page.hidden_act}, which the module of that page computes"
-    if has_mlm != page.mlm:
-        yield f"the module {'has' if has_mlm else 'lacks'} a masked-language-model head; the page's .mlm: {page.mlm}"
+    if has_mlm != bool(page.mlm):
+        yield f"the module {'has' if has_mlm else 'lacks'} a masked-language-model head; the page's .mlm: {not has_mlm}"
     if page.note:
         yield page.note

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -26,7 +26,7 @@ class Location:
     entry: ModuleEntry | None = None  # None: the catalog does not know the module
     publication: Publication | None = None  # the one of `entry` that is at this address
     preprocessor: Preprocessor | None = None  # where the handle is that of a preprocessor
-    alternatives: tuple[str, ...] = ()  # living handles of the same weights in other worlds
+    alternatives: tuple[str, ...] = ()  # living handles of the same weights in other hubs
     note: str = ""  # what a user should know of the way here
 
 
@@ -37,7 +37,7 @@ def locate(handle: str) -> Location:
     addresses, with and without their host; https:// archives, and gs:// of public buckets. A handle without a version
     gets the newest that the catalog knows. Existing paths are the caller's to recognise, before.
 
-    Raises: HandleError for a handle that is of no world, dead or hostile; it names the nearest living ones.
+    Raises: HandleError for a handle of no hub, dead or hostile; it names the nearest living ones.
 
     >>> locate("google/bert_uncased_L-2_H-128_A-2").entry.parameters
     4385920
@@ -51,14 +51,15 @@ def locate(handle: str) -> Location:
         first = next(names()[handle].living())
         return _location(handle, read(first.handle))
     if lost := dead(handle):
-        refuse(handle, f"a handle that is dead: {lost.reason}", f"take {lost.living}", hint=False)
+        reason, living = lost
+        refuse(handle, f"a handle that is dead: {reason}", f"take {living}", hint=False)
     return _location(handle, read(handle))
 
 
 def _location(handle: str, target: Target) -> Location:
     entry, publication = _modules().get(_key(target), (None, None))
     is_dead = publication is not None and not publication.alive
-    others = tuple(_alternatives(entry, "" if is_dead else target.kind)) if entry else ()
+    others = entry.alternatives(None if is_dead else target.kind) if entry else ()
     if publication and is_dead:
         looks = f"a {publication.interface} for TensorFlow 1, which nothing serves or runs any more"
         refuse(handle, looks, f"take {' or '.join(others)}", hint=False)
@@ -74,13 +75,6 @@ def _location(handle: str, target: Target) -> Location:
         alternatives=others,
         note=target.note,
     )
-
-
-def _alternatives(entry: ModuleEntry, world: str) -> Iterator[str]:
-    """Give the newest living handle of every other world, in the entry's order of preference."""
-    worlds = dict.fromkeys(one.world for one in entry.living() if one.world != world)
-    for other in worlds:
-        yield max(entry.living(other), key=lambda one: one.version or 0).handle
 
 
 def _key(target: Target) -> tuple[str, str]:

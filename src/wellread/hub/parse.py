@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -10,7 +9,7 @@ from functools import cache
 from typing import NoReturn
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from wellread.catalog.modules import buckets, entries, handles, mirrors, preprocessors
+from wellread.catalog.modules import TFHUB, archive_in_bucket, buckets, handles, mirrors, near_handles, preprocessors
 from wellread.errors import HandleError
 from wellread.hub.archives import SUFFIXES
 
@@ -20,13 +19,13 @@ SHOWN = 120  # characters of one in a message
 
 def refuse(handle: str, looks: str, advice: str, *, hint: bool = True) -> NoReturn:
     """Raise the HandleError of a handle: what it looks like, what to do, and the living handles near it."""
-    near = _near(handle) if hint else []
+    near = near_handles(handle) if hint else []
     also = f" (did you mean {' or '.join(near)}?)" if near else ""
     raise HandleError(f"the handle {shown(handle)} was given; it looks like {looks}; {advice}{also}")
 
 
 def refuse_hostile(handle: str) -> None:
-    """Refuse what no handle of any world is: empty, endless, or with characters that cannot be seen."""
+    """Refuse what no handle of any hub is: empty, endless, or with characters that cannot be seen."""
     if not handle.strip():
         refuse(handle, "an empty text", "name a module", hint=False)
     if len(handle) > LONGEST:
@@ -49,29 +48,6 @@ def shown(handle: str) -> str:
     return repr(handle if len(handle) <= SHOWN else handle[:SHOWN] + "...")
 
 
-def _near(handle: str) -> list[str]:
-    close = difflib.get_close_matches(_tail(handle[: SHOWN * 2]), _tails(), n=2, cutoff=0.7)
-    return [_tails()[tail] for tail in close]
-
-
-def _tail(handle: str) -> str:
-    """Return the telling part of a handle: its last word that is no version.
-
-    >>> _tail("https://tfhub.dev/tensorflow/bert_zh_L-12_H-768_A-12/4")
-    'bert_zh_l-12_h-768_a-12'
-    """
-    words = [word for word in re.split(r"[/\\@?]", handle.lower()) if word and not word.isdecimal()]
-    return words[-1] if words else ""
-
-
-@cache
-def _tails() -> dict[str, str]:
-    """Return every living handle by its telling part; where two have the same, the catalog's name."""
-    living = [handle for entry in entries() for one in entry.living() for handle in reversed(one.handles)]
-    return {_tail(handle): handle for handle in [*preprocessors(), *living, *(entry.name for entry in entries())]}
-
-
-TFHUB = "https://tfhub.dev/"
 KAGGLE = "https://www.kaggle.com/models/"
 # An id of Hugging Face, as its hub checks it: no -- or .., no - or . at an end of a part, at most 96 characters.
 PART = r"[A-Za-z0-9_](?:[A-Za-z0-9_]|[-.](?![-.]))*(?<![-.])"
@@ -240,15 +216,14 @@ def _hf(handle: str, rest: str) -> Target:
 
 def _gs(handle: str, rest: str) -> Target:
     name, _, path = rest.partition("/")
-    known = buckets()
-    if name not in known:
+    if name not in buckets():
         refuse(
             handle,
-            f"a bucket of Google Cloud, {name[:60]!r}, and wellread knows {', '.join(sorted(known))}",
+            f"a bucket of Google Cloud, {name[:60]!r}, and wellread knows {', '.join(buckets())}",
             "give the https:// address of an archive in it",
         )
     path = path.rstrip("/")
-    archive = path if path.endswith(SUFFIXES) else known[name].archive_of(path)
+    archive = path if path.endswith(SUFFIXES) else archive_in_bucket(name, path)
     if archive is None:
         refuse(handle, f"a folder of the bucket {name} that no archive is known for", "name an archive")
     return _web(f"https://{STORAGE}/{name}/{archive}", "")
