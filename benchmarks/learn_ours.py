@@ -19,7 +19,7 @@ from wellread.data.examples import Examples
 from wellread.learn.distill.distill import distill
 from wellread.learn.init import layers_student, scratch, shape_named, with_head
 from wellread.learn.loop import train
-from wellread.learn.objectives import Exercise, exercise
+from wellread.learn.objectives import Objective, build_task
 from wellread.learn.pretrain import MlmTask, masked_scores, pretrain
 from wellread.learn.settings import DistillConfig, FinetuneConfig, PretrainConfig
 from wellread.learn.step import Step, Task
@@ -102,12 +102,12 @@ class Classify:
         """Keep what is start."""
         self.start = start
 
-    def _task(self, model: TorchEncoder, texts: list[str]) -> Exercise:
+    def _task(self, model: TorchEncoder, texts: list[str]) -> Objective:
         config = FinetuneConfig(max_seq_length=common.LENGTH)
         examples = Examples(
             source="bench", lines=range(len(texts)), texts=texts, labels=[label_of(text) for text in texts]
         )
-        return exercise("classify", model, self.start.module.tokenizer, examples, config)
+        return build_task("classify", model, self.start.module.tokenizer, examples, config)
 
     def epoch(self, phase: str) -> Epoch:
         """Train an epoch of the loop."""

@@ -13,6 +13,7 @@ from wellread.config import HeadConfig
 from wellread.errors import HandleError
 from wellread.files import CARD_MARK
 from wellread.hub.handles import Location, locate
+from wellread.tasks.registry import task_named
 from wellread.text.tokenizer import Tokenizer
 from wellread.text.tokenizer_json import text_differences
 
@@ -24,36 +25,9 @@ DIALECTS = {
 }
 POOLERS = {"dense_tanh": "tanh of a dense map of position 0", "first_token": "the vector of position 0 as it is"}
 POOLINGS = {"mean": "mean of the tokens", "cls": "position 0", "pooled_output": "`pooled_output`"}
-PIPELINES = {
-    "classify": "text-classification",
-    "pair": "text-classification",
-    "similarity": "sentence-similarity",
-    "tag": "token-classification",
-    "answer": "question-answering",
-}
-TASKS = {
-    "classify": "a label for a text",
-    "pair": "a label for a pair of texts",
-    "similarity": "a score for a pair of texts",
-    "tag": "a label for each word of a text",
-    "answer": "the span of a text that answers a question",
-}
-# Hugging Face's classes for a task, and Python code of texts to try it on.
-AUTO_CLASSES = {
-    "classify": "AutoModelForSequenceClassification",
-    "pair": "AutoModelForSequenceClassification",
-    "tag": "AutoModelForTokenClassification",
-    "answer": "AutoModelForQuestionAnswering",
-}
-USAGE = {
-    "classify": '["A text.", "Another."]',
-    "pair": '["A text."], ["Another."]',
-    "tag": '["A text.", "Another."]',
-    "answer": '["A question?"], ["A text that answers it."]',
-}
 SHOWN = 40  # labels that a card lists
 # What wellread notes of a training run: each has a section of its own.
-COUNTS = ("made_by", "task", "rows", "texts", "steps")
+COUNTS = ("made_by", "task", "columns", "rows", "texts", "steps")
 TABLES = {"scores": "What it scores", "settings": "With which settings", "recipe": "By which recipe"}
 PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*")  # YAML reads it as a string, but for these:
 YAML_CONSTANTS = {"y", "n", "yes", "no", "on", "off", "true", "false", "null"}
@@ -98,7 +72,7 @@ def _metadata(checkpoint: Checkpoint, provenance: Mapping[str, Any], repo_id: st
     entry = source.entry if source else None
     bases = [base.address for base in (source, *others) if base is not None and base.kind == "huggingface"]
     if head is not None:
-        task = PIPELINES[head.task]
+        task = task_named(head.task).pipeline
     elif checkpoint.has_mlm:
         task = "fill-mask"
     else:
@@ -173,8 +147,7 @@ def _head_facts(head: HeadConfig) -> dict[str, object]:
     >>> _head_facts(HeadConfig(task="similarity", high=5.0))
     {'answers': 'a score for a pair of texts, 0 for a cosine of 0 and 5 for one of 1'}
     """
-    scale = f", {head.low:g} for a cosine of 0 and {head.high:g} for one of 1" if head.task == "similarity" else ""
-    facts: dict[str, object] = {"answers": TASKS[head.task] + scale}
+    facts: dict[str, object] = {"answers": task_named(head.task).summary.format(low=head.low, high=head.high)}
     if head.labels:
         more = f" and {len(head.labels) - SHOWN} more" if len(head.labels) > SHOWN else ""
         facts["labels"] = ", ".join(map(_code, head.labels[:SHOWN])) + more
@@ -190,20 +163,21 @@ def _usage(checkpoint: Checkpoint, tokenizer: Tokenizer, name: str) -> Iterator[
     head, config = checkpoint.head, checkpoint.config
     padding = 'padding=True, return_tensors="pt"' + ("" if config.type_vocab_size else ", return_token_type_ids=False")
     wellread = f"import wellread\n\nmodule = wellread.load({name})\n"
-    if head is not None and _has_logits(head):
-        yield _python(f"{wellread}answers = module.predict({USAGE[head.task]})")
+    task = task_named(head.task) if head is not None else None
+    if head is not None and task is not None and _has_logits(head):
+        yield _python(f"{wellread}answers = module.predict({task.usage})")
         yield "With transformers:"
-        logits = "scores.start_logits, scores.end_logits" if head.task == "answer" else "scores.logits"
+        auto_class = f"AutoModel{head.row.huggingface}"
         yield _python(
-            f"from transformers import {AUTO_CLASSES[head.task]}, AutoTokenizer\n\n"
+            f"from transformers import {auto_class}, AutoTokenizer\n\n"
             f"tokenizer = AutoTokenizer.from_pretrained({name})\n"
-            f"model = {AUTO_CLASSES[head.task]}.from_pretrained({name})\n"
-            f"scores = model(**tokenizer({USAGE[head.task]}, {padding}))\nlogits = {logits}"
+            f"model = {auto_class}.from_pretrained({name})\n"
+            f"scores = model(**tokenizer({task.usage}, {padding}))\nlogits = {task.logits}"
         )
         return
     yield _python(f'{wellread}vectors = module.encode(["A text.", "Another."])')
-    if head is not None:
-        yield _python('scores = module.predict(["A text."], ["Another."])')
+    if task is not None:
+        yield _python(f"scores = module.predict({task.usage})")
     if checkpoint.has_mlm:
         masked = json.dumps(f"A {tokenizer.config.mask_token} text.", ensure_ascii=False)
         yield _python(f"guesses = module.fill_mask({masked})")

@@ -26,7 +26,6 @@ DENSE_ACTIVATIONS = ("identity", "tanh")
 TEMPLATES = ("bert", "roberta")
 # Of a field that files name only where it is not at its default, so that what older versions wrote stays the same.
 ADDED_LATER = {"omit_default": True}
-HEAD_TASKS = ("classify", "pair", "similarity", "tag", "answer")
 
 
 def _one_of(field: str, value: str, known: Collection[str]) -> None:
@@ -186,31 +185,51 @@ class SentenceConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HeadKind:
+    """The arithmetic of a head: what its last map reads, what that is called, and how many logits it gives."""
+
+    reads: str | None  # the encoder's output that the logits come from; None: there are no logits
+    tensors: str  # the last map is `{tensors}.weight` and `{tensors}.bias`
+    huggingface: str | None  # how the names of Hugging Face's classes end; None: it has no such class
+    logits: int | None = None  # of a row or a token; None: one a label
+
+
+_TEXT = HeadKind(reads="pooled_output", tensors="classifier", huggingface="ForSequenceClassification")
+# By the task that a head of the kind is for where a configuration names no other. Hugging Face's do not tell a text
+# from a pair.
+HEADS = {
+    "classify": _TEXT,
+    "pair": _TEXT,
+    "similarity": HeadKind(reads=None, tensors="", huggingface=None, logits=0),
+    "tag": HeadKind(reads="sequence_output", tensors="classifier", huggingface="ForTokenClassification"),
+    "answer": HeadKind(reads="sequence_output", tensors="qa_outputs", huggingface="ForQuestionAnswering", logits=2),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HeadConfig:
-    """What a fine-tuned module answers; the tensors for it are `classifier.*`, or `qa_outputs.*` for spans.
+    """What a fine-tuned module predicts, and the head that it has for it."""
 
-    `similarity` has no tensors: it is the cosine of two sentence vectors.
-    """
-
-    task: str  # of HEAD_TASKS
-    labels: tuple[str, ...] = ()  # classify, pair and tag: C of them, in the order of the logits
-    pre_classifier: bool = False  # classify and pair: a dense map with ReLU before the classifier, as DistilBERT's
+    task: str  # a row of `wellread.tasks`
+    labels: tuple[str, ...] = ()  # C of them, in the order of the logits
+    pre_classifier: bool = False  # on `pooled_output` alone: a dense map with ReLU before the last, as DistilBERT's
     dropout: float = 0.1  # before the last map; training only
     low: float = 0.0  # similarity: the score that a cosine of 0 stands for
     high: float = 1.0  # and a cosine of 1
+    kind: str | None = field(default=None, metadata=ADDED_LATER)  # of HEADS; None: that of the task's own name
 
     def __post_init__(self) -> None:
-        """Refuse a head that cannot answer."""
-        _one_of("task", self.task, HEAD_TASKS)
+        """Refuse a head that cannot predict anything."""
+        _one_of("task" if self.kind is None else "kind", self.kind or self.task, HEADS)
         _rate(self, "dropout")
-        labelled = self.task in ("classify", "pair", "tag")
+        labelled = self.row.logits is None
         distinct = len(set(self.labels)) == len(self.labels) and all(isinstance(label, str) for label in self.labels)
         if labelled != bool(self.labels) or (labelled and len(self.labels) < 2) or not distinct:
             raise ConfigError(
                 f"a head for {self.task} needs {'two or more distinct labels' if labelled else 'no labels'}; "
                 f"found {', '.join(map(repr, self.labels)) or 'none'}; correct them"
             )
-        if self.pre_classifier and self.task not in ("classify", "pair"):
+        if self.pre_classifier and self.row != _TEXT:
             raise ConfigError(f"pre_classifier is for classify and pair; found it with {self.task}; leave it out")
         if not -math.inf < self.low < self.high < math.inf:
             raise ConfigError(
@@ -218,6 +237,11 @@ class HeadConfig:
             )
 
     @property
+    def row(self) -> HeadKind:
+        """The row of HEADS that says what the head computes."""
+        return HEADS[self.kind or self.task]
+
+    @property
     def outputs(self) -> int:
         """Logits of a row or a token: C, 2 for the begin and end of a span, 0 where there are none."""
-        return {"similarity": 0, "answer": 2}.get(self.task, len(self.labels))
+        return len(self.labels) if self.row.logits is None else self.row.logits

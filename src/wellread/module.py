@@ -27,9 +27,8 @@ from wellread.hub.push import Pushed, Upload
 from wellread.hub.resolve import resolve
 from wellread.progress import progress
 from wellread.schema import as_dict
-from wellread.tasks.judges import Asked, Judge
-from wellread.tasks.predict import answer_settings, check_asked, judge_all
-from wellread.tasks.tags import Spans
+from wellread.tasks.predict import check_inputs, predict_all, read_options
+from wellread.tasks.task import Inputs, Predictor, Spans
 from wellread.text.batch import Batch, Ragged, Rows, check_on_long, refuse_long
 from wellread.text.tokenizer import RaggedOffsets, Tokenizer, load_tokenizer
 
@@ -320,7 +319,7 @@ class Module:
             return checked_inputs(self.checkpoint.config, given)
         texts = [given] if isinstance(given, str) else list(given)
         batch = self._pack(self.tokenize(texts), seq_length)
-        warn_truncated(batch.truncated)
+        warn_truncated(batch.truncated, "pass a larger seq_length")
         return dict(batch)
 
     def _pack(self, rows: Ragged, seq_length: int | None) -> Batch:
@@ -380,7 +379,7 @@ class Module:
                     refuse_long(rows.lengths, packer.room, self.max_seq_length, first_row=start)
                 encoded = encode_rows(self.running(precision), rows, packer, advance=advance)
                 vectors[window], cut[window] = encoded.vectors, encoded.truncated
-        warn_truncated(cut)
+        warn_truncated(cut, f'this module takes {self.max_seq_length} of a text; pass on_long="chunk" or "error"')
         if truncate_dim is not None:
             vectors = vectors[:, : self._dimension(truncate_dim)]
         if normalize_embeddings:
@@ -439,17 +438,18 @@ class Module:
 
         Raises: InputError for a module without a head, or texts and options that its task does not take; TextError.
         """
-        asked = Asked.of(texts, pairs, tokens)
-        own = Judge(
+        inputs = Inputs.of(texts, pairs, tokens)
+        head = check_inputs(self.checkpoint.head, inputs)
+        predictor = Predictor(
             checkpoint=self.checkpoint,
-            head=check_asked(self.checkpoint.head, asked),
+            head=head,
             tokenizer=self.tokenizer,
+            options=read_options(head, options),
             backend=self.running(precision),
             max_rows=batch_size or TOKENS_A_BATCH,
-            settings=answer_settings(self.checkpoint.head, options),
         )
-        answers = judge_all(own, asked, show=show_progress_bar)
-        return answers[0] if isinstance(texts, str) else answers
+        predictions = predict_all(predictor, inputs, show=show_progress_bar)
+        return predictions[0] if isinstance(texts, str) else predictions
 
     def save(
         self,

@@ -75,7 +75,7 @@ def test_the_names_are_those_of_hugging_faces_classes(family, mlm):
 def test_heads_name_hugging_faces_classes_and_keys(family):
     assert {kind.task for kind in family.heads} == {"classify", "tag", "answer"}
     for kind in family.heads:
-        config = getattr(transformers, kind.architecture).config_class()
+        config = getattr(transformers, family.head_architecture(kind)).config_class()
         assert config.model_type == family.name
         assert kind.dropout_key is None or kind.dropout_key in family.keys.ignored
         if kind.dropout_key is not None:

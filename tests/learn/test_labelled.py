@@ -14,7 +14,7 @@ from wellread.backends.torch import TorchEncoder
 from wellread.data.examples import take_examples
 from wellread.errors import DataError, TruncationWarning
 from wellread.learn.init import with_head
-from wellread.learn.objectives import exercise
+from wellread.learn.objectives import build_task
 from wellread.learn.step import new_optimizer
 from wellread.learn.training_examples import head_for
 
@@ -26,7 +26,7 @@ def made(task, examples, directory, **changes):
     module, config = made_module(directory), settings(**changes)
     head = head_for(task, examples, module.checkpoint, config, ())
     checkpoint = with_head(module.checkpoint, head, max_seq_length=config.max_seq_length, seed=3)
-    return exercise(task, TorchEncoder(checkpoint).train(), module.tokenizer, examples, config), checkpoint
+    return build_task(task, TorchEncoder(checkpoint).train(), module.tokenizer, examples, config), checkpoint
 
 
 # -- the loss and a step, against transformers -------------------------------------------------------------------------
@@ -159,7 +159,7 @@ def test_a_pair_that_is_classified_is_packed_as_a_pair(tmp_path):
 @pytest.mark.parametrize("task", ["classify", "pair", "similarity", "tag"])
 def test_rows_that_are_cut_are_counted(tmp_path, task):
     examples = made_examples(task, 16)
-    message = r"\d+ of (16|32) rows are longer than max_seq_length 7 and lose \d+ tokens at their ends; raise max_seq"
+    message = r"\d+ of (16|32) rows were too long and lost \d+ tokens; max_seq_length is 7; raise it where that matters"
     with pytest.warns(TruncationWarning, match=message):
         job, _ = made(task, examples, tmp_path, max_seq_length=7)
     batch = job.collate(ROWS, 0)

@@ -11,7 +11,7 @@ from wellread.config import HeadConfig
 from wellread.data.examples import Answer, read_examples, take_examples
 from wellread.errors import ConfigError, DataError, InputError
 from wellread.learn.settings import FinetuneConfig
-from wellread.learn.training_examples import dev_lessons, head_for, lessons
+from wellread.learn.training_examples import dev_examples, head_for, training_examples
 
 CONFIG = settings()
 
@@ -19,7 +19,7 @@ CONFIG = settings()
 def head(task, rows, directory, *, labels=(), module=None, **changes) -> HeadConfig:
     config = settings(**changes)
     module = module or made_module(directory)
-    return head_for(task, lessons(task, rows, config), module.checkpoint, config, labels)
+    return head_for(task, training_examples(task, rows, config), module.checkpoint, config, labels)
 
 
 # -- heads -------------------------------------------------------------------------------------------------------------
@@ -76,7 +76,7 @@ def test_a_family_without_pooler_has_a_map_before_the_classifier(tmp_path):
 @pytest.mark.parametrize("column", ["label", "score"])
 def test_of_labelled_pairs_those_that_belong_together_are_kept(column):
     rows = [{"text": f"word{i}", "pair": f"word{i + 10}", column: i % 2} for i in range(6)]
-    found = lessons("similarity", rows, settings(loss="contrastive"))
+    found = training_examples("similarity", rows, settings(loss="contrastive"))
     assert (found.texts, found.pairs) == (["word1", "word3", "word5"], ["word11", "word13", "word15"])
     assert (list(found.lines), found.labels, found.scores) == ([2, 4, 6], None, None)
 
@@ -84,7 +84,7 @@ def test_of_labelled_pairs_those_that_belong_together_are_kept(column):
 def test_too_few_pairs_that_belong_together_are_refused():
     rows = [{"text": "a cat", "pair": "a man", "score": score} for score in (5, 4, 1)]
     with pytest.raises(DataError, match="given rows; found 1 of 3 with the label or score 1; name another column"):
-        lessons("similarity", rows, settings(loss="contrastive"))
+        training_examples("similarity", rows, settings(loss="contrastive"))
 
 
 # -- what is refused ---------------------------------------------------------------------------------------------------
@@ -92,7 +92,7 @@ def test_too_few_pairs_that_belong_together_are_refused():
 
 def test_an_unknown_task_is_refused():
     with pytest.raises(InputError, match=r"the task 'clasify' was asked .* one of them \(did you mean classify\?\)"):
-        lessons("clasify", [], CONFIG)
+        training_examples("clasify", [], CONFIG)
 
 
 @pytest.mark.parametrize(
@@ -109,20 +109,20 @@ def test_an_unknown_task_is_refused():
 )
 def test_examples_that_lack_what_a_task_needs_are_refused(task, row, message):
     with pytest.raises(DataError, match=message):
-        lessons(task, [row], CONFIG)
+        training_examples(task, [row], CONFIG)
 
 
 def test_pairs_are_all_that_a_contrastive_loss_needs():
     with pytest.raises(DataError, match="pairs were asked of the given rows for similarity; found no pairs"):
-        lessons("similarity", [{"text": "a"}], settings(loss="contrastive"))
+        training_examples("similarity", [{"text": "a"}], settings(loss="contrastive"))
 
 
 def test_no_examples_are_refused():
     with pytest.raises(DataError, match="it holds no rows"):
-        lessons("classify", [], CONFIG)
+        training_examples("classify", [], CONFIG)
     empty = replace(made_examples("classify", 2), texts=[], labels=[], lines=[])
     with pytest.raises(DataError, match="examples were asked of the given rows for classify; found 0; give it some"):
-        lessons("classify", empty, CONFIG)
+        training_examples("classify", empty, CONFIG)
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_no_examples_are_refused():
 def test_files_of_another_form_are_refused(tmp_path, name, content, message):
     (tmp_path / name).write_text(content)
     with pytest.raises(DataError, match=message):
-        lessons("classify", read_examples(tmp_path / name, label="label"), CONFIG)
+        training_examples("classify", read_examples(tmp_path / name, label="label"), CONFIG)
 
 
 def test_examples_of_one_label_are_refused(tmp_path):
@@ -168,11 +168,11 @@ def test_answers_that_stand_elsewhere_are_refused():
     whole = made_examples("answer", 3)
     rows = [{"text": "the", "pair": "a cat", "answers": [{"text": "cat", "answer_start": 1}]}]
     with pytest.raises(DataError, match="1 of 1 rows have none, line 1; mend answer_start"):
-        lessons("answer", rows, CONFIG)
+        training_examples("answer", rows, CONFIG)
     moved = replace(whole, answers=[[], [Answer(text="rome", start=0)], []])
     message = "answers that stand at their start in the context .* found 1 of 3 rows that have others, line 2; mend"
     with pytest.raises(DataError, match=message):
-        lessons("answer", moved, CONFIG)
+        training_examples("answer", moved, CONFIG)
 
 
 # -- development examples ----------------------------------------------------------------------------------------------
@@ -183,31 +183,31 @@ def test_labels_that_were_not_learnt_are_refused():
     rows = [*made_rows("classify", 3), {"text": "a flute", "label": "thing"}]
     message = "the labels animal, person were asked of the given rows; 1 of 4 are others, line 4: 'thing'"
     with pytest.raises(DataError, match=message):
-        dev_lessons("classify", rows, known)
-    assert len(dev_lessons("classify", rows[:3], known)) == 3
+        dev_examples("classify", rows, known)
+    assert len(dev_examples("classify", rows[:3], known)) == 3
 
 
 def test_tags_that_were_not_learnt_are_refused():
     known = HeadConfig(task="tag", labels=("B-LC", "O"))
     rows = [{"text": ["a", "cat"], "tags": ["O", "O"]}, {"text": ["a", "cat"], "tags": ["O", "B-PS"]}]
     with pytest.raises(DataError, match="1 of 4 are others, line 2: 'B-PS'"):
-        dev_lessons("tag", rows, known)
+        dev_examples("tag", rows, known)
 
 
 def test_tags_that_cannot_be_scored_are_refused():
     known = HeadConfig(task="tag", labels=("NOUN", "VERB"))
     with pytest.raises(DataError, match="a tag is O, B-TYPE or I-TYPE; found 'NOUN'"):
-        dev_lessons("tag", [{"text": ["cat", "runs"], "tags": ["NOUN", "VERB"]}], known)
+        dev_examples("tag", [{"text": ["cat", "runs"], "tags": ["NOUN", "VERB"]}], known)
 
 
 def test_scores_are_needed_even_of_a_contrastive_similarity():
     with pytest.raises(DataError, match="found no scores; name"):
-        dev_lessons("similarity", [{"text": "a", "pair": "b"}], HeadConfig(task="similarity"))
+        dev_examples("similarity", [{"text": "a", "pair": "b"}], HeadConfig(task="similarity"))
 
 
 def test_examples_are_taken_as_they_are():
     examples = take_examples([{"t": "a cat", "y": 1}], text="t", label="y")
-    assert lessons("classify", examples, CONFIG) is examples
+    assert training_examples("classify", examples, CONFIG) is examples
 
 
 # -- settings ----------------------------------------------------------------------------------------------------------

@@ -9,8 +9,8 @@ from learn.made_lessons import made_module, made_rows, settings
 
 from wellread.backends.torch import TorchEncoder
 from wellread.learn.init import with_head
-from wellread.learn.objectives import PairingTask, exercise
-from wellread.learn.training_examples import head_for, lessons
+from wellread.learn.objectives import PairingTask, build_task
+from wellread.learn.training_examples import head_for, training_examples
 
 ROWS = np.array([7, 2, 5, 0])
 
@@ -21,10 +21,10 @@ def made(directory, **changes) -> tuple[PairingTask, np.ndarray, np.ndarray]:
     rows = made_rows("similarity", 16)
     if config.loss == "contrastive":
         rows = [{"text": row["text"], "pair": row["pair"]} for row in rows]
-    examples = lessons("similarity", rows, config)
+    examples = training_examples("similarity", rows, config)
     head = head_for("similarity", examples, module.checkpoint, config, ())
     checkpoint = with_head(module.checkpoint, head, max_seq_length=32, seed=0)
-    job = exercise("similarity", TorchEncoder(checkpoint).train(), module.tokenizer, examples, config)
+    job = build_task("similarity", TorchEncoder(checkpoint).train(), module.tokenizer, examples, config)
     sides = (examples.texts, examples.pairs)
     vectors = [module.encode(side, precision="f32", normalize_embeddings=True) for side in sides]
     assert isinstance(job, PairingTask)

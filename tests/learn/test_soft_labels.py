@@ -117,7 +117,7 @@ def test_a_student_of_another_vocabulary_learns_to_judge_as_the_teacher(tmp_path
 
 def test_rows_that_are_cut_are_counted(tmp_path):
     with pytest.warns(
-        TruncationWarning, match=r"60 of 60 rows are longer than max_seq_length 5 and lose \d+ tokens at their"
+        TruncationWarning, match=r"60 of 60 rows were too long and lost \d+ tokens; max_seq_length is 5; raise it"
     ):
         labels_work(job(tmp_path, config=replace(METHODS["labels"], max_seq_length=5)))
 

@@ -127,7 +127,8 @@ def test_fasttext_may_say_labels_that_the_file_lacks_but_not_the_reverse(fasttex
 
 def test_a_task_without_a_score_is_refused():
     with pytest.raises(
-        InputError, match=r"the task 'clasify' was asked for; there are classify, .*did you mean classify"
+        InputError,
+        match=r"the task 'clasify' was asked for; modules are trained and scored for classify, .*did you mean classify",
     ):
         Trial(task="clasify", examples=taken(STS))
 

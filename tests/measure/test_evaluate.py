@@ -9,8 +9,9 @@ from tiny import tiny_module
 from wellread.data.examples import take_examples
 from wellread.errors import DataError, InputError
 from wellread.measure.evaluate import evaluate, task_of
-from wellread.measure.predictions import Scoring, score_predictions
+from wellread.measure.predictions import score_predictions
 from wellread.metrics.metrics import pearson
+from wellread.tasks.task import Scoring
 
 TEXTS = ["a man is playing the guitar .", "", "paris , france !", "the cat sleeps", "of paris"]
 PAIRS = ["a woman runs .", "the cat", "of", "", "playing guitars , a man runs"]
@@ -90,7 +91,7 @@ def test_the_task_must_be_the_modules(tmp_path):
         evaluate(headed_module(tmp_path / "a", "classify"), given, task="tag")
     with pytest.raises(InputError, match="a score for its task was asked for; this module is fine-tuned for none"):
         evaluate(tiny_module(tmp_path / "b"), given)
-    with pytest.raises(DataError, match=r"the task 'clasify' was asked for; .*did you mean classify"):
+    with pytest.raises(InputError, match=r"the task 'clasify' was asked for; .*did you mean classify"):
         task_of(tiny_module(tmp_path / "c"), "clasify")
 
 

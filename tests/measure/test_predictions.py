@@ -11,8 +11,9 @@ import scipy.stats
 import sklearn.metrics
 
 from wellread.data.examples import take_examples
-from wellread.errors import DataError
-from wellread.measure.predictions import Scoring, read_predictions, score_predictions
+from wellread.errors import DataError, InputError
+from wellread.measure.predictions import read_predictions, score_predictions
+from wellread.tasks.task import Scoring
 
 TRUE, SAID = list("0101101001"), list("0101001011")
 LABELLED = take_examples([{"text": "a", "y": label} for label in TRUE], label="y")
@@ -91,7 +92,6 @@ def test_answers():
 @pytest.mark.parametrize(
     ("task", "examples", "said", "message"),
     [
-        ("clasify", LABELLED, SAID, r"'clasify' was asked for; .* for classify, pair, .*did you mean classify"),
         ("classify", LABELLED, SAID[1:], "for each of the 10 examples of the given rows was asked; found 9; predict"),
         (
             "tag",
@@ -109,6 +109,11 @@ def test_answers():
 def test_predictions_that_do_not_fit_are_refused(task, examples, said, message):
     with pytest.raises(DataError, match=message):
         score_predictions(task, examples, said)
+
+
+def test_predictions_of_an_unknown_task_are_refused():
+    with pytest.raises(InputError, match="'clasify' was asked for; .* for classify, pair, .*did you mean classify"):
+        score_predictions("clasify", LABELLED, SAID)
 
 
 def test_predictions_are_lines_columns_tags_or_answers_by_id(tmp_path):

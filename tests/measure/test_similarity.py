@@ -11,7 +11,7 @@ from tiny import tiny_module
 
 from wellread.data.examples import read_examples, take_examples
 from wellread.errors import DataError
-from wellread.measure.evaluate import evaluate_similarity
+from wellread.measure.evaluate import evaluate
 from wellread.metrics.metrics import spearman
 
 ROW = "main-captions\tMSRvid\t2012test\t0001\t{}\t{}\t{}"
@@ -27,18 +27,19 @@ def examples(tmp_path):
 
 def test_evaluation_is_the_correlation_of_cosines(tmp_path, examples):
     module = tiny_module(tmp_path)
-    score = evaluate_similarity(module, examples)
+    score = evaluate(module, examples, task="similarity")
     first, second = (module.encode(side, precision="f32") for side in (TEXTS[:-1], TEXTS[1:]))
     cosines = np.diag(module.similarity(first, second))
-    assert score.spearman == pytest.approx(scipy.stats.spearmanr(cosines, range(4)).statistic)
-    assert score.pearson == pytest.approx(scipy.stats.pearsonr(cosines, range(4)).statistic, abs=1e-2)  # float32
-    assert score.low <= score.spearman <= score.high
-    assert score.pairs == 4
+    spearman, pearson = score.scores["spearman"], score.scores["pearson"]
+    assert spearman.value == pytest.approx(scipy.stats.spearmanr(cosines, range(4)).statistic)
+    assert pearson.value == pytest.approx(scipy.stats.pearsonr(cosines, range(4)).statistic, abs=1e-2)  # float32
+    assert spearman.low <= spearman.value <= spearman.high
+    assert score.examples == 4
 
 
 def test_the_interval_leaves_out_draws_of_equal_numbers(tmp_path, examples):
     module = tiny_module(tmp_path)
-    score = evaluate_similarity(module, examples, seed=3)
+    score = evaluate(module, examples, task="similarity", seed=3).scores["spearman"]
     first, second = (np.asarray(module.encode(side, precision="f32")) for side in (TEXTS[:-1], TEXTS[1:]))
     cosines = (first * second).sum(1) / np.linalg.norm(first, axis=1) / np.linalg.norm(second, axis=1)
     rng, scores = np.random.default_rng(3), np.arange(4)
@@ -48,5 +49,7 @@ def test_the_interval_leaves_out_draws_of_equal_numbers(tmp_path, examples):
 
 
 def test_examples_without_pairs_are_refused(tmp_path):
-    with pytest.raises(DataError, match="pairs and scores were asked of the given rows; its format has none"):
-        evaluate_similarity(tiny_module(tmp_path), take_examples([{"text": "a"}]))
+    with pytest.raises(
+        DataError, match="scores were asked of the given rows; no column was named for them; name it, or its format"
+    ):
+        evaluate(tiny_module(tmp_path), take_examples([{"text": "a"}]), task="similarity")

@@ -7,7 +7,7 @@ import pytest
 from tiny import tiny_tokenizer
 
 from wellread.errors import InputError
-from wellread.tasks.answers import AnswerSettings, read_answer, span_positions, windows
+from wellread.tasks.answer import AnswerSettings, read_answer, span_positions, windows
 from wellread.tasks.characters import locate
 
 QUESTION = "a cat ?"

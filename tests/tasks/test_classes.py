@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from wellread.tasks.classes import read_classes, softmax
+from wellread.tasks.classify import read_classes, softmax
 
 
 def test_the_largest_logit_wins_and_all_are_told():

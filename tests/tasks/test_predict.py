@@ -9,9 +9,9 @@ from tiny import tiny_config, tiny_module
 
 from wellread.errors import InputError, TruncationWarning, WeightsError
 from wellread.tasks import predict as predict_file
-from wellread.tasks.answers import AnswerSettings, FoundAnswer, read_answer, windows
-from wellread.tasks.classes import read_classes, softmax
-from wellread.tasks.tags import Tagged
+from wellread.tasks.answer import AnswerSettings, FoundAnswer, read_answer, windows
+from wellread.tasks.classify import read_classes, softmax
+from wellread.tasks.tag import Tagged
 from wellread.text.batch import bert_pack_inputs
 
 TEXTS = ["a man is playing the guitar .", "", "paris , france !", "the cat sleeps", "of paris"] * 3
@@ -191,7 +191,7 @@ def test_a_module_without_a_head_is_refused(tmp_path):
         ("pair", {"pairs": ["b", "c"]}, "a second text for each of 1 was asked; found 2; match them up"),
         ("classify", {"tokens": [[]]}, "found 1 rows of them for 1 texts and a module for classify; leave them out"),
         ("tag", {"tokens": [[], []]}, "found 2 rows of them for 1 texts and a module for tag; leave them out"),
-        ("classify", {"top_k": 2}, "the options top_k were given; a module for answers takes top_k, max_answer_length"),
+        ("classify", {"top_k": 2}, "the options top_k were given; a module for answer takes top_k, max_answer_length"),
         (
             "answer",
             {"pairs": ["b"], "topk": 2},

@@ -10,7 +10,7 @@ from tiny import tiny_tokenizer
 
 from wellread.config import TokenizerConfig
 from wellread.errors import InputError
-from wellread.tasks.tags import IGNORED, align, piece_labels, read_tags, words
+from wellread.tasks.tag import IGNORED, align, piece_labels, read_tags, words
 from wellread.text.tokenizer import load_tokenizer
 
 DATA = Path(__file__).parent.parent / "data"

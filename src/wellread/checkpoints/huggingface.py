@@ -15,7 +15,7 @@ from wellread.checkpoints.families import bert, distilbert
 from wellread.checkpoints.families.bert import TASK_HEAD
 from wellread.checkpoints.families.family import Family, HeadClass, to_ours
 from wellread.checkpoints.sentence_transformers import SentenceFiles, check_sentence, read_sentence_files
-from wellread.config import EncoderConfig, HeadConfig, SentenceConfig, TokenizerConfig
+from wellread.config import HEADS, EncoderConfig, HeadConfig, SentenceConfig, TokenizerConfig
 from wellread.errors import CheckpointError, ConfigError, nearest
 from wellread.formats.arrays import StoredTensor, check_head
 from wellread.formats.safetensors import read_safetensors
@@ -127,17 +127,18 @@ def told_head(
     """
     named = data.get(CLASSES)
     classes = [name for name in named if isinstance(name, str)] if isinstance(named, list) else []
-    kind = next((kind for kind in family.heads if classes == [kind.architecture]), None)
+    kind = next((kind for kind in family.heads if classes == [family.head_architecture(kind)]), None)
     held = _of_heads(family, found)
     if kind is None:
         told = f"{CLASSES} names {', '.join(classes)}" if classes else f"config.json names no {CLASSES}"
         return ToldHead(ignored=dict.fromkeys(held, f"a task's head of a kind not known here: {told}; {LEFT_OUT}"))
-    labels = () if kind.task == "answer" else _labels(data, source=source)
+    labelled = HEADS[kind.task].logits is None
+    labels = _labels(data, source=source) if labelled else ()
     if why := _unusable(kind, data, labels, held):
         return ToldHead(ignored=dict.fromkeys(held, f"a task's head; {why}; {LEFT_OUT}"))
     head = _made(kind, labels, _dropout(kind, config, data), source=source)
     used = [key for key in (CLASSES, LABELS, PROBLEM, kind.dropout_key) if key is not None and key in data]
-    if kind.task == "answer" or LABELS in data:
+    if not labelled or LABELS in data:
         return ToldHead(head=head, used=used)
     return ToldHead(head=head, used=used, inferred={"head.labels": f"{', '.join(labels)}, as no {LABELS} names them"})
 
@@ -152,7 +153,7 @@ def head_keys(family: Family, head: HeadConfig | None) -> dict[str, Any]:
     kind = family.head_class(head)
     if head is None or kind is None:
         return {}
-    keys: dict[str, Any] = {CLASSES: [kind.architecture]}
+    keys: dict[str, Any] = {CLASSES: [family.head_architecture(kind)]}
     if head.labels:
         keys[LABELS] = {str(i): label for i, label in enumerate(head.labels)}
         keys["label2id"] = {label: i for i, label in enumerate(head.labels)}
@@ -215,7 +216,7 @@ def _unusable(kind: HeadClass, data: Mapping[str, Any], labels: tuple[str, ...],
     problem = data.get(PROBLEM)
     if kind.task == "classify" and problem not in (None, SINGLE):
         return f"{PROBLEM} is {reprlib.repr(problem)}, and wellread computes {SINGLE}"
-    if kind.task != "answer" and len(labels) < 2:
+    if HEADS[kind.task].logits is None and len(labels) < 2:
         return f"it has {len(labels)} label{'s' * (len(labels) != 1)}, and a choice takes two or more"
     if kind.pre_classifier and held and not any(name.startswith(BEFORE) for name in held):
         return f"it is {', '.join(held)} alone, and the class that {CLASSES} names has {BEFORE}* before it"

@@ -121,7 +121,7 @@ def head_shapes(config: EncoderConfig, head: HeadConfig | None) -> dict[str, tup
     """
     if head is None or not head.outputs:
         return {}
-    width, name = config.hidden_size, "qa_outputs" if head.task == "answer" else "classifier"
+    width, name = config.hidden_size, head.row.tensors
     made: dict[str, tuple[int, ...]] = {}
     if head.pre_classifier:
         made |= {"pre_classifier.weight": (width, width), "pre_classifier.bias": (width,)}

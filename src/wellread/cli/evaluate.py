@@ -12,6 +12,7 @@ from click.core import ParameterSource
 
 from wellread.cli.options import LOADING, json_flag, load_module, module_options
 from wellread.cli.texts import COLUMNS, reading_of, reading_options
+from wellread.tasks.registry import TASKS
 
 if TYPE_CHECKING:
     from wellread.data.examples import Examples
@@ -23,7 +24,7 @@ FOR_LABELLED = ("pair", "label", "score", "tags")  # columns that mere texts hav
 
 
 @click.command("evaluate")
-@click.argument("task", type=click.Choice(["stsb", "mlm", "classify", "pair", "similarity", "tag", "answer"]))
+@click.argument("task", type=click.Choice(["stsb", "mlm", *TASKS]))
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--predictions", type=click.Path(path_type=Path), help="Score these instead of a module.")
 @click.option("--prediction", default="prediction", show_default=True, help="Their column, where they have some.")
@@ -71,15 +72,18 @@ def _read(file: Path, options: dict[str, Any], **more: Any) -> Examples:
 
 
 def _similarity(file: Path, loading: dict[str, Any], as_json: bool, options: dict[str, Any]) -> None:
-    from wellread.measure.evaluate import evaluate_similarity
+    from wellread.measure.evaluate import evaluate
 
-    score = evaluate_similarity(load_module(**loading), _read(file, options, format=options["format_"] or "stsb"))
+    examples = _read(file, options, format=options["format_"] or "stsb")
+    score = evaluate(load_module(**loading), examples, task="similarity")
+    spearman, pearson = score.scores["spearman"], score.scores["pearson"].value
     if as_json:
-        click.echo(json.dumps(dataclasses.asdict(score)))
+        bounds = {"low": spearman.low, "high": spearman.high}
+        click.echo(json.dumps({"spearman": spearman.value, "pearson": pearson, **bounds, "pairs": score.examples}))
     else:
-        click.echo(f"spearman {score.spearman:.4f}  [{score.low:.4f}, {score.high:.4f}] at 95 %")
-        click.echo(f"pearson  {score.pearson:.4f}")
-        click.echo(f"pairs    {score.pairs}")
+        click.echo(f"spearman {spearman.value:.4f}  [{spearman.low:.4f}, {spearman.high:.4f}] at 95 %")
+        click.echo(f"pearson  {pearson:.4f}")
+        click.echo(f"pairs    {score.examples}")
 
 
 def _module(task: str, file: Path, loading: dict[str, Any], options: dict[str, Any]) -> TaskScore:
@@ -104,7 +108,8 @@ def _masked(task: str, file: Path, loading: dict[str, Any], options: dict[str, A
 
 def _predictions(task: str, file: Path, predictions: Path, options: dict[str, Any]) -> TaskScore:
     from wellread.data.formats import known_format
-    from wellread.measure.predictions import Scoring, read_predictions, score_predictions
+    from wellread.measure.predictions import read_predictions, score_predictions
+    from wellread.tasks.task import Scoring
 
     known = known_format(options["format_"]) if options["format_"] else None
     labels = tuple(filter(None, options["labels"].split(",")))

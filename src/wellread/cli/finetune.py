@@ -21,10 +21,10 @@ from wellread.cli.options import (
     speaks,
 )
 from wellread.cli.texts import COLUMNS, reading_of, reading_options
-from wellread.config import HEAD_TASKS
 from wellread.errors import require_extra
 from wellread.files import refuse_existing
 from wellread.learn.settings import FinetuneConfig
+from wellread.tasks.registry import TASKS
 
 if TYPE_CHECKING:
     from wellread.data.examples import Examples
@@ -33,7 +33,7 @@ PATH = click.Path(path_type=Path)
 
 
 @click.command("finetune")
-@click.argument("task", type=click.Choice(HEAD_TASKS))
+@click.argument("task", type=click.Choice(list(TASKS)))
 @click.argument("file", type=PATH)
 @run_options("checkpoints, log and curves")
 @click.option("--dev", type=PATH, help="Score the module on this file, every --eval-steps and at the end.")

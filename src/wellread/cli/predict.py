@@ -5,19 +5,14 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 import numpy as np
 
 from wellread.cli.options import LOADING, json_flag, load_module, module_options
 from wellread.cli.texts import READING, check_output, files_of, reading_of, reading_options, whole_file
-from wellread.tasks.answers import FoundAnswer
-from wellread.tasks.classes import Prediction
-from wellread.tasks.tags import Tagged
-
-if TYPE_CHECKING:
-    pass
+from wellread.tasks.registry import TASKS
 
 OF_ANSWERS = ("top_k", "max_answer_length", "null_threshold", "stride")
 
@@ -51,20 +46,22 @@ def command(texts: tuple[str, ...], output: Path | None, as_json: bool, **option
         check_output(output)
     inputs = _inputs(texts, second, reading)
     module = load_module(**loading)
-    if module.checkpoint.head is None or module.checkpoint.head.task != "tag":
-        inputs["tokens"] = None  # they are for tags alone
+    task = TASKS.get(module.checkpoint.head.task) if module.checkpoint.head else None
+    if task is None or not task.takes_tokens:
+        inputs["tokens"] = None
     answers = module.predict(**inputs, **options, **chosen)
-    lines = [_json(text, answer) for text, answer in zip(inputs["texts"], answers, strict=True)]
+    input_name = task.input_name if task else "input"
+    lines = [_json(input_name, text, answer) for text, answer in zip(inputs["texts"], answers, strict=True)]
     if output is not None:
         with whole_file(output) as file:
             file.writelines(f"{line}\n".encode() for line in lines)
         return
     for line, answer in zip(lines, answers, strict=True):
-        click.echo(line if as_json else _plain(answer))
+        click.echo(line if as_json else f"{answer:.4f}" if isinstance(answer, np.floating) else str(answer))
 
 
 def _inputs(arguments: tuple[str, ...], second: str | None, reading: dict[str, str]) -> dict[str, Any]:
-    """Read what is to be judged: `texts`, `pairs` and `tokens`, the last two None where there are none."""
+    """Read what predictions are made for: `texts`, `pairs` and `tokens`, the last two None where there are none."""
     from wellread.data.examples import read_texts
 
     files = files_of(arguments)
@@ -81,19 +78,7 @@ def _inputs(arguments: tuple[str, ...], second: str | None, reading: dict[str, s
     return {"texts": texts, "pairs": pairs or None, "tokens": tokens if tokens and len(tokens) == len(texts) else None}
 
 
-def _json(text: str, answer: Any) -> str:
-    """Write what was asked and answered as a JSON object."""
-    told = {"score": float(answer)} if isinstance(answer, np.floating) else dataclasses.asdict(answer)
-    # of a question's answer the text is another than its own
-    return json.dumps({"question" if isinstance(answer, FoundAnswer) else "input": text, **told})
-
-
-def _plain(answer: Any) -> str:
-    """Write an answer as a person reads it."""
-    if isinstance(answer, Prediction):
-        return f"{answer.label}\t{answer.score:.4f}"
-    if isinstance(answer, Tagged):
-        return "\t".join(f"{found.entity}={found.text}" for found in answer.entities)
-    if isinstance(answer, FoundAnswer):
-        return "\n".join(f"{one.text}\t{one.score:.4f}" for one in (answer, *answer.others))
-    return f"{answer:.4f}"
+def _json(input_name: str, text: str, answer: Any) -> str:
+    """Write a text and its prediction as a JSON object."""
+    fields = {"score": float(answer)} if isinstance(answer, np.floating) else dataclasses.asdict(answer)
+    return json.dumps({input_name: text, **fields})

@@ -13,6 +13,7 @@ from wellread.cli.options import gather, json_flag, load_module, options_of
 from wellread.cli.texts import COLUMNS, reading_of, reading_options
 from wellread.errors import require_extra
 from wellread.measure.report import Report, ReportConfig
+from wellread.tasks.registry import TASKS
 
 if TYPE_CHECKING:
     from wellread.data.examples import Examples
@@ -24,7 +25,7 @@ MODULE_FILES = ("wellread.json", "config.json")
 
 @click.command("report")
 @click.argument("modules", nargs=-1, required=True, metavar="MODULE|RUN...")
-@click.option("--task", type=click.Choice(["classify", "pair", "similarity", "stsb", "tag", "answer"]))
+@click.option("--task", type=click.Choice(["stsb", *TASKS]))
 @click.option("--dev", type=click.Path(path_type=Path), help="The labelled file that all are scored on.")
 @click.option("--baseline", type=click.Choice(["fasttext"]), help="Trained on --train in this run.")
 @click.option("--train", type=click.Path(path_type=Path), help="The labelled file for the baseline.")

@@ -38,7 +38,7 @@ def run(
     if SENTENCE_OUTPUT in outputs:
         needed.add(POOLED_FROM[sentence.pooling])
     if head is not None and LOGITS_OUTPUT in outputs:
-        needed.add(judged_from(head))
+        needed.add(head_input(head))
     made: dict[str, Any] = {**encode(ops, config, inputs, outputs=needed)}
     if MLM_OUTPUT in outputs:
         made[MLM_OUTPUT] = mlm_logits(ops, config, made["sequence_output"], inputs[MLM_INPUT])
@@ -46,7 +46,7 @@ def run(
         source = made[POOLED_FROM[sentence.pooling]]
         made[SENTENCE_OUTPUT] = sentence_embedding(ops, sentence, source, inputs["input_mask"])
     if head is not None and LOGITS_OUTPUT in outputs:
-        made[LOGITS_OUTPUT] = task_logits(ops, head, made[judged_from(head)])
+        made[LOGITS_OUTPUT] = task_logits(ops, head, made[head_input(head)])
     return {name: made[name] for name in outputs}
 
 
@@ -71,17 +71,16 @@ def sentence_embedding(ops: Ops[T], sentence: SentenceConfig, source: T, mask: T
     return ops.normalize(x) if sentence.normalize else x
 
 
-def judged_from(head: HeadConfig) -> str:
-    """Name the encoder's output that a head judges."""
-    if head.task in ("tag", "answer"):
-        return "sequence_output"
-    return "cls_output" if head.pre_classifier else "pooled_output"
+def head_input(head: HeadConfig) -> str:
+    """Name the encoder's output that a head with logits reads."""
+    assert head.row.reads is not None
+    return "cls_output" if head.pre_classifier else head.row.reads
 
 
 def task_logits(ops: Ops[T], head: HeadConfig, source: T) -> T:
-    """Map what `judged_from` names, [B, D] or [B, T, D], to the head's logits [..., C].
+    """Map what `head_input` names, [B, D] or [B, T, D], to the head's logits [..., C].
 
     The heads of Hugging Face's BERT and DistilBERT: dropout and a linear map; DistilBERT's has another map before it.
     """
     x = ops.activation(ops.linear(source, "pre_classifier"), "relu") if head.pre_classifier else source
-    return ops.linear(ops.dropout(x, head.dropout), "qa_outputs" if head.task == "answer" else "classifier")
+    return ops.linear(ops.dropout(x, head.dropout), head.row.tensors)

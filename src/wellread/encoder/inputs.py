@@ -75,13 +75,13 @@ def refuse_nan(outputs: Mapping[str, Any]) -> None:
             )
 
 
-def warn_truncated(truncated: NDArray[np.int64]) -> None:
-    """Say how many texts were cut, and by how much."""
+def warn_truncated(truncated: NDArray[np.int64], advice: str, *, what: str = "texts") -> None:
+    """Say how many of N texts lost tokens at their ends, `truncated` [N], and what to do."""
     rows = np.count_nonzero(truncated)
     if rows:
         warnings.warn(
-            f"{rows} of {len(truncated)} texts were too long and lost {truncated.sum()} tokens at their ends; "
-            'pass on_long="chunk" or "error", or a larger seq_length, where that matters',
+            f"{rows} of {len(truncated)} {what} were too long and lost {truncated.sum()} tokens; {advice} where that "
+            "matters",
             TruncationWarning,
             stacklevel=4,
         )

@@ -13,7 +13,7 @@ from wellread.backends.keras import KerasOps, transposed
 from wellread.checkpoints.checkpoint import Checkpoint, in_memory
 from wellread.checkpoints.names import head_shapes, sentence_shapes, shapes
 from wellread.config import EncoderConfig
-from wellread.encoder.heads import LOGITS_OUTPUT, MLM_INPUT, MLM_OUTPUT, judged_from, run
+from wellread.encoder.heads import LOGITS_OUTPUT, MLM_INPUT, MLM_OUTPUT, head_input, run
 from wellread.errors import InputError
 from wellread.keras.source import EncoderSpec, from_json, origin
 from wellread.keras.weights import assign, checked, initializer, laid_out, place, set_trainable
@@ -241,7 +241,7 @@ class Encoder(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
         made = self.core.output_spec(inputs, self.compute_dtype)
         pooled, head = made["pooled_output"], self.core.spec.head
         if head is not None and head.outputs:
-            judged = made["sequence_output" if judged_from(head) == "sequence_output" else "pooled_output"]
+            judged = made["sequence_output" if head_input(head) == "sequence_output" else "pooled_output"]
             made[LOGITS_OUTPUT] = keras.KerasTensor((*judged.shape[:-1], head.outputs), pooled.dtype)
         return {**made, **({"default": keras.KerasTensor(pooled.shape, pooled.dtype)} if self._has_default else {})}
 

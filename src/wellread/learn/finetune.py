@@ -27,13 +27,13 @@ from wellread.learn.distributed import Process, joined
 from wellread.learn.init import is_continued, with_head
 from wellread.learn.log import follow
 from wellread.learn.loop import train
-from wellread.learn.objectives import exercise
+from wellread.learn.objectives import build_task
 from wellread.learn.settings import FinetuneConfig
-from wellread.learn.training_examples import dev_lessons, head_for, lessons
+from wellread.learn.training_examples import dev_examples, head_for, training_examples
 from wellread.measure.evaluate import evaluate
-from wellread.measure.predictions import MAIN_SCORE
 from wellread.module import Module
 from wellread.schema import read_json, write_json
+from wellread.tasks.registry import task_named
 
 WEIGHTS, SCORES = "model.safetensors", "scores.json"
 
@@ -133,9 +133,9 @@ def finetune(
     Raises: DataError for examples that do not fit the task; InputError; ConfigError; TrainingError as `train` does.
     """
     output_dir = Path(output_dir)
-    learnt = lessons(task, examples, config)
-    head = head_for(task, learnt, module.checkpoint, config, labels)
-    scored = None if dev is None else dev_lessons(task, dev, head)
+    train_set = training_examples(task, examples, config)
+    head = head_for(task, train_set, module.checkpoint, config, labels)
+    scored = None if dev is None else dev_examples(task, dev, head)
     _refuse_idle(config, scored)
     checkpoint = with_head(module.checkpoint, head, max_seq_length=config.max_seq_length, seed=config.loop.seed)
     model = TorchEncoder(checkpoint).train()
@@ -144,15 +144,15 @@ def finetune(
         with warnings.catch_warnings():
             if not process.is_main:  # one of several says it
                 warnings.simplefilter("ignore", TruncationWarning)
-            job = exercise(task, model, module.tokenizer, learnt, config)
+            objective = build_task(task, model, module.tokenizer, train_set, config)
         scores = run.dev_scores(scored, process, resumes=bool(resume_from_checkpoint))
         loop = config.loop if scored is None else replace(config.loop, eval_steps=config.loop.eval_steps or sys.maxsize)
-        events = train(job, loop, output_dir, resume_from_checkpoint=resume_from_checkpoint, evaluate=scores)
+        events = train(objective, loop, output_dir, resume_from_checkpoint=resume_from_checkpoint, evaluate=scores)
         if process.is_main:
             steps = follow(events, loop, output_dir, settings=config)
         else:
             steps = deque(events, maxlen=1).pop().step
-        return run.trained(scores, rows=len(learnt), steps=steps)
+        return run.trained(scores, rows=len(train_set), steps=steps)
 
 
 def _refuse_idle(config: FinetuneConfig, dev: Examples | None) -> None:
@@ -180,7 +180,11 @@ class Run:
         """Return what scores the model as it stands, if there is something to score it on."""
         if dev is None or not process.is_main:
             return None
-        best = Best(output_dir=self.output_dir, deciding=MAIN_SCORE[self.task]) if self.config.keep_best else None
+        best = (
+            Best(output_dir=self.output_dir, deciding=task_named(self.task).main_score)
+            if self.config.keep_best
+            else None
+        )
         if best and not resumes:
             best.forget()
         return DevScores(current=self.current, task=self.task, examples=dev, rules=self.config.rules, best=best)

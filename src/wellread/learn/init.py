@@ -15,7 +15,7 @@ from wellread.checkpoints.checkpoint import Array, Checkpoint, in_memory
 from wellread.checkpoints.families.distilbert import FAMILY
 from wellread.checkpoints.huggingface import FAMILIES
 from wellread.checkpoints.names import head_shapes, sentence_shapes, shapes
-from wellread.config import DenseConfig, EncoderConfig, HeadConfig, SentenceConfig
+from wellread.config import HEADS, DenseConfig, EncoderConfig, HeadConfig, SentenceConfig
 from wellread.errors import ConfigError, nearest
 from wellread.learn.settings import DistillConfig, LayersConfig
 from wellread.module import Module
@@ -111,27 +111,25 @@ def with_mlm_head(checkpoint: Checkpoint, *, seed: int) -> Checkpoint:
     return replace(checkpoint, head=None, tensors={**kept, **drawn_now, **maps}, ignored=ignored)
 
 
-WHOLE_TEXT = ("classify", "pair")  # one head for both; a configuration of Hugging Face does not say which it is
 ONE_HEAD = "fine-tuning keeps one head, that of the task"
 
 
 def is_continued(old: HeadConfig | None, new: HeadConfig) -> bool:
-    """Say whether the weights of a module's head answer what the new one is to answer.
+    """Say whether the weights of a module's head are those that the new one begins with.
 
     >>> is_continued(HeadConfig(task="classify", labels=("0", "1")), HeadConfig(task="pair", labels=("0", "1")))
     True
     """
     if old is None or not new.outputs:
         return False
-    same = old.task == new.task or {old.task, new.task} <= {*WHOLE_TEXT}
-    return same and old.labels == new.labels and old.pre_classifier == new.pre_classifier
+    return (old.row, old.labels, old.pre_classifier) == (new.row, new.labels, new.pre_classifier)
 
 
 def with_head(checkpoint: Checkpoint, head: HeadConfig, *, max_seq_length: int, seed: int) -> Checkpoint:
     """Put `head` on a checkpoint, with the old weights if `is_continued`, else drawn from `seed`.
 
-    A family with a pooler that has none gets a fresh one for a task that judges whole texts, as in Hugging Face's
-    classes. The head of the masked language model goes; the maps of the sentence vector stay.
+    A family with a pooler that has none gets a fresh one for a head on whole texts, as in Hugging Face's classes. The
+    head of the masked language model goes; the maps of the sentence vector stay.
 
     Raises: ConfigError for a `max_seq_length` beyond the position table.
     """
@@ -140,7 +138,9 @@ def with_head(checkpoint: Checkpoint, head: HeadConfig, *, max_seq_length: int, 
         raise ConfigError(
             f"rows of max_seq_length {max_seq_length} were asked for; the position table has {limit}; ask for less"
         )
-    config = _judging(checkpoint, head)
+    config = checkpoint.config
+    if head.row.reads == "pooled_output" and not head.pre_classifier:
+        config = replace(config, pooler="dense_tanh")
     sentence = replace(checkpoint.sentence, max_seq_length=max_seq_length)
     if config.pooler != checkpoint.config.pooler and sentence.pooling == "pooled_output":
         sentence = replace(sentence, pooling="cls")  # what it was before there was a pooler
@@ -161,14 +161,10 @@ def with_head(checkpoint: Checkpoint, head: HeadConfig, *, max_seq_length: int, 
     )
 
 
-def has_pre_classifier(checkpoint: Checkpoint, task: str) -> bool:
-    """Say whether a head has a map of its own before the classifier: where the family knows no pooler."""
-    return task in WHOLE_TEXT and checkpoint.family == "distilbert"
-
-
-def _judging(checkpoint: Checkpoint, head: HeadConfig) -> EncoderConfig:
-    needs_pooler = head.task in WHOLE_TEXT and not head.pre_classifier
-    return replace(checkpoint.config, pooler="dense_tanh") if needs_pooler else checkpoint.config
+def has_pre_classifier(checkpoint: Checkpoint, head: str) -> bool:
+    """Say whether a head of config.HEADS has a map of its own before the last: where the family knows no pooler."""
+    kinds = FAMILIES[checkpoint.family].heads
+    return any(kind.pre_classifier for kind in kinds if HEADS[kind.task] == HEADS[head])
 
 
 WORDS = "embeddings.word_embeddings.weight"

@@ -1,8 +1,8 @@
-"""What a fine-tuned module learns: the loss of each task."""
+"""What a fine-tuned module learns: rows, their targets, and the loss of each task."""
 
 from __future__ import annotations
 
-import warnings
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -14,17 +14,88 @@ from torch import Tensor
 from torch.nn import functional
 
 from wellread.backends.torch import TorchEncoder
-from wellread.data.examples import Examples, LabelMap
-from wellread.encoder.heads import SENTENCE_OUTPUT
-from wellread.errors import DataError, TruncationWarning
+from wellread.data.examples import Examples
+from wellread.encoder.heads import LOGITS_OUTPUT, SENTENCE_OUTPUT
+from wellread.errors import DataError
 from wellread.learn.rows import Rows
 from wellread.learn.settings import FinetuneConfig
 from wellread.learn.step import Inputs, Loss, tensors
-from wellread.learn.training_examples import LabelledTask, hexdigest, label_loss, span_loss
-from wellread.tasks.answers import Windows, span_positions, windows
-from wellread.tasks.tags import align, piece_labels
-from wellread.text.batch import Ragged
+from wellread.tasks.registry import task_named
+from wellread.tasks.tag import IGNORED
+from wellread.text.batch import Ragged, Template
 from wellread.text.tokenizer import Tokenizer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LabelledTask:
+    """Draw the logits of the model's head to the targets of rows."""
+
+    model: TorchEncoder
+    rows: Rows
+    targets: NDArray[np.int64] | Ragged  # [N], [N, 2] (first and last position of a span), or one a piece of the text
+    loss_of: Callable[[Tensor, Inputs], Loss]  # from logits and inputs, `targets` among them
+    settings: Mapping[str, Any]  # what the result depends on beside the data
+
+    def lengths(self, epoch: int) -> NDArray[np.int64]:
+        """Return the tokens of every row, special ones included."""
+        return self.rows.lengths
+
+    def collate(self, rows: NDArray[np.int64], epoch: int) -> Inputs:
+        """Pad rows to their longest, and put their targets beside them."""
+        inputs = tensors(self.rows.pack(rows))
+        if isinstance(self.targets, Ragged):
+            targets = beside_pieces(self.targets.take(rows), inputs["input_mask"].shape[1], self.rows.template)
+        else:
+            targets = self.targets[rows]
+        return {**inputs, "targets": torch.from_numpy(targets)}
+
+    def loss(self, inputs: Inputs) -> Loss:
+        """Sum the losses of the logits."""
+        logits = self.model(inputs, [LOGITS_OUTPUT])[LOGITS_OUTPUT]
+        assert isinstance(logits, Tensor)
+        return self.loss_of(logits.float(), inputs)
+
+    def identity(self) -> dict[str, Any]:
+        """Name the data by their hash, and what else the result depends on."""
+        targets = self.targets.values if isinstance(self.targets, Ragged) else self.targets
+        return {"data": self.rows.digest(), "targets": hexdigest(targets), **self.settings}
+
+
+def hexdigest(array: NDArray[Any]) -> str:
+    """Return the SHA-256 of an array's bytes, in hexadecimal."""
+    return hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
+
+
+def beside_pieces(targets: Ragged, width: int, template: Template) -> NDArray[np.int64]:
+    """Put targets of pieces where the pieces stand in packed rows of `width`: int64 [B, width].
+
+    >>> from wellread.text.vocabulary import SpecialTokens
+    >>> template = Template.of("bert", SpecialTokens(pad=0, unk=1, cls=2, sep=3, mask=4))
+    >>> beside_pieces(Ragged.from_rows([[7, -100, 8], [9]]), 4, template).tolist()
+    [[-100, 7, -100, -100], [-100, 9, -100, -100]]
+    """
+    values = np.full((len(targets), width), IGNORED, np.int64)
+    for row, pieces in enumerate(targets):
+        pieces = pieces[: template.room(width)]
+        values[row, template.first_column : template.first_column + len(pieces)] = pieces
+    return values
+
+
+def label_loss(logits: Tensor, inputs: Inputs) -> Loss:
+    """Sum the cross-entropy of labels over rows [B, C], or over the pieces [B, T, C] that have one."""
+    targets = inputs["targets"]
+    total = functional.cross_entropy(logits.flatten(0, -2), targets.flatten(), ignore_index=IGNORED, reduction="sum")
+    return Loss(total=total, count=(targets != IGNORED).sum())
+
+
+def span_loss(logits: Tensor, inputs: Inputs) -> Loss:
+    """Sum the cross-entropy of where spans begin and end, their mean, over rows [B, T, 2]; padding is no place.
+
+    Devlin et al. 2018, section 4.2.
+    """
+    real = logits.masked_fill(inputs["input_mask"][:, :, None] == 0, float("-inf"))
+    total = functional.cross_entropy(real.transpose(1, 2).flatten(0, 1), inputs["targets"].flatten(), reduction="sum")
+    return Loss(total=total / 2, count=len(logits))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -68,140 +139,54 @@ class PairingTask:
             if self.targets is not None:
                 total = ((first * second).sum(-1) - inputs["targets"]).square().sum()
             else:
-                own = torch.arange(len(first), device=first.device)
-                total = functional.cross_entropy(self.scale * first @ second.T, own, reduction="sum")
+                diagonal = torch.arange(len(first), device=first.device)
+                total = functional.cross_entropy(self.scale * first @ second.T, diagonal, reduction="sum")
         return Loss(total=total, count=len(first))
 
     def identity(self) -> dict[str, Any]:
         """Name the data by their hash, and what the loss depends on."""
         if self.targets is None:
-            own: dict[str, Any] = {"loss": "contrastive", "scale": self.scale}
+            loss: dict[str, Any] = {"loss": "contrastive", "scale": self.scale}
         else:
-            own = {"loss": "cosine", "targets": hexdigest(self.targets)}
-        return {"data": self.rows.digest(), **own, **self.settings}
+            loss = {"loss": "cosine", "targets": hexdigest(self.targets)}
+        return {"data": self.rows.digest(), **loss, **self.settings}
 
 
-Exercise = LabelledTask | PairingTask
+# `Task.loss` -> the loss of logits; a cosine is lost by `PairingTask` itself
+LOSSES: dict[str, Callable[[Tensor, Inputs], Loss]] = {"cross_entropy": label_loss, "start_end": span_loss}
+Objective = LabelledTask | PairingTask
 
 
-def exercise(
+def build_task(
     task: str, model: TorchEncoder, tokenizer: Tokenizer, examples: Examples, config: FinetuneConfig
-) -> Exercise:
-    """Tokenize the examples, and put beside each what the model's head is to answer.
+) -> Objective:
+    """Tokenize the examples, and put beside each what the model is to learn.
 
     Raises: DataError for texts that the vocabulary has no pieces for.
     """
-    return MAKERS[task](model, tokenizer, examples, config)
-
-
-def _judging(model: TorchEncoder, tokenizer: Tokenizer, examples: Examples, config: FinetuneConfig) -> LabelledTask:
-    """Make rows of a text, or of two where there are pairs, each with a label."""
-    sides = [examples.texts] if examples.pairs is None else [examples.texts, examples.pairs]
-    return LabelledTask(
-        model=model,
-        rows=_rows(model, [tokenizer.tokenize(side) for side in sides], tokenizer, examples, config),
-        targets=LabelMap(names=_head(model).labels).ids(examples.labels or []),
-        losing=label_loss,
-        settings=_shape(model, tokenizer),
+    row, head = task_named(task), model.head_config
+    assert head is not None
+    segments, targets = row.targets(
+        tokenizer, examples, head, max_seq_length=config.max_seq_length, stride=config.doc_stride
     )
-
-
-def _tagging(model: TorchEncoder, tokenizer: Tokenizer, examples: Examples, config: FinetuneConfig) -> LabelledTask:
-    """Make rows of a text whose tokens' first pieces have labels."""
-    places = {name: place for place, name in enumerate(_head(model).labels)}
-    aligned = align(tokenizer, examples.texts, examples.spans)
-    return LabelledTask(
-        model=model,
-        rows=_rows(model, [aligned.rows], tokenizer, examples, config),
-        targets=piece_labels(aligned, [[places[tag] for tag in row] for row in examples.tags or []]),
-        losing=label_loss,
-        settings=_shape(model, tokenizer),
-    )
-
-
-def _answering(model: TorchEncoder, tokenizer: Tokenizer, examples: Examples, config: FinetuneConfig) -> LabelledTask:
-    """Make windows of a question and part of its context, each with the places where its answer begins and ends."""
-    length, stride = config.max_seq_length, config.doc_stride
-    found = windows(tokenizer, examples.texts, examples.pairs or [], max_seq_length=length, stride=stride)
-    first = [row[0] if row else None for row in examples.answers or []]
-    starts = np.asarray([answer.start if answer else 0 for answer in first])
-    limits = starts + [len(answer.text) if answer else 0 for answer in first]
-    targets = span_positions(found, starts, limits)
-    _warn_unseen(found, targets, limits > 0, config)
-    return LabelledTask(
-        model=model,
-        rows=_rows(model, [found.questions, found.parts], tokenizer, examples, config),
-        targets=targets,
-        losing=span_loss,
-        settings=_shape(model, tokenizer),
-    )
-
-
-def _warn_unseen(
-    found: Windows, targets: NDArray[np.int64], answered: NDArray[np.bool_], config: FinetuneConfig
-) -> None:
-    """Say how many questions were cut, and how many answers are in no window."""
-    seen = np.bincount(found.source, weights=targets[:, 0] > 0, minlength=len(answered)) > 0
-    cut, unseen = np.count_nonzero(found.truncated), np.count_nonzero(answered & ~seen)
-    if cut or unseen:
-        warnings.warn(
-            f"{cut} of {len(answered)} questions were cut, and the answers of {unseen} stand whole in no window of "
-            f"max_seq_length {config.max_seq_length}, which is taught as no answer; raise it where that matters",
-            TruncationWarning,
-            stacklevel=2,
-        )
-
-
-def _pairing(model: TorchEncoder, tokenizer: Tokenizer, examples: Examples, config: FinetuneConfig) -> PairingTask:
-    """Make pairs, with a cosine to be reached or without."""
-    targets = None
-    if config.loss == "cosine":
-        head = _head(model)
-        targets = ((np.asarray(examples.scores) - head.low) / (head.high - head.low)).astype(np.float32)
-    return PairingTask(
-        model=model,
-        rows=_rows(
-            model, [tokenizer.tokenize([*examples.texts, *(examples.pairs or [])])], tokenizer, examples, config
-        ),
-        targets=targets,
-        scale=config.scale,
-        settings=_shape(model, tokenizer),
-    )
-
-
-def _head(model: TorchEncoder) -> Any:
-    return model.head_config
-
-
-def _shape(model: TorchEncoder, tokenizer: Tokenizer) -> dict[str, Any]:
-    """Say what the model computes, for its weights do not, and which ids are put around the texts."""
-    parts = (model.encoder_config, model.sentence_config, model.head_config, tokenizer.special)
-    names = ("config", "sentence", "head", "special")
-    told = {name: asdict(part) for name, part in zip(names, parts, strict=True) if part}
-    return {f"{name}.{key}": value for name, part in told.items() for key, value in part.items()}
-
-
-def _rows(
-    model: TorchEncoder, segments: list[Ragged], tokenizer: Tokenizer, examples: Examples, config: FinetuneConfig
-) -> Rows:
-    """Join segments to rows. Raises: DataError where the vocabulary has none of their pieces."""
     if all((segment.values == tokenizer.special.unk).all() for segment in segments):
         pieces = sum(len(segment.values) for segment in segments)
         raise DataError(
             f"texts in the module's vocabulary were asked of {examples.source}; found that none of their {pieces} "
             "pieces is in it; take a module of their language, or check the column"
         )
-    types = model.encoder_config.type_vocab_size
-    template = tokenizer.template.for_types(types)
+    template = tokenizer.template.for_types(model.encoder_config.type_vocab_size)
     rows = Rows(segments=segments, template=template, max_seq_length=config.max_seq_length)
     rows.warn_cut()
-    return rows
+    settings = _shape(model, tokenizer)
+    if row.loss == "cosine":
+        return PairingTask(model=model, rows=rows, targets=targets, scale=config.scale, settings=settings)  # type: ignore[arg-type]
+    return LabelledTask(model=model, rows=rows, targets=targets, loss_of=LOSSES[row.loss], settings=settings)  # type: ignore[arg-type]
 
 
-MAKERS: dict[str, Callable[[TorchEncoder, Tokenizer, Examples, FinetuneConfig], Exercise]] = {
-    "classify": _judging,
-    "pair": _judging,
-    "similarity": _pairing,
-    "tag": _tagging,
-    "answer": _answering,
-}
+def _shape(model: TorchEncoder, tokenizer: Tokenizer) -> dict[str, Any]:
+    """Say what the model computes, for its weights do not, and which ids are put around the texts."""
+    parts = (model.encoder_config, model.sentence_config, model.head_config, tokenizer.special)
+    names = ("config", "sentence", "head", "special")
+    facts = {name: asdict(part) for name, part in zip(names, parts, strict=True) if part}
+    return {f"{name}.{key}": value for name, part in facts.items() for key, value in part.items()}

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wellread.errors import TruncationWarning
+from wellread.encoder.inputs import warn_truncated
 from wellread.text.batch import Batch, Ragged, Template
 from wellread.text.tokenizer import Tokenizer
 
@@ -43,14 +42,8 @@ class Rows:
 
     def warn_cut(self) -> None:
         """Say how many rows are cut, and by how much."""
-        lost = self.whole - self.lengths
-        if cut := np.count_nonzero(lost):
-            warnings.warn(
-                f"{cut} of {len(self)} rows are longer than max_seq_length {self.max_seq_length} and lose {lost.sum()} "
-                "tokens at their ends; raise max_seq_length where that matters",
-                TruncationWarning,
-                stacklevel=3,
-            )
+        advice = f"max_seq_length is {self.max_seq_length}; raise it"
+        warn_truncated(self.whole - self.lengths, advice, what="rows")
 
     def pack(self, rows: NDArray[np.int64]) -> Batch:
         """Pack some rows, padded to the longest of them."""

@@ -12,8 +12,8 @@ from typing import Annotated, Any
 
 from wellread.data.examples import Examples, LabelMap
 from wellread.errors import ConfigError, DataError, InputError, TrainingError, require_extra
+from wellread.tasks.registry import TASKS
 
-TASKS = ("classify", "pair")
 PREFIX = "\1"  # how FastText knows a label from a word: a character that no text keeps
 APART = {0: " ", 1: " "}  # what FastText would part words at, or take for a label
 END = "</s>"  # what FastText takes for the end of a line wherever it stands
@@ -112,10 +112,11 @@ def train_fasttext(examples: Examples, *, task: str = "classify", config: FastTe
 
 def refuse_task(task: str) -> None:
     """Refuse a task that has no label a text. Raises: InputError."""
-    if task not in TASKS:
+    fitting = [name for name, row in TASKS.items() if row.target == "labels"]
+    if task not in fitting:
         raise InputError(
             f"a FastText baseline was asked for the task {task!r}; it gives a label a text, which is "
-            f"{' or '.join(TASKS)}; leave it out"
+            f"{' or '.join(fitting)}; leave it out"
         )
 
 

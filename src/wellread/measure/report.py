@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Annotated, TypeVar
 
 from wellread.data.examples import Examples, LabelMap
-from wellread.errors import ConfigError, InputError, TruncationWarning, nearest
-from wellread.measure.evaluate import evaluate
+from wellread.errors import ConfigError, InputError, TruncationWarning
+from wellread.measure.evaluate import evaluate, predictions_for
 from wellread.measure.fasttext import FastText, FastTextConfig, train_fasttext
-from wellread.measure.predictions import MAIN_SCORE, Scoring, score_predictions
+from wellread.measure.predictions import score_predictions
 from wellread.metrics.metrics import Interval
 from wellread.module import Module
+from wellread.tasks.registry import task_named
+from wellread.tasks.task import Scoring
 
 T = TypeVar("T")
 
@@ -75,23 +77,19 @@ FLOAT32 = 4  # bytes
 class Trial:
     """What everyone is tried on."""
 
-    task: str  # of MAIN_SCORE
+    task: str  # of tasks.registry
     examples: Examples
     positive: str | None = None  # a label whose F1 is wanted too
     rules: str = "squad"  # by which answers are compared
 
     def __post_init__(self) -> None:
-        """Refuse a task that has no score."""
-        if self.task not in MAIN_SCORE:
-            raise InputError(
-                f"a report on the task {self.task!r} was asked for; there are {', '.join(MAIN_SCORE)}; name one of them"
-                f"{nearest(self.task, MAIN_SCORE)}"
-            )
+        """Refuse a task that there is not."""
+        task_named(self.task)
 
     @property
     def main(self) -> str:
         """The name of the score that the task is judged by."""
-        return MAIN_SCORE[self.task]
+        return task_named(self.task).main_score
 
     @property
     def pairs(self) -> list[str] | None:
@@ -153,7 +151,7 @@ def module_entrant(name: str, module: Module) -> Entrant:
     def work(trial: Trial) -> None:
         with warnings.catch_warnings():  # `score` has told how many texts are cut
             warnings.simplefilter("ignore", TruncationWarning)
-            _predict(module, trial)
+            predictions_for(module, task_named(trial.task), trial.examples, show_progress_bar=False)
 
     parameters = module.checkpoint.num_parameters
     return Entrant(
@@ -164,15 +162,6 @@ def module_entrant(name: str, module: Module) -> Entrant:
         score=score,
         work=work,
     )
-
-
-def _predict(module: Module, trial: Trial) -> None:
-    examples, head = trial.examples, module.checkpoint.head
-    if trial.task == "similarity" and (head is None or head.task != "similarity"):
-        for side in (examples.texts, trial.pairs or []):
-            module.encode(side, show_progress_bar=False)
-    else:
-        module.predict(examples.texts, trial.pairs, tokens=examples.spans, show_progress_bar=False)
 
 
 def fasttext_entrant(baseline: FastText) -> Entrant:

@@ -30,20 +30,22 @@ class Located:
 
 def locate(tokenizer: Tokenizer, texts: Sequence[str]) -> Located:
     """Tokenize N texts, without special tokens, and find the characters of every piece."""
-    found = tokenizer.tokenize_with_offsets(texts)
+    tokenized = tokenizer.tokenize_with_offsets(texts)
     texts = [whole(text) for text in texts]
     joined = "".join(texts)
     base = beginnings(texts)
-    at = _character_at("".join(texts).encode())
+    # of each byte of UTF-8, and of its end, how many characters begin before it
+    leads = (np.frombuffer(joined.encode(), np.uint8) & 0xC0) != 0x80
+    at = np.concatenate([np.zeros(1, np.int64), np.cumsum(leads)])
     bytes_before = np.cumsum([0, *(len(text.encode()) for text in texts)])
-    rows = np.repeat(np.arange(len(texts)), found.tokens.lengths)
-    starts, limits = (at[side.values + bytes_before[rows]] for side in (found.starts, found.limits))
+    rows = np.repeat(np.arange(len(texts)), tokenized.tokens.lengths)
+    starts, limits = (at[side.values + bytes_before[rows]] for side in (tokenized.starts, tokenized.limits))
     starts, limits = _trimmed(joined, starts, limits)
     return Located(
         texts=texts,
-        tokens=found.tokens,
-        starts=Ragged(values=(starts - base[rows]).astype(np.int32), splits=found.tokens.splits),
-        limits=Ragged(values=(limits - base[rows]).astype(np.int32), splits=found.tokens.splits),
+        tokens=tokenized.tokens,
+        starts=Ragged(values=(starts - base[rows]).astype(np.int32), splits=tokenized.tokens.splits),
+        limits=Ragged(values=(limits - base[rows]).astype(np.int32), splits=tokenized.tokens.splits),
     )
 
 
@@ -54,12 +56,6 @@ def beginnings(texts: Sequence[str]) -> NDArray[np.int64]:
     [0, 2, 2]
     """
     return np.cumsum([0, *map(len, texts)])[:-1]
-
-
-def _character_at(data: bytes) -> NDArray[np.int64]:
-    """Return how many characters begin before each byte of UTF-8, and before its end: [bytes + 1]."""
-    leads = (np.frombuffer(data, np.uint8) & 0xC0) != 0x80
-    return np.concatenate([np.zeros(1, np.int64), np.cumsum(leads)])
 
 
 def _trimmed(

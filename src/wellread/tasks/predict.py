@@ -1,91 +1,82 @@
-"""A fine-tuned module's answers about texts: labels, scores, tags or spans, as its head has it."""
+"""A fine-tuned module's predictions for texts: labels, scores, tags or spans, as its head has it."""
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from wellread.config import HeadConfig
 from wellread.encode import WINDOW
-from wellread.errors import InputError, TruncationWarning, nearest
+from wellread.encoder.inputs import warn_truncated
+from wellread.errors import InputError, nearest
 from wellread.progress import progress
-from wellread.tasks.answers import AnswerSettings
-from wellread.tasks.judges import JUDGES, Asked, Judge
-
-PAIRED = ("pair", "similarity", "answer")
-EITHER = ("classify",)  # Hugging Face's configurations do not say which of the two they are for
+from wellread.tasks.registry import TASKS, task_named
+from wellread.tasks.task import Inputs, Predictor
 
 
-def judge_all(own: Judge, asked: Asked, *, show: bool | None = None) -> Any:
-    """Answer for N texts, a window of them at a time: a list, or an array of scores; tokens that are cut are counted.
+def predict_all(predictor: Predictor, inputs: Inputs, *, show: bool | None = None) -> Any:
+    """Predict for N texts, a window of them at a time: a list, or an array of scores; tokens that are cut are counted.
 
     Raises: TextError for texts that cannot be read; WeightsError for logits that are no numbers.
     """
-    answers: list[Any] = []
-    cut = np.zeros(len(asked.texts), np.int64)
-    with progress(len(asked.texts), show=show) as advance:
-        for start in range(0, len(asked.texts), WINDOW):
+    task = task_named(predictor.head.task)
+    values: list[Any] = []
+    truncated = np.zeros(len(inputs.texts), np.int64)
+    with progress(len(inputs.texts), show=show) as advance:
+        for start in range(0, len(inputs.texts), WINDOW):
             window = slice(start, start + WINDOW)
-            made = JUDGES[own.head.task](own, asked.part(window), advance)
-            answers += made.answers
-            cut[window] = made.truncated
-    warn_cut(cut, own.checkpoint.sentence.max_seq_length)
-    return np.asarray(answers, np.float32) if own.head.task == "similarity" else answers
+            predictions = task.predict(predictor, inputs.part(window), advance)
+            values += predictions.values
+            truncated[window] = predictions.truncated
+    limit = predictor.checkpoint.sentence.max_seq_length
+    warn_truncated(truncated, f"this module takes {limit} of a text, or of two together; shorten them")
+    return np.asarray(values, np.float32) if task.in_array else values
 
 
-def check_asked(head: HeadConfig | None, asked: Asked) -> HeadConfig:
-    """Return the head that is to answer.
+def check_inputs(head: HeadConfig | None, inputs: Inputs) -> HeadConfig:
+    """Return the head that predictions are made with.
 
-    Raises: InputError for a module without one, or texts that it does not take.
+    Raises: InputError for a module without one, or texts that its task does not take.
     """
     if head is None:
         raise InputError(
             "a prediction was asked for; this module has no head of a task; fine-tune it (wellread finetune), or load "
             "one that was"
         )
-    if (asked.pairs is None) == (head.task in PAIRED) and head.task not in EITHER:
-        wants, found = ("two texts a row", "one") if head.task in PAIRED else ("one text a row", "two")
+    task = task_named(head.task)
+    if task.takes_pairs not in ("either", "no" if inputs.pairs is None else "yes"):
+        expected, found, advice = ("two texts a row", "one", "pass pairs")
+        if task.takes_pairs == "no":
+            expected, found, advice = ("one text a row", "two", "leave pairs out")
+        raise InputError(f"this module is for {head.task}, which takes {expected}; found {found}; {advice}")
+    if inputs.pairs is not None and len(inputs.pairs) != len(inputs.texts):
         raise InputError(
-            f"this module is for {head.task}, which takes {wants}; found {found}; "
-            f"{'pass pairs' if head.task in PAIRED else 'leave pairs out'}"
+            f"a second text for each of {len(inputs.texts)} was asked; found {len(inputs.pairs)}; match them up"
         )
-    if asked.pairs is not None and len(asked.pairs) != len(asked.texts):
+    if inputs.tokens is not None and (not task.takes_tokens or len(inputs.tokens) != len(inputs.texts)):
         raise InputError(
-            f"a second text for each of {len(asked.texts)} was asked; found {len(asked.pairs)}; match them up"
-        )
-    if asked.tokens is not None and (head.task != "tag" or len(asked.tokens) != len(asked.texts)):
-        raise InputError(
-            f"tokens are for tags, those of every text; found {len(asked.tokens)} rows of them for {len(asked.texts)} "
-            f"texts and a module for {head.task}; leave them out, or match them up"
+            f"tokens are for tags, those of every text; found {len(inputs.tokens)} rows of them for "
+            f"{len(inputs.texts)} texts and a module for {head.task}; leave them out, or match them up"
         )
     return head
 
 
-def answer_settings(head: HeadConfig | None, options: Mapping[str, Any]) -> AnswerSettings:
-    """Read the options of a prediction. Raises: InputError for any but those of answers, or for another task."""
-    known = [field.name for field in fields(AnswerSettings)]
+def read_options(head: HeadConfig, options: Mapping[str, Any]) -> Any:
+    """Return a task's options as its own dataclass, None for a task without any.
+
+    Raises: InputError for options that the task does not take.
+    """
+    kind = task_named(head.task).options
+    names = {name: [field.name for field in fields(task.options)] for name, task in TASKS.items() if task.options}
+    known = names.get(head.task, [])
     unknown = [name for name in options if name not in known]
-    if unknown or (options and (head is None or head.task != "answer")):
-        task = "none" if head is None else head.task
+    if unknown:
+        others = "; ".join(f"a module for {name} takes {', '.join(row)}" for name, row in names.items())
         raise InputError(
-            f"the options {', '.join(options)} were given; a module for answers takes {', '.join(known)}, and this one "
-            f"is for {task}; leave them out{nearest(unknown[0], known) if unknown else ''}"
+            f"the options {', '.join(options)} were given; {others}, and this one is for {head.task}; leave them out"
+            f"{nearest(unknown[0], known)}"
         )
-    return AnswerSettings(**options)
-
-
-def warn_cut(cut: NDArray[np.int64], limit: int) -> None:
-    """Say how many of N texts lost tokens [N] because a module takes `limit` of them."""
-    rows = np.count_nonzero(cut)
-    if rows:
-        warnings.warn(
-            f"{rows} of {len(cut)} texts were too long and lost {cut.sum()} tokens; this module takes {limit} of a "
-            "text, or of two together; shorten them where that matters",
-            TruncationWarning,
-            stacklevel=4,
-        )
+    return kind(**options) if kind else None

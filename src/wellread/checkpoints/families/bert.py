@@ -59,14 +59,9 @@ FAMILY = Family(
     architecture="BertModel",
     mlm_architecture="BertForMaskedLM",
     heads=(
-        HeadClass(
-            architecture="BertForSequenceClassification",
-            task="classify",
-            dropout_key="classifier_dropout",
-            needs_pooler=True,
-        ),
-        HeadClass(architecture="BertForTokenClassification", task="tag", dropout_key="classifier_dropout"),
-        HeadClass(architecture="BertForQuestionAnswering", task="answer", dropout=0.0),
+        HeadClass(task="classify", dropout_key="classifier_dropout", needs_pooler=True),
+        HeadClass(task="tag", dropout_key="classifier_dropout"),
+        HeadClass(task="answer", dropout=0.0),
     ),
     keys=KeyTable(
         used={

@@ -10,15 +10,9 @@ FAMILY = Family(
     architecture="DistilBertModel",
     mlm_architecture="DistilBertForMaskedLM",
     heads=(
-        HeadClass(
-            architecture="DistilBertForSequenceClassification",
-            task="classify",
-            dropout_key="seq_classif_dropout",
-            dropout=0.2,
-            pre_classifier=True,
-        ),
-        HeadClass(architecture="DistilBertForTokenClassification", task="tag"),
-        HeadClass(architecture="DistilBertForQuestionAnswering", task="answer", dropout_key="qa_dropout", dropout=0.1),
+        HeadClass(task="classify", dropout_key="seq_classif_dropout", dropout=0.2, pre_classifier=True),
+        HeadClass(task="tag"),
+        HeadClass(task="answer", dropout_key="qa_dropout", dropout=0.1),
     ),
     keys=KeyTable(
         used={

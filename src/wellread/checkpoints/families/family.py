@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from wellread.checkpoints import names
-from wellread.config import EncoderConfig, HeadConfig
+from wellread.config import HEADS, EncoderConfig, HeadConfig
 from wellread.errors import WeightsError
 from wellread.formats.arrays import StoredTensor
 from wellread.schema import KeyTable
@@ -20,8 +20,7 @@ from wellread.schema import KeyTable
 class HeadClass:
     """One of Hugging Face's classes of an encoder under a task's head."""
 
-    architecture: str
-    task: str  # of config.HEAD_TASKS; `classify` stands for a pair too
+    task: str  # of config.HEADS; `classify` stands for a pair too
     dropout_key: str | None = None  # config.json's key of the dropout before the last map
     dropout: float | None = None  # where there is no such key, or null stands there; None: hidden_dropout_prob
     pre_classifier: bool = False  # as in HeadConfig
@@ -56,8 +55,11 @@ class Family:
         """Return the class that computes a head; None where there is none, or one without tensors."""
         if head is None or not head.outputs:
             return None
-        task = "classify" if head.task == "pair" else head.task
-        return next(kind for kind in self.heads if kind.task == task)
+        return next(kind for kind in self.heads if HEADS[kind.task] == head.row)
+
+    def head_architecture(self, kind: HeadClass) -> str:
+        """Return the name of Hugging Face's class of the encoder under a head."""
+        return f"{self.architecture.removesuffix('Model')}{HEADS[kind.task].huggingface}"
 
     def needs_pooler(self, head: HeadConfig | None) -> bool:
         """Say whether the class of a head has a pooler that its logits come from."""

@@ -19,7 +19,7 @@ from wellread.config import HeadConfig
 from wellread.encoder.heads import LOGITS_OUTPUT
 from wellread.errors import DataError, TrainingError
 from wellread.learn.distill.targets import Job, Question, RowsTask, Work, key_of, running, targets_of, texts_of
-from wellread.learn.init import WHOLE_TEXT, has_pre_classifier, with_head
+from wellread.learn.init import has_pre_classifier, with_head
 from wellread.learn.rows import rows_of
 from wellread.learn.step import Inputs, Loss
 
@@ -40,7 +40,7 @@ def labels_work(job: Job) -> Work:
     student, config = job.student, job.config
     checkpoint = with_head(
         student.checkpoint,
-        replace(head, pre_classifier=has_pre_classifier(student.checkpoint, head.task)),
+        replace(head, pre_classifier=has_pre_classifier(student.checkpoint, head.kind or head.task)),
         max_seq_length=config.max_seq_length,
         seed=config.loop.seed,
     )
@@ -59,7 +59,7 @@ def labels_work(job: Job) -> Work:
 
 
 def _head(teacher: Checkpoint) -> HeadConfig:
-    if teacher.head is None or teacher.head.task not in WHOLE_TEXT:
+    if teacher.head is None or teacher.head.row.reads != "pooled_output":
         found = f"one for {teacher.head.task}" if teacher.head else "no head"
         raise TrainingError(
             f"the teacher's labels were asked for; found that it is not fine-tuned for the task: it has {found}; "

@@ -1,4 +1,7 @@
-"""Tags of tokens and labels of pieces: a piece bears the label of the token that it begins; and back, with entities."""
+"""Tags of tokens: a piece bears the label of the token that it begins; and back, with entities.
+
+Devlin et al. 2018, section 5.3: the label of a token stands on its first piece.
+"""
 
 from __future__ import annotations
 
@@ -10,16 +13,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wellread.backends.backend import FloatArray
-from wellread.errors import InputError
+from wellread.config import HeadConfig
+from wellread.data.examples import Examples
+from wellread.encode import logits_of
+from wellread.errors import DataError, InputError
+from wellread.metrics.entities import count_entities, entities
 from wellread.tasks.characters import beginnings, locate
-from wellread.tasks.classes import softmax
+from wellread.tasks.classify import softmax
+from wellread.tasks.task import Advance, Inputs, Predictions, Predictor, Scores, Scoring, Spans, Targets, Task, needed
 from wellread.text.batch import Ragged
 from wellread.text.tokenizer import Tokenizer
 
 IGNORED = -100  # the label of a piece that is not judged; what Hugging Face's collators and torch's losses call it
 OUTSIDE = "O"
-
-Spans = Sequence[tuple[int, int]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -53,6 +59,9 @@ class Tagged:
     scores: list[float]  # the probability of each tag; 0 for a token that no piece holds, or that was cut off
     entities: list[FoundEntity]
 
+    def __str__(self) -> str:
+        return "\t".join(f"{entity.entity}={entity.text}" for entity in self.entities)
+
 
 def words(text: str) -> list[tuple[int, int]]:
     """Split a text at white space.
@@ -60,7 +69,7 @@ def words(text: str) -> list[tuple[int, int]]:
     >>> words(" 서울  역")
     [(1, 3), (5, 6)]
     """
-    return [found.span() for found in re.finditer(r"\S+", text)]
+    return [match.span() for match in re.finditer(r"\S+", text)]
 
 
 def align(tokenizer: Tokenizer, texts: Sequence[str], spans: Sequence[Spans] | None = None) -> Aligned:
@@ -79,17 +88,17 @@ def align(tokenizer: Tokenizer, texts: Sequence[str], spans: Sequence[Spans] | N
     shift = np.repeat(base, counts)
     row_of = np.repeat(np.arange(len(tokens)), located.tokens.lengths)
     starts, limits = (side.values + base[row_of] for side in (located.starts, located.limits))
-    found = _holding(starts, limits, begin + shift, limit + shift)
-    there = found >= 0
+    pieces = _holding(starts, limits, begin + shift, limit + shift)
+    there = pieces >= 0
     first = np.repeat(located.tokens.splits[:-1], counts)
     splits = np.cumsum([0, *counts])
-    begun = there & (starts[found] >= begin + shift) if len(starts) else there
+    begins = there & (starts[pieces] >= begin + shift) if len(starts) else there
     return Aligned(
         texts=located.texts,
         spans=tokens,  # type: ignore[arg-type]
         rows=located.tokens,
-        places=Ragged(values=np.where(there, found - first, -1).astype(np.int32), splits=splits),
-        begins=Ragged(values=begun.astype(np.int32), splits=splits),
+        places=Ragged(values=np.where(there, pieces - first, -1).astype(np.int32), splits=splits),
+        begins=Ragged(values=begins.astype(np.int32), splits=splits),
     )
 
 
@@ -114,8 +123,8 @@ def _holding(
         return np.full(len(begin), -1, np.int64)
     near = np.searchsorted(limits[real], begin, side="right")
     inside = near < len(real)
-    found = real[np.where(inside, near, 0)]
-    return np.where(inside & (starts[found] < limit), found, -1)
+    pieces = real[np.where(inside, near, 0)]
+    return np.where(inside & (starts[pieces] < limit), pieces, -1)
 
 
 def piece_labels(aligned: Aligned, labels: Sequence[Sequence[int]]) -> Ragged:
@@ -124,18 +133,17 @@ def piece_labels(aligned: Aligned, labels: Sequence[Sequence[int]]) -> Ragged:
     Raises: InputError for rows that have not as many labels as tokens.
     """
     counts = aligned.places.lengths
-    bad = [row for row, given in enumerate(labels) if len(given) != counts[row]] if len(labels) == len(counts) else [0]
+    bad = [row for row, ids in enumerate(labels) if len(ids) != counts[row]] if len(labels) == len(counts) else [0]
     if bad:
         raise InputError(
             f"a label for every token of {len(counts)} texts was asked for; found others in {len(bad)} of "
             f"{len(labels)} rows, the first is row {bad[0]}; match them"
         )
-    made = np.full(len(aligned.rows.values), IGNORED, np.int32)
-    judged = aligned.begins.values == 1
-    at = np.repeat(aligned.rows.splits[:-1], counts) + aligned.places.values
-    flat = np.asarray([label for row in labels for label in row], np.int32)
-    made[at[judged]] = flat[judged]
-    return Ragged(values=made, splits=aligned.rows.splits)
+    values = np.full(len(aligned.rows.values), IGNORED, np.int32)
+    begins = aligned.begins.values == 1
+    pieces = np.repeat(aligned.rows.splits[:-1], counts) + aligned.places.values
+    values[pieces[begins]] = np.asarray([label for row in labels for label in row], np.int32)[begins]
+    return Ragged(values=values, splits=aligned.rows.splits)
 
 
 def read_tags(aligned: Aligned, row: int, logits: FloatArray, labels: Sequence[str]) -> Tagged:
@@ -144,14 +152,14 @@ def read_tags(aligned: Aligned, row: int, logits: FloatArray, labels: Sequence[s
     A token has the tag of its piece. Where the piece begins in an earlier token, as it may if tokens are characters,
     B-X goes on as I-X. A token that no piece holds is O, but a blank inside an entity belongs to it.
     """
-    chances = softmax(np.asarray(logits))
-    best = chances.argmax(-1).tolist()
+    probabilities = softmax(np.asarray(logits))
+    best = probabilities.argmax(-1).tolist()
     tags, scores = [], []
-    for place, begins in zip(aligned.places[row].tolist(), aligned.begins[row].tolist(), strict=True):
-        known = 0 <= place < len(best)
-        tag = labels[best[place]] if known else OUTSIDE
+    for piece, begins in zip(aligned.places[row].tolist(), aligned.begins[row].tolist(), strict=True):
+        has_logits = 0 <= piece < len(best)
+        tag = labels[best[piece]] if has_logits else OUTSIDE
         tags.append(tag if begins else inner(tag))
-        scores.append(float(chances[place, best[place]]) if known else 0.0)
+        scores.append(float(probabilities[piece, best[piece]]) if has_logits else 0.0)
     text, spans = aligned.texts[row], aligned.spans[row]
     tags = _bridged(tags, [text[begin:limit].isspace() for begin, limit in spans])
     return Tagged(tags=tags, tokens=spans, scores=scores, entities=_entities(text, spans, tags, scores))
@@ -168,27 +176,87 @@ def inner(tag: str) -> str:
 
 def _bridged(tags: list[str], blank: list[bool]) -> list[str]:
     """Let blanks between a token and one that goes on with its entity belong to the entity."""
-    made = list(tags)
-    for place in range(len(made)):
-        if blank[place] and place and made[place] == OUTSIDE:
-            behind = next((tag for tag, empty in zip(tags[place:], blank[place:], strict=True) if not empty), OUTSIDE)
-            if behind.startswith("I-") and inner(made[place - 1]) == behind:
-                made[place] = behind
-    return made
+    bridged = list(tags)
+    for i in range(1, len(tags)):
+        if blank[i] and bridged[i] == OUTSIDE:
+            behind = next((tag for tag, empty in zip(tags[i:], blank[i:], strict=True) if not empty), OUTSIDE)
+            if behind.startswith("I-") and inner(bridged[i - 1]) == behind:
+                bridged[i] = behind
+    return bridged
 
 
 def _entities(text: str, spans: Spans, tags: list[str], scores: list[float]) -> list[FoundEntity]:
     """Join tokens to entities: B-X begins one, I-X or a tag without mark goes on with one of its type or begins one."""
-    found, begin = [], 0
-    for place in range(1, len(tags) + 1):
-        if place < len(tags) and not tags[place].startswith("B-") and tags[place] == inner(tags[begin]):
+    joined, begin = [], 0
+    for i in range(1, len(tags) + 1):
+        if i < len(tags) and not tags[i].startswith("B-") and tags[i] == inner(tags[begin]):
             continue
         if tags[begin] != OUTSIDE:
-            start, end = spans[begin][0], spans[place - 1][1]
-            told = [score for score in scores[begin:place] if score] or [0.0]
+            start, end = spans[begin][0], spans[i - 1][1]
+            real = [score for score in scores[begin:i] if score] or [0.0]  # a blank has none
             kind = tags[begin][2:] if tags[begin][:2] in ("B-", "I-") else tags[begin]
-            found.append(
-                FoundEntity(entity=kind, text=text[start:end], start=start, end=end, score=sum(told) / len(told))
-            )
-        begin = place
-    return found
+            mean = sum(real) / len(real)
+            joined.append(FoundEntity(entity=kind, text=text[start:end], start=start, end=end, score=mean))
+        begin = i
+    return joined
+
+
+def predict(predictor: Predictor, inputs: Inputs, advance: Advance) -> Predictions:
+    """Tag the tokens of N texts: those that are given, or words."""
+    aligned = align(predictor.tokenizer, inputs.texts, inputs.tokens)
+    tagged: list[Tagged | None] = [None] * len(inputs.texts)
+    lengths, first = np.minimum(aligned.rows.lengths, predictor.packer.room), predictor.packer.template.first_column
+    for item in logits_of(predictor.backend, [aligned.rows], predictor.packer):
+        for row, logits in zip(item.rows.tolist(), item.value, strict=True):
+            tagged[row] = read_tags(aligned, row, logits[first : first + lengths[row]], predictor.head.labels)
+        advance(len(item.rows))
+    return Predictions(values=list(tagged), truncated=aligned.rows.lengths - lengths)
+
+
+def targets(
+    tokenizer: Tokenizer, examples: Examples, head: HeadConfig, *, max_seq_length: int, stride: int
+) -> tuple[list[Ragged], Targets]:
+    """Make rows of a text whose tokens' first pieces have the ids of their tags."""
+    ids = {name: id for id, name in enumerate(head.labels)}
+    aligned = align(tokenizer, examples.texts, examples.spans)
+    return [aligned.rows], piece_labels(aligned, [[ids[tag] for tag in row] for row in examples.tags or []])
+
+
+def check(examples: Examples) -> None:
+    """Refuse tags that are no entities: those alone can be scored. Raises: DataError."""
+    for row in examples.tags or []:
+        entities(row)
+
+
+def score(examples: Examples, predicted: Sequence[object], scoring: Scoring) -> Scores:
+    """Score tags by the entities that they form: F1, macro F1, precision and recall.
+
+    Raises: DataError for predictions that are no lists of tags, or not one for every token.
+    """
+    rows = needed(examples, "tags")
+    bare = sum(not isinstance(row, list) for row in predicted)
+    if bare:
+        raise DataError(f"lists of tags were asked of the predictions; {bare} of {len(predicted)} are none; mend them")
+    true, tags = ([list(map(str, row)) for row in side] for side in (rows, predicted))  # type: ignore[arg-type]
+    counts = count_entities(true, tags)
+    return {"f1": counts.f1, "macro_f1": counts.macro_f1, "precision": counts.precision, "recall": counts.recall}
+
+
+TAG = Task(
+    name="tag",
+    head="tag",
+    takes_pairs="no",
+    columns=("tags", "spans"),
+    target="tags",
+    targets=targets,
+    loss="cross_entropy",
+    predict=predict,
+    scored=lambda prediction: prediction.tags,
+    score=score,
+    main_score="f1",
+    summary="a label for each word of a text",
+    pipeline="token-classification",
+    usage='["A text.", "Another."]',
+    check_dev=check,
+    takes_tokens=True,
+)
