@@ -102,6 +102,16 @@ def test_the_module_says_where_it_comes_from(module, tmp_path):
     assert made.backend == module.backend
 
 
+def test_paths_may_be_strings_and_examples_a_file(module, tmp_path):
+    rows = made_rows("classify", 48)
+    (tmp_path / "a.csv").write_text("label,text\n" + "".join(f'{row["label"]},"{row["text"]}"\n' for row in rows))
+    arguments = {"task": "classify", "config": settings(**SHORT)}
+    path = str(tmp_path / "a.csv")
+    read = finetune(module, path, output_dir=str(tmp_path / "a"), dev=path, **arguments).checkpoint.arrays()
+    taken = finetune(module, rows, output_dir=tmp_path / "b", **arguments).checkpoint.arrays()
+    assert all((array == taken[name]).all() for name, array in read.items())
+
+
 def test_the_module_that_was_given_stays_as_it_is(module, tmp_path):
     before = module.checkpoint
     arrays = before.arrays()
