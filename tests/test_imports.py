@@ -38,7 +38,7 @@ DOORS = (
     *("measure/render.py", "measure/fasttext.py"),
 )
 # files that import by a name that is computed: what the table beside it holds
-COMPUTED = {"__init__.py", "compat/install.py"}
+COMPUTED = {"__init__.py", "compat/__init__.py"}
 FILES = sorted(SOURCE.rglob("*.py"))
 
 

@@ -1,4 +1,4 @@
-"""install and uninstall: the names of before, in this process alone, and never over an installed package unasked."""
+"""install and uninstall: legacy names, in this process alone, and never over an installed package unasked."""
 
 import importlib
 import importlib.util
@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from wellread import compat
-from wellread.compat.install import STAND_INS
+from wellread.compat import STAND_INS
 from wellread.errors import InputError
 
 ROOT = Path(__file__).parent.parent.parent

@@ -17,7 +17,7 @@ from wellread.text.batch import Ragged, bert_pack_inputs
 from wellread.text.tokenizer import load_tokenizer
 
 CHECKPOINT = tiny_checkpoint(tiny_config(num_hidden_layers=1), mlm=False)
-TRAINED = {"loss": [2.0, 1.0], "without_slope": [], "dropout_spread": 0.1}
+TRAINED = {"loss": [2.0, 1.0], "without_gradient": [], "dropout_spread": 0.1}
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def test_an_equal_encoder_passes(encoder):
         ({"0/call/sequence_output": np.nan}, {}, "0/call/sequence_output differs by nan"),
         ({"0/call/attention": np.zeros(3)}, {}, "0/call/attention is surplus"),
         ({}, {"loss": [1.0, 1.0]}, "a training step took the loss from 1 to 1"),
-        ({}, {"without_slope": ["pooler_transform/bias:0"]}, "pooler_transform/bias:0 gets no gradient"),
+        ({}, {"without_gradient": ["pooler_transform/bias:0"]}, "pooler_transform/bias:0 gets no gradient"),
         ({}, {"dropout_spread": 0.0}, "dropout moves the outputs by 0.0"),
     ],
 )

@@ -8,7 +8,9 @@ import subprocess
 import sys
 import textwrap
 from dataclasses import replace
+from importlib.metadata import PackageNotFoundError
 
+import click
 import numpy as np
 import pytest
 from tiny import tiny_checkpoint, tiny_config, tiny_module
@@ -37,6 +39,7 @@ SHAPE = {
 
 @pytest.fixture(autouse=True)
 def here(tmp_path, monkeypatch):
+    monkeypatch.delenv("TF_USE_LEGACY_KERAS", raising=False)
     monkeypatch.setenv("TFHUB_CACHE_DIR", str(tmp_path / "modules"))
     return tmp_path / "modules"
 
@@ -325,18 +328,34 @@ def test_the_command_revives_lists_and_removes(run, here, exports, monkeypatch):
     assert lines[2].startswith(f"{find(SMALL)}: ")
     assert lines[3].startswith(f"{find(TEXT)}: ")
     assert lines[4].startswith("note: hidden_act gelu became")
-    assert lines[-2] == "tensorflow-hub finds these where this is set, as it is here:"
-    assert lines[-1] == f"export TFHUB_CACHE_DIR={here}"
+    assert lines[-4:] == [
+        "tensorflow-hub finds these where this is set, as it is here:",
+        f"export TFHUB_CACHE_DIR={here}",
+        "hub.KerasLayer refuses Keras 3, which is here; with tf_keras it runs where this is set too:",
+        "export TF_USE_LEGACY_KERAS=1",
+    ]
     listed = run("--list").splitlines()
     assert listed[:4] == [TEXT, f"  {find(TEXT)}  0.0 MB", SMALL, f"  {find(SMALL)}  0.0 MB"]
     assert run("--remove", SMALL).splitlines()[0] == SMALL
     assert [module.handle for module in installed()] == [TEXT]
 
 
+@pytest.mark.parametrize(("variable", "keras"), [("1", "3.15.0"), ("True", "3.15.0"), ("0", "2.15.0"), ("", None)])
+def test_legacy_keras_is_asked_for_where_it_is_needed_alone(run, monkeypatch, variable, keras):
+    def version(name):
+        if keras is None:
+            raise PackageNotFoundError(name)
+        return keras
+
+    monkeypatch.setattr(cli, "version", version)
+    monkeypatch.setenv("TF_USE_LEGACY_KERAS", variable)
+    assert "KERAS" not in run("--list")
+
+
 def test_the_command_says_clearly_that_the_variable_is_not_set(run, exports, monkeypatch, tmp_path):
     monkeypatch.delenv("TFHUB_CACHE_DIR")
     monkeypatch.setenv("WELLREAD_CACHE", str(tmp_path / "own"))
-    assert run(SMALL, "--from", "module").splitlines()[-2:] == [
+    assert run(SMALL, "--from", "module").splitlines()[-4:-2] == [
         "TFHUB_CACHE_DIR is not set: tensorflow-hub would look in a temporary directory and find none; set it "
         "before Python starts:",
         f"export TFHUB_CACHE_DIR={tmp_path}/own/tfhub_modules",
@@ -349,6 +368,7 @@ def test_the_command_prints_json(run, here, exports):
     assert made["directory"] == str(find(SMALL))
     assert made["exported"]["encoder"]["outputs"] == 7
     assert made["setting"] == f"export TFHUB_CACHE_DIR={here}"
+    assert made["keras_setting"] == "export TF_USE_LEGACY_KERAS=1"
     listed = [json.loads(line) for line in run("--list", "--json").splitlines()]
     assert [row["handle"] for row in listed] == [NEW[1], SMALL]
     assert json.loads(run("--remove", SMALL, "--json"))["handle"] == SMALL
@@ -363,6 +383,19 @@ def test_the_command_takes_one_of_three_forms(arguments):
     )
     assert done.returncode == 2
     assert "give HANDLE --from MODULE, or --list, or --remove HANDLE" in done.stderr
+    assert ("google/bert_uncased_L-2_H-128_A-2" in done.stderr) == (arguments == [SMALL])
+
+
+@pytest.mark.parametrize("handle", [SMALL, SMALL.removeprefix("https://tfhub.dev/")])
+def test_the_command_names_the_living_modules_of_a_dead_handle(run, handle):
+    with pytest.raises(click.UsageError) as refused:
+        run(handle)
+    words, _, named = refused.value.message.partition("; the same weights are those of --from ")
+    assert words == "give HANDLE --from MODULE, or --list, or --remove HANDLE"
+    assert "google/bert_uncased_L-2_H-128_A-2" in named.split(" or ")
+    assert "tfhub.dev" not in named
+    with pytest.raises(click.UsageError, match="or --remove HANDLE$"):
+        run("https://tfhub.dev/nobody/nothing/1")
 
 
 def test_listing_imports_no_tensorflow():

@@ -14,7 +14,7 @@ from wellread.backends import tensorflow as backend
 from wellread.errors import CheckpointError, ExportError, MissingExtra
 from wellread.export import dialect, tfhub
 from wellread.export import graphs as encoder_graph
-from wellread.export.parity import all_texts
+from wellread.export.parity import EncoderParity, Exported, all_texts
 from wellread.export.tfhub import export_tfhub
 from wellread.module import Module
 
@@ -295,6 +295,41 @@ def test_what_stands_there_is_kept(tmp_path):
     with pytest.raises(CheckpointError, match="it exists"):
         export_tfhub(tiny_module(tmp_path / "files"), tmp_path / "encoder")
     assert (tmp_path / "encoder" / "mine").read_text() == "kept"
+
+
+def test_a_saved_model_is_overwritten_once_the_new_one_agrees(tmp_path, monkeypatch):
+    def write(module, tokenizer, encoder, preprocessor):
+        (encoder / "variables").mkdir()
+        (encoder / "variables" / "variables.index").touch()
+        (encoder / "saved_model.pb").write_text("new")
+
+    near = EncoderParity(batches=1, outputs=1, largest_difference=0.0, loss=(1.0, 0.5))
+    agrees = True
+
+    def check(*args, **kwargs):
+        if not agrees:
+            raise ExportError("it does not agree")
+        return Exported(encoder=near)
+
+    monkeypatch.setattr(tfhub, "_write", write)
+    monkeypatch.setattr(tfhub, "check_export", check)
+    module, directory = tiny_module(tmp_path / "files"), tmp_path / "encoder"
+    export_tfhub(module, directory)
+    with pytest.raises(CheckpointError, match="it exists; remove it or choose another name, or pass overwrite=True"):
+        export_tfhub(module, directory)
+    (directory / "saved_model.pb").write_text("old")
+    (directory / "assets").mkdir()
+    agrees = False
+    with pytest.raises(ExportError, match="it does not agree"):
+        export_tfhub(module, directory, overwrite=True)
+    assert (directory / "saved_model.pb").read_text() == "old"
+    agrees = True
+    export_tfhub(module, directory, overwrite=True)
+    assert sorted(path.name for path in directory.iterdir()) == ["saved_model.pb", "variables"]
+    assert (directory / "saved_model.pb").read_text() == "new"
+    (directory / "notes.txt").touch()
+    with pytest.raises(CheckpointError, match=r"was to be overwritten; found notes\.txt, which wellread did not write"):
+        export_tfhub(module, directory, overwrite=True)
 
 
 def test_the_extra_is_named_where_it_is_missing(tmp_path, monkeypatch):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import asdict, replace
+from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,6 +17,8 @@ from wellread.hub.tfhub_cache import Installed
 
 if TYPE_CHECKING:
     from wellread.export.revive import Revived
+
+LEGACY_KERAS = "TF_USE_LEGACY_KERAS"  # TensorFlow reads it when it is imported
 
 
 @click.command("revive")
@@ -34,10 +37,10 @@ def command(
 ) -> None:
     """Install a module and its preprocessor where tensorflow-hub looks first, under HANDLE and the one its page names.
 
-    Code that loads https://tfhub.dev/... then runs unchanged and offline.
+    Code that loads https://tfhub.dev/... then runs unchanged and offline, where the settings that are printed are made.
     """
     if [handle is not None, listing, remove is not None].count(True) != 1 or (handle is None) != (source is None):
-        raise click.UsageError("give HANDLE --from MODULE, or --list, or --remove HANDLE")
+        raise click.UsageError(f"give HANDLE --from MODULE, or --list, or --remove HANDLE{_living(handle)}")
     if handle is not None and source is not None:
         _show_revived(_revive(handle, source, **options), as_json)
     else:
@@ -46,19 +49,28 @@ def command(
         click.echo(_advice())
 
 
+def _living(handle: str | None) -> str:
+    """Say which modules hold the weights of a handle and can still be loaded; nothing for one that is unknown."""
+    from wellread.catalog.modules import handles
+
+    entry, _ = handles().get(handle or "") or handles().get(f"https://tfhub.dev/{handle}") or (None, None)
+    living = [one.handle for one in entry.living() if "tfhub.dev" not in one.handle] if entry else []
+    return f"; the same weights are those of --from {' or '.join(living)}" if living else ""
+
+
 def _revive(handle: str, source: str, *, preprocessor: str | None, overwrite: bool, **loading: Any) -> Revived:
     from wellread.export.revive import revive
 
     return revive(handle, load_module(source, **loading), preprocessor=preprocessor, overwrite=overwrite)
 
 
-def _show_revived(found: Revived, as_json: bool) -> None:
+def _show_revived(revived: Revived, as_json: bool) -> None:
     if as_json:
-        _echo_json({**asdict(found), "setting": tfhub_cache.setting()})
+        _echo_json({**asdict(revived), "setting": tfhub_cache.setting(), "keras_setting": _keras_setting()})
         return
-    click.echo(f"encoder: {found.handle}\npreprocessor: {found.preprocessor}")
-    exported = replace(found.exported, notes=found.notes)
-    for line in report(exported, found.directory, found.preprocessor_directory):
+    click.echo(f"encoder: {revived.handle}\npreprocessor: {revived.preprocessor}")
+    exported = replace(revived.exported, notes=revived.notes)
+    for line in report(exported, revived.directory, revived.preprocessor_directory):
         click.echo(line)
 
 
@@ -78,8 +90,23 @@ def _echo_json(values: dict[str, Any]) -> None:
 def _advice() -> str:
     """Say what to set, and whether it is set."""
     if os.environ.get(tfhub_cache.VARIABLE):
-        return f"tensorflow-hub finds these where this is set, as it is here:\n{tfhub_cache.setting()}"
-    return (
-        f"{tfhub_cache.VARIABLE} is not set: tensorflow-hub would look in a temporary directory and find none; "
-        f"set it before Python starts:\n{tfhub_cache.setting()}"
-    )
+        advice = f"tensorflow-hub finds these where this is set, as it is here:\n{tfhub_cache.setting()}"
+    else:
+        advice = (
+            f"{tfhub_cache.VARIABLE} is not set: tensorflow-hub would look in a temporary directory and find none; "
+            f"set it before Python starts:\n{tfhub_cache.setting()}"
+        )
+    if keras := _keras_setting():
+        advice += (
+            f"\nhub.KerasLayer refuses Keras 3, which is here; with tf_keras it runs where this is set too:\n{keras}"
+        )
+    return advice
+
+
+def _keras_setting() -> str | None:
+    """Return the line for a shell that has tf.keras be Keras 2; None where it is, or where Keras is not installed."""
+    try:
+        legacy = os.environ.get(LEGACY_KERAS, "").lower() in ("1", "true") or int(version("keras").split(".")[0]) < 3
+    except PackageNotFoundError:
+        legacy = True
+    return None if legacy else f"export {LEGACY_KERAS}=1"

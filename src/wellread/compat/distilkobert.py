@@ -9,10 +9,9 @@ are `torch.nn.Module`s in eval mode; their state dicts bear the names of Hugging
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from wellread.checkpoints.checkpoint import Array, Checkpoint
 from wellread.checkpoints.huggingface import is_huggingface, read_encoder, read_weights
@@ -24,7 +23,7 @@ from wellread.hub.resolve import resolve
 from wellread.schema import read_json
 
 if TYPE_CHECKING:
-    from wellread.compat.torch_models import Bert, Classifier, DistilBert, MaskedWords
+    from wellread.compat.torch_models import Bert, Classifier, DistilBert, MaskedLM
 
 # The linear maps of each kind of head: name -> letters of its weight's shape (C classes, D hidden), its bias the first.
 KINDS = (
@@ -35,16 +34,8 @@ KINDS = (
 CLASSES = 2
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Head:
-    """What stands on the encoder."""
-
-    arrays: Mapping[str, Array]  # weights and biases by the file's names
-    dropout: float  # before the last map, while training
-
-
-def read_head(directory: Path, config: EncoderConfig) -> Head:
-    """Read the head of a classifier of two classes.
+def read_head(directory: Path, config: EncoderConfig) -> tuple[dict[str, Array], float]:
+    """Read the head of a classifier of two classes: its weights and biases by the file's names, and its dropout.
 
     Dropout is the encoder's, but in Hugging Face's head of two maps, which has its own. Raises: WeightsError for none,
     or one of other shapes.
@@ -66,7 +57,7 @@ def read_head(directory: Path, config: EncoderConfig) -> Head:
     dropout = config.hidden_dropout_prob
     if "pre_classifier" in kind:
         dropout = read_json(directory / "config.json").get("seq_classif_dropout", 0.2)  # Hugging Face's default
-    return Head(arrays={name: tensor.read() for name, tensor in stored.items()}, dropout=dropout)
+    return {name: tensor.read() for name, tensor in stored.items()}, dropout
 
 
 DISTILKOBERT, KOBERT, KOBERT_LM = "monologg/distilkobert", "monologg/kobert", "monologg/kobert-lm"
@@ -82,19 +73,17 @@ def get_distilkobert_model(cachedir: Cachedir = None, no_cuda: bool = False) -> 
 
     Raises: MissingExtra without torch; DownloadError, HandleError, CheckpointError and its kin.
     """
-    require_extra("torch", extra="train")
-    checkpoint = _encoder(_model_files(DISTILKOBERT, cachedir), "distilbert")
-    from wellread.compat.torch_models import DistilBert, to_best_device
-
-    return to_best_device(DistilBert(checkpoint), no_cuda=no_cuda)
+    model: DistilBert = _load("DistilBert", DISTILKOBERT, "distilbert", cachedir, no_cuda=no_cuda)
+    return model
 
 
-def get_distilkobert_lm(cachedir: Cachedir = None, no_cuda: bool = False) -> MaskedWords:
+def get_distilkobert_lm(cachedir: Cachedir = None, no_cuda: bool = False) -> MaskedLM:
     """Load DistilKoBERT under its masked-language-model head; it returns logits [B, T, 8002] and all hidden states.
 
     Raises: as `get_distilkobert_model`.
     """
-    return _masked_words(DISTILKOBERT, "distilbert", cachedir, no_cuda=no_cuda)
+    model: MaskedLM = _load("MaskedLM", DISTILKOBERT, "distilbert", cachedir, no_cuda=no_cuda)
+    return model
 
 
 def get_kobert_model(cachedir: Cachedir = None, no_cuda: bool = False) -> Bert:
@@ -104,25 +93,17 @@ def get_kobert_model(cachedir: Cachedir = None, no_cuda: bool = False) -> Bert:
 
     Raises: as `get_distilkobert_model`.
     """
-    require_extra("torch", extra="train")
-    directory = _model_files(KOBERT, cachedir)
-    checkpoint = _encoder(directory, "bert")
-    if checkpoint.config.pooler != "dense_tanh":
-        raise WeightsError(
-            f"a BERT with its pooler was asked of {directory}; found none of pooler.dense.weight, pooler.dense.bias; "
-            f"take {KOBERT}"
-        )
-    from wellread.compat.torch_models import Bert, to_best_device
-
-    return to_best_device(Bert(checkpoint), no_cuda=no_cuda)
+    model: Bert = _load("Bert", KOBERT, "bert", cachedir, no_cuda=no_cuda)
+    return model
 
 
-def get_kobert_lm(cachedir: Cachedir = None, no_cuda: bool = False) -> MaskedWords:
+def get_kobert_lm(cachedir: Cachedir = None, no_cuda: bool = False) -> MaskedLM:
     """Load KoBERT under its masked-language-model head; it returns logits [B, T, 8002] and all hidden states.
 
     Raises: as `get_distilkobert_model`.
     """
-    return _masked_words(KOBERT_LM, "bert", cachedir, no_cuda=no_cuda)
+    model: MaskedLM = _load("MaskedLM", KOBERT_LM, "bert", cachedir, no_cuda=no_cuda)
+    return model
 
 
 def get_nsmc_model(cachedir: Cachedir = None, no_cuda: bool = False) -> Classifier:
@@ -143,11 +124,11 @@ def get_nsmc_model(cachedir: Cachedir = None, no_cuda: bool = False) -> Classifi
             "those of distilkobert 0.3.0 are gone from Google Drive; pass a directory that holds such a model, or "
             f"fine-tune {DISTILKOBERT}, which get_distilkobert_model loads"
         )
-    checkpoint = _encoder(directory, "distilbert")
-    head = read_head(directory, checkpoint.config)
+    checkpoint = _read_encoder(directory, "distilbert")
+    head, dropout = read_head(directory, checkpoint.config)
     from wellread.compat.torch_models import Classifier, to_best_device
 
-    return to_best_device(Classifier(checkpoint, head.arrays, head.dropout), no_cuda=no_cuda)
+    return to_best_device(Classifier(checkpoint, head, dropout), no_cuda=no_cuda)
 
 
 def get_tokenizer(cachedir: Cachedir = None) -> KoBertTokenizer:
@@ -161,39 +142,37 @@ def get_tokenizer(cachedir: Cachedir = None) -> KoBertTokenizer:
     return KoBertTokenizer.from_pretrained(DISTILKOBERT, cache_dir=directory)
 
 
-def _masked_words(handle: str, family: str, cachedir: Cachedir, *, no_cuda: bool) -> MaskedWords:
+def _load(kind: str, handle: str, family: str, cachedir: Cachedir, *, no_cuda: bool) -> Any:
+    """Make a model of `compat.torch_models`, whose files are fetched where they are not in `cachedir` already."""
     require_extra("torch", extra="train")
-    directory = _model_files(handle, cachedir)
-    checkpoint = _of_family(read_encoder(directory), family, directory)
-    if not checkpoint.has_mlm:
+    directory = _path(cachedir)
+    if directory is None or not is_huggingface(directory):
+        directory = resolve(handle, cache_dir=directory)
+    checkpoint = _read_encoder(directory, family, heads=kind == "MaskedLM")
+    if kind == "MaskedLM" and not checkpoint.has_mlm:
         raise WeightsError(
             f"a masked-language-model head was asked of {directory}; found the encoder alone; take {handle}"
         )
-    from wellread.compat.torch_models import MaskedWords, to_best_device
+    if kind == "Bert" and checkpoint.config.pooler != "dense_tanh":
+        raise WeightsError(
+            f"a BERT with its pooler was asked of {directory}; found none of pooler.dense.weight, pooler.dense.bias; "
+            f"take {handle}"
+        )
+    from wellread.compat import torch_models
 
-    return to_best_device(MaskedWords(checkpoint), no_cuda=no_cuda)
+    return torch_models.to_best_device(getattr(torch_models, kind)(checkpoint), no_cuda=no_cuda)
 
 
-def _encoder(directory: Path, family: str) -> Checkpoint:
-    """Read the encoder of a directory without heads, so that every parameter takes part in what it returns."""
-    checkpoint = _of_family(read_encoder(directory), family, directory)
-    return replace(checkpoint, tensors={name: checkpoint.tensors[name] for name in shapes(checkpoint.config)})
-
-
-def _of_family(checkpoint: Checkpoint, family: str, directory: Path) -> Checkpoint:
+def _read_encoder(directory: Path, family: str, *, heads: bool = False) -> Checkpoint:
+    """Read a directory; without `heads`, so that every parameter takes part in what the encoder returns."""
+    checkpoint = read_encoder(directory)
     if checkpoint.family != family:
         raise WeightsError(
             f"a {family} model was asked of {directory}; found a {checkpoint.family} one; pass another cachedir"
         )
-    return checkpoint
-
-
-def _model_files(handle: str, cachedir: Cachedir) -> Path:
-    """Return where a model's files lie, fetched where they are not in `cachedir` already."""
-    directory = _path(cachedir)
-    if directory is not None and is_huggingface(directory):
-        return directory
-    return resolve(handle, cache_dir=directory)
+    if heads:
+        return checkpoint
+    return replace(checkpoint, tensors={name: checkpoint.tensors[name] for name in shapes(checkpoint.config)})
 
 
 def _path(cachedir: Cachedir) -> Path | None:

@@ -19,6 +19,8 @@ Ids = Sequence[int]
 STRATEGIES = ("longest_first", "only_first", "only_second", "do_not_truncate")
 PADDINGS = ("longest", "max_length", "do_not_pad")
 TENSORS = ("pt", "np")
+PADDED_WITH = {"token_type_ids": 0, "attention_mask": 0, "special_tokens_mask": 1}
+LENGTHS = ("model_max_length", "max_len")  # the second is the older name
 
 
 class BatchEncoding(dict[str, Any]):
@@ -50,12 +52,12 @@ class Layout:
 
     def __post_init__(self) -> None:
         """Refuse what is unknown."""
-        for name, known in (("padding", PADDINGS), ("truncation", STRATEGIES), ("return_tensors", TENSORS)):
+        for name, values in (("padding", PADDINGS), ("truncation", STRATEGIES), ("return_tensors", TENSORS)):
             value = getattr(self, name)
-            if value not in known and not isinstance(value, bool | None):
+            if value not in values and not isinstance(value, bool | None):
                 raise InputError(
-                    f"{name}={value!r} was asked for; known are {', '.join(known)}; "
-                    f"choose one{nearest(str(value), known)}"
+                    f"{name}={value!r} was asked for; known are {', '.join(values)}; "
+                    f"choose one{nearest(str(value), values)}"
                 )
 
     @property
@@ -75,21 +77,22 @@ def lay_out(
     Raises: InputError for a length without room, and for tensors of rows that differ in length.
     """
     limit = max_length if layout.max_length is None else layout.max_length
-    batch = _packed(first, second, layout, special=special, limit=limit)
+    batch = _pack(first, second, layout, special=special, limit=limit)
     rows = [_row(batch, i, paired=second is not None, layout=layout) for i in range(len(first))]
-    columns = {name: [row[name] for row in rows] for name in ("input_ids", *_asked(layout))}
-    fill = {"input_ids": special.pad, "token_type_ids": 0, "attention_mask": 0, "special_tokens_mask": 1}
-    width = _width(columns["input_ids"], layout, limit)
-    padded = {name: [row + [fill[name]] * (width - len(row)) for row in rows] for name, rows in columns.items()}
-    return BatchEncoding({name: _as_tensors(rows, layout.return_tensors) for name, rows in padded.items()})
+    width = 0
+    if layout.padding == "max_length":
+        width = limit
+    elif layout.padding in (True, "longest"):
+        width = max((len(row["input_ids"]) for row in rows), default=0)
+    columns = {}
+    for name, fill in {"input_ids": special.pad, **PADDED_WITH}.items():
+        if name == "input_ids" or getattr(layout, f"return_{name}"):
+            padded = [row[name] + [fill] * (width - len(row[name])) for row in rows]
+            columns[name] = _as_tensors(padded, layout.return_tensors)
+    return BatchEncoding(columns)
 
 
-def _asked(layout: Layout) -> list[str]:
-    names = ("token_type_ids", "attention_mask", "special_tokens_mask")
-    return [name for name in names if getattr(layout, f"return_{name}")]
-
-
-def _packed(
+def _pack(
     first: Sequence[Ids], second: Sequence[Ids] | None, layout: Layout, *, special: SpecialTokens, limit: int
 ) -> Batch:
     """Cut as the layout's strategy says, and put the special tokens in."""
@@ -101,7 +104,7 @@ def _packed(
     if layout.strategy != "do_not_truncate":
         room = limit - around * layout.add_special_tokens
     if layout.strategy in ("only_first", "only_second"):
-        segments = _cut(segments, layout.strategy, room)
+        segments = _truncate_one(segments, layout.strategy, room)
     batch = template.pack(segments, seq_length=room + around, pad_to_longest=True)
     if layout.truncation is None and batch.truncated.any():
         warnings.warn(
@@ -113,7 +116,7 @@ def _packed(
     return batch
 
 
-def _cut(segments: Sequence[Sequence[Ids]], strategy: str, room: int) -> list[Sequence[Ids]]:
+def _truncate_one(segments: Sequence[Sequence[Ids]], strategy: str, room: int) -> list[Sequence[Ids]]:
     """Shorten one segment of each row to what the other leaves of `room`."""
     which = STRATEGIES.index(strategy) - 1
     if which >= len(segments):
@@ -133,20 +136,13 @@ def _row(batch: Batch, i: int, *, paired: bool, layout: Layout) -> dict[str, lis
     length = int(batch.input_mask[i].sum())
     behind = int(batch.input_type_ids[i].sum())  # the second segment and its [SEP]
     special = {0, length - 1} | ({length - 1 - behind} if paired else set())
-    kept = [place for place in range(length) if layout.add_special_tokens or place not in special]
+    positions = [position for position in range(length) if layout.add_special_tokens or position not in special]
     return {
-        "input_ids": batch.input_word_ids[i, kept].tolist(),
-        "token_type_ids": batch.input_type_ids[i, kept].tolist(),
-        "attention_mask": [1] * len(kept),
-        "special_tokens_mask": [int(place in special) for place in kept],
+        "input_ids": batch.input_word_ids[i, positions].tolist(),
+        "token_type_ids": batch.input_type_ids[i, positions].tolist(),
+        "attention_mask": [1] * len(positions),
+        "special_tokens_mask": [int(position in special) for position in positions],
     }
-
-
-def _width(rows: Sequence[Ids], layout: Layout, limit: int) -> int:
-    """Return the length to pad to."""
-    if layout.padding == "max_length":
-        return limit
-    return max(map(len, rows), default=0) if layout.padding in (True, "longest") else 0
 
 
 def _as_tensors(rows: list[list[int]], kind: str | None) -> Any:
@@ -166,19 +162,16 @@ def _as_tensors(rows: list[list[int]], kind: str | None) -> Any:
     return long_tensor(rows)
 
 
-LENGTHS = ("model_max_length", "max_len")  # the second is the older name
-
-
 def check_options(options: Mapping[str, Any]) -> None:
     """Refuse options of the constructor that are unknown, or would make other ids than KoBERT was trained with."""
-    known = (*SPECIAL, *LENGTHS, *KOBERT_RULES)
-    unknown = [f"{name}{nearest(name, known)}" for name in options if name not in known]
+    names = (*SPECIAL, *LENGTHS, *KOBERT_RULES)
+    unknown = [f"{name}{nearest(name, names)}" for name in options if name not in names]
     unknown += [
         f"{name}={options[name]!r}" for name, value in KOBERT_RULES.items() if options.get(name, value) != value
     ]
     if unknown:
         raise InputError(
-            f"KoBertTokenizer was asked for {', '.join(unknown)}; it has {', '.join(known)}, with "
+            f"KoBertTokenizer was asked for {', '.join(unknown)}; it has {', '.join(names)}, with "
             f"{', '.join(f'{name}={value}' for name, value in KOBERT_RULES.items())}; leave the others out"
         )
 
@@ -189,15 +182,15 @@ def layout_of(options: Mapping[str, Any]) -> Layout:
     >>> layout_of({"max_length": 8, "pad_to_max_length": True}).padding
     'max_length'
     """
-    given = dict(options)
-    if given.pop("pad_to_max_length", False):
-        given["padding"] = "max_length"
-    if "truncation_strategy" in given:
-        given["truncation"] = given.pop("truncation_strategy")
-    known = tuple(Layout.__dataclass_fields__)
-    unknown = [f"{name}{nearest(name, known)}" for name in given if name not in known]
+    fields = dict(options)
+    if fields.pop("pad_to_max_length", False):
+        fields["padding"] = "max_length"
+    if "truncation_strategy" in fields:
+        fields["truncation"] = fields.pop("truncation_strategy")
+    names = tuple(Layout.__dataclass_fields__)
+    unknown = [f"{name}{nearest(name, names)}" for name in fields if name not in names]
     if unknown:
         raise InputError(
-            f"a tokenizer was asked for {', '.join(unknown)}; it knows {', '.join(known)}; leave the others out"
+            f"a tokenizer was asked for {', '.join(unknown)}; it knows {', '.join(names)}; leave the others out"
         )
-    return Layout(**given)
+    return Layout(**fields)

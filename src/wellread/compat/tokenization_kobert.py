@@ -165,13 +165,17 @@ class KoBertTokenizer:
     def tokenize(self, text: str) -> list[str]:
         """Cut a text into pieces as SentencePiece spells them; special tokens in it are recognised whole."""
         parts = self._engine.pattern.split(whole(text))  # every other part is a special token
-        return [piece for i, part in enumerate(parts) for piece in ([part] if i % 2 else self._spelled(part))]
-
-    def _spelled(self, stretch: str) -> list[str]:
-        found = self._engine.inner.processor.encode(self.preprocess_text(stretch), return_type="offset_mapping")
         numbers = self._engine.numbers  # pieces like "1,", which become several
-        pairs = zip(found["ids"], found["pieces"], strict=True)
-        return [p for id, piece in pairs for p in (self.tokenizer.pieces(numbers[id]) if id in numbers else [piece])]
+        tokens: list[str] = []
+        for i, part in enumerate(parts):
+            if i % 2:
+                tokens.append(part)
+                continue
+            text = self.preprocess_text(part)
+            mapping = self._engine.inner.processor.encode(text, return_type="offset_mapping")
+            for id, piece in zip(mapping["ids"], mapping["pieces"], strict=True):
+                tokens += self.tokenizer.pieces(numbers[id]) if id in numbers else [piece]
+        return tokens
 
     @property
     def _engine(self) -> KoBertEngine:
@@ -186,7 +190,7 @@ class KoBertTokenizer:
         """Return the piece of an id, or those of several. Raises: InputError for an id outside the vocabulary."""
         if not isinstance(ids, Sequence):
             return self.tokenizer.pieces([ids])[0]
-        return self.tokenizer.pieces(self._kept(ids, skip_special_tokens))
+        return self.tokenizer.pieces(self.tokenizer.vocabulary.without_special(ids) if skip_special_tokens else ids)
 
     def convert_tokens_to_string(self, tokens: Sequence[str]) -> str:
         """Join pieces into a text."""
@@ -200,15 +204,12 @@ class KoBertTokenizer:
         """Do as `decode` for every row."""
         return [self.decode(row, skip_special_tokens) for row in sequences]
 
-    def _kept(self, ids: Sequence[int], skip_special_tokens: bool) -> list[int]:
-        return self.tokenizer.vocabulary.without_special(ids) if skip_special_tokens else list(ids)
-
     # -- a model's inputs ------------------------------------------------------------------------------------------
 
     def __call__(self, text: Any, text_pair: Any = None, **options: Any) -> BatchEncoding:
         """Turn one text, or a list of texts or of pairs, into a model's inputs.
 
-        `options`: those of `Layout`, and of its time `pad_to_max_length` and `truncation_strategy`. Of one text the
+        `options`: those of `Layout`, and the older `pad_to_max_length` and `truncation_strategy`. Of one text the
         values are lists, of several lists of lists; with `return_tensors` always [B, T].
 
         Raises: InputError for an option that is unknown or leaves no room.
@@ -221,8 +222,8 @@ class KoBertTokenizer:
         """Turn one text, or a pair, into a model's inputs; each may be a text, its pieces or their ids."""
         layout = layout_of(options)
         second = None if text_pair is None else [self._ids(text_pair)]
-        made = self._laid_out([self._ids(text)], second, layout)
-        return made if layout.return_tensors else BatchEncoding({name: rows[0] for name, rows in made.items()})
+        inputs = self._lay_out([self._ids(text)], second, layout)
+        return inputs if layout.return_tensors else BatchEncoding({name: rows[0] for name, rows in inputs.items()})
 
     def batch_encode_plus(self, texts: Sequence[Any], **options: Any) -> BatchEncoding:
         """Turn texts, or pairs of texts, into a model's inputs."""
@@ -231,13 +232,13 @@ class KoBertTokenizer:
             raise InputError("texts must be all single or all pairs; found both; encode the two kinds apart")
         segments = list(zip(*texts, strict=True)) if True in paired else [tuple(texts)]
         rows = [[self._ids(text) for text in segment] for segment in segments]
-        return self._laid_out(rows[0], rows[1] if len(rows) > 1 else None, layout_of(options))
+        return self._lay_out(rows[0], rows[1] if len(rows) > 1 else None, layout_of(options))
 
     def encode(self, text: Text, text_pair: Text | None = None, **options: Any) -> Any:
         """Return the `input_ids` of `encode_plus`."""
         return self.encode_plus(text, text_pair, **options)["input_ids"]
 
-    def _laid_out(self, first: Sequence[Ids], second: Sequence[Ids] | None, layout: Layout) -> BatchEncoding:
+    def _lay_out(self, first: Sequence[Ids], second: Sequence[Ids] | None, layout: Layout) -> BatchEncoding:
         return lay_out(first, second, layout, special=self.tokenizer.special, max_length=self.model_max_length)
 
     def _ids(self, text: Text) -> list[int]:
@@ -275,7 +276,7 @@ class KoBertTokenizer:
     # -- files -----------------------------------------------------------------------------------------------------
 
     def save_vocabulary(self, save_directory: str | os.PathLike[str]) -> tuple[str, str]:
-        """Write the model and the vocabulary under the names of before; return their paths."""
+        """Write the model and the vocabulary under their legacy names; return their paths."""
         directory = Path(save_directory)
         directory.mkdir(parents=True, exist_ok=True)
         return _write(directory, self.tokenizer.model_bytes(), self.tokenizer.vocabulary.pieces)

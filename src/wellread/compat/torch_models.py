@@ -1,4 +1,4 @@
-"""Encoders in PyTorch that take LongTensors and return tuples, with state dicts under Hugging Face's names."""
+"""The legacy packages' models: they take LongTensors, return tuples, and have Hugging Face's state dicts."""
 
 from __future__ import annotations
 
@@ -22,44 +22,36 @@ from wellread.errors import InputError
 CORE = "core."  # where a module keeps its TorchEncoder
 
 
-def speak(module: nn.Module, checkpoint: Checkpoint, *, prefix: str = "") -> None:
+def rename_state_dict(module: nn.Module, checkpoint: Checkpoint, *, prefix: str = "") -> None:
     """Have `module`, whose `core` holds `checkpoint`, save and load its encoder under the names of its family.
 
-    `prefix` stands before them, as under a task's head. Other parameters keep their names.
+    `prefix` stands before them, as under a task's head. Other parameters keep their names. What the family's files
+    hold twice is written twice, and must be equal where it is read.
     """
     family = FAMILIES[checkpoint.family]
-    ours = {name: CORE + name for name in checkpoint.tensors}
-    theirs = to_theirs(family, checkpoint.config, ours, mlm=checkpoint.has_mlm)
-    module.names = {prefix + name: place for name, place in theirs.items()}
-    module.copies = {copy: CORE + name for copy, name in family.copies.items() if name in ours and checkpoint.has_mlm}
+    parameters = {name: CORE + name for name in checkpoint.tensors}
+    names = to_theirs(family, checkpoint.config, parameters, mlm=checkpoint.has_mlm)
+    module.names = {prefix + name: parameter for name, parameter in names.items()}
+    ties = family.copies if checkpoint.has_mlm else {}
+    module.copies = {copy: parameters[name] for copy, name in ties.items() if name in parameters}
     module.register_state_dict_post_hook(_rename_saved)
-    module.register_load_state_dict_pre_hook(_rename_given)
+    module.register_load_state_dict_pre_hook(_rename_loaded)
 
 
 def _rename_saved(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
-    """Turn the parameters' names into the family's; write what its files hold twice, twice."""
-    copied = {prefix + copy: state[prefix + name] for copy, name in module.copies.items()}
-    for theirs, ours in module.names.items():
-        state[prefix + theirs] = state.pop(prefix + ours)
-    state.update(copied)
+    copies = {prefix + copy: state[prefix + parameter] for copy, parameter in module.copies.items()}
+    for name, parameter in module.names.items():
+        state[prefix + name] = state.pop(prefix + parameter)
+    state.update(copies)
 
 
-def _rename_given(
-    module: nn.Module,
-    state: dict[str, Any],
-    prefix: str,
-    _metadata: Mapping[str, Any],
-    _strict: bool,
-    _missing: list[str],
-    _unexpected: list[str],
-    errors: list[str],
-) -> None:
-    """Turn the family's names into the parameters'; a second copy must equal the first."""
-    for theirs, ours in module.names.items():
-        if prefix + theirs in state:
-            state[prefix + ours] = state.pop(prefix + theirs)
-    for copy, ours in module.copies.items():
-        duplicate, original = state.pop(prefix + copy, None), state.get(prefix + ours)
+def _rename_loaded(module: nn.Module, state: dict[str, Any], prefix: str, *arguments: Any) -> None:
+    *_, errors = arguments
+    for name, parameter in module.names.items():
+        if prefix + name in state:
+            state[prefix + parameter] = state.pop(prefix + name)
+    for copy, parameter in module.copies.items():
+        duplicate, original = state.pop(prefix + copy, None), state.get(prefix + parameter)
         if duplicate is not None and original is not None and not torch.equal(duplicate, original):
             errors.append(f"{prefix + copy} must be a copy of another tensor; found that it differs; tie the two")
 
@@ -67,33 +59,33 @@ def _rename_given(
 STATES = ("sequence_output", "embedding_output", "encoder_outputs")
 
 
-class Hidden(NamedTuple):
+class DistilBertOutput(NamedTuple):
     """What DistilBERT returns."""
 
     last_hidden_state: Tensor  # [B, T, D]
     hidden_states: tuple[Tensor, ...]  # L + 1 of [B, T, D]: the embedding output, then every layer
 
 
-class Pooled(NamedTuple):
+class BertOutput(NamedTuple):
     """What BERT returns."""
 
     last_hidden_state: Tensor  # [B, T, D]
     pooler_output: Tensor  # [B, D]
 
 
-class Scores(NamedTuple):
-    """What a head returns."""
+class HeadOutput(NamedTuple):
+    """What a model with a head returns."""
 
     logits: Tensor  # [B, T, V] of words, [B, C] of classes
-    hidden_states: tuple[Tensor, ...]  # as in Hidden
+    hidden_states: tuple[Tensor, ...]  # as in DistilBertOutput
 
 
-class Judged(NamedTuple):
+class LossOutput(NamedTuple):
     """What a classifier returns where labels are given."""
 
     loss: Tensor  # the mean cross-entropy
     logits: Tensor  # [B, C]
-    hidden_states: tuple[Tensor, ...]  # as in Hidden
+    hidden_states: tuple[Tensor, ...]  # as in DistilBertOutput
 
 
 class DistilBert(nn.Module):  # type: ignore[misc]  # torch's types are not read
@@ -103,12 +95,12 @@ class DistilBert(nn.Module):  # type: ignore[misc]  # torch's types are not read
         """Copy the encoder's tensors."""
         super().__init__()
         self.core = TorchEncoder(checkpoint)
-        speak(self, checkpoint)
+        rename_state_dict(self, checkpoint)
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Hidden:
+    def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> DistilBertOutput:
         """Encode ids [B, T]; the mask is 1 for a token, 0 for padding, and all ones where none is given."""
-        made = _run(self.core, STATES, ids=input_ids, mask=attention_mask)
-        return Hidden(made["sequence_output"], _states(made))
+        outputs = _run(self.core, STATES, ids=input_ids, mask=attention_mask)
+        return DistilBertOutput(outputs["sequence_output"], _states(outputs))
 
 
 class Bert(nn.Module):  # type: ignore[misc]
@@ -118,34 +110,34 @@ class Bert(nn.Module):  # type: ignore[misc]
         """Copy the encoder's tensors."""
         super().__init__()
         self.core = TorchEncoder(checkpoint)
-        speak(self, checkpoint)
+        rename_state_dict(self, checkpoint)
 
     def forward(
         self, input_ids: Tensor, attention_mask: Tensor | None = None, token_type_ids: Tensor | None = None
-    ) -> Pooled:
+    ) -> BertOutput:
         """Encode ids [B, T]; type ids are 0 where none are given."""
-        outputs = ("sequence_output", "pooled_output")
-        made = _run(self.core, outputs, ids=input_ids, mask=attention_mask, types=token_type_ids)
-        return Pooled(made["sequence_output"], made["pooled_output"])
+        names = ("sequence_output", "pooled_output")
+        outputs = _run(self.core, names, ids=input_ids, mask=attention_mask, types=token_type_ids)
+        return BertOutput(outputs["sequence_output"], outputs["pooled_output"])
 
 
-class MaskedWords(nn.Module):  # type: ignore[misc]
+class MaskedLM(nn.Module):  # type: ignore[misc]
     """A BERT or DistilBERT under its masked-language-model head; its state dict bears the names of Hugging Face's."""
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         """Copy the tensors of encoder and head."""
         super().__init__()
         self.core = TorchEncoder(checkpoint)
-        speak(self, checkpoint)
+        rename_state_dict(self, checkpoint)
 
     def forward(
         self, input_ids: Tensor, attention_mask: Tensor | None = None, token_type_ids: Tensor | None = None
-    ) -> Scores:
+    ) -> HeadOutput:
         """Score every piece at every position of ids [B, T]."""
         everywhere = {MLM_INPUT: torch.arange(input_ids.shape[-1], device=input_ids.device).expand(input_ids.shape)}
-        outputs = (*STATES, MLM_OUTPUT)
-        made = _run(self.core, outputs, ids=input_ids, mask=attention_mask, types=token_type_ids, **everywhere)
-        return Scores(made[MLM_OUTPUT], _states(made))
+        names = (*STATES, MLM_OUTPUT)
+        outputs = _run(self.core, names, ids=input_ids, mask=attention_mask, types=token_type_ids, **everywhere)
+        return HeadOutput(outputs[MLM_OUTPUT], _states(outputs))
 
 
 class Classifier(nn.Module):  # type: ignore[misc]
@@ -159,20 +151,20 @@ class Classifier(nn.Module):  # type: ignore[misc]
             place(self, name, array)
         self.dropout = dropout
         self.maps = sorted({name.rpartition(".")[0] for name in head}, key=lambda name: name != "pre_classifier")
-        speak(self, checkpoint, prefix=f"{checkpoint.family}.")
+        rename_state_dict(self, checkpoint, prefix=f"{checkpoint.family}.")
 
     def forward(
         self, input_ids: Tensor, attention_mask: Tensor | None = None, labels: Tensor | None = None
-    ) -> Scores | Judged:
+    ) -> HeadOutput | LossOutput:
         """Score the classes of ids [B, T]; with labels [B] the mean cross-entropy comes first."""
-        made = _run(self.core, STATES, ids=input_ids, mask=attention_mask)
-        x = made["sequence_output"][:, 0]
+        outputs = _run(self.core, STATES, ids=input_ids, mask=attention_mask)
+        x = outputs["sequence_output"][:, 0]
         for name in self.maps[:-1]:
             x = functional.relu(self._linear(x, name))
         logits = self._linear(functional.dropout(x, self.dropout, self.training), self.maps[-1])
         if labels is None:
-            return Scores(logits, _states(made))
-        return Judged(functional.cross_entropy(logits, labels), logits, _states(made))
+            return HeadOutput(logits, _states(outputs))
+        return LossOutput(functional.cross_entropy(logits, labels), logits, _states(outputs))
 
     def _linear(self, x: Tensor, name: str) -> Tensor:
         return functional.linear(x, self.get_parameter(f"{name}.weight"), self.get_parameter(f"{name}.bias"))
@@ -225,5 +217,5 @@ def _check(core: TorchEncoder, inputs: Sequence[Tensor], *, typed: bool) -> None
         raise InputError("token_type_ids were given; DistilBERT has no table of types; leave them out")
 
 
-def _states(made: Mapping[str, Any]) -> tuple[Tensor, ...]:
-    return (made["embedding_output"], *made["encoder_outputs"])
+def _states(outputs: Mapping[str, Any]) -> tuple[Tensor, ...]:
+    return (outputs["embedding_output"], *outputs["encoder_outputs"])

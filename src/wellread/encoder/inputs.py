@@ -28,20 +28,29 @@ def checked_inputs(config: EncoderConfig, given: Mapping[str, Any]) -> dict[str,
             f"{'add ' + ', '.join(missing) if missing else 'remove ' + ', '.join(unknown)}"
         )
     arrays = {name: as_int32(name, given[name]) for name in given}
-    shape = arrays["input_word_ids"].shape
-    if any(array.shape != shape for array in arrays.values()):
-        found = ", ".join(f"{name} {list(array.shape)}" for name, array in arrays.items())
-        raise InputError(f"the inputs must have one shape; found {found}; pack them together")
-    if not 1 <= shape[1] <= config.max_position_embeddings:
-        raise InputError(
-            f"a sequence must have 1 to {config.max_position_embeddings} tokens, the rows of the position table; "
-            f"found {shape[1]}; cut the texts"
-        )
+    check_shapes(config, {name: array.shape for name, array in arrays.items()}, advice="cut the texts")
     in_range("input_word_ids", arrays["input_word_ids"], config.vocab_size, "rows of the word table")
     in_range("input_mask", arrays["input_mask"], 2, "values of a mask")
     if config.type_vocab_size:
         in_range("input_type_ids", arrays["input_type_ids"], config.type_vocab_size, "rows of the type table")
     return arrays
+
+
+def check_shapes(config: EncoderConfig, shapes: Mapping[str, tuple[int | None, ...]], *, advice: str) -> None:
+    """Refuse inputs [B, T] of different shapes, and more tokens than positions; a size that is None is not known yet.
+
+    Raises: InputError.
+    """
+    for axis in (0, 1):
+        if len({shape[axis] for shape in shapes.values()} - {None}) > 1:
+            each = ", ".join(f"{name} {list(shape)}" for name, shape in shapes.items())
+            raise InputError(f"the inputs must have one shape; found {each}; pack them together")
+    for _, tokens in shapes.values():
+        if tokens is not None and not 1 <= tokens <= config.max_position_embeddings:
+            raise InputError(
+                f"a sequence must have 1 to {config.max_position_embeddings} tokens, the rows of the position table; "
+                f"found {tokens}; {advice}"
+            )
 
 
 def as_int32(name: str, given: Any) -> NDArray[np.int32]:

@@ -41,10 +41,10 @@ def tfhub_tokenizer(tokenizer: Tokenizer) -> Tokenizer:
             f"a preprocessor for TF Hub was asked for; found {', '.join(faults)}, which its text rules cannot do; "
             "export the encoder alone"
         )
-    with tempfile.TemporaryDirectory() as place:
-        written = write_tokenizer(Path(place), tokenizer, max_length=512)
-        plain = replace(written, dialect=dialect, strip_accents=None, tokenize_chinese_chars=True)
-        return load_tokenizer(Path(place), plain)
+    with tempfile.TemporaryDirectory() as directory:
+        files = write_tokenizer(Path(directory), tokenizer, max_length=512)
+        config = replace(files, dialect=dialect, strip_accents=None, tokenize_chinese_chars=True)
+        return load_tokenizer(Path(directory), config)
 
 
 def _without_counterpart(config: TokenizerConfig) -> list[str]:

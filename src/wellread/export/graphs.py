@@ -1,17 +1,17 @@
 """An encoder and its text rules as TensorFlow objects with the contract of TF Hub's modules.
 
-The contract is that of `export_tfhub_lib` in tensorflow/models and of jeongukjae/huggingface-to-tfhub: a dict of int32
-[B, T] in, a dict out; `training=True` switches dropout on; `variables`, `trainable_variables`, `regularization_losses`.
-
-After `create_preprocessing` of tensorflow/models (official/nlp/tools/export_tfhub_lib.py): what its modules offer, and
-nothing beyond it. Vocabulary and SentencePiece model lie in the graph, so that it goes anywhere without a file.
+The contract is that of tensorflow/models (official/nlp/tools/export_tfhub_lib.py) and of
+jeongukjae/huggingface-to-tfhub. An encoder takes a dict of int32 [B, T] and gives a dict; `training=True` switches
+dropout on; it has `variables`, `trainable_variables`, `regularization_losses`. A preprocessor has what
+`create_preprocessing` gives it, and nothing beyond; its vocabulary or SentencePiece model lies in the graph, so that it
+goes anywhere without a file.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +30,15 @@ from wellread.schema import as_dict
 from wellread.text.sentencepiece import SentencePieceEngine
 from wellread.text.tokenizer import Tokenizer
 
+MAX_SEGMENTS = 2
 DEFAULT = "default"  # what Google's modules call pooled_output besides, for the API of plain text embeddings
 # family -> the name of the layer in the exporter, after which Keras named the outputs of `serving_default`
 LAYER_NAMES = {"bert": "bert_encoder", "distilbert": "distil_bert_encoder"}
 IDS = tf.TensorSpec([None, None], tf.int32)
+TEXTS = tf.TensorSpec([None], tf.string, name="texts")
+
+
+# -- the encoder -----------------------------------------------------------------------------------------------------
 
 
 def input_keys(checkpoint: Checkpoint) -> list[tuple[str, ...]]:
@@ -43,8 +48,8 @@ def input_keys(checkpoint: Checkpoint) -> list[tuple[str, ...]]:
 
 def call_outputs(checkpoint: Checkpoint) -> tuple[str, ...]:
     """Name what a call returns beside `default`: the encoder's outputs, and the logits of a head that has tensors."""
-    judges = checkpoint.head is not None and checkpoint.head.outputs > 0
-    return (*OUTPUTS, LOGITS_OUTPUT) if judges else OUTPUTS
+    has_logits = checkpoint.head is not None and checkpoint.head.outputs > 0
+    return (*OUTPUTS, LOGITS_OUTPUT) if has_logits else OUTPUTS
 
 
 class EncoderGraph:
@@ -54,28 +59,27 @@ class EncoderGraph:
         """Make the variables."""
         self.checkpoint = checkpoint
         self.variables = variables(checkpoint)
-        self.wanted = call_outputs(checkpoint)
+        self.names = call_outputs(checkpoint)
         self.extra = {DEFAULT: "pooled_output"} if checkpoint.family == "bert" else {}
 
     def outputs(
-        self, inputs: Mapping[str, tf.Tensor], wanted: Sequence[str], *, training: bool
+        self, inputs: Mapping[str, tf.Tensor], names: Sequence[str], *, training: bool
     ) -> dict[str, tf.Tensor | list[tf.Tensor]]:
         """Compute the outputs named."""
         ops = TensorFlowOps(self.variables, training=training)
-        own = self.checkpoint
-        return run(ops, own.config, own.sentence, inputs, outputs=wanted, head=own.head)
+        checkpoint = self.checkpoint
+        return run(ops, checkpoint.config, checkpoint.sentence, inputs, outputs=names, head=checkpoint.head)
 
     def encoder(self, *, assets: Mapping[str, Path], do_lower_case: bool) -> tf.train.Checkpoint:
         """Make the root object of a SavedModel; `assets` are files that it carries, by attribute."""
         config = self.checkpoint.config
 
         def call(inputs: Any, training: bool = False, mask: None = None) -> dict[str, Any]:
-            made = self.outputs(inputs, self.wanted, training=training)
-            return made | {name: made[source] for name, source in self.extra.items()}
+            outputs = self.outputs(inputs, self.names, training=training)
+            return outputs | {name: outputs[source] for name, source in self.extra.items()}
 
-        own = names.shapes(config) | names.head_shapes(config, self.checkpoint.head)
         root = _callable(call, [dict.fromkeys(keys, IDS) for keys in input_keys(self.checkpoint)])
-        _hold(root, [self.variables[name] for name in self.variables if name in own])
+        self._attach_variables(root, names.shapes(config) | names.head_shapes(config, self.checkpoint.head))
         for name, path in assets.items():
             setattr(root, name, tf.saved_model.Asset(str(path)))
         root.do_lower_case = tf.Variable(do_lower_case, trainable=False, name="do_lower_case")
@@ -90,8 +94,8 @@ class EncoderGraph:
     def description(self) -> str:
         """Say family and config, and the head that judges, as JSON."""
         head = self.checkpoint.head
-        said: dict[str, Any] = {"family": self.checkpoint.family, "config": as_dict(self.checkpoint.config)}
-        return json.dumps(said | ({"head": asdict(head)} if head is not None and head.outputs else {}))
+        facts: dict[str, Any] = {"family": self.checkpoint.family, "config": as_dict(self.checkpoint.config)}
+        return json.dumps(facts | ({"head": asdict(head)} if head is not None and head.outputs else {}))
 
     def mlm(self) -> tf.train.Checkpoint:
         """Make the object that predicts masked words; it has no `default`."""
@@ -101,9 +105,14 @@ class EncoderGraph:
 
         keys = [(*inputs, MLM_INPUT) for inputs in input_keys(self.checkpoint)]
         mlm = _callable(call, [dict.fromkeys(names, IDS) for names in keys])
-        own = names.shapes(self.checkpoint.config, mlm=True)
-        _hold(mlm, [self.variables[name] for name in self.variables if name in own])
+        self._attach_variables(mlm, names.shapes(self.checkpoint.config, mlm=True))
         return mlm
+
+    def _attach_variables(self, owner: tf.train.Checkpoint, tensors: Collection[str]) -> None:
+        """Give an object the attributes that hub.KerasLayer looks for."""
+        owner.variables = [variable for name, variable in self.variables.items() if name in tensors]
+        owner.trainable_variables = list(owner.variables)
+        owner.regularization_losses = []
 
     def signatures(self) -> dict[str, tf.types.experimental.PolymorphicFunction]:
         """Make `serving_default`, with the names that Keras gave its outputs, and `named`, with those of the dict."""
@@ -112,15 +121,15 @@ class EncoderGraph:
         layer = LAYER_NAMES[self.checkpoint.family]
 
         def named(**inputs: tf.Tensor) -> dict[str, tf.Tensor]:
-            made = self.outputs(inputs, self.wanted, training=False)
-            layers = {f"encoder_outputs_{i}": x for i, x in enumerate(made.pop("encoder_outputs"))}
-            return {**made, **layers, **{name: made[source] for name, source in self.extra.items()}}
+            outputs = self.outputs(inputs, self.names, training=False)
+            layers = {f"encoder_outputs_{i}": x for i, x in enumerate(outputs.pop("encoder_outputs"))}
+            return {**outputs, **layers, **{name: outputs[source] for name, source in self.extra.items()}}
 
         def serving(**inputs: tf.Tensor) -> dict[str, tf.Tensor]:
-            made = self.outputs(inputs, self.wanted, training=False)
-            made |= {name: made[source] for name, source in self.extra.items()}
-            apart = {name: made.pop(name) for name in self.wanted if name not in OUTPUTS}  # not to move the numbers
-            flat = tf.nest.flatten(made)  # sorted by key, lists in their order
+            outputs = self.outputs(inputs, self.names, training=False)
+            outputs |= {name: outputs[source] for name, source in self.extra.items()}
+            apart = {name: outputs.pop(name) for name in self.names if name not in OUTPUTS}  # not to move the numbers
+            flat = tf.nest.flatten(outputs)  # sorted by key, lists in their order
             return {f"{layer}_{i}" if i else layer: x for i, x in enumerate(flat)} | apart
 
         return {
@@ -131,32 +140,15 @@ class EncoderGraph:
 
 def _callable(call: Any, structures: Sequence[Mapping[str, tf.TensorSpec]]) -> tf.train.Checkpoint:
     """Make an object that is called, traced for each structure of inputs, in training and not."""
-    made = tf.train.Checkpoint()
-    made.__call__ = function = tf.function(call, autograph=False)
+    module = tf.train.Checkpoint()
+    module.__call__ = function = tf.function(call, autograph=False)
     for structure in structures:
         for training in (False, True):
             function.get_concrete_function(structure, training=training)
-    return made
+    return module
 
 
-def _hold(owner: tf.train.Checkpoint, held: list[tf.Variable]) -> None:
-    """Give an object the attributes that hub.KerasLayer looks for."""
-    owner.variables = held
-    owner.trainable_variables = list(held)
-    owner.regularization_losses = []
-
-
-MAX_SEGMENTS = 2
-TEXTS = tf.TensorSpec([None], tf.string, name="texts")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Offsets:
-    """Tokens and the bytes of their text that they come from, ragged: int32, int64, int64."""
-
-    tokens: tf.RaggedTensor
-    starts: tf.RaggedTensor
-    limits: tf.RaggedTensor
+# -- the preprocessor ------------------------------------------------------------------------------------------------
 
 
 class WordPieces(tf.Module):
@@ -178,9 +170,8 @@ class WordPieces(tf.Module):
     def tokenize(self, texts: tf.Tensor) -> tf.RaggedTensor:
         return self.rules.tokenize(texts)
 
-    def tokenize_with_offsets(self, texts: tf.Tensor) -> Offsets:
-        tokens, starts, limits = self.rules.tokenize_with_offsets(texts)
-        return Offsets(tokens=tokens, starts=starts, limits=limits)
+    def tokenize_with_offsets(self, texts: tf.Tensor) -> list[tf.RaggedTensor]:
+        return list(self.rules.tokenize_with_offsets(texts))
 
 
 class SentencePieces(tf.Module):
@@ -195,15 +186,13 @@ class SentencePieces(tf.Module):
         self.renumbering = tf.constant(engine.renumbering)
 
     def tokenize(self, texts: tf.Tensor) -> tf.RaggedTensor:
-        return self._renumbered(self.rules.tokenize(texts))
+        return self._renumber(self.rules.tokenize(texts))
 
-    def tokenize_with_offsets(self, texts: tf.Tensor) -> Offsets:
-        tokens, starts, limits = self.rules.tokenize_with_offsets(texts)
-        return Offsets(
-            tokens=self._renumbered(tokens), starts=tf.cast(starts, tf.int64), limits=tf.cast(limits, tf.int64)
-        )
+    def tokenize_with_offsets(self, texts: tf.Tensor) -> list[tf.RaggedTensor]:
+        tokens, *offsets = self.rules.tokenize_with_offsets(texts)
+        return [self._renumber(tokens), *(tf.cast(offset, tf.int64) for offset in offsets)]
 
-    def _renumbered(self, tokens: tf.RaggedTensor) -> tf.RaggedTensor:
+    def _renumber(self, tokens: tf.RaggedTensor) -> tf.RaggedTensor:
         return tokens.with_flat_values(tf.gather(self.renumbering, tokens.flat_values))
 
 
@@ -236,8 +225,7 @@ class TokenizeWithOffsets(SpecialTokens):
     @tf.function(input_signature=[TEXTS], autograph=False)
     def __call__(self, texts: tf.Tensor) -> list[tf.RaggedTensor]:
         """Turn B strings into [ids, starts, limits]; offsets are int64, in bytes."""
-        found = self.rules.tokenize_with_offsets(texts)
-        return [found.tokens, found.starts, found.limits]
+        return self.rules.tokenize_with_offsets(texts)
 
 
 class PackInputs(tf.Module):
@@ -255,18 +243,18 @@ class PackInputs(tf.Module):
     def __call__(
         self, segments: Sequence[tf.RaggedTensor], seq_length: int | tf.Tensor = SEQ_LENGTH
     ) -> dict[str, tf.Tensor]:
-        """Pack one or two ragged segments, int32 of rank 2 or 3, into int32 [B, seq_length]; see `text.pack`."""
+        """Pack one or two ragged segments, int32 of rank 2 or 3, into int32 [B, seq_length]; see `text.batch`."""
         flat = [segment.merge_dims(1, -1) if segment.shape.rank > 2 else segment for segment in segments]
         special = len(flat) + 1
         room = tf.debugging.assert_less_equal(special, seq_length, "seq_length must hold the special tokens")
         with tf.control_dependencies([room] if room is not None else []):
-            cut = tf_text.RoundRobinTrimmer(max_seq_length=seq_length - special).trim(flat)
-        ids, types = tf_text.combine_segments(cut, start_of_sequence_id=self.start, end_of_segment_id=self.end)
+            trimmed = tf_text.RoundRobinTrimmer(max_seq_length=seq_length - special).trim(flat)
+        ids, types = tf_text.combine_segments(trimmed, start_of_sequence_id=self.start, end_of_segment_id=self.end)
         padded, mask = tf_text.pad_model_inputs(ids, seq_length, pad_value=self.pad)
-        made = {"input_word_ids": padded, "input_mask": mask}
+        inputs = {"input_word_ids": padded, "input_mask": mask}
         if self.type_ids:
-            made["input_type_ids"], _ = tf_text.pad_model_inputs(types, seq_length, pad_value=0)
-        return made
+            inputs["input_type_ids"], _ = tf_text.pad_model_inputs(types, seq_length, pad_value=0)
+        return inputs
 
     def trace(self, *, rank: int) -> None:
         """Make the functions that a SavedModel shall hold, for tokens of `rank` and flat ones."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -27,6 +28,12 @@ from wellread.text.batch import Ragged, bert_pack_inputs
 from wellread.text.sentencepiece import SentencePieceEngine
 from wellread.text.tokenizer import Tokenizer
 
+Array = NDArray[Any]
+TOLERANCE = 1e-5  # of the largest number of the reference, or of 1 where that is larger
+EVERY = 10  # the consumer does on every tenth text what it need not do on all
+MAX_TIES = 0.015  # share of texts that SentencePiece's builds may cut differently, scores being equal
+SAME_SCORE = 1e-3  # log-probabilities of whole texts, in float32
+TIMEOUT = 1800  # seconds: a consumer that takes longer hangs
 LANGUAGES = ("en", "ko")
 HOSTILE = (
     "",
@@ -52,6 +59,33 @@ HOSTILE = (
 )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncoderParity:
+    """How near the exported encoder is to the reference."""
+
+    batches: int
+    outputs: int  # arrays compared
+    largest_difference: float  # over max(1, the largest number of the reference array)
+    loss: tuple[float, float]  # before and after one training step
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreprocessorParity:
+    """How near the exported preprocessor is to our own text rules."""
+
+    texts: int
+    ties: int  # texts cut differently at exactly the same score
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exported:
+    """What was written, and how it was found to agree."""
+
+    encoder: EncoderParity
+    preprocessor: PreprocessorParity | None = None
+    notes: tuple[str, ...] = ()
+
+
 def read_lines(language: str) -> list[str]:
     """Return the 10,000 lines of a language; `texts/README.md` says where they come from."""
     return list(stream_texts([Path(__file__).parent / "texts" / f"{language}.txt.gz"]))
@@ -66,18 +100,7 @@ def all_texts() -> list[str]:
     return [line for language in LANGUAGES for line in read_lines(language)] + list(HOSTILE)
 
 
-Array = NDArray[Any]
-TOLERANCE = 1e-5  # of the largest number of the reference, or of 1 where that is larger
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EncoderParity:
-    """How near the exported encoder is to the reference."""
-
-    batches: int
-    outputs: int  # arrays compared
-    largest_difference: float  # over max(1, the largest number of the reference array)
-    loss: tuple[float, float]  # before and after one training step
+# -- the encoder -----------------------------------------------------------------------------------------------------
 
 
 def trial_batches(checkpoint: Checkpoint, tokenizer: Tokenizer, texts: list[str]) -> list[dict[str, Array]]:
@@ -104,21 +127,24 @@ def trial_batches(checkpoint: Checkpoint, tokenizer: Tokenizer, texts: list[str]
 
 
 def compare_encoder(
-    checkpoint: Checkpoint, batches: list[dict[str, Array]], made: Mapping[str, Array], report: Mapping[str, Any]
+    checkpoint: Checkpoint, batches: list[dict[str, Array]], outputs: Mapping[str, Array], report: Mapping[str, Any]
 ) -> EncoderParity:
+    """Compare what the consumer's calls gave, and its training step. Raises: ExportError that lists the faults."""
     reference = load_backend("numpy", checkpoint)
-    judges = checkpoint.head is not None and checkpoint.head.outputs > 0
-    wanted = [*OUTPUTS, *([MLM_OUTPUT] if checkpoint.has_mlm else []), *([LOGITS_OUTPUT] if judges else [])]
+    head = checkpoint.head
+    names = [*OUTPUTS, *([MLM_OUTPUT] if checkpoint.has_mlm else [])]
+    names += [LOGITS_OUTPUT] if head is not None and head.outputs else []
     differences: dict[str, float] = {}
     for index, batch in enumerate(batches):
-        expected = _flat(reference.run(batch, wanted))
+        expected: dict[str, Array] = {}
+        for name, value in reference.run(batch, names).items():
+            expected |= {f"{name}_{i}": x for i, x in enumerate(value)} if isinstance(value, list) else {name: value}
         for where, source in _sources(checkpoint, expected):
-            differences[f"{index}/{where}"] = _difference(made.get(f"{index}/{where}"), expected[source])
-    wrong = {where: difference for where, difference in differences.items() if not difference <= TOLERANCE}
-    surplus = made.keys() - differences.keys()
-    faults = [f"{where} differs by {difference:.3g}" for where, difference in wrong.items()]
-    faults += [f"{where} is surplus" for where in sorted(surplus)]
-    faults += _label_faults(checkpoint, report)
+            differences[f"{index}/{where}"] = _difference(outputs.get(f"{index}/{where}"), expected[source])
+    faults = [f"{where} differs by {by:.3g}" for where, by in differences.items() if not by <= TOLERANCE]
+    faults += [f"{where} is surplus" for where in sorted(outputs.keys() - differences.keys())]
+    labels, exported = list(head.labels) if head is not None else [], report.get("labels", [])
+    faults += [] if exported == labels else [f"the labels are {exported} where the module has {labels}"]
     faults += _training_faults(checkpoint, report)
     if faults:
         raise ExportError(
@@ -147,37 +173,17 @@ def _sources(checkpoint: Checkpoint, expected: Mapping[str, Array]) -> list[tupl
     layer = LAYER_NAMES[checkpoint.family]
     numbered = [pair for pair in named if pair[0] != LOGITS_OUTPUT]
     pairs += [(f"serving_default/{name}", name) for name in expected if name == LOGITS_OUTPUT]
-    in_order = sorted(numbered, key=lambda pair: _by_key(pair[0]))
+    # by key, and encoder_outputs_10 behind encoder_outputs_9
+    in_order = sorted(numbered, key=lambda pair: (re.sub(r"_\d+$", "", pair[0]), len(pair[0]), pair[0]))
     pairs += [(f"serving_default/{f'{layer}_{i}' if i else layer}", source) for i, (_, source) in enumerate(in_order)]
     return pairs
 
 
-def _by_key(name: str) -> tuple[str, int]:
-    """Sort `encoder_outputs_10` behind `encoder_outputs_9`."""
-    if name.startswith("encoder_outputs_"):
-        return "encoder_outputs", int(name.removeprefix("encoder_outputs_"))
-    return name, 0
-
-
-def _flat(outputs: Mapping[str, Any]) -> dict[str, Array]:
-    """Name the arrays of a list one by one."""
-    flat: dict[str, Array] = {}
-    for name, value in outputs.items():
-        flat |= {f"{name}_{i}": x for i, x in enumerate(value)} if isinstance(value, list) else {name: value}
-    return flat
-
-
-def _difference(made: Array | None, expected: Array) -> float:
+def _difference(output: Array | None, expected: Array) -> float:
     """Return the largest difference over max(1, the largest number expected); infinite where shapes differ."""
-    if made is None or made.shape != expected.shape:
+    if output is None or output.shape != expected.shape:
         return float("inf")
-    return float(np.abs(made - expected).max(initial=0) / max(1.0, np.abs(expected).max(initial=0)))
-
-
-def _label_faults(checkpoint: Checkpoint, report: Mapping[str, Any]) -> list[str]:
-    labels = list(checkpoint.head.labels) if checkpoint.head is not None else []
-    told = report.get("labels", [])
-    return [] if told == labels else [f"the labels are {told} where the module has {labels}"]
+    return float(np.abs(output - expected).max(initial=0) / max(1.0, np.abs(expected).max(initial=0)))
 
 
 def _training_faults(checkpoint: Checkpoint, report: Mapping[str, Any]) -> list[str]:
@@ -186,34 +192,25 @@ def _training_faults(checkpoint: Checkpoint, report: Mapping[str, Any]) -> list[
     faults = []
     for name in ("encoder_training", "mlm_training"):
         if name in report:
-            found = report[name]
-            before, after = found["loss"]
+            step = report[name]
+            before, after = step["loss"]
             if not after < before:
                 faults.append(f"a training step took the loss from {before:.6g} to {after:.6g}")
-            faults += [f"{variable} gets no gradient" for variable in found["without_slope"]]
-            if bool(found["dropout_spread"]) != drops:
-                faults.append(f"dropout moves the outputs by {found['dropout_spread']}")
+            faults += [f"{variable} gets no gradient" for variable in step["without_gradient"]]
+            if bool(step["dropout_spread"]) != drops:
+                faults.append(f"dropout moves the outputs by {step['dropout_spread']}")
     return faults
 
 
-EVERY = 10  # the consumer does on every tenth text what it need not do on all
-MAX_TIES = 0.015  # share of texts that SentencePiece's builds may cut differently, scores being equal
-SAME_SCORE = 1e-3  # log-probabilities of whole texts, in float32
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PreprocessorParity:
-    """How near the exported preprocessor is to our own text rules."""
-
-    texts: int
-    ties: int  # texts cut differently at exactly the same score
+# -- the preprocessor ------------------------------------------------------------------------------------------------
 
 
 def compare_preprocessor(
-    tokenizer: Tokenizer, texts: list[str], made: Mapping[str, Array], report: Mapping[str, Any]
+    tokenizer: Tokenizer, texts: list[str], arrays: Mapping[str, Array], report: Mapping[str, Any]
 ) -> PreprocessorParity:
+    """Compare what the consumer tokenized and packed. Raises: ExportError that lists the faults."""
     ours = tokenizer.tokenize(texts)
-    theirs = Ragged(values=made["values"], splits=made["splits"])
+    theirs = Ragged(values=arrays["values"], splits=arrays["splits"])
     different = {i for i, (a, b) in enumerate(zip(ours, theirs, strict=True)) if not np.array_equal(a, b)}
     ties = {i for i in different if _is_tie(tokenizer, ours[i], theirs[i])}
     faults = [
@@ -223,9 +220,9 @@ def compare_preprocessor(
         faults.append(f"{len(ties)} of {len(texts)} texts were cut differently at the same score")
     if report["special_tokens"] != tokenizer.get_special_tokens_dict():
         faults.append(f"the special tokens are {report['special_tokens']}, not {tokenizer.get_special_tokens_dict()}")
-    if not np.array_equal(made["some_values"], theirs.take(range(0, len(texts), EVERY)).values):
+    if not np.array_equal(arrays["some_values"], theirs.take(range(0, len(texts), EVERY)).values):
         faults.append("tokenize_with_offsets gives other tokens than tokenize")
-    faults += _packing_faults(tokenizer, theirs, made)
+    faults += _packing_faults(tokenizer, theirs, arrays)
     if faults:
         raise ExportError(
             f"the exported preprocessor must give the ids of the {tokenizer.config.dialect} dialect on {len(texts)} "
@@ -234,15 +231,15 @@ def compare_preprocessor(
     return PreprocessorParity(texts=len(texts), ties=len(ties))
 
 
-def _packing_faults(tokenizer: Tokenizer, rows: Ragged, made: Mapping[str, Array]) -> list[str]:
+def _packing_faults(tokenizer: Tokenizer, rows: Ragged, arrays: Mapping[str, Array]) -> list[str]:
     """Compare what was packed of these very rows, alone and in pairs."""
     backwards = rows.take(np.arange(len(rows))[::-1])
     some = bert_pack_inputs([rows.take(range(0, len(rows), EVERY))], special=tokenizer.special, seq_length=SEQ_LENGTH)
     pair = bert_pack_inputs([rows, backwards], special=tokenizer.special, seq_length=64)
     faults = []
     for where, batch in (("some", some), ("pair", pair)):
-        names = [name for name in INPUTS if f"{where}/{name}" in made]
-        wrong = [name for name in names if not np.array_equal(made[f"{where}/{name}"], batch[name])]
+        names = [name for name in INPUTS if f"{where}/{name}" in arrays]
+        wrong = [name for name in names if not np.array_equal(arrays[f"{where}/{name}"], batch[name])]
         faults += [f"{name} of {where} texts is packed otherwise" for name in wrong]
         faults += [] if names[:2] == list(INPUTS[:2]) else [f"{where} texts lack ids or mask"]
     return faults
@@ -258,16 +255,7 @@ def _is_tie(tokenizer: Tokenizer, ours: Array, theirs: Array) -> bool:
     return "".join(pieces[0]) == "".join(pieces[1]) and abs(scores[0] - scores[1]) <= SAME_SCORE
 
 
-NO_TIME = 1800  # seconds: a consumer that takes longer hangs
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Exported:
-    """What was written, and how it was found to agree."""
-
-    encoder: EncoderParity
-    preprocessor: PreprocessorParity | None = None
-    notes: tuple[str, ...] = ()
+# -- both, in the consumer's process ---------------------------------------------------------------------------------
 
 
 def check_export(
@@ -282,35 +270,36 @@ def check_export(
     """
     texts = all_texts()
     batches = trial_batches(checkpoint, tokenizer, texts)
-    with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder)
+    with tempfile.TemporaryDirectory() as temporary:
+        directory = Path(temporary)
         request = {"encoder": str(encoder), "preprocessor": str(preprocessor) if preprocessor else None, "every": EVERY}
-        (place / "request.json").write_text(json.dumps(request), "utf-8")
-        (place / "texts.json").write_text(json.dumps(texts), "utf-8")
-        named = {f"{i}/{name}": x for i, batch in enumerate(batches) for name, x in batch.items()}
-        np.savez(place / "batches.npz", allow_pickle=False, **named)
-        _consume(place)
-        report = json.loads((place / "report.json").read_text("utf-8"))
-        found = compare_encoder(checkpoint, batches, _load(place / "outputs.npz"), report)
-        text = compare_preprocessor(tokenizer, texts, _load(place / "tokens.npz"), report) if preprocessor else None
-    return Exported(encoder=found, preprocessor=text)
+        (directory / "request.json").write_text(json.dumps(request), "utf-8")
+        (directory / "texts.json").write_text(json.dumps(texts), "utf-8")
+        inputs = {f"{i}/{name}": x for i, batch in enumerate(batches) for name, x in batch.items()}
+        np.savez(directory / "batches.npz", allow_pickle=False, **inputs)
+        _consume(directory)
+        report = json.loads((directory / "report.json").read_text("utf-8"))
+        parity = compare_encoder(checkpoint, batches, _load(directory / "outputs.npz"), report)
+        arrays = _load(directory / "tokens.npz") if preprocessor else {}
+        text = compare_preprocessor(tokenizer, texts, arrays, report) if preprocessor else None
+    return Exported(encoder=parity, preprocessor=text)
 
 
-def _consume(place: Path) -> None:
-    """Run the consumer; its last words tell what went wrong."""
+def _consume(directory: Path) -> None:
+    """Run the consumer; the last line of its stderr says what went wrong."""
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]),
         "TF_CPP_MIN_LOG_LEVEL": "3",
         "CUDA_VISIBLE_DEVICES": "",
     }
-    command = [sys.executable, "-W", "ignore", "-m", "wellread.export.consumer", str(place)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=NO_TIME)
-    if done.returncode:
-        words = done.stderr.strip().splitlines()[-1:] or [""]
+    command = [sys.executable, "-W", "ignore", "-m", "wellread.export.consumer", str(directory)]
+    process = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=TIMEOUT)
+    if process.returncode:
+        last = process.stderr.strip().splitlines()[-1:] or [""]
         raise ExportError(
-            f"the SavedModel was to be loaded back with tensorflow-hub; its process ended with code {done.returncode}: "
-            f"{words[0]}; check that the packages of wellread[tf] are of one release"
+            f"the SavedModel was to be loaded back with tensorflow-hub; its process ended with code "
+            f"{process.returncode}: {last[0]}; check that the packages of wellread[tf] are of one release"
         )
 
 

@@ -51,25 +51,26 @@ def revive(handle: str, module: Module, *, preprocessor: str | None = None, over
     """
     from wellread.export.tfhub import export_tfhub
 
-    page = find_page(handle) if preprocessor is None else known_page(handle)
-    handle = page[1].handle if page else handle
-    text_handle = preprocessor or (page[1].preprocessor if page else None) or ""
+    entry, page = (find_page(handle) if preprocessor is None else known_page(handle)) or (None, None)
+    handle = page.handle if page else handle
+    text_handle = preprocessor or (page.preprocessor if page else None) or ""
     _refuse_handles(handle, text_handle)
     vocabulary = _checksum(module)
     keeps = not overwrite and _stays(text_handle, vocabulary)
     if not overwrite:
         refuse_installed([handle])
-    if page:
-        _refuse_other(*page, module)
-    notes = list(_notes(page[1] if page else None, module, text_handle if keeps else None))
-    with staging() as place:
-        encoder, text = place / "encoder", place / "preprocessor"
-        exported = export_tfhub(
-            _as_on(page[1] if page else None, module), encoder, preprocessor=None if keeps else text
+    if entry and page and (faults := list(_differences(entry, page, module))):
+        raise ExportError(
+            f"{page.handle} was to be revived; found a module whose {'; '.join(faults)}; choose the module of that "
+            "page, or the page of that module"
         )
-        made = [Staged(handle=handle, directory=encoder)]
-        made += [] if keeps else [Staged(handle=text_handle, directory=text, vocabulary=vocabulary)]
-        install(made, overwrite=overwrite)
+    notes = list(_notes(page, module, text_handle if keeps else None))
+    with staging() as directory:
+        encoder, text = directory / "encoder", directory / "preprocessor"
+        exported = export_tfhub(_with_activation(page, module), encoder, preprocessor=None if keeps else text)
+        modules = [Staged(handle=handle, directory=encoder)]
+        modules += [] if keeps else [Staged(handle=text_handle, directory=text, vocabulary=vocabulary)]
+        install(modules, overwrite=overwrite)
     return Revived(
         handle=handle,
         directory=module_dir(handle),
@@ -111,25 +112,15 @@ def _checksum(module: Module) -> str:
     return hashlib.sha256(text + b"\0" + tokenizer.engine.model_bytes()).hexdigest()
 
 
-def _refuse_other(entry: ModuleEntry, page: Publication, module: Module) -> None:
-    """Refuse a module that is not what the page describes. Raises: ExportError that lists every difference."""
-    faults = list(_differences(entry, page, module))
-    if faults:
-        raise ExportError(
-            f"{page.handle} was to be revived; found a module whose {'; '.join(faults)}; choose the module of that "
-            "page, or the page of that module"
-        )
-
-
 def _differences(entry: ModuleEntry, page: Publication, module: Module) -> Iterator[str]:
+    """Say where a module is not what the page describes."""
     config, tokenizer, text = module.checkpoint.config, module.tokenizer, entry.vocabulary
     if module.checkpoint.family != entry.architecture:
         yield f"family is {module.checkpoint.family}, not {entry.architecture}"
     shape = entry.config(page.hidden_act)
-    wanted = {name: getattr(shape, name) for name in SHAPE}
-    for name, value in wanted.items():
-        if getattr(config, name) != value:
-            yield f"{name} is {getattr(config, name)}, not {value}"
+    for name in SHAPE:
+        if getattr(config, name) != getattr(shape, name):
+            yield f"{name} is {getattr(config, name)}, not {getattr(shape, name)}"
     if config.activation not in GELUS:
         yield f"hidden_act is {config.hidden_act}, not {page.hidden_act}"
     if tokenizer.vocab_size != text.pieces:
@@ -140,7 +131,7 @@ def _differences(entry: ModuleEntry, page: Publication, module: Module) -> Itera
         yield f"do_lower_case is {tokenizer.config.do_lower_case}, not {text.do_lower_case}"
 
 
-def _as_on(page: Publication | None, module: Module) -> Module:
+def _with_activation(page: Publication | None, module: Module) -> Module:
     """Return the module with the activation of the page."""
     config = module.checkpoint.config
     if page is None or ACTIVATIONS[page.hidden_act] == config.activation:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -43,11 +43,11 @@ def export_tfhub(
     for package in PACKAGES:
         require_extra(package, extra="tf")
     tokenizer = tfhub_tokenizer(module.tokenizer)
-    places = [Path(place) for place in (directory, preprocessor) if place is not None]
-    for place in places if overwrite else []:
-        refuse_others(place, SAVED_MODEL)
+    directories = [Path(path) for path in (directory, preprocessor) if path is not None]
+    for path in directories if overwrite else []:
+        refuse_others(path, SAVED_MODEL)
     with ExitStack() as stack:
-        encoder, *texts = (stack.enter_context(whole_directory(place, overwrite=overwrite)) for place in places)
+        encoder, *texts = (stack.enter_context(whole_directory(path, overwrite=overwrite)) for path in directories)
         text = texts[0] if texts else None
         _write(module, tokenizer, encoder, text)
         exported = check_export(module.checkpoint, tokenizer, encoder=encoder, preprocessor=text)
@@ -60,7 +60,10 @@ def _write(module: Module, tokenizer: Tokenizer, encoder: Path, preprocessor: Pa
 
     from wellread.export.graphs import EncoderGraph, text_graph
 
-    with _files(tokenizer) as assets:
+    with tempfile.TemporaryDirectory() as directory:
+        config = write_tokenizer(Path(directory), tokenizer, max_length=512)
+        files = {"vocab_file": config.vocab_file, "sp_model_file": config.model_file}  # by the attribute of each
+        assets = {attribute: Path(directory, name) for attribute, name in files.items() if name is not None}
         graph = EncoderGraph(module.checkpoint)
         root = graph.encoder(assets=assets, do_lower_case=tokenizer.config.do_lower_case)
         tf.saved_model.save(root, str(encoder), signatures=graph.signatures())
@@ -70,15 +73,6 @@ def _write(module: Module, tokenizer: Tokenizer, encoder: Path, preprocessor: Pa
             for name, path in assets.items():
                 setattr(text, name, tf.saved_model.Asset(str(path)))
             tf.saved_model.save(text, str(preprocessor))
-
-
-@contextmanager
-def _files(tokenizer: Tokenizer) -> Iterator[dict[str, Path]]:
-    """Write the files that a SavedModel shall carry, by the attribute that names each there."""
-    with tempfile.TemporaryDirectory() as place:
-        config = write_tokenizer(Path(place), tokenizer, max_length=512)
-        named = {"vocab_file": config.vocab_file, "sp_model_file": config.model_file}
-        yield {name: Path(place) / file for name, file in named.items() if file is not None}
 
 
 def _notes(module: Module) -> Iterator[str]:

@@ -14,10 +14,9 @@ import keras
 from wellread.errors import InputError, nearest
 from wellread.export.tfhub import PACKAGES, export_tfhub
 from wellread.hub.push import Upload
-from wellread.keras.encoder import Encoder
+from wellread.keras.encoder import Encoder, set_trainable
 from wellread.keras.preprocessor import Preprocessor
 from wellread.keras.source import Text, read_source
-from wellread.keras.weights import set_trainable
 from wellread.module import Module
 
 
@@ -29,10 +28,24 @@ def load(handle: str | os.PathLike[str], **options: Any) -> Encoder | Preprocess
 
     Raises: as `wellread.load`.
     """
-    found = read_source(handle, **options)
-    if isinstance(found, Text):
-        return Preprocessor(found.tokenizer, type_ids=found.type_ids)
-    return Encoder(found)
+    source = read_source(handle, **options)
+    if isinstance(source, Text):
+        return Preprocessor(source.tokenizer, type_ids=source.type_ids)
+    return Encoder(source)
+
+
+def _part(name: str, holder: type, about: str) -> property:
+    """Make a property of a KerasLayer: a layer of the one inside. Raises: InputError where that has none."""
+
+    def part(self: KerasLayer) -> Any:
+        if not isinstance(self.inner, holder):
+            raise InputError(
+                f".{name} was asked for; this KerasLayer holds a {type(self.inner).__name__}, which has none; "
+                f"use wellread.keras.{holder.__name__}"
+            )
+        return getattr(self.inner, name)
+
+    return property(part, doc=about)
 
 
 @keras.saving.register_keras_serializable(package="wellread")
@@ -68,11 +81,11 @@ class KerasLayer(keras.layers.Layer):  # type: ignore[misc]  # Keras has no type
         self._convert_input_args, self._allow_non_tensor_positional_args = False, True  # the layer inside sees to them
         refused = {"tags": tags, "signature": signature, "signature_outputs_as_dict": signature_outputs_as_dict}
         refused |= {"output_shape": output_shape, "load_options": load_options}
-        given = [f"{name}={value!r}" for name, value in refused.items() if value is not None]
-        if given:
+        graph_arguments = [f"{name}={value!r}" for name, value in refused.items() if value is not None]
+        if graph_arguments:
             raise InputError(
-                f"a KerasLayer that reads weights was asked for; found {', '.join(given)}, which are for running the "
-                "graph of a SavedModel; leave them out"
+                f"a KerasLayer that reads weights was asked for; found {', '.join(graph_arguments)}, which are for "
+                "running the graph of a SavedModel; leave them out"
             )
         self.inner = _layer(handle)
         self.arguments = dict(arguments or {})
@@ -85,60 +98,37 @@ class KerasLayer(keras.layers.Layer):  # type: ignore[misc]  # Keras has no type
         """The layer inside."""
         return self.inner
 
-    @property
-    def mlm(self) -> Any:
-        """The masked-language-model layer of an encoder. Raises: InputError where there is none."""
-        return self._part("mlm")
-
-    @property
-    def tokenize(self) -> Any:
-        """The tokenizing layer of a preprocessor. Raises: InputError where there is none."""
-        return self._part("tokenize")
-
-    @property
-    def tokenize_with_offsets(self) -> Any:
-        """The tokenizing layer that tells where tokens stand. Raises: InputError where there is none."""
-        return self._part("tokenize_with_offsets")
-
-    @property
-    def bert_pack_inputs(self) -> Any:
-        """The packing layer of a preprocessor. Raises: InputError where there is none."""
-        return self._part("bert_pack_inputs")
-
-    def _part(self, name: str) -> Any:
-        holder = Encoder if name == "mlm" else Preprocessor
-        if not isinstance(self.inner, holder):
-            raise InputError(
-                f".{name} was asked for; this KerasLayer holds a {type(self.inner).__name__}, which has none; "
-                f"use wellread.keras.{holder.__name__}"
-            )
-        return getattr(self.inner, name)
+    mlm = _part("mlm", Encoder, "The masked-language-model layer of an encoder.")
+    tokenize = _part("tokenize", Preprocessor, "The tokenizing layer of a preprocessor.")
+    tokenize_with_offsets = _part("tokenize_with_offsets", Preprocessor, "The one that says where tokens stand.")
+    bert_pack_inputs = _part("bert_pack_inputs", Preprocessor, "The packing layer of a preprocessor.")
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         """Run the layer inside."""
-        phase = {"training": bool(training) and self.trainable} if _takes_training(self.inner) else {}
-        return self._picked(self.inner(inputs, **self.arguments, **phase))
+        takes_training = "training" in inspect.signature(self.inner.call).parameters
+        phase = {"training": bool(training) and self.trainable} if takes_training else {}
+        return self._pick(self.inner(inputs, **self.arguments, **phase))
 
     def compute_output_spec(self, inputs: Any, training: bool | None = None) -> Any:
         """Return the shapes of what the layer inside makes of these inputs; its own checks come first."""
-        return self._picked(self.inner(inputs, **self.arguments))
+        return self._pick(self.inner(inputs, **self.arguments))
 
-    def _picked(self, made: Any) -> Any:
+    def _pick(self, outputs: Any) -> Any:
         if self.output_key is None:
-            return made
-        if not isinstance(made, Mapping) or self.output_key not in made:
-            names = list(made) if isinstance(made, Mapping) else []
+            return outputs
+        if not isinstance(outputs, Mapping) or self.output_key not in outputs:
+            names = list(outputs) if isinstance(outputs, Mapping) else []
             raise InputError(
                 f"the output {self.output_key!r} was asked for; the layer makes {', '.join(names) or 'one, unnamed'}; "
                 f"choose one of these, or none{nearest(self.output_key, names)}"
             )
-        return made[self.output_key]
+        return outputs[self.output_key]
 
     def get_config(self) -> dict[str, Any]:
         """Return the layer inside and how it is called."""
         inner = keras.saving.serialize_keras_object(self.inner)
-        own = {"handle": inner, "arguments": dict(self.arguments), "output_key": self.output_key}
-        return {**super().get_config(), **own}
+        config = {"handle": inner, "arguments": dict(self.arguments), "output_key": self.output_key}
+        return {**super().get_config(), **config}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> KerasLayer:
@@ -158,10 +148,6 @@ def _layer(handle: Any) -> Any:
         f"a KerasLayer is made of a handle or a layer; found {type(handle).__name__}; pass one of these, such as "
         "wellread.keras.Encoder(module)"
     )
-
-
-def _takes_training(layer: Any) -> bool:
-    return "training" in inspect.signature(layer.call).parameters
 
 
 def pull_from_hub(repo_id: str, local_files_only: bool = False, trainable: bool = False, **options: Any) -> KerasLayer:
@@ -188,7 +174,13 @@ def push_to_hub(
     Raises: InputError for any other model and without a login; as `export_tfhub`; HandleError, ExportError for a
         repository that cannot be made or filled, or holds something else. `folder_path` stays whole.
     """
-    module = _module(model)
+    inner = model.resolved_object if isinstance(model, KerasLayer) else model
+    module = inner.to_module() if isinstance(inner, Encoder) else inner
+    if not isinstance(module, Module):
+        raise InputError(
+            f"a Module or an Encoder can be put on the hub; found {type(inner).__name__}; pass the encoder inside, "
+            "and save the rest with model.save"
+        )
     upload = Upload(repo_id, path=path_in_repo, token=token)  # refuses before anything is written
     if all(importlib.util.find_spec(package) for package in PACKAGES):
         export_tfhub(module, folder_path)
@@ -196,15 +188,3 @@ def push_to_hub(
     else:
         module.save(folder_path)
         upload.send(Path(folder_path), card=module.model_card)
-
-
-def _module(model: Any) -> Module:
-    inner = model.resolved_object if isinstance(model, KerasLayer) else model
-    if isinstance(inner, Module):
-        return inner
-    if isinstance(inner, Encoder):
-        return inner.to_module()
-    raise InputError(
-        f"a Module or an Encoder can be put on the hub; found {type(inner).__name__}; pass the encoder inside, "
-        "and save the rest with model.save"
-    )

@@ -43,17 +43,17 @@ class TextRules:
             return text_graph(self.tokenizer, type_ids=True)
 
 
-def of_tensorflow(given: Any) -> bool:
+def of_tensorflow(values: Any) -> bool:
     """Say whether texts or tokens shall go through the TensorFlow graph: always there, else where they come from it."""
-    one = given[0] if isinstance(given, list | tuple) and given else given
+    one = values[0] if isinstance(values, list | tuple) and values else values
     return bool(keras.backend.backend() == "tensorflow") or type(one).__module__.split(".")[0] == "tensorflow"
 
 
-def string_tensor(given: Any) -> Any:
+def string_tensor(texts: Any) -> Any:
     """Make a TensorFlow tensor of strings [B]. Raises: InputError for anything else."""
     import tensorflow as tf
 
-    tensor = given if tf.is_tensor(given) else tf.constant(python_texts(given), tf.string)
+    tensor = texts if tf.is_tensor(texts) else tf.constant(python_texts(texts), tf.string)
     if tensor.dtype != tf.string or tensor.shape.rank not in (None, 1):
         raise InputError(
             f"texts of shape [batch] were asked for; found {tensor.dtype.name} of shape {tensor.shape}; {ADVICE}"
@@ -61,32 +61,31 @@ def string_tensor(given: Any) -> Any:
     return tensor
 
 
-def python_texts(given: Any) -> list[str]:
+def python_texts(texts: Any) -> list[str]:
     """Make a list of str; bytes are read as UTF-8. Raises: InputError, TextError."""
-    if isinstance(given, str | bytes) or not isinstance(given, Sequence | np.ndarray):
-        raise InputError(f"a list of texts was asked for; found one {type(given).__name__}; {ADVICE}")
-    if isinstance(given, np.ndarray) and given.ndim != 1:
+    if isinstance(texts, str | bytes) or not isinstance(texts, Sequence | np.ndarray):
+        raise InputError(f"a list of texts was asked for; found one {type(texts).__name__}; {ADVICE}")
+    if isinstance(texts, np.ndarray) and texts.ndim != 1:
         raise InputError(
-            f"texts of shape [batch] were asked for; found {given.dtype} of shape {list(given.shape)}; {ADVICE}"
+            f"texts of shape [batch] were asked for; found {texts.dtype} of shape {list(texts.shape)}; {ADVICE}"
         )
-    wrong = [f"{type(text).__name__} in row {i}" for i, text in enumerate(given) if not isinstance(text, str | bytes)]
+    wrong = [f"{type(text).__name__} in row {i}" for i, text in enumerate(texts) if not isinstance(text, str | bytes)]
     if wrong:
         raise InputError(
-            f"each of {len(given)} texts must be a str; {len(wrong)} are not: {', '.join(wrong[:5])}; {ADVICE}"
+            f"each of {len(texts)} texts must be a str; {len(wrong)} are not: {', '.join(wrong[:5])}; {ADVICE}"
         )
-    return [_decoded(row, text) if isinstance(text, bytes) else whole(text) for row, text in enumerate(given)]
+    strings = []
+    for row, text in enumerate(texts):
+        try:
+            strings.append(text.decode("utf-8") if isinstance(text, bytes) else whole(text))
+        except UnicodeDecodeError as error:
+            raise TextError(
+                f"text {row} must be UTF-8; byte {error.start} of {len(text)} is not; decode the texts before"
+            ) from error
+    return strings
 
 
-def _decoded(row: int, text: bytes) -> str:
-    try:
-        return text.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise TextError(
-            f"text {row} must be UTF-8; byte {error.start} of {len(text)} is not; decode the texts before"
-        ) from error
-
-
-def check_symbolic(given: Any, *, what: str, dtype: str) -> None:
+def check_symbolic(tensor: Any, *, what: str, dtype: str) -> None:
     """Refuse a symbolic input that Keras' framework cannot hold, or that is of another kind.
 
     Raises: InputError.
@@ -97,8 +96,8 @@ def check_symbolic(given: Any, *, what: str, dtype: str) -> None:
             f"{what} were to go through a functional model; found that Keras runs on {framework}, which has none; "
             "call the preprocessor before the model, or set KERAS_BACKEND=tensorflow"
         )
-    if given.dtype != dtype:
-        raise InputError(f"{what} of dtype {dtype} were asked for; found {given.dtype}; {ADVICE}")
+    if tensor.dtype != dtype:
+        raise InputError(f"{what} of dtype {dtype} were asked for; found {tensor.dtype}; {ADVICE}")
 
 
 @keras.saving.register_keras_serializable(package="wellread")
@@ -106,7 +105,7 @@ class Tokenize(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
     """Strings [B] to rows of ids, without special tokens.
 
     On Keras' TensorFlow backend, and for TensorFlow's tensors on any, a RaggedTensor, int32 [B, (words), (pieces)], of
-    SentencePiece [B, (pieces)]; else a `text.ragged.Ragged`, int32 [B, (pieces)].
+    SentencePiece [B, (pieces)]; else a `text.batch.Ragged`, int32 [B, (pieces)].
     """
 
     def __init__(self, rules: TextRules | Mapping[str, Any], *, offsets: bool = False, **options: Any) -> None:
@@ -130,15 +129,15 @@ class Tokenize(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
             return graph.tokenize_with_offsets(texts) if self.offsets else graph.tokenize(texts)
         if not self.offsets:
             return self.rules.tokenizer.tokenize(texts)
-        found = self.rules.tokenizer.tokenize_with_offsets(texts)
-        return [found.tokens, found.starts, found.limits]
+        rows = self.rules.tokenizer.tokenize_with_offsets(texts)
+        return [rows.tokens, rows.starts, rows.limits]
 
     def compute_output_spec(self, texts: Any) -> Any:
         """Return the kind of what is made: ragged."""
         shape = (texts.shape[0], None, *([None] if self.rules.tokenizer.config.dialect == "tfhub" else []))
         kinds = ["int32", "int64", "int64"] if self.offsets else ["int32"]
-        made = [keras.KerasTensor(shape, kind, ragged=True) for kind in kinds]
-        return made if self.offsets else made[0]
+        outputs = [keras.KerasTensor(shape, kind, ragged=True) for kind in kinds]
+        return outputs if self.offsets else outputs[0]
 
     def get_special_tokens_dict(self) -> dict[str, Any]:
         """Return the ids of the special tokens, and the vocabulary's size, as int32 scalars under TF Hub's names."""
@@ -169,7 +168,7 @@ def checked_texts(texts: Any) -> Any:
 class BertPackInputs(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
     """One or two segments of B rows of ids, as `.tokenize` makes them, to the encoder's inputs: int32 [B, seq_length].
 
-    Rows that are too long are cut, room going in turn to each segment: see `text.pack`. Without `type_ids`, the inputs
+    Rows that are too long are cut, room going in turn to each segment: see `text.batch`. Without `type_ids`, the inputs
     are DistilBERT's two.
     """
 
@@ -184,9 +183,9 @@ class BertPackInputs(keras.layers.Layer):  # type: ignore[misc]  # Keras has no 
     def __call__(self, segments: Any, *args: Any, seq_length: Any = 128, **options: Any) -> Any:
         """Check the segments and pack them. Raises: InputError."""
         if not isinstance(segments, list | tuple) or len(segments) not in (1, 2):
-            found = len(segments) if isinstance(segments, list | tuple) else type(segments).__name__
+            count = len(segments) if isinstance(segments, list | tuple) else type(segments).__name__
             raise InputError(
-                f"one or two segments can be packed; found {found}; pass [first] or [first, second], each as tokenize "
+                f"one or two segments can be packed; found {count}; pass [first] or [first, second], each as tokenize "
                 "returns it"
             )
         least = len(segments) + 1
@@ -202,8 +201,7 @@ class BertPackInputs(keras.layers.Layer):  # type: ignore[misc]  # Keras has no 
     def call(self, segments: Sequence[Any], seq_length: Any = 128) -> dict[str, Any]:
         """Pack the segments."""
         if of_tensorflow(segments):
-            made = self._graph([_tensor(segment) for segment in segments], seq_length)
-            return dict(made)
+            return dict(self._graph([_ragged_tensor(segment) for segment in segments], seq_length))
         batch = bert_pack_inputs(segments, special=self.special, seq_length=int(seq_length))
         return {name: ops.convert_to_tensor(batch[name], dtype="int32") for name in self._names}
 
@@ -216,12 +214,9 @@ class BertPackInputs(keras.layers.Layer):  # type: ignore[misc]  # Keras has no 
         require_extra("tensorflow_text", extra="tf")
         from wellread.export.graphs import PackInputs
 
-        named = {
-            "padding_id": self.special.pad,
-            "start_of_sequence_id": self.special.cls,
-            "end_of_segment_id": self.special.sep,
-        }
-        return PackInputs(named, type_ids=self.type_ids)
+        special = self.special
+        ids = {"padding_id": special.pad, "start_of_sequence_id": special.cls, "end_of_segment_id": special.sep}
+        return PackInputs(ids, type_ids=self.type_ids)
 
     def compute_output_spec(self, segments: Sequence[Any], seq_length: Any = 128) -> dict[str, Any]:
         """Return the shapes of the inputs; a length that is a number stays known."""
@@ -233,7 +228,7 @@ class BertPackInputs(keras.layers.Layer):  # type: ignore[misc]  # Keras has no 
         return {**super().get_config(), "special": asdict(self.special), "type_ids": self.type_ids}
 
 
-def _tensor(segment: Any) -> Any:
+def _ragged_tensor(segment: Any) -> Any:
     """Make a RaggedTensor of rows that are none yet."""
     import tensorflow as tf
 
@@ -280,8 +275,8 @@ class Preprocessor(keras.layers.Layer):  # type: ignore[misc]  # Keras has no ty
 
     def call(self, texts: Any) -> dict[str, Any]:
         """Tokenize and pack one segment."""
-        made: dict[str, Any] = self.bert_pack_inputs([self.tokenize(texts)], seq_length=self.seq_length)
-        return made
+        inputs: dict[str, Any] = self.bert_pack_inputs([self.tokenize(texts)], seq_length=self.seq_length)
+        return inputs
 
     def compute_output_spec(self, texts: Any) -> dict[str, Any]:
         """Return the shapes of the encoder's inputs."""
@@ -290,8 +285,8 @@ class Preprocessor(keras.layers.Layer):  # type: ignore[misc]  # Keras has no ty
 
     def get_config(self) -> dict[str, Any]:
         """Return what the layer is made of, the vocabulary included."""
-        own = {"source": to_json(self.tokenizer), "type_ids": self.type_ids, "seq_length": self.seq_length}
-        return {**super().get_config(), **own}
+        config = {"source": to_json(self.tokenizer), "type_ids": self.type_ids, "seq_length": self.seq_length}
+        return {**super().get_config(), **config}
 
 
 def _text(source: Any) -> Text:

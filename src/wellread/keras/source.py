@@ -10,11 +10,12 @@ from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from wellread.checkpoints import saved_model
 from wellread.checkpoints.checkpoint import Checkpoint
 from wellread.checkpoints.native import is_saved_model
-from wellread.checkpoints.saved_model import read_encoder, read_preprocessor, read_text, read_variables
+from wellread.checkpoints.saved_model import read_preprocessor, read_text, read_variables
 from wellread.config import EncoderConfig, HeadConfig, SentenceConfig, TokenizerConfig
 from wellread.errors import ConfigError, InputError
 from wellread.formats.saved_model_pb import read_graph
@@ -31,10 +32,10 @@ SOURCE = "a saved tokenizer"
 
 def to_json(tokenizer: Tokenizer) -> dict[str, Any]:
     """Put a tokenizer's settings and files, in base64, into a dict that JSON can hold."""
-    with tempfile.TemporaryDirectory() as place:
-        config = write_tokenizer(Path(place), tokenizer, max_length=tokenizer.vocab_size)
+    with tempfile.TemporaryDirectory() as directory:
+        config = write_tokenizer(Path(directory), tokenizer, max_length=tokenizer.vocab_size)
         names = {field: getattr(config, field) for field in FILES}
-        files = {field: Path(place, name).read_bytes() for field, name in names.items() if name is not None}
+        files = {field: Path(directory, name).read_bytes() for field, name in names.items() if name is not None}
     return {
         "config": asdict(_named(config)),
         **{field: b64encode(content).decode("ascii") for field, content in files.items()},
@@ -51,11 +52,18 @@ def from_json(values: Mapping[str, Any]) -> Tokenizer:
             f"{SOURCE} must hold {', '.join(sorted(KEYS))}; found {', '.join(values)}; save the model again"
         )
     config = record(TokenizerConfig, values["config"], source=SOURCE)
-    needed = [field for field in FILES if getattr(config, field) is not None]
-    with tempfile.TemporaryDirectory() as place:
-        for field in needed:
-            Path(place, FILES[field]).write_bytes(_decoded(field, values.get(field)))
-        return load_tokenizer(Path(place), _named(config))
+    with tempfile.TemporaryDirectory() as directory:
+        for field in FILES:
+            if getattr(config, field) is None:
+                continue
+            try:
+                content = b64decode(values[field], validate=True)
+            except (binascii.Error, KeyError, TypeError, ValueError) as error:
+                raise ConfigError(
+                    f"{field} of {SOURCE} must be in base64; found that {error}; save the model again"
+                ) from None
+            Path(directory, FILES[field]).write_bytes(content)
+        return load_tokenizer(Path(directory), _named(config))
 
 
 def _named(config: TokenizerConfig) -> TokenizerConfig:
@@ -65,19 +73,11 @@ def _named(config: TokenizerConfig) -> TokenizerConfig:
     return replace(config, vocab_file=vocabulary, model_file=model)
 
 
-def _decoded(field: str, text: Any) -> bytes:
-    try:
-        return b64decode(text, validate=True)
-    except (binascii.Error, TypeError, ValueError) as error:
-        raise ConfigError(f"{field} of {SOURCE} must be in base64; found that {error}; save the model again") from None
-
-
 WORDS = "word_embeddings/embeddings"
 TYPES = b"input_type_ids"  # stands in the graph of a preprocessor that makes them
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Text:
+class Text(NamedTuple):
     """What a preprocessor is made of."""
 
     tokenizer: Tokenizer
@@ -90,15 +90,17 @@ def read_source(handle: str | os.PathLike[str], **options: Any) -> Module | Chec
     A preprocessor's SavedModel gives a Text; an encoder's without vocabulary, as TF Hub's DistilBERT modules are, a
     bare Checkpoint; everything else a Module. Raises: as `wellread.load`.
     """
-    where = {name: options[name] for name in options if name in ("revision", "token", "cache_dir", "local_files_only")}
-    directory = resolve(handle, **where)
+    fetching = {
+        name: options[name] for name in ("revision", "token", "cache_dir", "local_files_only") if name in options
+    }
+    directory = resolve(handle, **fetching)
     if not is_saved_model(directory) or "tokenizer" in options:
         return load(handle, **options)
     graph, variables = read_graph(directory), read_variables(directory)
     if graph.tokenizes and WORDS not in variables.tensors:
         return Text(tokenizer=read_preprocessor(directory).tokenizer, type_ids=TYPES in graph.content)
     if read_text(directory, graph, variables) is None:
-        return read_encoder(directory, graph, variables)
+        return saved_model.read_encoder(directory, graph, variables)
     return load(handle, **options)
 
 
@@ -112,7 +114,7 @@ class EncoderSpec:
     mlm: bool = False  # whether there is a masked-language-model head
     head: HeadConfig | None = None  # of a fine-tuned module
     provenance: Mapping[str, Any] = field(default_factory=dict)
-    tokenizer: Mapping[str, Any] = field(default_factory=dict)  # of tokenizer_json; empty where none is known
+    tokenizer: Mapping[str, Any] = field(default_factory=dict)  # of `to_json`; empty where none is known
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as JSON has them."""
@@ -120,16 +122,10 @@ class EncoderSpec:
         return plain
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Origin:
-    """What an encoder layer is made of."""
+def read_encoder(source: Any) -> tuple[EncoderSpec, Checkpoint | None]:
+    """Read what an encoder layer is made of: a handle, a Module, a Checkpoint or the JSON of an EncoderSpec.
 
-    spec: EncoderSpec
-    checkpoint: Checkpoint | None = None  # none: the weights are drawn anew, or follow later
-
-
-def origin(source: Any) -> Origin:
-    """Take a handle, a Module, a Checkpoint or the JSON of an EncoderSpec.
+    The last comes without a checkpoint: the weights are drawn anew, or follow later.
 
     Raises: as `wellread.load`; InputError for anything else.
     """
@@ -140,24 +136,22 @@ def origin(source: Any) -> Origin:
                 f"an encoder was asked of {os.fspath(handle)}; found a preprocessor, which has no weights; "
                 "make a wellread.keras.Preprocessor of it"
             )
+    extra: dict[str, Any] = {}
     if isinstance(source, Module):
-        return _of(source.checkpoint, provenance=source.provenance, tokenizer=to_json(source.tokenizer))
+        extra = {"provenance": source.provenance, "tokenizer": to_json(source.tokenizer)}
+        source = source.checkpoint
     if isinstance(source, Checkpoint):
-        return _of(source)
+        spec = EncoderSpec(
+            family=source.family,
+            config=source.config,
+            sentence=source.sentence,
+            mlm=source.has_mlm,
+            head=source.head,
+            **extra,
+        )
+        return spec, source
     if isinstance(source, Mapping):
-        return Origin(spec=record(EncoderSpec, source, source="the configuration of an Encoder"))
+        return record(EncoderSpec, source, source="the configuration of an Encoder"), None
     raise InputError(
         f"an Encoder is made of a handle, a Module or a Checkpoint; found {type(source).__name__}; pass one of these"
     )
-
-
-def _of(checkpoint: Checkpoint, **known: Any) -> Origin:
-    spec = EncoderSpec(
-        family=checkpoint.family,
-        config=checkpoint.config,
-        sentence=checkpoint.sentence,
-        mlm=checkpoint.has_mlm,
-        head=checkpoint.head,
-        **known,
-    )
-    return Origin(spec=spec, checkpoint=checkpoint)
