@@ -40,7 +40,9 @@ def command(
     Code that loads https://tfhub.dev/... then runs unchanged and offline, where the settings that are printed are made.
     """
     if [handle is not None, listing, remove is not None].count(True) != 1 or (handle is None) != (source is None):
-        raise click.UsageError(f"give HANDLE --from MODULE, or --list, or --remove HANDLE{_living(handle)}")
+        raise click.UsageError(
+            f"give HANDLE --from MODULE, or --list, or --remove HANDLE{_living(None if source else handle)}"
+        )
     if handle is not None and source is not None:
         _show_revived(_revive(handle, source, **options), as_json)
     else:
