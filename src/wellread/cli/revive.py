@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from wellread.catalog.modules import living_handles
 from wellread.cli.export import report
 from wellread.cli.options import json_flag, load_module
 from wellread.hub import tfhub_cache
@@ -40,24 +41,15 @@ def command(
     Code that loads https://tfhub.dev/... then runs unchanged and offline, where the settings that are printed are made.
     """
     if [handle is not None, listing, remove is not None].count(True) != 1 or (handle is None) != (source is None):
-        raise click.UsageError(
-            f"give HANDLE --from MODULE, or --list, or --remove HANDLE{_living(None if source else handle)}"
-        )
+        living = " or ".join(living_handles(handle)) if handle is not None and source is None else ""
+        hint = f"; the same weights are those of --from {living}" if living else ""
+        raise click.UsageError(f"give HANDLE --from MODULE, or --list, or --remove HANDLE{hint}")
     if handle is not None and source is not None:
         _show_revived(_revive(handle, source, **options), as_json)
     else:
         _show_installed([tfhub_cache.remove(remove)] if remove is not None else tfhub_cache.installed(), as_json)
     if not as_json:
         click.echo(_advice())
-
-
-def _living(handle: str | None) -> str:
-    """Say which modules hold the weights of a handle and can still be loaded; nothing for one that is unknown."""
-    from wellread.catalog.modules import handles
-
-    entry, _ = handles().get(handle or "") or handles().get(f"https://tfhub.dev/{handle}") or (None, None)
-    living = [one.handle for one in entry.living() if "tfhub.dev" not in one.handle] if entry else []
-    return f"; the same weights are those of --from {' or '.join(living)}" if living else ""
 
 
 def _revive(handle: str, source: str, *, preprocessor: str | None, overwrite: bool, **loading: Any) -> Revived:
