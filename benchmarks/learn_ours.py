@@ -125,7 +125,7 @@ class Classify:
 
 
 class Distil:
-    """DistilBERT's way; the second lap finds the teacher's answers on disk."""
+    """DistilBERT's way; the later epoch finds the teacher's outputs on disk."""
 
     def __init__(self, start: StartingPoint) -> None:
         """Keep what is start."""
