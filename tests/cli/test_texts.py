@@ -49,6 +49,7 @@ def test_several_files_are_read_in_order():
         ["a sentence about a.txt, which is a file."],
         ["A man.", "\0", "x" * 100_000],
         ["ends in .com"],
+        ["wellread.org", "hello.", "e.g.", "3.14"],
     ],
 )
 def test_texts_stay_texts(texts):
@@ -64,6 +65,7 @@ def test_texts_stay_texts(texts):
         (["a.tvx/"], "no file there"),
         (["b.CSV.g.csv"], r"no file there \(did you mean b.CSV.gz\?\)"),
         (["my reviews.jsonl"], "no file there"),
+        (["b.cvs"], r"b.cvs reads as a path, and there is no file there"),
         (["folder"], "folder reads as a path, and there is a directory; name files"),
         (["./with space"], "no file there"),
     ],
@@ -76,7 +78,7 @@ def test_paths_of_no_file_are_refused(arguments, found):
 def test_files_beside_texts_are_refused():
     with pytest.raises(click.UsageError, match="found the file a.txt beside the text 'two words'"):
         files_of(["a.txt", "two words"])
-    with pytest.raises(click.UsageError, match="--text, --kind say how files are read; found texts"):
+    with pytest.raises(click.UsageError, match="--text, --kind: for files alone; found texts"):
         stream_arguments(["two words"], {"text": "a", "kind": "csv", "format_": None})
 
 

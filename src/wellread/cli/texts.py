@@ -7,6 +7,7 @@ import shutil
 import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
+from difflib import get_close_matches
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
@@ -21,7 +22,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 # the columns that have an option
 COLUMNS = {
-    "text": "The column of the texts; --column is the same.  [default: text, or the only one of texts]",
+    "text": "The column of the texts.  [default: text, or the only one of texts]",
     "pair": "The column of the second text of each pair, or of the context of a question.",
     "label": "The column of the labels.",
     "score": "The column of the scores.",
@@ -71,7 +72,8 @@ def files_of(arguments: Sequence[str]) -> list[str]:
 
     def is_path(text: str) -> bool:
         solid = len(text.split()) == 1 or text.startswith(("/", "./", "../", "~"))
-        return os.path.isdir(text) or ending_of(text) in ENDINGS or (solid and os.sep in text)
+        near = get_close_matches(ending_of(text), ENDINGS, 1, cutoff=0.7)  # .cvs
+        return os.path.isdir(text) or ending_of(text) in ENDINGS or (solid and (os.sep in text or bool(near)))
 
     if not arguments:
         if sys.stdin.isatty():
@@ -114,7 +116,7 @@ def stream_arguments(arguments: Sequence[str], options: dict[str, Any], *, show:
     if not files:
         if reading:
             flags = ", ".join(f"--{name}" for name in reading)
-            raise click.UsageError(f"{flags} say how files are read; found texts; leave them out, or name a file")
+            raise click.UsageError(f"{flags}: for files alone; found texts; leave that out, or name a file")
         return iter(arguments)
 
     def texts() -> Iterator[str]:
