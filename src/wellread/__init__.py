@@ -16,6 +16,7 @@ from wellread.version import __version__
 if TYPE_CHECKING:
     from wellread.data.examples import read_examples as read_examples
     from wellread.data.examples import take_examples as take_examples
+    from wellread.encoder.inputs import EncoderOutput as EncoderOutput
     from wellread.errors import WellreadError as WellreadError
     from wellread.hub.pull import Pulled as Pulled
     from wellread.hub.pull import Verified as Verified
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from wellread.learn.settings import LoopConfig as LoopConfig
     from wellread.learn.settings import PretrainConfig as PretrainConfig
     from wellread.measure.evaluate import evaluate as evaluate
-    from wellread.module import EncoderOutput as EncoderOutput
     from wellread.module import Module as Module
     from wellread.module import from_pretrained as from_pretrained
     from wellread.module import load as load
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 # Public names by where they live, each loaded when it is first asked for, so that `import wellread` is instant.
 _PUBLIC = {
+    "wellread.encoder.inputs": ("EncoderOutput",),
     "wellread.errors": ("WellreadError",),
     "wellread.hub.pull": ("Pulled", "Verified", "pull", "verify"),
     "wellread.learn.distill.distill": ("distill",),
@@ -45,7 +46,7 @@ _PUBLIC = {
     "wellread.learn.settings": ("DistillConfig", "FinetuneConfig", "LoopConfig", "PretrainConfig"),
     "wellread.measure.evaluate": ("evaluate",),
     "wellread.data.examples": ("read_examples", "take_examples"),
-    "wellread.module": ("EncoderOutput", "Module", "from_pretrained", "load", "push"),
+    "wellread.module": ("Module", "from_pretrained", "load", "push"),
 }
 _HOMES = {name: home for home, names in _PUBLIC.items() for name in names}
 __all__ = [

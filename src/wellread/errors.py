@@ -1,4 +1,4 @@
-"""The tree of errors that wellread raises, and the one warning it gives.
+"""The tree of errors that wellread raises, and the warnings it gives.
 
     WellreadError
     ├── HandleError        a handle that names no module
@@ -14,7 +14,8 @@
     ├── BenchError         a contender of a measurement that failed
     └── MissingExtra       an optional dependency that is not installed
 
-Every message has three clauses: what was asked; what was found; what to do.
+Every message has three clauses: what was expected; what was found; what to do. An argument that a user may pass is
+written as in Python, `on_long="chunk"` or `prompt=`: the command line shows it as its option, `--on-long chunk`.
 """
 
 from __future__ import annotations
@@ -78,6 +79,10 @@ class MissingExtra(WellreadError):  # noqa: N818
 
 class TruncationWarning(UserWarning):
     """Texts were longer than the module's sequence length and were cut."""
+
+
+class VocabularyWarning(UserWarning):
+    """The module's vocabulary cannot read the texts: most tokens are unknown or single letters."""
 
 
 def require_extra(package: str, *, extra: str) -> None:

@@ -2,58 +2,56 @@
 
 from __future__ import annotations
 
+import html
 import os
 import tempfile
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypedDict, Unpack, overload
 
 import numpy as np
 
-from wellread.backends.backend import Backend, FloatArray, load_backend
+from wellread.backends.backend import Backend, FloatArray, check_backend, load_backend
 from wellread.card import POOLERS, model_card
 from wellread.checkpoints.checkpoint import Checkpoint, in_memory
 from wellread.checkpoints.native import read_directory, write_native
-from wellread.encode import TOKENS_A_BATCH, WINDOW, Packer, encode_rows, unit
+from wellread.encode import TOKENS_A_BATCH, WINDOW, Packer, encode_texts, prompt_of, unit
 from wellread.encoder.encoder import INPUTS
-from wellread.encoder.heads import MLM_INPUT, MLM_OUTPUT, SENTENCE_OUTPUT
-from wellread.encoder.inputs import as_int32, checked_inputs, in_range, refuse_nan, warn_truncated
-from wellread.errors import InputError, nearest
+from wellread.encoder.heads import MLM_INPUT, MLM_OUTPUT
+from wellread.encoder.inputs import (
+    DEFAULT_OUTPUTS,
+    EncoderOutput,
+    as_texts,
+    checked_batch_size,
+    checked_inputs,
+    checked_output_names,
+    checked_positions,
+    refuse_nan,
+    text_rows,
+    warn_truncated,
+)
+from wellread.errors import InputError
 from wellread.files import own_card
 from wellread.hub.handles import preprocessor_for
 from wellread.hub.push import Pushed, Upload
 from wellread.hub.resolve import resolve
-from wellread.progress import progress
 from wellread.schema import as_dict
+from wellread.tasks.fill_mask import FilledMask, best_tokens, masked_row
 from wellread.tasks.predict import check_inputs, predict_all, read_options
 from wellread.tasks.task import Inputs, Predictor, Spans
-from wellread.text.batch import Batch, Ragged, Rows, check_on_long, refuse_long
+from wellread.text.batch import Batch, Ragged, Rows, check_on_long
 from wellread.text.tokenizer import RaggedOffsets, Tokenizer, load_tokenizer
 
-DEFAULT_OUTPUTS = ("pooled_output", "sequence_output", "encoder_outputs")
-OUTPUTS = (*DEFAULT_OUTPUTS, "embedding_output", "cls_output", SENTENCE_OUTPUT)
 
+class EncodeOptions(TypedDict, total=False):
+    """What `Module.encode` takes beside its first arguments."""
 
-class EncoderOutput(dict[str, Any]):
-    """The outputs of one call, by key and by attribute."""
-
-    def __getattr__(self, name: str) -> Any:
-        try:
-            return self[name]
-        except KeyError:
-            raise AttributeError(f"{name} is not among the outputs {', '.join(self)}{nearest(name, self)}") from None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FilledMask:
-    """One guess for a masked word."""
-
-    score: float  # probability, 0 to 1
-    token: int  # id of the piece
-    token_str: str  # the piece
-    sequence: str  # the text with the guess in its place
+    normalize_embeddings: bool
+    truncate_dim: int | None
+    precision: str | None
+    on_long: str
 
 
 def load(
@@ -85,6 +83,7 @@ def load(
         raise InputError(
             "trust_remote_code=True was given; wellread runs no code of a repository and needs none; leave it out"
         )
+    check_backend(backend)
     where: dict[str, Any] = {"token": token, "cache_dir": cache_dir, "local_files_only": local_files_only}
     directory = resolve(handle, revision=revision, **where)
     preprocessor = tokenizer if tokenizer is not None else preprocessor_for(handle, directory)
@@ -135,7 +134,7 @@ def _public_name(handle: str | os.PathLike[str]) -> str:
     return Path(path).resolve().name if os.path.exists(path) else os.fspath(handle)
 
 
-@dataclass(slots=True, kw_only=True, eq=False)
+@dataclass(slots=True, weakref_slot=True, kw_only=True, eq=False, repr=False)
 class Module:
     """An encoder with its tokenizer, ready to run; made by `wellread.load`.
 
@@ -147,7 +146,7 @@ class Module:
     tokenizer: Tokenizer
     backend: str = "openvino"
     provenance: Mapping[str, Any] = field(default_factory=dict)
-    _backends: dict[str | None, Backend] = field(default_factory=dict, repr=False)
+    _backends: dict[str | None, Backend] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse a tokenizer whose ids the word table does not hold."""
@@ -159,6 +158,21 @@ class Module:
             )
 
     # -- what it is ------------------------------------------------------------------------------------------------
+
+    def __repr__(self) -> str:
+        """Say in one line what the module is."""
+        return f"<wellread.Module {', '.join(self._summary().values())}>"
+
+    def _repr_html_(self) -> str:
+        """Show the module as a small table, as notebooks do."""
+        rows = "".join(
+            f"<tr><th>{key}</th><td>{html.escape(value)}</td></tr>" for key, value in self._summary().items()
+        )
+        return f"<table>{rows}</table>"
+
+    def _summary(self) -> dict[str, str]:
+        name = str(self.provenance.get("handle", "(in memory)"))
+        return {"module": name, **self.checkpoint.summary(), "backend": self.backend}
 
     @property
     def embedding_size(self) -> int:
@@ -192,6 +206,7 @@ class Module:
 
     def running(self, precision: str | None = None) -> Backend:
         """Return the backend in `precision` (none: its default), prepared at the first call."""
+        precision = {"float32": "f32", "bfloat16": "bf16"}.get(str(precision), precision)  # as others call them
         if precision not in self._backends:
             self._backends[precision] = load_backend(self.backend, self.checkpoint, precision=precision)
         return self._backends[precision]
@@ -204,11 +219,11 @@ class Module:
 
     def tokenize(self, texts: Sequence[str]) -> Ragged:
         """Turn B texts into B rows of ids, without special tokens."""
-        return self.tokenizer.tokenize(texts)
+        return self.tokenizer.tokenize(texts if isinstance(texts, str) else as_texts(texts))
 
     def tokenize_with_offsets(self, texts: Sequence[str]) -> RaggedOffsets:
         """Do as `tokenize`, and tell which bytes of its text each token comes from."""
-        return self.tokenizer.tokenize_with_offsets(texts)
+        return self.tokenizer.tokenize_with_offsets(texts if isinstance(texts, str) else as_texts(texts))
 
     def get_special_tokens_dict(self) -> dict[str, int]:
         """Return the ids of the special tokens, and the vocabulary's size, under TF Hub's names."""
@@ -235,15 +250,10 @@ class Module:
 
         Raises: InputError for inputs that do not fit the module, TextError for texts that cannot be read.
         """
-        unknown = [name for name in outputs if name not in OUTPUTS]
-        if unknown:
-            raise InputError(
-                f"outputs {', '.join(unknown)} were asked for; wellread makes {', '.join(OUTPUTS)}; name some of these"
-            )
-        inputs = self._inputs(texts_or_inputs, seq_length)
-        made = self._exact().run(inputs, list(outputs))
-        refuse_nan(made)
-        return EncoderOutput(made)
+        names = checked_output_names(outputs)
+        arrays = self._exact().run(self._inputs(texts_or_inputs, seq_length), names)
+        refuse_nan(arrays)
+        return EncoderOutput(arrays)
 
     def mlm(
         self, inputs: Mapping[str, Any], *, outputs: Sequence[str] = (*DEFAULT_OUTPUTS, MLM_OUTPUT)
@@ -258,16 +268,11 @@ class Module:
         if MLM_INPUT not in inputs:
             raise InputError(f"mlm takes {', '.join((*INPUTS, MLM_INPUT))}; found {', '.join(inputs)}; add {MLM_INPUT}")
         packed = checked_inputs(self.checkpoint.config, {name: inputs[name] for name in inputs if name != MLM_INPUT})
-        batch, tokens = packed["input_word_ids"].shape
-        positions = as_int32(MLM_INPUT, inputs[MLM_INPUT])
-        if len(positions) != batch:
-            raise InputError(
-                f"{MLM_INPUT} must have a row for each of {batch} texts; found {len(positions)}; match them"
-            )
-        in_range(MLM_INPUT, positions, tokens, "positions of the sequence")
-        made = self._exact().run({**packed, MLM_INPUT: positions}, list(outputs))
-        refuse_nan(made)
-        return EncoderOutput(made)
+        rows, tokens = packed["input_word_ids"].shape
+        positions = checked_positions(inputs[MLM_INPUT], rows=rows, tokens=tokens)
+        arrays = self._exact().run({**packed, MLM_INPUT: positions}, list(outputs))
+        refuse_nan(arrays)
+        return EncoderOutput(arrays)
 
     def fill_mask(self, text: str, *, top_k: int = 5) -> list[list[FilledMask]]:
         """Guess each mask token of `text`: for every mask, the `top_k` most probable pieces.
@@ -275,34 +280,14 @@ class Module:
         Raises: InputError for a module without the head, or a text without or beyond its masks.
         """
         self._need_mlm()
-        special, template = self.tokenizer.special, self.tokenizer.template
-        token = self.tokenizer.config.mask_token
-        parts = self.tokenizer.tokenize(text.split(token))
-        row = [id for i, part in enumerate(parts) for id in ([special.mask] if i else []) + part.tolist()]
+        row, template = masked_row(self.tokenizer, text), self.tokenizer.template
         limit = self.checkpoint.config.max_position_embeddings
         packed = self.bert_pack_inputs([[row]], seq_length=min(len(row) + template.overhead(), limit), on_long="error")
-        positions = np.flatnonzero(packed.input_word_ids[0] == special.mask).astype(np.int32)
-        if not positions.size:
-            raise InputError(f"a text with {token} was asked for; found none in {text[:80]!r}; put one where to guess")
+        positions = np.flatnonzero(packed.input_word_ids[0] == self.tokenizer.special.mask).astype(np.int32)
         logits = self.mlm({**packed, MLM_INPUT: positions[None]}, outputs=[MLM_OUTPUT])[MLM_OUTPUT][0]
         return [
-            self._guesses(row, int(p) - template.first_column, scores, top_k)
-            for p, scores in zip(positions, logits, strict=True)
-        ]
-
-    def _guesses(self, row: list[int], place: int, logits: FloatArray, top_k: int) -> list[FilledMask]:
-        probabilities = np.exp(logits.astype(np.float64) - logits.max())
-        probabilities /= probabilities.sum()
-        best = np.argsort(-probabilities, kind="stable")[:top_k]
-        filled = [[*row[:place], int(id), *row[place + 1 :]] for id in best]
-        return [
-            FilledMask(
-                score=float(probabilities[id]),
-                token=int(id),
-                token_str=self.tokenizer.pieces([int(id)])[0],
-                sequence=self.tokenizer.decode(ids, skip_special_tokens=False),
-            )
-            for id, ids in zip(best, filled, strict=True)
+            best_tokens(self.tokenizer, row, int(position) - template.first_column, scores, top_k=top_k)
+            for position, scores in zip(positions, logits, strict=True)
         ]
 
     def _need_mlm(self) -> None:
@@ -317,9 +302,8 @@ class Module:
             if seq_length is not None:
                 raise InputError(f"seq_length={seq_length} is for texts; found packed inputs; leave it out")
             return checked_inputs(self.checkpoint.config, given)
-        texts = [given] if isinstance(given, str) else list(given)
-        batch = self._pack(self.tokenize(texts), seq_length)
-        warn_truncated(batch.truncated, "pass a larger seq_length")
+        batch = self._pack(self.tokenizer.tokenize(as_texts(given)), seq_length)
+        warn_truncated(batch.truncated, "pass a larger seq_length=")
         return dict(batch)
 
     def _pack(self, rows: Ragged, seq_length: int | None) -> Batch:
@@ -333,22 +317,52 @@ class Module:
 
     # -- texts to vectors ------------------------------------------------------------------------------------------
 
+    @overload
     def encode(
         self,
-        sentences: str | Sequence[str],
+        sentences: str | Iterable[str] = ...,
+        prompt_name: str | None = ...,
+        prompt: str | None = ...,
+        batch_size: int | None = ...,
+        show_progress_bar: bool | None = ...,
         *,
+        inputs: str | Iterable[str] | None = ...,
+        convert_to_numpy: Literal[True] = ...,
+        **options: Unpack[EncodeOptions],
+    ) -> FloatArray: ...
+
+    @overload
+    def encode(
+        self,
+        sentences: str | Iterable[str] = ...,
+        prompt_name: str | None = ...,
+        prompt: str | None = ...,
+        batch_size: int | None = ...,
+        show_progress_bar: bool | None = ...,
+        *,
+        inputs: str | Iterable[str] | None = ...,
+        convert_to_numpy: Literal[False],
+        **options: Unpack[EncodeOptions],
+    ) -> list[FloatArray]: ...
+
+    def encode(
+        self,
+        sentences: str | Iterable[str] | None = None,
+        prompt_name: str | None = None,
+        prompt: str | None = None,
         batch_size: int | None = None,
         show_progress_bar: bool | None = None,
+        *,
+        inputs: str | Iterable[str] | None = None,
         convert_to_numpy: bool = True,
         normalize_embeddings: bool = False,
         truncate_dim: int | None = None,
-        prompt_name: str | None = None,
-        prompt: str | None = None,
         precision: str | None = None,
         on_long: str = "truncate",
     ) -> FloatArray | list[FloatArray]:
         """Turn texts into vectors, as sentence-transformers' `encode` does: float32 [N, E], or [E] for one text.
 
+        `inputs` is a second name of `sentences`. `prompt`, or the module's own of `prompt_name`, is put before each.
         `batch_size` bounds the texts of a batch; batches are planned by tokens in any case. `on_long` says what becomes
         of texts over `max_seq_length`: "truncate" (with a TruncationWarning that counts), "error", or "chunk", which
         averages the vectors of the pieces, weighted by their tokens. `truncate_dim` keeps the first dimensions.
@@ -359,63 +373,59 @@ class Module:
         >>> wellread.load("default").encode(["A man is playing a guitar.", "Someone plays an instrument."]).shape
         (2, 384)
         """
-        single = isinstance(sentences, str)
-        texts: list[str] = [sentences] if isinstance(sentences, str) else list(sentences)
+        if sentences is not None and inputs is not None:
+            raise InputError(
+                "texts were expected once; found sentences= and inputs=, its second name; pass one of them"
+            )
+        given = sentences if inputs is None else inputs
+        texts = as_texts(given)
         check_on_long(on_long)
-        put_before = self._prompt(prompt_name, prompt)
-        vectors = np.empty((len(texts), self.embedding_size), np.float32)
-        cut = np.zeros(len(texts), np.int64)
         packer = Packer(
             template=self.tokenizer.template,
             sentence=self.checkpoint.sentence,
-            max_rows=batch_size or TOKENS_A_BATCH,
+            max_rows=checked_batch_size(batch_size, TOKENS_A_BATCH),
             chunked=on_long == "chunk",
         )
-        with progress(len(texts), show=show_progress_bar) as advance:
-            for start in range(0, len(texts), WINDOW):
-                window = slice(start, start + WINDOW)
-                rows = self.tokenize([put_before + text for text in texts[window]] if put_before else texts[window])
-                if on_long == "error":
-                    refuse_long(rows.lengths, packer.room, self.max_seq_length, first_row=start)
-                encoded = encode_rows(self.running(precision), rows, packer, advance=advance)
-                vectors[window], cut[window] = encoded.vectors, encoded.truncated
-        warn_truncated(cut, f'this module takes {self.max_seq_length} of a text; pass on_long="chunk" or "error"')
+        encoded = encode_texts(
+            texts,
+            self.running(precision),
+            self.tokenizer,
+            packer,
+            width=self.embedding_size,
+            prompt=prompt_of(self.checkpoint.sentence, prompt_name, prompt),
+            refuse=on_long == "error",
+            show=show_progress_bar,
+        )
+        advice = f'this module takes {self.max_seq_length} of a text; pass on_long="chunk" or on_long="error"'
+        warn_truncated(encoded.truncated, advice)
+        vectors = encoded.vectors
         if truncate_dim is not None:
-            vectors = vectors[:, : self._dimension(truncate_dim)]
+            if not 1 <= truncate_dim <= self.embedding_size:
+                raise InputError(
+                    f"truncate_dim must be 1 to {self.embedding_size}; found {truncate_dim}; choose one of these"
+                )
+            vectors = vectors[:, :truncate_dim]
         if normalize_embeddings:
             vectors = unit(vectors)
-        if single:
+        if isinstance(given, str):
             return vectors[0]
         return vectors if convert_to_numpy else list(vectors)
 
     def embed(self, texts: Iterable[str], **options: Any) -> Iterator[FloatArray]:
         """Yield the vector [E] of each text, in order, holding a bounded number; options as for `encode`."""
-        texts = iter(texts)
-        while window := list(islice(texts, WINDOW)):
-            yield from self.encode(window, **{"show_progress_bar": False, **options})
+        if isinstance(texts, str):
+            raise InputError(f"an iterable of texts was expected; found one str, {texts[:40]!r}; wrap it in a list")
+        return self._embed(iter(text_rows(texts)), {"show_progress_bar": False, **options})
+
+    def _embed(self, rows: Iterator[Any], options: Mapping[str, Any]) -> Iterator[FloatArray]:
+        first_row = 0
+        while window := list(islice(rows, WINDOW)):
+            yield from self.encode(as_texts(window, first_row=first_row), **options)
+            first_row += len(window)
 
     def similarity(self, a: FloatArray, b: FloatArray) -> FloatArray:
         """Return the cosine of every vector of `a` [N, E] with every one of `b` [M, E]: [N, M]."""
         return unit(np.atleast_2d(np.asarray(a, np.float32))) @ unit(np.atleast_2d(np.asarray(b, np.float32))).T
-
-    def _prompt(self, name: str | None, prompt: str | None) -> str:
-        if prompt is not None:
-            return prompt
-        sentence = self.checkpoint.sentence
-        name = name if name is not None else sentence.default_prompt_name
-        if name is not None and name not in sentence.prompts:
-            raise InputError(
-                f"the prompt {name!r} was asked for; this module has {', '.join(sentence.prompts) or 'none'}; "
-                f"choose one, or pass prompt={nearest(name, sentence.prompts)}"
-            )
-        return sentence.prompts[name] if name is not None else ""
-
-    def _dimension(self, truncate_dim: int) -> int:
-        if not 1 <= truncate_dim <= self.embedding_size:
-            raise InputError(
-                f"truncate_dim must be 1 to {self.embedding_size}; found {truncate_dim}; choose one of these"
-            )
-        return truncate_dim
 
     # -- texts to predictions --------------------------------------------------------------------------------------
 
@@ -446,7 +456,7 @@ class Module:
             tokenizer=self.tokenizer,
             options=read_options(head, options),
             backend=self.running(precision),
-            max_rows=batch_size or TOKENS_A_BATCH,
+            max_rows=checked_batch_size(batch_size, TOKENS_A_BATCH),
         )
         predictions = predict_all(predictor, inputs, show=show_progress_bar)
         return predictions[0] if isinstance(texts, str) else predictions

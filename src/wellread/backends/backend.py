@@ -75,13 +75,21 @@ def precisions(name: str) -> list[str]:
     >>> precisions("numpy")
     ['f64']
     """
+    check_backend(name)
+    offered: list[str] = _module(name).precisions() if name == "openvino" else PRECISIONS.get(name, ["f32"])
+    return offered
+
+
+def check_backend(name: str) -> None:
+    """Refuse a backend that is unknown or not installed, without importing it. Raises: InputError; MissingExtra."""
     if name not in BACKENDS:
-        raise InputError(f"backend {name!r} is unknown; wellread has {', '.join(BACKENDS)}{nearest(name, BACKENDS)}")
+        raise InputError(
+            f"backend {name!r} is unknown; wellread has {', '.join(BACKENDS)}{nearest(name, BACKENDS)}; name one of "
+            'these: backend="torch" runs on a GPU where there is one'
+        )
     if (extra := BACKENDS[name]) is not None:
         for module in MODULES.get(name, (name,)):
             require_extra(module, extra=extra)
-    offered: list[str] = _module(name).precisions() if name == "openvino" else PRECISIONS.get(name, ["f32"])
-    return offered
 
 
 def _module(name: str) -> Any:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wellread.config import EncoderConfig, HeadConfig, SentenceConfig
-from wellread.formats.arrays import StoredTensor
+from wellread.formats.arrays import LAYOUTS, StoredTensor
 
 Array = NDArray[np.generic]
 
@@ -44,6 +44,18 @@ class Checkpoint:
     def num_parameters(self) -> int:
         """Numbers in all tensors, heads included."""
         return sum(int(np.prod(tensor.shape, dtype=np.int64)) for tensor in self.tensors.values())
+
+    def summary(self) -> dict[str, str]:
+        """Say in a few words each what a user asks first: family, shape, vectors, parameters, size."""
+        tensors = self.tensors.values()
+        size = sum(int(np.prod(tensor.shape)) * LAYOUTS[tensor.dtype].itemsize for tensor in tensors)
+        return {
+            "family": f"{self.family} for {self.head.task}" if self.head else self.family,
+            "shape": f"{self.config.num_hidden_layers} layers of {self.config.hidden_size}",
+            "vectors": f"{self.embedding_size} dimensions",
+            "parameters": f"{self.num_parameters:,} parameters",
+            "size": f"{size / 1e6:.1f} MB",
+        }
 
     def arrays(self) -> dict[str, Array]:
         """Read every tensor."""

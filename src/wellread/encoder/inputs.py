@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,22 @@ from numpy.typing import NDArray
 
 from wellread.config import EncoderConfig
 from wellread.encoder.encoder import INPUTS
-from wellread.errors import InputError, TruncationWarning, WeightsError
+from wellread.encoder.heads import MLM_INPUT, SENTENCE_OUTPUT
+from wellread.errors import InputError, TruncationWarning, WeightsError, nearest
+from wellread.text.tokenizer import refuse_other_rows
+
+DEFAULT_OUTPUTS = ("pooled_output", "sequence_output", "encoder_outputs")
+OUTPUTS = (*DEFAULT_OUTPUTS, "embedding_output", "cls_output", SENTENCE_OUTPUT)
+
+
+class EncoderOutput(dict[str, Any]):
+    """The outputs of one call, by key and by attribute."""
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(f"{name} is not among the outputs {', '.join(self)}{nearest(name, self)}") from None
 
 
 def checked_inputs(config: EncoderConfig, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -64,6 +80,15 @@ def as_int32(name: str, given: Any) -> NDArray[np.int32]:
     return array.astype(np.int32) if array.size == 0 else in_range(name, array, 2**31, "int32").astype(np.int32)
 
 
+def checked_positions(given: Any, *, rows: int, tokens: int) -> NDArray[np.int32]:
+    """Take positions of a sequence, int32 [B, P], for each of B rows of T tokens. Raises: InputError."""
+    positions = as_int32(MLM_INPUT, given)
+    if len(positions) != rows:
+        raise InputError(f"{MLM_INPUT} must have a row for each of {rows} texts; found {len(positions)}; match them")
+    in_range(MLM_INPUT, positions, tokens, "positions of the sequence")
+    return positions
+
+
 def in_range(name: str, array: NDArray[Any], limit: int, what: str) -> NDArray[Any]:
     """Refuse numbers outside 0 <= number < limit."""
     if array.size and (array.min() < 0 or array.max() >= limit):
@@ -73,6 +98,16 @@ def in_range(name: str, array: NDArray[Any], limit: int, what: str) -> NDArray[A
             f"and {len(wrong) - 1} more outside; check where they come from"
         )
     return array
+
+
+def checked_output_names(names: Sequence[str]) -> list[str]:
+    """Return the names of outputs. Raises: InputError for unknown ones."""
+    unknown = [name for name in names if name not in OUTPUTS]
+    if unknown:
+        raise InputError(
+            f"outputs {', '.join(unknown)} were asked for; wellread makes {', '.join(OUTPUTS)}; name some of these"
+        )
+    return list(names)
 
 
 def refuse_nan(outputs: Mapping[str, Any]) -> None:
@@ -94,3 +129,50 @@ def warn_truncated(truncated: NDArray[np.int64], advice: str, *, what: str = "te
             TruncationWarning,
             stacklevel=4,
         )
+
+
+def checked_batch_size(batch_size: int | None, default: int) -> int:
+    """Return the most texts of a batch. Raises: InputError for a number below 1."""
+    if batch_size is not None and batch_size < 1:
+        raise InputError(f"batch_size= must be at least 1; found {batch_size}; raise it, or leave it out")
+    return default if batch_size is None else batch_size
+
+
+def as_texts(given: Any, *, first_row: int = 0) -> list[str]:
+    """Return texts as a list of str: one str, or any iterable of them; columns of pandas, polars and pyarrow are some.
+
+    Raises: InputError for rows that are no str, by their numbers from `first_row`, and for what has no rows of texts.
+    """
+    if isinstance(given, str):
+        return [given]
+    texts = [row.as_py() if hasattr(row, "as_py") else row for row in text_rows(given)]  # pyarrow's scalars
+    refuse_other_rows(texts, first_row=first_row)
+    return texts
+
+
+def text_rows(given: Any) -> Iterable[Any]:
+    """Return the rows of an iterable. Raises: InputError for a table, a mapping, bytes, a path and what has no rows."""
+    kind, advice = type(given), "pass a str or a list of str"
+    if isinstance(given, bytes | bytearray):
+        advice = 'decode them: given.decode("utf-8")'
+    elif isinstance(given, os.PathLike):
+        advice = 'read the file and pass its lines: path.read_text("utf-8").splitlines()'
+    elif names := _columns(given):
+        advice = f"pass one of its columns, {', '.join(names[:8])}: given[{names[0]!r}]"
+    elif hasattr(kind, "to_pylist"):  # pyarrow's arrays
+        return given.to_pylist()
+    elif hasattr(kind, "__iter__") and getattr(given, "ndim", None) != 0:
+        return given
+    found = "None" if given is None else f"a {kind.__name__}"
+    raise InputError(f"texts were expected: a str, or an iterable of str; found {found}; {advice}")
+
+
+def _columns(given: Any) -> list[str]:
+    """Name the columns of a table: a mapping, a DataFrame of pandas or polars, a Table of pyarrow, a Dataset."""
+    kind = type(given)
+    if isinstance(given, Mapping):
+        return [str(name) for name in given] or ["text"]
+    names: Iterable[Any] = next(
+        (getattr(given, name) for name in ("column_names", "columns") if hasattr(kind, name)), []
+    )
+    return [str(name) for name in names]

@@ -24,8 +24,8 @@ from wellread.checkpoints.checkpoint import Checkpoint
 from wellread.checkpoints.families.tensorflow import DESCRIPTION, LABELS
 from wellread.encoder.encoder import INPUTS
 from wellread.encoder.heads import LOGITS_OUTPUT, MLM_INPUT, MLM_OUTPUT, run
+from wellread.encoder.inputs import DEFAULT_OUTPUTS as OUTPUTS
 from wellread.export.dialect import SEQ_LENGTH, tfhub_tokenizer
-from wellread.module import DEFAULT_OUTPUTS as OUTPUTS
 from wellread.schema import as_dict
 from wellread.text.sentencepiece import SentencePieceEngine
 from wellread.text.tokenizer import Tokenizer

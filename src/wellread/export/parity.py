@@ -21,9 +21,9 @@ from wellread.checkpoints.checkpoint import Checkpoint
 from wellread.data.corpus import stream_texts
 from wellread.encoder.encoder import INPUTS
 from wellread.encoder.heads import LOGITS_OUTPUT, MLM_INPUT, MLM_OUTPUT
+from wellread.encoder.inputs import DEFAULT_OUTPUTS as OUTPUTS
 from wellread.errors import ExportError
 from wellread.export.dialect import SEQ_LENGTH
-from wellread.module import DEFAULT_OUTPUTS as OUTPUTS
 from wellread.text.batch import Ragged, bert_pack_inputs
 from wellread.text.sentencepiece import SentencePieceEngine
 from wellread.text.tokenizer import Tokenizer

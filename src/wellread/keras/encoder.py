@@ -15,10 +15,10 @@ from wellread.checkpoints.names import head_shapes, sentence_shapes, shapes
 from wellread.config import EncoderConfig
 from wellread.encoder.encoder import INPUTS
 from wellread.encoder.heads import LOGITS_OUTPUT, MLM_INPUT, MLM_OUTPUT, head_input, run
-from wellread.encoder.inputs import check_shapes
+from wellread.encoder.inputs import DEFAULT_OUTPUTS, check_shapes
 from wellread.errors import InputError, WeightsError, nearest
 from wellread.keras.source import from_json, read_encoder
-from wellread.module import DEFAULT_OUTPUTS, Module
+from wellread.module import Module
 from wellread.text.tokenizer import Tokenizer
 
 # -- variables and inputs --------------------------------------------------------------------------------------------

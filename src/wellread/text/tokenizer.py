@@ -147,13 +147,18 @@ def load_tokenizer(directory: Path, config: TokenizerConfig) -> Tokenizer:
 def _checked(texts: Sequence[str]) -> list[str]:
     if isinstance(texts, str | bytes):
         raise InputError(f"a list of texts was asked for; found one {type(texts).__name__}; wrap it in a list")
-    wrong = [(row, type(text).__name__) for row, text in enumerate(texts) if not isinstance(text, str)]
+    refuse_other_rows(texts)
+    return [text if text.isascii() else whole(text) for text in texts]
+
+
+def refuse_other_rows(texts: Sequence[object], *, first_row: int = 0) -> None:
+    """Refuse rows that are no str; they are numbered from `first_row`. Raises: InputError that names them."""
+    wrong = [(row, text) for row, text in enumerate(texts, first_row) if not isinstance(text, str)]
     if wrong:
-        shown = ", ".join(f"{kind} in row {row}" for row, kind in wrong[:5])
+        shown = ", ".join(f"{'NaN' if text != text else type(text).__name__} in row {row}" for row, text in wrong[:5])
         raise InputError(
             f"each of {len(texts)} texts must be a str; {len(wrong)} are not: {shown}; convert or drop them"
         )
-    return [text if text.isascii() else whole(text) for text in texts]
 
 
 def whole(text: str) -> str:
