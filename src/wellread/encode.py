@@ -124,9 +124,10 @@ def warn_unreadable(tokenizer: Tokenizer, texts: Sequence[str], *, stacklevel: i
     share = sum(token == unknown or _is_letter(token) for token in tokens) / max(1, len(tokens))
     if len(tokens) >= FEWEST_TOKENS and share > UNREADABLE:
         warnings.warn(
-            f"a vocabulary of the texts' language was expected; {share:.0%} of the tokens of the first {len(sample)} "
-            "texts are unknown or letters inside a word, and their vectors mean little; load a module of that language "
-            "(wellread catalog --language ko lists those for Korean)",
+            # in tens, so that windows of one corpus give one warning
+            f"a vocabulary of the texts' language was expected; over {min(int(share * 10), 9)}0 % of the tokens of the "
+            f"first texts ({len(sample)} looked at) are unknown or letters inside a word, and their vectors mean little; "
+            "load a module of that language (wellread catalog --language ko lists those for Korean)",
             VocabularyWarning,
             stacklevel=stacklevel,
         )

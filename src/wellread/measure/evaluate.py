@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wellread.data.examples import Examples
-from wellread.encode import TOKENS_A_BATCH, Packer
+from wellread.encode import TOKENS_A_BATCH, Packer, warn_unreadable
 from wellread.encoder.inputs import warn_truncated
 from wellread.errors import DataError, InputError, nearest
 from wellread.measure.predictions import TaskScore, score_predictions
@@ -41,6 +41,7 @@ def evaluate(
     """
     row = task_of(module, task)
     needed(examples, row.target)
+    warn_unreadable(module.tokenizer, examples.texts, stacklevel=3)
     known = module.checkpoint.head.labels if module.checkpoint.head else ()
     labels, _ = row.labels(examples)
     unseen = [label for label in dict.fromkeys(labels) if label not in known]
@@ -114,6 +115,7 @@ def evaluate_masked(
     """
     packer = Packer(template=module.tokenizer.template, sentence=module.checkpoint.sentence)
     masking = masking_of(module.tokenizer)
+    warn_unreadable(module.tokenizer, texts, stacklevel=3)
     rows = module.tokenize(texts)
     lengths = np.minimum(rows.lengths, packer.room)
     totals = np.zeros((len(texts), 3))  # of each text: the losses' sum, right guesses, masked pieces
