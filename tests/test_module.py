@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+import re
+import shutil
 import subprocess
 import sys
+import weakref
+from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from near import cosines, exact
+from sentence_transformers import SentenceTransformer
 from tiny import PIECES, tiny_config, tiny_inputs, tiny_module
 
 import wellread
 from wellread.backends.backend import BACKENDS
 from wellread.checkpoints.checkpoint import in_memory
-from wellread.config import DenseConfig, SentenceConfig
-from wellread.errors import CheckpointError, HandleError, InputError, TextError, TruncationWarning, WeightsError
+from wellread.config import DenseConfig, SentenceConfig, TokenizerConfig
+from wellread.encode import warn_unreadable
+from wellread.errors import (
+    CheckpointError,
+    HandleError,
+    InputError,
+    TextError,
+    TruncationWarning,
+    VocabularyWarning,
+    WeightsError,
+)
+from wellread.text.tokenizer import load_tokenizer
 
 TEXTS = ["A man is playing the guitar.", "", "A cat sleeps!", "The woman runs.", "A man is playing the guitar."]
 LONG = "the cat runs . " * 20  # 80 tokens
@@ -172,7 +189,7 @@ def test_truncation_is_counted_refused_or_chunked_away(module):
     with pytest.warns(TruncationWarning, match="1 of 2 texts were too long and lost 50 tokens"):
         cut = module.encode([LONG, "a cat"], on_long="truncate", precision="f32")
     with pytest.raises(
-        TextError, match="a seq_length of 32 leaves room for 30 tokens a row; 1 of 2 rows are longer: row 1 of 80"
+        TextError, match="a sequence length of 32 leaves room for 30 tokens a row; 1 of 2 rows are longer: row 1 of 80"
     ):
         module.encode(["a cat", LONG], on_long="error")
     chunked = module.encode([LONG, "a cat"], on_long="chunk", precision="f32")
@@ -237,6 +254,113 @@ def test_texts_that_are_none_are_refused(module):
         module.encode(["a man", 3])
     with pytest.raises(InputError, match="must be a str"):
         module.encode([b"a man"])
+    with pytest.raises(InputError, match="2 are not: NaN in row 1, NoneType in row 3"):
+        module.encode(["a man", float("nan"), "a cat", None])
+
+
+class Table:
+    """What a DataFrame of pandas or polars shows of itself."""
+
+    columns = property(lambda self: np.array(["id", "text"]))
+
+    def __iter__(self):
+        return iter(self.columns)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (None, "found None; pass a str or a list of str"),
+        (5, "found a int; pass a str or a list of str"),
+        (np.array("a man"), "found a ndarray; pass a str or a list of str"),
+        (b"a man", r'found a bytes; decode them: given.decode\("utf-8"\)'),
+        (Path("a.txt"), "found a PosixPath; read the file and pass its lines"),
+        ({"text": ["a man"]}, r"found a dict; pass one of its columns, text: given\['text'\]"),
+        (pa.table({"id": [1], "text": ["a man"]}), r"found a Table; pass one of its columns, id, text: given\['id'\]"),
+        (Table(), r"found a Table; pass one of its columns, id, text: given\['id'\]"),
+    ],
+)
+def test_what_is_no_list_of_texts_is_refused_with_what_to_pass(module, given, message):
+    for use in (module.encode, module.embed):
+        with pytest.raises(InputError, match=f"texts were expected: a str, or an iterable of str; {message}"):
+            use(given)
+    if not isinstance(given, dict | bytes):  # a mapping is packed inputs; bytes have a message of their own
+        for use in (module, module.tokenize, module.tokenize_with_offsets):
+            with pytest.raises(InputError, match=message):
+                use(given)
+
+
+def test_a_column_of_any_library_is_texts(module):
+    expected = module.encode(TEXTS, precision="f32")
+    column = pa.array(TEXTS)
+    for texts in (column, pa.chunked_array([column[:2], column[2:]]), list(column), tuple(TEXTS), np.array(TEXTS)):
+        assert np.array_equal(module.encode(texts, precision="f32"), expected)
+        assert np.allclose(list(module.embed(texts, precision="f32")), expected, atol=1e-6)
+        assert module.tokenize(texts).to_list() == module.tokenize(TEXTS).to_list()
+
+
+def test_embed_refuses_a_bare_text_and_counts_rows_over_its_windows(module, monkeypatch):
+    with pytest.raises(InputError, match="an iterable of texts was expected; found one str, 'abc'; wrap it in a list"):
+        module.embed("abc")
+    monkeypatch.setattr("wellread.module.WINDOW", 2)
+    with pytest.raises(InputError, match="NoneType in row 4"):
+        list(module.embed([*TEXTS[:4], None]))
+
+
+def test_encode_takes_the_first_arguments_of_sentence_transformers_in_its_order_and_by_its_names(tmp_path):
+    names = list(inspect.signature(SentenceTransformer.encode).parameters)[1:6]
+    assert names == ["inputs", "prompt_name", "prompt", "batch_size", "show_progress_bar"]
+    module = tiny_module(tmp_path, sentence=SentenceConfig(max_seq_length=32, prompts={"query": "the man "}))
+    expected = module.encode("the man cat", precision="f32")
+    assert np.array_equal(module.encode("cat", "query", None, 8, False, precision="f32"), expected)
+    assert np.array_equal(module.encode("cat", None, "the man ", precision="float32"), expected)
+    assert np.array_equal(module.encode(inputs="the man cat", precision="f32"), expected)
+    with pytest.raises(InputError, match="found sentences= and inputs=, its second name; pass one of them"):
+        module.encode("cat", inputs="cat")
+
+
+def test_a_prompt_of_a_module_without_prompts_says_what_to_do(module):
+    message = "this module has none; choose one, leave prompt_name= out, or pass the words themselves as prompt="
+    with pytest.raises(InputError, match=message):
+        module.encode("cat", prompt_name="query")
+
+
+@pytest.mark.parametrize("number", [0, -1])
+def test_a_batch_of_no_texts_is_refused(module, number):
+    with pytest.raises(InputError, match=f"batch_size= must be at least 1; found {number}; raise it, or leave it out"):
+        module.encode(TEXTS, batch_size=number)
+
+
+KOREAN = ["그 영화는 정말 재미있었고 다시 보고 싶다.", "오늘 날씨가 좋아서 공원에 갔다.", "이 책은 너무 어렵다."]
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        TEXTS,
+        [f"{number * 37} {number}.5" for number in range(64)],
+        ["🎸👩‍🎤", "😀 😀 😀", "👍👍👍"] * 9,
+        ["naïve café, El Niño", "Größere Bäume müssen öfter geschnitten werden."],
+        ["Ω"],
+    ],
+    ids=["English", "numbers", "emoji", "accents", "one letter"],
+)
+def test_texts_that_the_default_reads_get_no_warning(texts):
+    wellread.load("default").encode(texts)
+
+
+def test_korean_through_an_english_vocabulary_is_warned_of_and_through_kobert_s_not(tmp_path):
+    default = wellread.load("default")
+    message = "over 70 % of the tokens of the first texts .3 looked at. are unknown or letters inside a word"
+    with pytest.warns(VocabularyWarning, match=message) as caught:
+        default.encode(KOREAN)
+    assert [warning.filename for warning in caught] == [__file__]
+    with pytest.warns(VocabularyWarning, match="load a module of that language"):
+        list(default.embed(KOREAN))
+    for file in (Path(__file__).parent / "data" / "kobert").iterdir():
+        shutil.copy(file, tmp_path)
+    config = TokenizerConfig(dialect="kobert", do_lower_case=False, model_file="tokenizer_78b3253a26.model")
+    warn_unreadable(load_tokenizer(tmp_path, config), KOREAN)
 
 
 def test_weights_that_are_no_numbers_are_an_error(tmp_path):
@@ -296,6 +420,33 @@ def test_fill_mask_refuses_a_text_without_mask_and_a_module_without_head(module,
         module.fill_mask("A man.")
     with pytest.raises(InputError, match="this module has no masked-language-model head"):
         tiny_module(tmp_path, mlm=False).fill_mask("A [MASK].")
+
+
+# -- what it shows of itself -------------------------------------------------------------------------------------------
+
+
+def test_repr_is_a_line_and_notebooks_get_a_table(module, tmp_path):
+    line = "<wellread.Module (in memory), bert, 3 layers of 12, 12 dimensions, 6,990 parameters, 0.0 MB, openvino>"
+    assert repr(module) == line
+    assert re.fullmatch(
+        "<wellread.Module default, bert, .* 384 dimensions, .* 11.. MB, openvino>", repr(wellread.load())
+    )
+    module.provenance = {"handle": "a<b>"}
+    table = module._repr_html_()
+    assert table.startswith("<table><tr><th>module</th><td>a&lt;b&gt;</td></tr><tr><th>family</th><td>bert</td></tr>")
+    assert table.count("<tr>") == 7
+
+
+def test_a_module_can_be_referred_to_weakly(module):
+    assert weakref.ref(module)() is module
+
+
+def test_an_unknown_backend_is_refused_before_anything_is_read():
+    message = (
+        "backend 'cuda' is unknown; wellread has openvino, .*; .* backend=\"torch\" runs on a GPU where there is one"
+    )
+    with pytest.raises(InputError, match=message):
+        wellread.load("no/such/module", backend="cuda")
 
 
 # -- load and save -----------------------------------------------------------------------------------------------------

@@ -74,12 +74,14 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'wellread' has no attribute {name!r}")
-    if name in ("distill", "finetune", "pretrain"):
-        importlib.import_module("wellread.errors").require_extra("torch", extra="train")
-    return getattr(importlib.import_module(_HOMES[name]), name)
+if not TYPE_CHECKING:  # a type checker takes the names from above, and misses no wrong one
+
+    def __getattr__(name: str) -> Any:
+        if name not in _HOMES:
+            raise AttributeError(f"module 'wellread' has no attribute {name!r}")
+        if name in ("distill", "finetune", "pretrain"):
+            importlib.import_module("wellread.errors").require_extra("torch", extra="train")
+        return getattr(importlib.import_module(_HOMES[name]), name)
 
 
 def __dir__() -> list[str]:

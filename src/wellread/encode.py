@@ -126,7 +126,7 @@ def warn_unreadable(tokenizer: Tokenizer, texts: Sequence[str], *, stacklevel: i
         warnings.warn(
             # in tens, so that windows of one corpus give one warning
             f"a vocabulary of the texts' language was expected; over {min(int(share * 10), 9)}0 % of the tokens of the "
-            f"first texts ({len(sample)} looked at) are unknown or letters inside a word, and their vectors mean little; "
+            f"first texts ({len(sample)} looked at) are unknown or letters inside a word; their vectors mean little: "
             "load a module of that language (wellread catalog --language ko lists those for Korean)",
             VocabularyWarning,
             stacklevel=stacklevel,

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 import pytest
 from click.testing import CliRunner
 
 import wellread
-from wellread.cli.help import FIRST, GROUPS, VERBS, in_flags
+from wellread.cli.help import ARGUMENT, FIRST, GROUPS, PARAMETERS, VERBS, in_flags
 from wellread.cli.main import group
 
 VALUES = {"integer": "3", "float": "0.5", "integer range": "3", "text": "x", "path": "x", "boolean": ""}
@@ -122,9 +124,73 @@ def test_completion_is_click_s_own_and_in_the_help(shell):
         ("pass prompt= instead", "pass --prompt instead"),
         ("backend='torch' runs on a GPU", "--backend torch runs on a GPU"),
         ("local_files_only=True was given", "--local-files-only was given"),
+        ("pass backend='torch' (--backend)", "pass --backend torch (--backend)"),
+        ("pass local_files_only=True (--local-files-only)", "pass --local-files-only"),
+        ("pass backend=['one']", "pass --backend one"),
         ("other_name=3 and x.backend=4 stay", "other_name=3 and x.backend=4 stay"),
     ],
 )
 def test_messages_speak_in_flags(message, flags):
     params = [click.Option([flag]) for flag in ("--on-long", "--prompt", "--backend")]
     assert in_flags(message, [*params, click.Option(["--local-files-only"], is_flag=True)]) == flags
+
+
+# Arguments that messages name and that no verb has, with the reason.
+PYTHON_ONLY = {
+    "average": "of metrics that no verb reaches",
+    "inputs": "a second name in Python",
+    "sentences": "a second name in Python",
+    "seq_length": "of a call of the module",
+    "strip_accents": "a key of tokenizer_config.json",
+    "token": "a secret: the command line takes it from HF_TOKEN",
+    "tokenize_chinese_chars": "a key of tokenizer_config.json",
+    "trust_remote_code": "an argument of other libraries",
+}
+ROOMS_OF_PYTHON = ("bench", "compat", "keras")  # no verb runs into their messages
+SOURCE = Path(wellread.__file__).parent
+
+
+def arguments_of_messages():
+    """Name each argument that the text of an error or a warning writes as Python has it, and where."""
+    for path in sorted(SOURCE.rglob("*.py")):
+        if path.relative_to(SOURCE).parts[0] in ROOMS_OF_PYTHON:
+            continue
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Raise) or (
+                isinstance(node, ast.Call) and ast.unparse(node.func) == "warnings.warn"
+            ):
+                texts = [part.value for part in ast.walk(node) if isinstance(part, ast.Constant)]
+                for text in filter(lambda text: isinstance(text, str), texts):
+                    yield from ((match[1], f"{path.name}:{node.lineno}") for match in ARGUMENT.finditer(text))
+
+
+def test_every_argument_that_a_message_names_is_an_option_or_python_s_alone():
+    options = {option.name for name in VERBS for option in verb(name)[0].params if isinstance(option, click.Option)}
+    named = dict(arguments_of_messages())
+    unknown = {name: place for name, place in named.items() if PARAMETERS.get(name, name) not in options}
+    assert unknown.keys() <= PYTHON_ONLY.keys(), unknown
+    assert {"on_long", "prompt", "tokenizer", "backend", "batch_size"} <= named.keys()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["a word " * 200], 0, "lost 274 tokens at their ends; pass --on-long chunk or --on-long error where"),
+        (["--on-long", "error", "a word " * 200], 3, "shorten them, or pass --on-long truncate or --on-long chunk"),
+        (["--on-long", "cut", "a"], 3, "--on-long cut is unknown; it is one of truncate, error, chunk"),
+        (["--prompt-name", "query", "a"], 3, "leave --prompt-name out, or pass the words themselves as --prompt"),
+        (["--batch-size", "-1", "a"], 3, "--batch-size must be at least 1; found -1"),
+        (["--backend", "cuda", "a"], 3, "--backend torch runs on a GPU where there is one"),
+        (["그 영화는 정말 재미있었고 다시 보고 싶다."], 0, "a vocabulary of the texts' language was expected"),
+    ],
+)
+def test_embed_speaks_in_flags(arguments, code, message):
+    command = [sys.executable, "-m", "wellread", "embed", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == code
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_embed_puts_a_prompt_before_every_text():
+    assert ask("embed", "--prompt", "a film: ", "good") == ask("embed", "a film: good")

@@ -152,7 +152,9 @@ def test_chunks_hold_every_token_in_order(rows: list[list[int]], seq_length: int
 
 def test_error_on_long_names_the_rows() -> None:
     rows = [[5] * 3, [5] * 9, [5], [5] * 7]
-    message = "seq_length of 8 leaves room for 6 tokens a row; 2 of 4 rows are longer: row 1 of 9, row 3 of 7; raise"
+    message = (
+        "sequence length of 8 leaves room for 6 tokens a row; 2 of 4 rows are longer: row 1 of 9, row 3 of 7; shorten"
+    )
     with pytest.raises(TextError, match=message):
         bert_pack_inputs([rows], special=SPECIAL, seq_length=8, on_long="error")
     fits = bert_pack_inputs([rows], special=SPECIAL, seq_length=11, on_long="error")
@@ -160,7 +162,7 @@ def test_error_on_long_names_the_rows() -> None:
 
 
 def test_a_part_of_the_rows_is_named_by_its_place_in_the_whole() -> None:
-    with pytest.raises(TextError, match="1 of 2 rows are longer: row 101 of 9; raise"):
+    with pytest.raises(TextError, match="1 of 2 rows are longer: row 101 of 9; shorten"):
         refuse_long(np.array([2, 9]), 6, 8, first_row=100)
     refuse_long(np.array([2, 6]), 6, 8, first_row=100)
 

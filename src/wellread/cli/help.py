@@ -200,7 +200,7 @@ def _near_flag(name: str, flags: list[str]) -> str:
 
 
 # An argument as a message writes it: name="value", name=value, or name= alone.
-ARGUMENT = re.compile(r"""(?<![\w.\-])([a-z][a-z_]*)=(?:"([^"]*)"|'([^']*)'|([\w./*+-]*))""")
+ARGUMENT = re.compile(r"""(?<![\w.\-])([a-z][a-z_]*)=(?:"([^"]*)"|'([^']*)'|\['([^']*)'\]|([\w./*+-]*))""")
 
 
 def in_flags(message: str, params: Iterable[click.Parameter]) -> str:
@@ -223,7 +223,7 @@ def in_flags(message: str, params: Iterable[click.Parameter]) -> str:
             return option.secondary_opts[0] if value == "False" and option.secondary_opts else long
         return f"{long} {shlex.quote(value)}" if value else long
 
-    return ARGUMENT.sub(flag, message)
+    return re.sub(r"(--[\w-]+) \(\1\)", r"\1", ARGUMENT.sub(flag, message))  # of messages that name both
 
 
 # Arguments of the library whose option has another name in its verb's function.

@@ -20,7 +20,8 @@ import torch
 from wellread.backends.torch import TorchEncoder
 from wellread.checkpoints.checkpoint import Array, Checkpoint, in_memory
 from wellread.data.examples import Examples, Given
-from wellread.errors import CheckpointError, ConfigError, TrainingError, TruncationWarning
+from wellread.encode import warn_unreadable
+from wellread.errors import CheckpointError, ConfigError, TrainingError, TruncationWarning, VocabularyWarning
 from wellread.files import whole_directory
 from wellread.formats.safetensors import read_safetensors, write_safetensors
 from wellread.learn.distributed import Process, joined
@@ -144,6 +145,8 @@ def finetune(
         with warnings.catch_warnings():
             if not process.is_main:  # one of several says it
                 warnings.simplefilter("ignore", TruncationWarning)
+                warnings.simplefilter("ignore", VocabularyWarning)
+            warn_unreadable(module.tokenizer, train_set.texts, stacklevel=3)
             objective = build_task(task, model, module.tokenizer, train_set, config)
         scores = run.dev_scores(scored, process, resumes=bool(resume_from_checkpoint))
         loop = config.loop if scored is None else replace(config.loop, eval_steps=config.loop.eval_steps or sys.maxsize)

@@ -308,8 +308,8 @@ def refuse_long(lengths: NDArray[np.int64], room: int, seq_length: int, *, first
     if long.size:
         shown = ", ".join(f"row {first_row + row} of {lengths[row]}" for row in long[:5])
         raise TextError(
-            f"a sequence of {seq_length} tokens leaves room for {room} of a row; {long.size} of {len(lengths)} rows "
-            f'are longer: {shown}; shorten them, or pass on_long="truncate" or on_long="chunk"'
+            f"a sequence length of {seq_length} leaves room for {room} tokens a row; {long.size} of {len(lengths)} "
+            f'rows are longer: {shown}; shorten them, or pass on_long="truncate" or on_long="chunk"'
         )
 
 
