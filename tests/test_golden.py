@@ -30,6 +30,9 @@ from safetensors.numpy import load_file
 import wellread
 from wellread.cli.main import group
 
+# Its vocabulary is a hundred words: too few for Korean.
+pytestmark = pytest.mark.filterwarnings("ignore::wellread.errors.VocabularyWarning")
+
 GOLDEN = Path(__file__).parent / "data" / "golden"
 ENGLISH = ["the man plays a guitar .", "a woman sings", "", "two small dogs are running in the old garden ."]
 KOREAN = ["한국어 영화", "정말 재미있는 영화였다.", "", "1,000원 2019, 배우 [MASK] 연기"]

@@ -17,6 +17,9 @@ from wellread.export.parity import read_lines
 WORDPIECE = [name for name in TOKENIZERS if name.startswith(("hf", "tfhub"))]
 SENTENCEPIECE = [name for name in TOKENIZERS if name not in WORDPIECE]
 
+# Texts of many languages go through each vocabulary.
+pytestmark = pytest.mark.filterwarnings("ignore::wellread.errors.VocabularyWarning")
+
 
 def encode(module, lines, **options):
     with warnings.catch_warnings():
