@@ -85,6 +85,10 @@ class VocabularyWarning(UserWarning):
     """The module's vocabulary cannot read the texts: most tokens are unknown or single letters."""
 
 
+class TrainingWarning(UserWarning):
+    """A training run has ended in a module that is of no use."""
+
+
 def require_extra(package: str, *, extra: str) -> None:
     """Raise `MissingExtra` unless `package` can be imported.
 

@@ -70,6 +70,19 @@ def test_a_file_of_a_known_ending_is_read_by_columns_without_more(saved, tmp_pat
     assert run(saved("classify"), tmp_path / "a.jsonl") == run(saved("classify"), *TEXTS)
 
 
+def test_the_columns_that_a_module_was_fine_tuned_on_are_remembered(tmp_path):
+    """They are taken where they are there and no others are named."""
+    module = headed_module(tmp_path / "files", "pair")
+    module.provenance = {"columns": {"text": "a", "pair": "b", "label": "l"}}
+    module.save(tmp_path / "module")
+    (tmp_path / "a.csv").write_text("c,b,a\n" + "".join(f"x,of,{text}\n" for text in TEXTS))
+    said = run(tmp_path / "module", tmp_path / "a.csv")
+    assert said == run(tmp_path / "module", tmp_path / "a.csv", "--text", "a", "--pair", "b")
+    assert run(tmp_path / "module", tmp_path / "a.csv", "--text", "c", "--pair", "b") != said
+    (tmp_path / "b.csv").write_text("text,pair\n" + "".join(f"{text},of\n" for text in TEXTS))
+    assert run(tmp_path / "module", tmp_path / "b.csv") == said
+
+
 def test_scores(saved):
     value = predict(saved("similarity"), "a man", "the cat")
     assert run(saved("similarity"), "a man", "--second", "the cat") == f"{value:.4f}\n"

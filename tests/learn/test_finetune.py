@@ -14,7 +14,8 @@ from learn.tiny_task import assert_bit_equal, finish, start, weights
 
 import wellread
 from wellread.checkpoints.checkpoint import in_memory
-from wellread.errors import ConfigError, DataError, TrainingError, TruncationWarning
+from wellread.data.examples import read_examples
+from wellread.errors import ConfigError, DataError, TrainingError, TrainingWarning, TruncationWarning
 from wellread.learn.finetune import Best, finetune
 from wellread.measure.evaluate import evaluate
 from wellread.measure.predictions import TaskScore
@@ -92,6 +93,7 @@ def test_the_module_says_where_it_comes_from(module, tmp_path):
         "made_by": "wellread finetune",
         "from": {"handle": "made"},
         "task": "classify",
+        "columns": {"text": "text", "label": "label"},
         "rows": 48,
         "steps": 3,
         "labels": ["animal", "person"],
@@ -309,3 +311,23 @@ def test_rows_that_are_cut_are_told_once(module, tmp_path):
     ) as caught:
         finetune(module, made_rows("classify", 48), task="classify", output_dir=tmp_path / "run", config=config)
     assert len(caught) == 1
+
+
+# -- what a run says at its end ----------------------------------------------------------------------------------------
+
+
+def test_a_module_that_predicts_one_label_alone_is_told_of(module, tmp_path):
+    rows = made_rows("classify", 48)
+    config = settings(max_steps=1, learning_rate=1e-9, eval_steps=0)
+    message = r"the module predicts '\w+' for all of 40 examples of the given rows, which have 2 labels: .* above 1e-09"
+    same = [{**row, "text": "a cat"} for row in rows[:40]]
+    with pytest.warns(TrainingWarning, match=message):
+        finetune(module, rows, task="classify", output_dir=tmp_path / "run", config=config, dev=same)
+
+
+def test_a_module_remembers_its_columns(module, tmp_path):
+    lines = [f"{row['text']},{row['label']}\n" for row in made_rows("classify", 48)]
+    (tmp_path / "a.csv").write_text("".join(["t,y\n", *lines]))
+    examples = read_examples(tmp_path / "a.csv", text="t", label="y")
+    made = finetune(module, examples, task="classify", output_dir=tmp_path / "run", config=settings(max_steps=1))
+    assert made.provenance["columns"] == {"text": "t", "label": "y"}

@@ -44,8 +44,8 @@ def command(texts: tuple[str, ...], output: Path | None, as_json: bool, **option
     chosen = {name: value for name in OF_ANSWERS if (value := options.pop(name)) is not None}
     if output is not None:
         check_output(output)
-    inputs = _inputs(texts, second, reading)
     module = load_module(**loading)
+    inputs = _inputs(texts, second, reading, module.provenance.get("columns") or {})
     task = TASKS.get(module.checkpoint.head.task) if module.checkpoint.head else None
     if task is None or not task.takes_tokens:
         inputs["tokens"] = None
@@ -60,14 +60,16 @@ def command(texts: tuple[str, ...], output: Path | None, as_json: bool, **option
         click.echo(line if as_json else f"{answer:.4f}" if isinstance(answer, np.floating) else str(answer))
 
 
-def _inputs(arguments: tuple[str, ...], second: str | None, reading: dict[str, str]) -> dict[str, Any]:
+def _inputs(
+    arguments: tuple[str, ...], second: str | None, reading: dict[str, str], remembered: dict[str, str]
+) -> dict[str, Any]:
     """Read what predictions are made for: `texts`, `pairs` and `tokens`, the last two None where there are none."""
     from wellread.data.examples import read_texts
 
     files = files_of(arguments)
     if reading and (second is not None or not files):
         raise click.UsageError("--text, --pair, --format and --kind are for files, without --second")
-    examples = [read_texts(file, **reading) for file in files]
+    examples = [read_texts(file, remembered=remembered, **reading) for file in files]
     texts = [text for one in examples for text in one.texts] if files else list(arguments)
     pairs = [pair for one in examples for pair in one.pairs or []]
     if pairs and (second is not None or len(pairs) < len(texts)):

@@ -6,9 +6,10 @@ import json
 import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, fields, replace
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -148,9 +149,19 @@ class Examples:
     spans: list[list[tuple[int, int]]] | None = None  # with tags: where a token begins and ends in its text
     answers: list[list[Answer]] | None = None  # all that are right; none if the context holds no answer
     ids: list[str] | None = None
+    columns: Mapping[str, str] = field(default_factory=dict, compare=False)  # what the source calls each of them
 
     def __len__(self) -> int:
         return len(self.texts)
+
+    def part(self, rows: Sequence[int]) -> Examples:
+        """Return some of the examples, by their numbers from 0."""
+        others = ("source", "columns")
+        lists = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in others}
+        columns: Any = {
+            name: values if values is None else [values[row] for row in rows] for name, values in lists.items()
+        }
+        return replace(self, **columns)
 
 
 def read_examples(
@@ -176,10 +187,18 @@ def read_examples(
     return _examples(table, form if format else _by_name(table, form))
 
 
-def read_texts(path: FilePath, *, format: str | None = None, kind: str | None = None, **columns: str) -> Examples:
+def read_texts(
+    path: FilePath,
+    *,
+    format: str | None = None,
+    kind: str | None = None,
+    remembered: Mapping[str, str] | None = None,
+    **columns: str,
+) -> Examples:
     """Read what a module is asked about: texts, their pairs, and their tokens if they are lists; no labels.
 
-    A table with one column of texts needs no name for it.
+    A table with one column of texts needs no name for it. `remembered` are the columns that the module was fine-tuned
+    on: those that are not named and are there are taken.
 
     Raises: as `read_examples`.
     """
@@ -188,7 +207,10 @@ def read_texts(path: FilePath, *, format: str | None = None, kind: str | None = 
         lines = [str(row["text"]) for _, row in read_rows(path, form)]  # there may be none
         return Examples(source=source, lines=range(1, len(lines) + 1), texts=lines)
     table = table_of(read_rows(path, form), source)
-    form = form if format else _by_name(table, form)
+    if not format:
+        names = {role: (remembered or {}).get(role) for role in ("text", "pair")}
+        own = {role: name for role, name in names.items() if name in table.columns}
+        form = _by_name(table, replace(form, columns={**own, **form.columns}))
     if form.roles["text"] not in table.columns and "text" not in form.columns:
         sample = [
             dict(zip(table.columns, row, strict=True))
@@ -254,6 +276,7 @@ def _examples(table: Table, form: Format) -> Examples:
         scores=_scores(table, form) if "score" in roles else None,
         answers=_answers(table, form) if "answers" in roles else None,
         ids=[str(value) for value in column(table, roles["id"])] if "id" in roles else None,
+        columns=roles,
     )
     return replace(examples, tags=_tags(table, form), spans=_spans(table, form)) if "tags" in roles else examples
 

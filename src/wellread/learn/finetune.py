@@ -21,7 +21,14 @@ from wellread.backends.torch import TorchEncoder
 from wellread.checkpoints.checkpoint import Array, Checkpoint, in_memory
 from wellread.data.examples import Examples, Given
 from wellread.encode import warn_unreadable
-from wellread.errors import CheckpointError, ConfigError, TrainingError, TruncationWarning, VocabularyWarning
+from wellread.errors import (
+    CheckpointError,
+    ConfigError,
+    TrainingError,
+    TrainingWarning,
+    TruncationWarning,
+    VocabularyWarning,
+)
 from wellread.files import whole_directory
 from wellread.formats.safetensors import read_safetensors, write_safetensors
 from wellread.learn.distributed import Process, joined
@@ -31,7 +38,8 @@ from wellread.learn.loop import train
 from wellread.learn.objectives import build_task
 from wellread.learn.settings import FinetuneConfig
 from wellread.learn.training_examples import dev_examples, head_for, training_examples
-from wellread.measure.evaluate import evaluate
+from wellread.measure.evaluate import evaluate, exact, predictions_for
+from wellread.measure.report import spread
 from wellread.module import Module
 from wellread.schema import read_json, write_json
 from wellread.tasks.registry import task_named
@@ -155,7 +163,34 @@ def finetune(
             steps = follow(events, loop, output_dir, settings=config)
         else:
             steps = deque(events, maxlen=1).pop().step
-        return run.trained(scores, rows=len(train_set), steps=steps)
+        trained = run.trained(scores, train_set, steps=steps)
+    if scored is not None and scores is not None:
+        warn_constant(trained, scored, task, config)
+    return trained
+
+
+HINT_ROWS = (20, 256)  # examples that a hint takes at least, and looks at
+
+
+def warn_constant(module: Module, dev: Examples, task: str, config: FinetuneConfig) -> None:
+    """Say so where the module predicts one label for all of the dev examples that are looked at, and they have more."""
+    row = task_named(task)
+    sample = dev.part(spread(range(len(dev)), HINT_ROWS[1]))
+    if not row.labelled or len(sample) < HINT_ROWS[0] or len(set(row.labels(sample)[0])) < 2:
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", TruncationWarning)  # the scores have told it
+        predictions = predictions_for(module, row, sample, precision=exact(module), show_progress_bar=False)
+    values = [row.scored(value) for value in predictions]
+    labels = {label for value in values for label in (value if isinstance(value, list) else [value])}
+    if len(labels) == 1:
+        warnings.warn(
+            f"the module predicts {labels.pop()!r} for all of {len(sample)} examples of {dev.source}, which have "
+            f"{len(set(row.labels(sample)[0]))} labels: it has learnt nothing yet; try a learning_rate above "
+            f"{config.loop.learning_rate:g} (small modules take 1e-3), or more epochs (num_train_epochs)",
+            TrainingWarning,
+            stacklevel=3,
+        )
 
 
 def _refuse_idle(config: FinetuneConfig, dev: Examples | None) -> None:
@@ -202,7 +237,7 @@ class Run:
             provenance=provenance or {},
         )
 
-    def trained(self, scores: DevScores | None, *, rows: int, steps: int) -> Module:
+    def trained(self, scores: DevScores | None, train_set: Examples, *, steps: int) -> Module:
         """Return the module at the end of the run, with where it comes from."""
         arrays, told = None, {}
         if scores is not None:
@@ -213,7 +248,8 @@ class Run:
             "made_by": "wellread finetune",
             "from": {**self.module.provenance},
             "task": self.task,
-            "rows": rows,
+            **({"columns": dict(train_set.columns)} if train_set.columns else {}),
+            "rows": len(train_set),
             "steps": steps,
             **self._head(),
             "settings": asdict(self.config),

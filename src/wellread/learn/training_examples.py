@@ -99,16 +99,7 @@ def _matched(examples: Examples) -> Examples:
             f"two pairs or more that belong together were asked of {examples.source}; found {len(rows)} of "
             f"{len(examples)} with the label or score 1; name another column, or none"
         )
-    assert examples.pairs is not None
-    return replace(
-        examples,
-        lines=[examples.lines[row] for row in rows],
-        texts=[examples.texts[row] for row in rows],
-        pairs=[examples.pairs[row] for row in rows],
-        labels=None,
-        scores=None,
-        ids=None,
-    )
+    return replace(examples.part(rows), labels=None, scores=None, ids=None)
 
 
 def _refuse_one(values: Sequence[str], examples: Examples, what: str) -> None:

@@ -98,11 +98,7 @@ class Trial:
 
     def part(self, count: int) -> Trial:
         """Return the same trial on at most `count` examples, evenly spread over all."""
-        all_of = self.examples
-        rows = spread(range(len(all_of)), count)
-        columns = {name: getattr(all_of, name) for name in ("lines", "texts", "pairs", "spans")}
-        taken = {name: column and [column[row] for row in rows] for name, column in columns.items()}
-        return replace(self, examples=Examples(source=all_of.source, **taken))
+        return replace(self, examples=self.examples.part(spread(range(len(self.examples)), count)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
