@@ -104,6 +104,7 @@ def test_the_module_says_where_it_comes_from(module, tmp_path):
     assert made.backend == module.backend
 
 
+@pytest.mark.filterwarnings("ignore::wellread.errors.TrainingWarning")  # three steps teach it nothing
 def test_paths_may_be_strings_and_examples_a_file(module, tmp_path):
     rows = made_rows("classify", 48)
     (tmp_path / "a.csv").write_text("label,text\n" + "".join(f'{row["label"]},"{row["text"]}"\n' for row in rows))
