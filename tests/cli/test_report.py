@@ -7,7 +7,10 @@ import subprocess
 import sys
 
 import pytest
+from click.testing import CliRunner
 from heads import headed_module
+
+from wellread.cli import report as report_verb
 
 TSV = "text\tlabel\n" + "a man runs\tgood\na cat sleeps\tbad\n" * 10
 LOG = {"step": 2, "epoch": 0, "loss": 0.5, "learning_rate": 0.1, "grad_norm": 1.0, "tokens": 7, "seconds": 0.1}
@@ -111,3 +114,12 @@ def test_a_directory_that_is_there_is_left_alone(place, tmp_path):
     said = run(place / "alone-run", "-o", tmp_path, code=3)
     assert "was to be written; found that it exists; remove it or choose another name" in said
     assert names_in(tmp_path) == ["mine"]
+
+
+def test_without_matplotlib_the_table_is_written(place, tmp_path, monkeypatch):
+    monkeypatch.setattr(report_verb, "find_spec", lambda name: None)
+    done = CliRunner().invoke(report_verb.command, [str(place / "alone-run"), "-o", str(tmp_path / "out")])
+    assert done.exit_code == 0, done.output
+    assert 'no picture was drawn: matplotlib is not installed; run: pip install "wellread[report]"' in done.stderr
+    assert list((tmp_path / "out").iterdir()) == []
+    assert "alone-run" in done.stdout

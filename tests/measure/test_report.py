@@ -198,6 +198,12 @@ def test_without_matplotlib_it_says_what_to_install(monkeypatch, tmp_path):
         draw_report(drawn(row("a", 5, 0.8)), tmp_path / "a.png")
 
 
+def test_a_report_without_pictures_is_whole(tmp_path):
+    write_report(drawn(row("a", 5, 0.8)), tmp_path, pictures=False)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["report.json", "report.md"]
+    assert "![" not in (tmp_path / "report.md").read_text("utf-8")
+
+
 def test_a_font_that_is_not_there_is_not_asked_for(tmp_path, caplog):
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,6 @@ import click
 
 from wellread.cli.options import gather, json_flag, load_module, options_of
 from wellread.cli.texts import COLUMNS, reading_of, reading_options
-from wellread.errors import require_extra
 from wellread.measure.report import Report, ReportConfig
 from wellread.tasks.registry import TASKS
 
@@ -42,13 +42,13 @@ def command(modules: tuple[str, ...], output: Path, as_json: bool, **options: An
     """Compare modules on one file: size, parameters, score with its interval, texts a second.
 
     Directories of training runs (with log.jsonl) give their curves, as curves.png and curves.svg; for modules alone
-    --task and --dev say what they are scored on. OUTPUT gets report.md, .json, .png and .svg, whole or not at all.
+    --task and --dev say what they are scored on. OUTPUT gets report.md, .json, .png and .svg, whole or not at all;
+    without matplotlib there are no pictures.
     --dim to --seed are FastText's own settings.
     """
     from wellread.files import refuse_existing, whole_directory
 
     refuse_existing(output)
-    require_extra("matplotlib", extra="report")
     runs, named = _sorted(modules)
     _refuse(named, options)
     report = _report(named, options) if named else None
@@ -121,9 +121,12 @@ def _write(report: Report | None, runs: dict[str, Any], directory: Path) -> None
     from wellread.learn.runs import draw_runs
     from wellread.measure.render import write_report
 
+    pictures = find_spec("matplotlib") is not None
+    if not pictures:
+        click.echo('no picture was drawn: matplotlib is not installed; run: pip install "wellread[report]"', err=True)
     if report:
-        write_report(report, directory)
-    if runs:
+        write_report(report, directory, pictures=pictures)
+    if runs and pictures:
         draw_runs(runs, directory)
 
 

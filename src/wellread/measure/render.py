@@ -286,14 +286,15 @@ def _name(panel: Any, point: tuple[float, float], name: str, placed: tuple[Mark,
 PAGE, DATA, PICTURES = "report.md", "report.json", ("report.png", "report.svg")
 
 
-def write_report(report: Report, directory: Path) -> None:
-    """Write `report.md`, `report.json`, `report.png` and `report.svg` into a directory.
+def write_report(report: Report, directory: Path, *, pictures: bool = True) -> None:
+    """Write `report.md` and `report.json` into a directory, and with `pictures` also `report.png` and `report.svg`.
 
-    Raises: MissingExtra without matplotlib.
+    Raises: MissingExtra for pictures without matplotlib.
     """
-    (directory / PAGE).write_text(page(report), "utf-8")
+    (directory / PAGE).write_text(page(report, picture=pictures), "utf-8")
     (directory / DATA).write_text(as_json(report), "utf-8")
-    draw_report(report, *(directory / name for name in PICTURES))
+    if pictures:
+        draw_report(report, *(directory / name for name in PICTURES))
 
 
 def as_table(report: Report) -> str:
@@ -307,10 +308,11 @@ def as_table(report: Report) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in (lines[0], rule, *lines[1:]))
 
 
-def page(report: Report) -> str:
-    """Write the page: the table, the picture, and how both were made."""
+def page(report: Report, *, picture: bool = True) -> str:
+    """Write the page: the table, the picture if there is one, and how both were made."""
     what = f"{report.main} against size: {report.task}, {report.examples:,} examples of {_plain(report.source)}"
-    return f"# {what}\n\n{as_table(report)}\n\n![{what}]({PICTURES[0]})\n\n{notes(report)}\n"
+    parts = [f"# {what}", as_table(report), *([f"![{what}]({PICTURES[0]})"] if picture else []), notes(report)]
+    return "\n\n".join(parts) + "\n"
 
 
 def notes(report: Report) -> str:
