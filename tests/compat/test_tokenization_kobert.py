@@ -1,4 +1,4 @@
-"""KoBertTokenizer on KoBERT's own files: the published pieces and ids, and the calls of the class of before."""
+"""KoBertTokenizer on KoBERT's own files: the published pieces and ids, and the calls of the legacy class."""
 
 import json
 import multiprocessing
