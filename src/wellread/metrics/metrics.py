@@ -50,9 +50,9 @@ def interval(
         )
     value = score(np.arange(examples))
     rng = np.random.default_rng(seed)
-    drawn = (_score(score, rng.integers(0, examples, examples)) for _ in range(resamples))
-    told = [found for found in drawn if found is not None] or [value]
-    low, high = np.quantile(told, [(1 - level) / 2, (1 + level) / 2])
+    scores = (_score(score, rng.integers(0, examples, examples)) for _ in range(resamples))
+    values = [score_of for score_of in scores if score_of is not None] or [value]
+    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
     return Interval(value=value, low=float(low), high=float(high))
 
 
@@ -91,8 +91,8 @@ class Outcomes:
             raise DataError(
                 f"a score takes labels of one kind; found {' and '.join(kinds)}; write all of them alike"
             ) from None
-        places = {label: place for place, label in enumerate(classes)}
-        cells = [places[a] * len(classes) + places[b] for a, b in zip(true, predicted, strict=True)]
+        ids = {label: id for id, label in enumerate(classes)}
+        cells = [ids[a] * len(classes) + ids[b] for a, b in zip(true, predicted, strict=True)]
         return cls(classes=classes, cells=np.asarray(cells, np.int64))
 
     def confusion(self, rows: NDArray[np.int64] | slice = slice(None)) -> NDArray[np.int64]:

@@ -90,10 +90,10 @@ def score_spans(predicted: Sequence[str], answers: Sequence[Sequence[str]], *, r
         raise DataError(
             f"span scores take an answer for every question; found {len(predicted)} for {len(answers)}; match them"
         )
-    chosen = RULES[rules]
+    how = RULES[rules]
     exact, scores = [], []
-    for said, right in zip(predicted, answers, strict=True):
-        known = [text for text in right if normalize(text, chosen)] or [""]
-        exact.append(max(normalize(said, chosen) == normalize(text, chosen) for text in known))
-        scores.append(max(span_f1(said, text, chosen) for text in known))
+    for text, right in zip(predicted, answers, strict=True):
+        accepted = [answer for answer in right if normalize(answer, how)] or [""]
+        exact.append(max(normalize(text, how) == normalize(answer, how) for answer in accepted))
+        scores.append(max(span_f1(text, answer, how) for answer in accepted))
     return SpanScores(exact=np.asarray(exact, np.float64), f1=np.asarray(scores, np.float64))
