@@ -154,7 +154,7 @@ def load_fast_tokenizer(model_dir: Path) -> Any:
     from tokenizers.implementations import BertWordPieceTokenizer
 
     source = read_directory(model_dir)
-    config = source.tokenizer
+    config = source.tokenizer.config
     if (model_dir / "tokenizer.json").is_file():
         tokenizer = Tokenizer.from_file(str(model_dir / "tokenizer.json"))
     elif config.dialect == "hf":

@@ -9,7 +9,7 @@ import keras
 from keras import layers, ops
 
 from wellread.checkpoints.checkpoint import Checkpoint
-from wellread.checkpoints.families.tensorflow import TFHUB, to_layout
+from wellread.checkpoints.tf_variables import TFHUB, to_layout
 from wellread.config import EncoderConfig
 from wellread.encoder.encoder import INPUTS
 

@@ -12,7 +12,7 @@ import tf_made
 from tiny import tiny_checkpoint, tiny_inputs
 
 import wellread
-from wellread.checkpoints.families.tensorflow import TF1, TFHUB
+from wellread.checkpoints.tf_variables import TF1, TFHUB
 from wellread.errors import CheckpointError
 
 CODE = """

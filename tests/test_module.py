@@ -506,7 +506,7 @@ def saved_models(tmp_path_factory):
     import tf_made
     from tiny import tiny_checkpoint
 
-    from wellread.checkpoints.families.tensorflow import TFHUB
+    from wellread.checkpoints.tf_variables import TFHUB
 
     place = tmp_path_factory.mktemp("saved")
     arrays = tf_made.variables(TFHUB, tiny_checkpoint(tf_made.DISTILBERT))

@@ -15,7 +15,7 @@ import tf_keras
 from tiny import PIECES, tiny_config, tiny_tokenizer
 
 from wellread.checkpoints.checkpoint import Checkpoint
-from wellread.checkpoints.families.tensorflow import EXACT_GELU, GOOGLE_GELU, Naming, to_layout
+from wellread.checkpoints.tf_variables import EXACT_GELU, GOOGLE_GELU, Naming, to_layout
 from wellread.module import Module
 from wellread.schema import write_json
 

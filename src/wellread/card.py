@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from wellread.checkpoints.checkpoint import Checkpoint
-from wellread.checkpoints.huggingface import FAMILIES
+from wellread.checkpoints.families import FAMILIES
 from wellread.config import HeadConfig
 from wellread.errors import HandleError
 from wellread.files import CARD_MARK
@@ -134,7 +134,7 @@ def _facts(checkpoint: Checkpoint, tokenizer: Tokenizer) -> dict[str, object]:
         "activation": config.hidden_act,
         "text rules": DIALECTS[tokenizer.config.dialect] + (", lower-cased" if tokenizer.config.do_lower_case else ""),
         "vocabulary": f"{tokenizer.vocab_size:,} pieces",
-        "longest text": f"{sentence.max_seq_length} tokens (the position table has {config.max_position_embeddings})",
+        "longest text": f"{sentence.max_seq_length} tokens (the position table has {config.max_length})",
         "`pooled_output`": POOLERS[config.pooler],
         "sentence vector": f"{checkpoint.embedding_size} numbers: {', then '.join(vector)}",
         **{f"prompt {_code(name)}": _code(prompt) for name, prompt in sentence.prompts.items()},

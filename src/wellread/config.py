@@ -64,12 +64,18 @@ class EncoderConfig:
     hidden_act: str = "gelu"  # a key of ACTIVATIONS
     hidden_dropout_prob: float = 0.1  # training only
     attention_probs_dropout_prob: float = 0.1  # training only
-    max_position_embeddings: int = 512  # rows of the position table: the longest sequence
+    max_position_embeddings: int = 512  # rows of the position table
     type_vocab_size: int = 2  # rows of the type table; 0: the family has none
     initializer_range: float = 0.02  # standard deviation of fresh weights
     layer_norm_eps: float = 1e-12
     pad_token_id: int = 0
     pooler: str = "dense_tanh"  # of POOLERS: what `pooled_output` is
+    # the row of the position table that the first token has: RoBERTa's begin behind those of padding, at 2
+    position_offset: int = field(default=0, metadata=ADDED_LATER)
+    # W, width of the embeddings, which a linear map takes to hidden_size (ALBERT, ELECTRA); None: they are of one width
+    embedding_size: int | None = field(default=None, metadata=ADDED_LATER)
+    # every layer has the weights of the first (ALBERT)
+    shared_layers: bool = field(default=False, metadata=ADDED_LATER)
 
     def __post_init__(self) -> None:
         """Refuse a shape that no encoder can have."""
@@ -91,11 +97,33 @@ class EncoderConfig:
         for name in ("layer_norm_eps", "initializer_range"):
             if not 0 < getattr(self, name) < math.inf:
                 raise ConfigError(f"{name} must be above 0 and finite; found {getattr(self, name)!r}; correct it")
+        if self.embedding_size is not None:
+            _positive(self, "embedding_size")
+        if type(self.position_offset) is not int or not 0 <= self.position_offset < self.max_position_embeddings:
+            raise ConfigError(
+                f"position_offset must be a row of the position table; found {self.position_offset!r} of "
+                f"{self.max_position_embeddings}; correct it"
+            )
         if not 0 <= self.pad_token_id < self.vocab_size:
             raise ConfigError(
                 f"pad_token_id must be a row of the word table; found {self.pad_token_id} of {self.vocab_size}; "
                 "correct it"
             )
+
+    @property
+    def max_length(self) -> int:
+        """The longest sequence, in tokens: the rows of the position table from the first token's on."""
+        return self.max_position_embeddings - self.position_offset
+
+    @property
+    def embedding_width(self) -> int:
+        """W, the width of the embeddings."""
+        return self.hidden_size if self.embedding_size is None else self.embedding_size
+
+    @property
+    def stored_layers(self) -> int:
+        """How many layers have weights of their own."""
+        return 1 if self.shared_layers else self.num_hidden_layers
 
     @property
     def activation(self) -> str:

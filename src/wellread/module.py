@@ -42,7 +42,7 @@ from wellread.tasks.fill_mask import FilledMask, best_tokens, masked_row
 from wellread.tasks.predict import check_inputs, predict_all, read_options
 from wellread.tasks.task import Inputs, Predictor, Spans
 from wellread.text.batch import Batch, Ragged, Rows, check_on_long
-from wellread.text.tokenizer import RaggedOffsets, Tokenizer, load_tokenizer
+from wellread.text.tokenizer import RaggedOffsets, Tokenizer
 
 
 class EncodeOptions(TypedDict, total=False):
@@ -91,7 +91,7 @@ def load(
     source = read_directory(directory, ignore=ignore, preprocessor=text)
     return Module(
         checkpoint=source.checkpoint,
-        tokenizer=source.made or load_tokenizer(source.directory, source.tokenizer),
+        tokenizer=source.tokenizer,
         backend=backend,
         provenance={
             "handle": _public_name(handle),
@@ -281,7 +281,7 @@ class Module:
         """
         self._need_mlm()
         row, template = masked_row(self.tokenizer, text), self.tokenizer.template
-        limit = self.checkpoint.config.max_position_embeddings
+        limit = self.checkpoint.config.max_length
         packed = self.bert_pack_inputs([[row]], seq_length=min(len(row) + template.overhead(), limit), on_long="error")
         positions = np.flatnonzero(packed.input_word_ids[0] == self.tokenizer.special.mask).astype(np.int32)
         logits = self.mlm({**packed, MLM_INPUT: positions[None]}, outputs=[MLM_OUTPUT])[MLM_OUTPUT][0]
@@ -308,7 +308,7 @@ class Module:
 
     def _pack(self, rows: Ragged, seq_length: int | None) -> Batch:
         length = self.max_seq_length if seq_length is None else seq_length
-        limit = self.checkpoint.config.max_position_embeddings
+        limit = self.checkpoint.config.max_length
         if length > limit:
             raise InputError(
                 f"a sequence of {length} tokens was asked for; the position table has {limit}; ask for less"

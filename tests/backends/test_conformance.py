@@ -46,7 +46,11 @@ def attend(ops, q, k, v, mask):
 PRIMITIVES = {
     "embedding": (lambda ops, ids: ops.embedding(ids, "embeddings.word_embeddings.weight"), [IDS]),
     "positions": (
-        lambda ops, x, ids: ops.add(x, ops.positions(ids, "embeddings.position_embeddings.weight")),
+        lambda ops, x, ids: ops.add(x, ops.positions(ids, "embeddings.position_embeddings.weight", 0)),
+        [X, IDS],
+    ),
+    "positions from the third row on": (
+        lambda ops, x, ids: ops.add(x, ops.positions(ids, "embeddings.position_embeddings.weight", 2)),
         [X, IDS],
     ),
     "add": (lambda ops, a, b: ops.add(a, b), [X, X[:, :1]]),
@@ -139,6 +143,10 @@ MODELS = {
     "no pooler": tiny_checkpoint(tiny_config(pooler="first_token")),
     "no types": tiny_checkpoint(tiny_config(pooler="first_token", type_vocab_size=0)),
     "one layer": tiny_checkpoint(tiny_config(num_hidden_layers=1)),
+    "positions from row 2": tiny_checkpoint(tiny_config(position_offset=2, max_position_embeddings=9)),
+    "narrow embeddings": tiny_checkpoint(tiny_config(embedding_size=5)),
+    "wide embeddings": tiny_checkpoint(tiny_config(embedding_size=17, type_vocab_size=0, pooler="first_token")),
+    "shared layers": tiny_checkpoint(tiny_config(shared_layers=True, embedding_size=5, position_offset=1)),
     **{name: tiny_checkpoint(tiny_config(hidden_act=name)) for name in ACTIVATIONS},
     **{
         f"{pooling}, two maps": tiny_checkpoint(

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -28,7 +29,8 @@ def place(directory: Path, monkeypatch: pytest.MonkeyPatch, tokenizer: Tokenizer
     sentence = SentenceConfig(max_seq_length=5)
     arrays = in_memory(fresh_arrays(config, sentence, seed=0))
     checkpoint = Checkpoint(family="bert", config=config, sentence=sentence, tensors=arrays)
-    source = Source(directory=directory, checkpoint=checkpoint, tokenizer=tokenizer)
+    named = SimpleNamespace(config=tokenizer)
+    source = Source(directory=directory, checkpoint=checkpoint, tokenizer=named)
     monkeypatch.setattr(encode_worker, "read_directory", lambda _: source)
 
 

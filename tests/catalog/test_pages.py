@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from wellread.catalog.modules import find_page, known_page, pages, preprocessors
-from wellread.checkpoints.families.tensorflow import EXACT_GELU, GOOGLE_GELU
 from wellread.checkpoints.names import shapes
+from wellread.checkpoints.tf_variables import EXACT_GELU, GOOGLE_GELU
 from wellread.config import ACTIVATIONS, DIALECTS
 from wellread.errors import HandleError
 

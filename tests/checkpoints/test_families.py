@@ -7,7 +7,7 @@ import transformers
 from wellread.checkpoints.checkpoint import in_memory
 from wellread.checkpoints.families.bert import FAMILY as BERT
 from wellread.checkpoints.families.distilbert import FAMILY as DISTILBERT
-from wellread.checkpoints.families.family import to_ours, to_theirs
+from wellread.checkpoints.family import to_ours, to_theirs
 from wellread.checkpoints.names import TABLES, shapes
 from wellread.config import EncoderConfig
 

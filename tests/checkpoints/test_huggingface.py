@@ -8,9 +8,11 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tiny import PIECES
 
-from wellread.checkpoints.families.family import to_theirs
-from wellread.checkpoints.huggingface import FAMILIES, WEIGHTS, read_encoder, read_huggingface
+from wellread.checkpoints.families import FAMILIES
+from wellread.checkpoints.family import to_theirs
+from wellread.checkpoints.huggingface import WEIGHTS, read_encoder, read_huggingface
 from wellread.checkpoints.names import shapes
 from wellread.config import EncoderConfig
 from wellread.errors import CheckpointError, ConfigError, WellreadError
@@ -56,8 +58,9 @@ def write_config(directory, family="bert", **changes):
 
 @pytest.fixture
 def directory(tmp_path):
-    """A BERT without vocabulary, which the encoder does not need."""
+    """A BERT with its vocabulary."""
     write_config(tmp_path)
+    (tmp_path / "vocab.txt").write_text("".join(f"{piece}\n" for piece in PIECES), "utf-8")
     write_safetensors(tmp_path / "model.safetensors", arrays_of())
     return tmp_path
 
@@ -186,7 +189,7 @@ def test_without_sentence_files_the_vector_is_the_mean_over_the_whole_position_t
     source = read_huggingface(directory)
     sentence = source.checkpoint.sentence
     assert (sentence.pooling, sentence.dense, sentence.normalize, sentence.max_seq_length) == ("mean", (), False, 41)
-    assert source.tokenizer.do_lower_case
+    assert source.tokenizer.config.do_lower_case
 
 
 @pytest.mark.parametrize(

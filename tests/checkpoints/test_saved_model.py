@@ -16,8 +16,8 @@ from tfhub_places import DISTILBERT, TEXT
 from tiny import tiny_checkpoint, tiny_config, tiny_inputs
 
 import wellread
-from wellread.checkpoints.families.tensorflow import TFHUB
 from wellread.checkpoints.native import read_directory
+from wellread.checkpoints.tf_variables import TFHUB
 from wellread.config import ACTIVATIONS
 from wellread.errors import CheckpointError, ConfigError, TextError, WeightsError
 from wellread.hub import tfhub_cache

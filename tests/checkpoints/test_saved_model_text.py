@@ -8,8 +8,8 @@ import tensorflow_text
 import tf_made
 from tiny import PIECES, tiny_checkpoint
 
-from wellread.checkpoints.families.tensorflow import TFHUB
 from wellread.checkpoints.saved_model import read_preprocessor
+from wellread.checkpoints.tf_variables import TFHUB
 from wellread.config import TokenizerConfig
 from wellread.errors import CheckpointError, TextError
 from wellread.text.tokenizer import load_tokenizer

@@ -8,8 +8,8 @@ import pytest
 from headed import FAMILIES, LABELS, family_config, head_of
 
 from wellread.checkpoints.checkpoint import in_memory
-from wellread.checkpoints.families.family import to_ours, to_theirs
-from wellread.checkpoints.huggingface import FAMILIES as TABLES
+from wellread.checkpoints.families import FAMILIES as TABLES
+from wellread.checkpoints.family import to_ours, to_theirs
 from wellread.checkpoints.huggingface import as_told, head_keys, read_encoder, told_head
 from wellread.checkpoints.names import head_shapes, shapes
 from wellread.config import HeadConfig

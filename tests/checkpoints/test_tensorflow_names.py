@@ -5,7 +5,7 @@ import pytest
 from tiny import tiny_config
 
 from wellread.checkpoints import names
-from wellread.checkpoints.families.tensorflow import LAYOUTS, TF1, TFHUB, Naming, from_layout, layout_shape, to_layout
+from wellread.checkpoints.tf_variables import LAYOUTS, TF1, TFHUB, Naming, from_layout, layout_shape, to_layout
 
 BERT = tiny_config()
 DISTILBERT = tiny_config(type_vocab_size=0, pooler="first_token")

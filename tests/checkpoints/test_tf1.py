@@ -9,9 +9,9 @@ import tf_made
 from tiny import tiny_checkpoint, tiny_config, tiny_inputs
 
 import wellread
-from wellread.checkpoints.families.tensorflow import TF1
 from wellread.checkpoints.native import read_directory
 from wellread.checkpoints.tf1 import find_checkpoint
+from wellread.checkpoints.tf_variables import TF1
 from wellread.errors import CheckpointError, ConfigError, TextError, WeightsError
 
 INPUTS = tiny_inputs()
@@ -81,14 +81,14 @@ def test_what_a_file_states_is_taken(copy):
     source = read_directory(copy)
     assert source.checkpoint.inferred == {}
     config = tiny_config(hidden_act="relu", layer_norm_eps=1e-5, pad_token_id=7)
-    assert (source.checkpoint.config, source.tokenizer.do_lower_case) == (config, False)
+    assert (source.checkpoint.config, source.tokenizer.config.do_lower_case) == (config, False)
 
 
 @pytest.mark.parametrize(("said", "inferred"), [({"do_lower_case": False}, False), ({"model_max_length": 32}, True)])
 def test_the_case_may_stand_in_hugging_faces_file(copy, said, inferred):
     (copy / "tokenizer_config.json").write_text(json.dumps(said))
     source = read_directory(copy)
-    assert source.tokenizer.do_lower_case is inferred
+    assert source.tokenizer.config.do_lower_case is inferred
     assert ("tokenizer.do_lower_case" in source.checkpoint.inferred) is inferred
 
 

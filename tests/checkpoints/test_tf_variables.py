@@ -5,8 +5,7 @@ import pytest
 from tiny import tiny_checkpoint, tiny_config
 
 from wellread.checkpoints.checkpoint import in_memory
-from wellread.checkpoints.families.tensorflow import TF1, TFHUB, to_layout
-from wellread.checkpoints.tf_variables import TRAINING, leave_out, some, to_ours
+from wellread.checkpoints.tf_variables import TF1, TFHUB, TRAINING, leave_out, some, to_layout, to_ours
 from wellread.errors import ConfigError, WeightsError
 
 CONFIG = tiny_config()

@@ -214,7 +214,7 @@ def test_info_of_a_saved_model_says_what_was_inferred_and_takes_a_preprocessor(t
     import tf_made
     from tiny import tiny_checkpoint
 
-    from wellread.checkpoints.families.tensorflow import TFHUB
+    from wellread.checkpoints.tf_variables import TFHUB
 
     tf_made.write_saved_model(tmp_path / "encoder", tf_made.variables(TFHUB, tiny_checkpoint(tf_made.DISTILBERT)))
     words = tf_made.wordpiece(tmp_path / "words", lower_case=False)

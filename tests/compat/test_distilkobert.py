@@ -15,8 +15,8 @@ from hub_server import ReadableHub, serving
 from tiny import tiny_checkpoint, tiny_config
 from torch.nn import functional
 
-from wellread.checkpoints.families.family import to_theirs
-from wellread.checkpoints.huggingface import FAMILIES
+from wellread.checkpoints.families import FAMILIES
+from wellread.checkpoints.family import to_theirs
 from wellread.compat import distilkobert, kobert_transformers
 from wellread.compat.distilkobert import (
     get_distilkobert_lm,

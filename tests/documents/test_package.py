@@ -16,7 +16,7 @@ from hub_server import ReadableHub, serving
 from wellread.backends.backend import load_backend
 from wellread.checkpoints.checkpoint import Checkpoint, in_memory
 from wellread.checkpoints.families.distilbert import FAMILY
-from wellread.checkpoints.families.family import to_theirs
+from wellread.checkpoints.family import to_theirs
 from wellread.checkpoints.names import shapes
 from wellread.config import EncoderConfig
 from wellread.module import Module

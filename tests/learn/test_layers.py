@@ -97,8 +97,8 @@ def models(task, checkpoint):
     """Student and teacher in transformers, of the very same weights."""
     from transformers import BertConfig, BertForMaskedLM, DistilBertConfig, DistilBertForMaskedLM
 
-    from wellread.checkpoints.families.family import to_theirs
-    from wellread.checkpoints.huggingface import FAMILIES
+    from wellread.checkpoints.families import FAMILIES
+    from wellread.checkpoints.family import to_theirs
 
     made = []
     config = tiny_config()

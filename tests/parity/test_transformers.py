@@ -170,7 +170,7 @@ def saved_by_wellread(name, tmp_path, vocabulary):
     model.save_pretrained(tmp_path / "theirs")
     (tmp_path / "theirs" / "vocab.txt").write_bytes(vocabulary.read_bytes())
     source = read_huggingface(tmp_path / "theirs")
-    tokenizer = load_tokenizer(source.directory, source.tokenizer)
+    tokenizer = source.tokenizer
     write_native(tmp_path / "ours", source.checkpoint, tokenizer, provenance={})
     return model, tmp_path / "ours"
 
@@ -231,8 +231,8 @@ def test_a_tokenizer_of_transformers_gives_the_same_ids(tmp_path, vocabulary, se
         (tmp_path / "theirs" / "vocab.txt").write_bytes(vocabulary.read_bytes())
         (tmp_path / "theirs" / "tokenizer.json").unlink()
     source = read_huggingface(tmp_path / "theirs")
-    assert source.tokenizer.vocab_file == form
-    ours = load_tokenizer(source.directory, source.tokenizer)
+    assert source.tokenizer.config.vocab_file == form
+    ours = source.tokenizer
     texts = ["word1 word2", "WORD3 É é E", "中文 word4", "word0é", "nothing [MASK] known", "word5\u0301"]
     assert ours.tokenize(texts).to_list() == tokenizer(texts, add_special_tokens=False)["input_ids"]
 

@@ -57,8 +57,8 @@ class KerasOps:
     def embedding(self, ids: Tensor, name: str) -> Tensor:
         return ops.take(self.weights[name], ids, axis=0)
 
-    def positions(self, ids: Tensor, name: str) -> Tensor:
-        return ops.convert_to_tensor(self.weights[name])[: ops.shape(ids)[1]]
+    def positions(self, ids: Tensor, name: str, offset: int) -> Tensor:
+        return ops.convert_to_tensor(self.weights[name])[offset : offset + ops.shape(ids)[1]]
 
     def add(self, a: Tensor, b: Tensor) -> Tensor:
         return ops.add(a, b)

@@ -40,8 +40,8 @@ class NumpyOps:
     def embedding(self, ids: IntArray, name: str) -> Array:
         return self.weights[name][ids]
 
-    def positions(self, ids: IntArray, name: str) -> Array:
-        return self.weights[name][: ids.shape[1]]
+    def positions(self, ids: IntArray, name: str, offset: int) -> Array:
+        return self.weights[name][offset : offset + ids.shape[1]]
 
     def add(self, a: Array, b: Array) -> Array:
         return a + b

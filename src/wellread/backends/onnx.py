@@ -60,9 +60,10 @@ class OnnxOps:
     def embedding(self, ids: str, name: str) -> str:
         return self.node("Gather", self.weight(name), ids)
 
-    def positions(self, ids: str, name: str) -> str:
+    def positions(self, ids: str, name: str, offset: int) -> str:
         tokens = self.node("Shape", ids, start=1, end=2)
-        return self.node("Slice", self.weight(name), self.ints(0), tokens)
+        end = self.node("Add", tokens, self.ints(offset)) if offset else tokens
+        return self.node("Slice", self.weight(name), self.ints(offset), end)
 
     def add(self, a: str, b: str) -> str:
         return self.node("Add", a, b)

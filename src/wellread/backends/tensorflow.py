@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from wellread.backends.backend import Backend, Inputs, Outputs, convert_outputs
 from wellread.checkpoints.checkpoint import Checkpoint
-from wellread.checkpoints.families.tensorflow import TFHUB, to_layout
+from wellread.checkpoints.tf_variables import TFHUB, to_layout
 from wellread.encoder.heads import run
 
 MASKED = -1e9  # as TF Hub's modules; in float32 it swallows any score whole
@@ -40,8 +40,9 @@ class TensorFlowOps:
         rows = tf.one_hot(tf.reshape(ids, [-1]), table.shape[0], dtype=table.dtype)
         return _like(ids, tf.matmul(rows, table), axes=2)
 
-    def positions(self, ids: tf.Tensor, name: str) -> tf.Tensor:
-        return self.variables[name][: tf.shape(ids)[1]]
+    def positions(self, ids: tf.Tensor, name: str, offset: int) -> tf.Tensor:
+        table = self.variables[name][offset:] if offset else self.variables[name]
+        return table[: tf.shape(ids)[1]]
 
     def add(self, a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
         return a + b

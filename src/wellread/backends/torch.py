@@ -59,8 +59,8 @@ class TorchOps:
         sparse = name == WORDS and isinstance(self.owner, TorchEncoder) and self.owner.sparse_words
         return functional.embedding(ids.long(), table, sparse=sparse)
 
-    def positions(self, ids: Tensor, name: str) -> Tensor:
-        return self.weight(name)[: ids.shape[1]]
+    def positions(self, ids: Tensor, name: str, offset: int) -> Tensor:
+        return self.weight(name)[offset : offset + ids.shape[1]]
 
     def add(self, a: Tensor, b: Tensor) -> Tensor:
         return a + b

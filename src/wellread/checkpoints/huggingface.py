@@ -11,18 +11,18 @@ from pathlib import Path
 from typing import Any
 
 from wellread.checkpoints.checkpoint import Checkpoint
-from wellread.checkpoints.families import bert, distilbert
+from wellread.checkpoints.families import FAMILIES
 from wellread.checkpoints.families.bert import TASK_HEAD
-from wellread.checkpoints.families.family import Family, HeadClass, to_ours
+from wellread.checkpoints.family import Family, HeadClass, to_ours
 from wellread.checkpoints.sentence_transformers import SentenceFiles, check_sentence, read_sentence_files
-from wellread.config import HEADS, EncoderConfig, HeadConfig, SentenceConfig, TokenizerConfig
+from wellread.config import HEADS, EncoderConfig, HeadConfig, SentenceConfig
 from wellread.errors import CheckpointError, ConfigError, nearest
 from wellread.formats.arrays import StoredTensor, check_head
 from wellread.formats.safetensors import read_safetensors
 from wellread.formats.torch_file import read_torch
 from wellread.schema import account_for, parse_object, read_json, record
-from wellread.text.tokenizer import Tokenizer
-from wellread.text.tokenizer_files import read_tokenizer
+from wellread.text.tokenizer import Tokenizer, load_tokenizer
+from wellread.text.tokenizer_files import Text, read_tokenizer
 
 _READERS = {".safetensors": read_safetensors, ".bin": read_torch}
 _KEYS = {
@@ -237,7 +237,6 @@ def _made(kind: HeadClass, labels: tuple[str, ...], dropout: Any, *, source: obj
         raise ConfigError(f"{source}: {error}") from None
 
 
-FAMILIES = {family.name: family for family in (bert.FAMILY, distilbert.FAMILY)}
 # In the order of preference.
 WEIGHTS = {
     "model.safetensors": read_safetensors,
@@ -253,8 +252,7 @@ class Source:
 
     directory: Path
     checkpoint: Checkpoint
-    tokenizer: TokenizerConfig
-    made: Tokenizer | None = None  # where reading it took making it; else it is loaded from the directory
+    tokenizer: Tokenizer
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -263,20 +261,21 @@ def is_huggingface(directory: Path) -> bool:
     return (directory / "config.json").is_file() and any((directory / name).is_file() for name in WEIGHTS)
 
 
-def read_huggingface(directory: Path, *, ignore: Collection[str] = ()) -> Source:
-    """Read config, tensors, tokenizer settings and sentence modules of `directory`; nothing in it is executed.
+def read_huggingface(directory: Path, *, ignore: Collection[str] = (), text: Text | None = None) -> Source:
+    """Read config, tensors, tokenizer and sentence modules of `directory`; nothing in it is executed.
 
-    `ignore` names configuration keys, unknown or of unsupported value, that may be passed over. The sequence length is
-    the first of: what `sentence_bert_config.json`, `tokenizer_config.json` and the truncation in `tokenizer.json` say,
-    and the position table; never more than the last. Without `modules.json` the sentence vector is the plain mean.
+    `text` is a preprocessor's, instead of its own. `ignore` names configuration keys, unknown or of unsupported value,
+    that may be passed over. The sequence length is the first of: what `sentence_bert_config.json`,
+    `tokenizer_config.json` and the truncation in `tokenizer.json` say, and the position table; never more than the
+    last. Without `modules.json` the sentence vector is the plain mean.
 
-    Raises: CheckpointError, ConfigError, WeightsError.
+    Raises: CheckpointError, ConfigError, WeightsError; TextError for its vocabulary.
     """
     encoder = read_encoder(directory, ignore=ignore)
-    tokenizer = read_tokenizer(directory, ignore=ignore)
+    files_of_text = read_tokenizer(directory, ignore=ignore)
     files = read_sentence_files(directory, ignore=ignore) or SentenceFiles(pooling="mean")
-    positions = encoder.config.max_position_embeddings
-    length = files.max_seq_length if files.max_seq_length is not None else tokenizer.max_length
+    positions = encoder.config.max_length
+    length = files.max_seq_length if files.max_seq_length is not None else files_of_text.max_length
     sentence = SentenceConfig(
         pooling=files.pooling,
         dense=files.dense,
@@ -290,9 +289,11 @@ def read_huggingface(directory: Path, *, ignore: Collection[str] = ()) -> Source
         encoder,
         sentence=sentence,
         tensors={**encoder.tensors, **files.tensors},
-        ignored={**encoder.ignored, **tokenizer.ignored, **files.ignored},
+        ignored={**encoder.ignored, **files_of_text.ignored, **files.ignored},
     )
-    return Source(directory=directory, checkpoint=checkpoint, tokenizer=tokenizer.config)
+    template = FAMILIES[encoder.family].template
+    tokenizer = text.tokenizer if text else load_tokenizer(directory, replace(files_of_text.config, template=template))
+    return Source(directory=directory, checkpoint=checkpoint, tokenizer=tokenizer)
 
 
 def read_encoder(directory: Path, *, ignore: Collection[str] = ()) -> Checkpoint:

@@ -9,16 +9,20 @@ from wellread.config import EncoderConfig, HeadConfig, SentenceConfig
 from wellread.errors import nearest
 from wellread.formats.arrays import StoredTensor
 
-# Shape letters: V vocabulary, P positions, Y types, D hidden, F inner. {i} is the layer.
+# Shape letters: V vocabulary, P positions, Y types, W embeddings, D hidden, F inner. {i} is the layer.
 TABLES = {
     "embeddings": """
-        embeddings.word_embeddings.weight                   V D
-        embeddings.position_embeddings.weight               P D
-        embeddings.LayerNorm.weight                         D
-        embeddings.LayerNorm.bias                           D
+        embeddings.word_embeddings.weight                   V W
+        embeddings.position_embeddings.weight               P W
+        embeddings.LayerNorm.weight                         W
+        embeddings.LayerNorm.bias                           W
     """,
     "types": """
-        embeddings.token_type_embeddings.weight             Y D
+        embeddings.token_type_embeddings.weight             Y W
+    """,
+    "projection": """
+        embeddings_project.weight                           D W
+        embeddings_project.bias                             D
     """,
     "layer": """
         encoder.layer.{i}.attention.self.query.weight       D D
@@ -43,10 +47,10 @@ TABLES = {
         pooler.dense.bias                                   D
     """,
     "mlm": """
-        cls.predictions.transform.dense.weight              D D
-        cls.predictions.transform.dense.bias                D
-        cls.predictions.transform.LayerNorm.weight          D
-        cls.predictions.transform.LayerNorm.bias            D
+        cls.predictions.transform.dense.weight              W D
+        cls.predictions.transform.dense.bias                W
+        cls.predictions.transform.LayerNorm.weight          W
+        cls.predictions.transform.LayerNorm.bias            W
         cls.predictions.bias                                V
     """,
 }
@@ -66,7 +70,9 @@ def rows(config: EncoderConfig, *, mlm: bool = False) -> Iterator[Row]:
     yield from _table("embeddings")
     if config.type_vocab_size:
         yield from _table("types")
-    for layer in range(config.num_hidden_layers):
+    if config.embedding_width != config.hidden_size:
+        yield from _table("projection")
+    for layer in range(config.stored_layers):
         yield from _table("layer", layer=layer)
     if config.pooler == "dense_tanh":
         yield from _table("pooler")
@@ -93,6 +99,7 @@ def shapes(config: EncoderConfig, *, mlm: bool = False) -> dict[str, tuple[int, 
         "V": config.vocab_size,
         "P": config.max_position_embeddings,
         "Y": config.type_vocab_size,
+        "W": config.embedding_width,
         "D": config.hidden_size,
         "F": config.intermediate_size,
     }

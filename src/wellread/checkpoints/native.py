@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from wellread.checkpoints.checkpoint import Array, Checkpoint
-from wellread.checkpoints.families.family import to_theirs
+from wellread.checkpoints.families import FAMILIES
+from wellread.checkpoints.family import to_theirs
 from wellread.checkpoints.huggingface import (
-    FAMILIES,
     Source,
     as_told,
     check_expressible,
@@ -36,8 +36,8 @@ from wellread.formats.safetensors import write_safetensors
 from wellread.formats.saved_model_pb import NAME as SAVED_MODEL
 from wellread.hub.records import UNREADABLE, as_stamps, recall, remember
 from wellread.schema import as_dict, read_json, record, write_json
-from wellread.text.tokenizer import Tokenizer
-from wellread.text.tokenizer_files import write_tokenizer
+from wellread.text.tokenizer import Tokenizer, load_tokenizer
+from wellread.text.tokenizer_files import Text, write_tokenizer
 from wellread.text.tokenizer_json import write_fast_tokenizer
 from wellread.version import __version__
 
@@ -146,8 +146,7 @@ def read_directory(directory: Path, *, ignore: Collection[str] = (), preprocesso
         return read_saved_model(directory, text=text)
     if not native and not is_huggingface(directory) and is_tf1(directory):
         return read_tf1(directory, ignore=ignore, text=text)
-    source = read_native(directory) if native else read_huggingface(directory, ignore=ignore)
-    return source if text is None else replace(source, tokenizer=text.tokenizer.config, made=text.tokenizer)
+    return read_native(directory, text=text) if native else read_huggingface(directory, ignore=ignore, text=text)
 
 
 def is_saved_model(directory: Path) -> bool:
@@ -155,8 +154,11 @@ def is_saved_model(directory: Path) -> bool:
     return (directory / SAVED_MODEL).is_file() and not (directory / NAME).is_file() and not is_huggingface(directory)
 
 
-def read_native(directory: Path) -> Source:
-    """Read a directory that `write_native` wrote, each file checked against its SHA-256 first."""
+def read_native(directory: Path, *, text: Text | None = None) -> Source:
+    """Read a directory that `write_native` wrote, each file checked against its SHA-256 first.
+
+    `text` is a preprocessor's, instead of its own.
+    """
     manifest = read_manifest(directory)
     check_files(directory, manifest, needed=_files_read(manifest))
     encoder = read_encoder(directory)
@@ -172,9 +174,8 @@ def read_native(directory: Path) -> Source:
         maps |= {f"sentence.{i}.{leaf}": tensor for leaf, tensor in stored.items()}
     check_sentence(manifest.sentence, encoder.config, maps, source=directory)
     checkpoint = replace(encoder, sentence=manifest.sentence, head=manifest.head, tensors={**encoder.tensors, **maps})
-    return Source(
-        directory=directory, checkpoint=checkpoint, tokenizer=manifest.tokenizer, provenance=manifest.provenance
-    )
+    tokenizer = text.tokenizer if text else load_tokenizer(directory, manifest.tokenizer)
+    return Source(directory=directory, checkpoint=checkpoint, tokenizer=tokenizer, provenance=manifest.provenance)
 
 
 def _check_head(directory: Path, head: HeadConfig | None, encoder: Checkpoint) -> None:

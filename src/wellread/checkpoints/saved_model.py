@@ -9,9 +9,20 @@ from pathlib import Path
 from typing import Any
 
 from wellread.checkpoints.checkpoint import Checkpoint
-from wellread.checkpoints.families.tensorflow import DESCRIPTION, EXACT_GELU, GOOGLE_GELU, LABELS, TFHUB
-from wellread.checkpoints.huggingface import FAMILIES, Source
-from wellread.checkpoints.tf_variables import TRAINING, leave_out, some, states, to_ours
+from wellread.checkpoints.families import FAMILIES, family_of
+from wellread.checkpoints.huggingface import Source
+from wellread.checkpoints.tf_variables import (
+    DESCRIPTION,
+    EXACT_GELU,
+    GOOGLE_GELU,
+    LABELS,
+    TFHUB,
+    TRAINING,
+    leave_out,
+    some,
+    states,
+    to_ours,
+)
 from wellread.config import EncoderConfig, HeadConfig, SentenceConfig, TokenizerConfig
 from wellread.errors import CheckpointError, ConfigError, TextError, WeightsError, nearest
 from wellread.formats.arrays import StoredTensor
@@ -183,7 +194,6 @@ SIZES = {
 }
 # An operation by which an activation is known, and the activation; BERT's pooler computes Tanh too, so that it is last.
 ACTIVATIONS = {"Erf": EXACT_GELU, "Erfc": EXACT_GELU, "Relu": "relu", "Sigmoid": "silu", "Tanh": GOOGLE_GELU}
-FAMILY_ACTIVATIONS = {"bert": GOOGLE_GELU, "distilbert": EXACT_GELU}
 CONSTANTS = {
     **{"layer_norm_eps": 1e-12, "initializer_range": 0.02},
     **{"hidden_dropout_prob": 0.1, "attention_probs_dropout_prob": 0.1},
@@ -243,15 +253,15 @@ def infer_config(found: Mapping[str, StoredTensor], graph: Graph, *, source: obj
     why["num_hidden_layers"] = f"{layers}, the layers that have variables"
     pooler = "dense_tanh" if POOLER in found else "first_token"
     why["pooler"] = f"{pooler}: there is {'a' if POOLER in found else 'no'} pooler_transform"
-    family = "bert" if types else "distilbert"
+    shape = {"type_vocab_size": types, "pooler": pooler, "num_hidden_layers": layers, **sizes, **CONSTANTS}
+    family = family_of(shape)
     op = next(filter(graph.uses, ACTIVATIONS), None)
-    act = ACTIVATIONS[op] if op else FAMILY_ACTIVATIONS[family]
+    act = ACTIVATIONS[op] if op else FAMILIES[family].tfhub_act
     why["hidden_act"] = f"{act}, as " + (
         f"saved_model.pb computes {op}" if op else f"TF Hub's {family} modules have it"
     )
     why |= {field: f"{value}, as TF Hub's modules have it" for field, value in CONSTANTS.items()}
-    shape = {"type_vocab_size": types, "num_hidden_layers": layers, "pooler": pooler, "hidden_act": act}
-    return Found(family=family, values={**sizes, **shape, **CONSTANTS}, why=why)
+    return Found(family=family, values={**shape, "hidden_act": act}, why=why)
 
 
 def _check_encoder(found: Mapping[str, StoredTensor], graph: Graph, source: object) -> None:
@@ -304,7 +314,7 @@ def read_saved_model(directory: Path, *, text: Text | None = None) -> Source:
         inferred[PAD] = f"{pad}, the id of {own.tokenizer.config.pad_token}"
         config = replace(config, pad_token_id=pad)
     checkpoint = replace(encoder, config=config, inferred=inferred)
-    return Source(directory=directory, checkpoint=checkpoint, tokenizer=own.tokenizer.config, made=own.tokenizer)
+    return Source(directory=directory, checkpoint=checkpoint, tokenizer=own.tokenizer)
 
 
 def read_encoder(directory: Path, graph: Graph, variables: SavedVariables) -> Checkpoint:
@@ -326,7 +336,7 @@ def read_encoder(directory: Path, graph: Graph, variables: SavedVariables) -> Ch
         family=found.family,
         config=config,
         head=found.head,
-        sentence=SentenceConfig(max_seq_length=config.max_position_embeddings),
+        sentence=SentenceConfig(max_seq_length=config.max_length),
         tensors=to_ours(TFHUB, config, kept.variables, mlm=mlm, source=directory, head=found.head),
         ignored={**variables.ignored, **kept.ignored},
         inferred=found.why,

@@ -217,9 +217,9 @@ def check_sentence(
             f"the first linear map of {source} must take the encoder's {config.hidden_size} features; "
             f"it takes {taken}; correct one of them"
         )
-    if sentence.max_seq_length > config.max_position_embeddings:
+    if sentence.max_seq_length > config.max_length:
         raise ConfigError(
-            f"max_seq_length of {source} must be at most the {config.max_position_embeddings} rows of the position "
+            f"max_seq_length of {source} must be at most the {config.max_length} rows of the position "
             f"table; found {sentence.max_seq_length}; correct it"
         )
     faults = mismatches(sentence_shapes(sentence), tensors)

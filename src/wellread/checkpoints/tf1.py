@@ -11,9 +11,8 @@ from typing import Any
 
 from wellread.checkpoints.checkpoint import Checkpoint
 from wellread.checkpoints.families import bert
-from wellread.checkpoints.families.tensorflow import GOOGLE_GELU, TF1
 from wellread.checkpoints.huggingface import Source
-from wellread.checkpoints.tf_variables import TRAINING, leave_out, some, states, to_ours
+from wellread.checkpoints.tf_variables import GOOGLE_GELU, TF1, TRAINING, leave_out, some, states, to_ours
 from wellread.config import EncoderConfig, SentenceConfig
 from wellread.errors import CheckpointError, ConfigError, TextError
 from wellread.formats.tensor_bundle import read_bundle
@@ -54,12 +53,12 @@ def read_tf1(directory: Path, *, ignore: Collection[str] = (), text: Text | None
     checkpoint = Checkpoint(
         family="bert",
         config=config,
-        sentence=SentenceConfig(max_seq_length=config.max_position_embeddings),
+        sentence=SentenceConfig(max_seq_length=config.max_length),
         tensors=to_ours(TF1, config, kept.variables, mlm=mlm, source=prefix),
         ignored={**keys.ignored, **kept.ignored},
         inferred=completed.why | {f"tokenizer.{rule}": reason for rule, reason in own.inferred.items()},
     )
-    return Source(directory=directory, checkpoint=checkpoint, tokenizer=own.tokenizer.config, made=own.tokenizer)
+    return Source(directory=directory, checkpoint=checkpoint, tokenizer=own.tokenizer)
 
 
 def find_checkpoint(directory: Path) -> str:

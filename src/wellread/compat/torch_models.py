@@ -13,8 +13,8 @@ from torch.nn import functional
 
 from wellread.backends.torch import TorchEncoder, place
 from wellread.checkpoints.checkpoint import Checkpoint
-from wellread.checkpoints.families.family import to_theirs
-from wellread.checkpoints.huggingface import FAMILIES
+from wellread.checkpoints.families import FAMILIES
+from wellread.checkpoints.family import to_theirs
 from wellread.encoder.encoder import INPUTS
 from wellread.encoder.heads import MLM_INPUT, MLM_OUTPUT
 from wellread.errors import InputError
@@ -207,7 +207,7 @@ def _check(core: TorchEncoder, inputs: Sequence[Tensor], *, typed: bool) -> None
             "ids, mask and types must have one shape [batch, tokens]; found "
             f"{', '.join(map(str, shapes))}; pad the texts to one length"
         )
-    limit = core.encoder_config.max_position_embeddings
+    limit = core.encoder_config.max_length
     tokens = shapes[0][1]
     if not 1 <= tokens <= limit:
         raise InputError(

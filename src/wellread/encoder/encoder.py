@@ -36,27 +36,32 @@ def encode(
     for i in range(config.num_hidden_layers):
         last = i == config.num_hidden_layers - 1
         queries = ops.first(hidden) if last and first_alone else hidden
-        hidden = block(ops, config, f"encoder.layer.{i}", queries, hidden, bias)
+        hidden = block(ops, config, f"encoder.layer.{0 if config.shared_layers else i}", queries, hidden, bias)
         layers.append(hidden)
-    made: dict[str, T | list[T]] = {
+    values: dict[str, T | list[T]] = {
         "sequence_output": hidden,
         "encoder_outputs": layers,
         "embedding_output": embedding_output,
     }
     if not {"pooled_output", "cls_output"}.isdisjoint(outputs):
-        made["cls_output"] = first = ops.squeeze(ops.first(hidden))
-        made["pooled_output"] = pool(ops, config, first)
-    return {name: made[name] for name in outputs}
+        values["cls_output"] = first = ops.squeeze(ops.first(hidden))
+        values["pooled_output"] = pool(ops, config, first)
+    return {name: values[name] for name in outputs}
 
 
 def embed(ops: Ops[T], config: EncoderConfig, inputs: Mapping[str, T]) -> T:
-    """Sum word, position and, where the family has them, type embeddings; normalise; drop out: [B, T, D]."""
+    """Sum word, position and, where the family has them, type embeddings; normalise; drop out: [B, T, D].
+
+    Tokens count from `position_offset`. RoBERTa's code gives padding a position of its own; it is masked in any case.
+    Embeddings of another width [B, T, W] are mapped to D.
+    """
     ids = inputs["input_word_ids"]
     x = ops.embedding(ids, "embeddings.word_embeddings.weight")
     if config.type_vocab_size:
         x = ops.add(x, ops.embedding(inputs["input_type_ids"], "embeddings.token_type_embeddings.weight"))
-    x = ops.add(x, ops.positions(ids, "embeddings.position_embeddings.weight"))
-    return ops.dropout(ops.layer_norm(x, "embeddings.LayerNorm", config.layer_norm_eps), config.hidden_dropout_prob)
+    x = ops.add(x, ops.positions(ids, "embeddings.position_embeddings.weight", config.position_offset))
+    x = ops.dropout(ops.layer_norm(x, "embeddings.LayerNorm", config.layer_norm_eps), config.hidden_dropout_prob)
+    return x if config.embedding_width == config.hidden_size else ops.linear(x, "embeddings_project")
 
 
 def block(ops: Ops[T], config: EncoderConfig, name: str, queries: T, hidden: T, bias: T) -> T:

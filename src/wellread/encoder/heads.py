@@ -53,7 +53,8 @@ def run(
 def mlm_logits(ops: Ops[T], config: EncoderConfig, sequence_output: T, positions: T) -> T:
     """Score every piece at `positions` [B, P] of `sequence_output` [B, T, D]: raw logits [B, P, V].
 
-    The head of Devlin et al. 2018: dense, activation, LayerNorm, then the word table itself, plus a bias.
+    The head of Devlin et al. 2018: dense to the width of the embeddings, activation, LayerNorm, then the word table
+    itself, plus a bias.
     """
     x = ops.gather_rows(sequence_output, positions)
     x = ops.activation(ops.linear(x, "cls.predictions.transform.dense"), config.activation)

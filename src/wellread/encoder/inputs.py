@@ -62,9 +62,9 @@ def check_shapes(config: EncoderConfig, shapes: Mapping[str, tuple[int | None, .
             each = ", ".join(f"{name} {list(shape)}" for name, shape in shapes.items())
             raise InputError(f"the inputs must have one shape; found {each}; pack them together")
     for _, tokens in shapes.values():
-        if tokens is not None and not 1 <= tokens <= config.max_position_embeddings:
+        if tokens is not None and not 1 <= tokens <= config.max_length:
             raise InputError(
-                f"a sequence must have 1 to {config.max_position_embeddings} tokens, the rows of the position table; "
+                f"a sequence must have 1 to {config.max_length} tokens, the rows of the position table; "
                 f"found {tokens}; {advice}"
             )
 

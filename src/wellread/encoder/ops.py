@@ -1,8 +1,8 @@
 """The primitives that the encoder is written in; a backend is one class that implements them.
 
 Shape letters, used throughout the project: B batch, T tokens, P predictions, D hidden, H heads, K head width, F inner
-(feed-forward), V vocabulary, L layers. A weight is passed by *name*, so that a backend may keep it in any layout,
-precision or device, with scales beside it.
+(feed-forward), V vocabulary, L layers, W embeddings (as wide as D, unless they are factorised). A weight is passed by
+*name*, so that a backend may keep it in any layout, precision or device, with scales beside it.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ class Ops(Protocol[T]):
     def embedding(self, ids: T, name: str) -> T:
         """Look up rows of the table `name` [V, D] for ids [B, T]: [B, T, D]."""
 
-    def positions(self, ids: T, name: str) -> T:
-        """Return the first T rows of the position table `name`, for ids [B, T]: [1, T, D] or [T, D]."""
+    def positions(self, ids: T, name: str, offset: int) -> T:
+        """Return T rows of the position table `name` from row `offset` on, for ids [B, T]: [1, T, D] or [T, D]."""
 
     def add(self, a: T, b: T) -> T:
         """Return a + b, broadcast."""

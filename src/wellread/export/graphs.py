@@ -21,7 +21,7 @@ import tensorflow_text as tf_text
 from wellread.backends.tensorflow import TensorFlowOps, variables
 from wellread.checkpoints import names
 from wellread.checkpoints.checkpoint import Checkpoint
-from wellread.checkpoints.families.tensorflow import DESCRIPTION, LABELS
+from wellread.checkpoints.tf_variables import DESCRIPTION, LABELS
 from wellread.encoder.encoder import INPUTS
 from wellread.encoder.heads import LOGITS_OUTPUT, MLM_INPUT, MLM_OUTPUT, run
 from wellread.encoder.inputs import DEFAULT_OUTPUTS as OUTPUTS

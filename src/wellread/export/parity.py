@@ -106,7 +106,7 @@ def all_texts() -> list[str]:
 def trial_batches(checkpoint: Checkpoint, tokenizer: Tokenizer, texts: list[str]) -> list[dict[str, Array]]:
     """Make what the encoder is tried on: real texts, random ids under random masks, one as long as can be."""
     config, rng = checkpoint.config, np.random.default_rng(0)
-    longest = config.max_position_embeddings
+    longest = config.max_length
     real = tokenizer.tokenize(texts[:3] + texts[10_000:10_003])
     packed = dict(bert_pack_inputs([real], special=tokenizer.special, seq_length=min(48, longest)))
     batches: list[dict[str, Array]] = [packed]

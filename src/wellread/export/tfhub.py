@@ -87,8 +87,8 @@ def _notes(module: Module) -> Iterator[str]:
         yield "the sentence vector's linear maps and normalisation stay behind: TF Hub's encoders have no such output"
     if checkpoint.config.pooler == "first_token" and checkpoint.family == "bert":
         yield "pooled_output is the vector of position 0: the module has no pooler"
-    if checkpoint.config.max_position_embeddings < SEQ_LENGTH:
-        longest = checkpoint.config.max_position_embeddings
+    if checkpoint.config.max_length < SEQ_LENGTH:
+        longest = checkpoint.config.max_length
         yield f"its preprocessor pads to {SEQ_LENGTH} tokens unless seq_length is given, the encoder holds {longest}"
     if not checkpoint.has_mlm:
         yield "there is no .mlm: the module has no masked-language-model head"

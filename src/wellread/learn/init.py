@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
 
@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from wellread.catalog.modules import entries
 from wellread.checkpoints.checkpoint import Array, Checkpoint, in_memory
+from wellread.checkpoints.families import FAMILIES, family_of
 from wellread.checkpoints.families.distilbert import FAMILY
-from wellread.checkpoints.huggingface import FAMILIES
 from wellread.checkpoints.names import head_shapes, sentence_shapes, shapes
 from wellread.config import HEADS, DenseConfig, EncoderConfig, HeadConfig, SentenceConfig
 from wellread.errors import ConfigError, nearest
@@ -89,9 +89,9 @@ def scratch(config: EncoderConfig, tokenizer: Tokenizer, *, seed: int = 0, max_s
     rng = np.random.default_rng(seed)
     arrays = drawn(shapes(config, mlm=True), config.initializer_range, rng)
     checkpoint = Checkpoint(
-        family="bert" if config.type_vocab_size else "distilbert",
+        family=family_of(asdict(config)),
         config=config,
-        sentence=SentenceConfig(max_seq_length=min(max_seq_length, config.max_position_embeddings)),
+        sentence=SentenceConfig(max_seq_length=min(max_seq_length, config.max_length)),
         tensors=in_memory(arrays),
     )
     return Module(checkpoint=checkpoint, tokenizer=tokenizer, provenance={"made_by": "wellread", "drawn_from": seed})
@@ -133,7 +133,7 @@ def with_head(checkpoint: Checkpoint, head: HeadConfig, *, max_seq_length: int, 
 
     Raises: ConfigError for a `max_seq_length` beyond the position table.
     """
-    limit = checkpoint.config.max_position_embeddings
+    limit = checkpoint.config.max_length
     if max_seq_length > limit:
         raise ConfigError(
             f"rows of max_seq_length {max_seq_length} were asked for; the position table has {limit}; ask for less"
@@ -266,8 +266,7 @@ def fresh_student(teacher: Checkpoint, wanted: DistillConfig) -> Checkpoint:
         arrays[name][:] = 0
     words = principal_components(np.asarray(teacher.tensors[WORDS].read(), np.float32), width)
     arrays[WORDS] = words * np.float32(config.initializer_range / words.std())
-    family = "bert" if config.type_vocab_size else FAMILY.name
-    return Checkpoint(family=family, config=config, sentence=sentence, tensors=in_memory(arrays))
+    return Checkpoint(family=teacher.family, config=config, sentence=sentence, tensors=in_memory(arrays))
 
 
 def mapped_student(student: Checkpoint, width: int, wanted: DistillConfig) -> Checkpoint:

@@ -235,7 +235,7 @@ def pretrain(
 
 
 def _check(checkpoint: Checkpoint, config: PretrainConfig) -> None:
-    limit = checkpoint.config.max_position_embeddings
+    limit = checkpoint.config.max_length
     if config.max_seq_length > limit:
         raise ConfigError(
             f"rows of max_seq_length {config.max_seq_length} were asked for; the position table has {limit}; ask for "

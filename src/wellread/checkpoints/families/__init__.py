@@ -1,0 +1,29 @@
+"""The families of checkpoints. Each file here is one: its table, under the name FAMILY."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Mapping
+from typing import Any
+
+from wellread.checkpoints.family import Family
+
+# model_type in config.json -> its family
+FAMILIES: dict[str, Family] = {
+    family.name: family
+    for family in (
+        importlib.import_module(f"wellread.checkpoints.families.{file.name}").FAMILY
+        for file in pkgutil.iter_modules(__path__)
+    )
+}
+
+
+def family_of(shape: Mapping[str, Any]) -> str:
+    """Name the family of a shape that no file names one for: of those whose constants it has, the one with most.
+
+    >>> family_of({"type_vocab_size": 0, "pooler": "first_token", "layer_norm_eps": 1e-12})
+    'distilbert'
+    """
+    fitting = [family for family in FAMILIES.values() if shape.items() >= family.constants.items()]
+    return max(fitting, key=lambda family: len(family.constants)).name

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from wellread.checkpoints.families.family import Family, HeadClass
+from wellread.checkpoints.family import Family, HeadClass
 from wellread.schema import KeyTable
 
 # What any config.json may carry that says nothing about the arithmetic.
@@ -56,6 +56,7 @@ POOLER_NOTE = "a note of Google's multilingual release; its pooler is the usual 
 FAMILY = Family(
     name="bert",
     prefix="bert.",
+    tfhub_act="gelu_pytorch_tanh",
     architecture="BertModel",
     mlm_architecture="BertForMaskedLM",
     heads=(

@@ -1,12 +1,13 @@
 """DistilBERT (Sanh et al. 2019) as Hugging Face stores it: no type table, no pooler, other names. Also DistilKoBERT."""
 
 from wellread.checkpoints.families.bert import BOOKKEEPING, FIXED, IGNORED_TENSORS, TASK_HEAD
-from wellread.checkpoints.families.family import Family, HeadClass
+from wellread.checkpoints.family import Family, HeadClass
 from wellread.schema import KeyTable
 
 FAMILY = Family(
     name="distilbert",
     prefix="distilbert.",
+    tfhub_act="gelu",
     architecture="DistilBertModel",
     mlm_architecture="DistilBertForMaskedLM",
     heads=(

@@ -357,7 +357,7 @@ def refuse_other_vocabulary(job: Job) -> None:
 
 def refuse_long(checkpoint: Checkpoint, job: Job, *, who: str) -> None:
     """Refuse rows that a position table has no room for. Raises: ConfigError."""
-    limit = checkpoint.config.max_position_embeddings
+    limit = checkpoint.config.max_length
     if job.config.max_seq_length > limit:
         raise ConfigError(
             f"rows of max_seq_length {job.config.max_seq_length} were asked for; the position table of the {who} has "

@@ -38,6 +38,8 @@ class Family:
     heads: tuple[HeadClass, ...]  # and of the encoder under the head of a task
     keys: KeyTable  # config.json
     constants: Mapping[str, Any] = field(default_factory=dict)  # our fields that the family fixes
+    template: str = "bert"  # of config.TEMPLATES: where special tokens stand in a row
+    tfhub_act: str | None = None  # the activation of its modules on TF Hub, which state none; None: there are none
     tensors: str = ""  # rows `ours theirs`; a name without a row is the same in both
     ignored_tensors: Mapping[str, str] = field(default_factory=dict)  # their name (a trailing * matches) -> why
     copies: Mapping[str, str] = field(default_factory=dict)  # their name of a second copy -> our tensor it must equal
@@ -96,9 +98,9 @@ def to_ours(
     Raises: WeightsError that lists every tensor that is missing, surplus, of a wrong shape or an unequal copy.
     """
     found = _plain_names(family, stored, source)
-    if config.num_hidden_layers > len(found):  # before a name is made for each tensor of each
+    if config.stored_layers > len(found):  # before a name is made for each tensor of each
         raise WeightsError(
-            f"{config.num_hidden_layers} layers were asked of {source}; found {len(found)} tensors in all; "
+            f"{config.stored_layers} layers were asked of {source}; found {len(found)} tensors in all; "
             "correct config.json or fetch the weights again"
         )
     if not family.needs_pooler(head) and not any(name.startswith("pooler.") for name in found):
