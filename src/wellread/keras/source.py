@@ -21,7 +21,7 @@ from wellread.errors import ConfigError, InputError
 from wellread.formats.saved_model_pb import read_graph
 from wellread.hub.resolve import resolve
 from wellread.module import Module, load
-from wellread.schema import record
+from wellread.schema import as_dict, record
 from wellread.text.tokenizer import Tokenizer, load_tokenizer
 from wellread.text.tokenizer_files import write_tokenizer
 
@@ -37,7 +37,7 @@ def to_json(tokenizer: Tokenizer) -> dict[str, Any]:
         names = {field: getattr(config, field) for field in FILES}
         files = {field: Path(directory, name).read_bytes() for field, name in names.items() if name is not None}
     return {
-        "config": asdict(_named(config)),
+        "config": as_dict(_named(config)),
         **{field: b64encode(content).decode("ascii") for field, content in files.items()},
     }
 

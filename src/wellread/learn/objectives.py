@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from wellread.errors import DataError
 from wellread.learn.rows import Rows
 from wellread.learn.settings import FinetuneConfig
 from wellread.learn.step import Inputs, Loss, tensors
+from wellread.schema import as_dict
 from wellread.tasks.registry import task_named
 from wellread.tasks.tag import IGNORED
 from wellread.text.batch import Ragged, Template
@@ -188,5 +189,5 @@ def _shape(model: TorchEncoder, tokenizer: Tokenizer) -> dict[str, Any]:
     """Say what the model computes, for its weights do not, and which ids are put around the texts."""
     parts = (model.encoder_config, model.sentence_config, model.head_config, tokenizer.special)
     names = ("config", "sentence", "head", "special")
-    facts = {name: asdict(part) for name, part in zip(names, parts, strict=True) if part}
+    facts = {name: as_dict(part) for name, part in zip(names, parts, strict=True) if part}
     return {f"{name}.{key}": value for name, part in facts.items() for key, value in part.items()}
