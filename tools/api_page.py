@@ -17,8 +17,9 @@ import wellread
 PAGE = Path(__file__).parent.parent / "docs" / "api.md"
 HEAD = """# Python API
 
-Written from the code by `python tools/api_page.py`; a test holds the two together. Everything here is imported from `wellread`.
-Settings of training stand on [a page of their own](settings.md), the Keras layers in [the guide](guide/ship.md#keras-3).
+Written from the code by `python tools/api_page.py`; a test holds the two together. Everything here is imported from
+`wellread`. Settings of training stand on [a page of their own](settings.md), the Keras layers in
+[the guide](guide/ship.md#keras-3).
 """
 
 

@@ -17,11 +17,11 @@ from wellread.cli.main import group
 PAGE = Path(__file__).parent.parent / "docs" / "cli.md"
 HEAD = """# Command line
 
-Written from the code by `python tools/cli_page.py`; a test holds the two together. `wellread VERB --help` shows the same.
+Written from the code by `python tools/cli_page.py`; a test holds the two together. `wellread VERB --help` shows the
+options that people use, `--help-all` all of them.
 
-Results go to stdout, progress and warnings to stderr. Exit status: 0 success; 1 a bug, with its traceback; 2 wrong usage; 3 an error
-that wellread explains in one line. Shell completion: `eval "$(_WELLREAD_COMPLETE=bash_source wellread)"`, or `zsh_source`, or
-`_WELLREAD_COMPLETE=fish_source wellread | source`.
+Results go to stdout, progress and warnings to stderr. Exit status: 0 success; 1 a bug, with its traceback; 2 wrong
+usage; 3 an error that wellread explains in one line. `wellread --help` says how to switch on shell completion.
 """
 
 
