@@ -25,7 +25,7 @@ MODULE_FILES = ("wellread.json", "config.json")
 
 @click.command("report")
 @click.argument("modules", nargs=-1, required=True, metavar="MODULE|RUN...")
-@click.option("--task", type=click.Choice(["stsb", *TASKS]))
+@click.option("--task", type=click.Choice(["stsb", *TASKS]), help="What the modules are scored on.")
 @click.option("--dev", type=click.Path(path_type=Path), help="The labelled file that all are scored on.")
 @click.option("--baseline", type=click.Choice(["fasttext"]), help="Trained on --train in this run.")
 @click.option("--train", type=click.Path(path_type=Path), help="The labelled file for the baseline.")
