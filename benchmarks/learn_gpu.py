@@ -14,8 +14,8 @@ from wellread.backends.torch import TorchEncoder
 from wellread.checkpoints.checkpoint import Checkpoint, in_memory
 from wellread.checkpoints.names import shapes
 from wellread.config import EncoderConfig
-from wellread.learn.init import drawn
-from wellread.learn.pretrain import masked_scores
+from wellread.learn.init import random_tensors
+from wellread.learn.pretrain import masked_logits
 
 BASE = EncoderConfig(
     vocab_size=30_522, hidden_size=768, num_hidden_layers=12, num_attention_heads=12, intermediate_size=3_072
@@ -66,7 +66,7 @@ def product_rate(device: str, side: int) -> float:
 
 def training_rate(config: EncoderConfig, device: str, *, rows: int, steps: int) -> float:
     """Return the tokens a second of training on whole rows of one length."""
-    arrays = drawn(shapes(config, mlm=True), config.initializer_range, np.random.default_rng(SEED))
+    arrays = random_tensors(shapes(config, mlm=True), config.initializer_range, np.random.default_rng(SEED))
     model = TorchEncoder(Checkpoint(family="bert", config=config, tensors=in_memory(arrays))).train().to(device)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
     ids = torch.randint(5, config.vocab_size, (rows, LENGTH), device=device)
@@ -75,7 +75,7 @@ def training_rate(config: EncoderConfig, device: str, *, rows: int, steps: int) 
 
     def step() -> None:
         with torch.autocast(device, torch.bfloat16):
-            scores = masked_scores(model, {**inputs, "positions": positions})
+            scores = masked_logits(model, {**inputs, "positions": positions})
             loss = torch.nn.functional.cross_entropy(scores.float(), ids.flatten()[positions])
         optimizer.zero_grad()
         loss.backward()

@@ -17,10 +17,10 @@ from wellread.backends.torch import TorchEncoder
 from wellread.config import EncoderConfig, HeadConfig
 from wellread.data.examples import Examples
 from wellread.learn.distill.distill import distill
-from wellread.learn.init import layers_student, scratch, shape_named, with_head
+from wellread.learn.init import from_scratch, from_teacher_layers, shape_named, with_head
 from wellread.learn.loop import train
 from wellread.learn.objectives import Objective, build_task
-from wellread.learn.pretrain import MlmTask, masked_scores, pretrain
+from wellread.learn.pretrain import MlmTask, masked_logits, pretrain
 from wellread.learn.settings import DistillConfig, FinetuneConfig, PretrainConfig
 from wellread.learn.step import Step, Task
 from wellread.module import Module
@@ -32,14 +32,14 @@ SMALL, STEPS = "L-2_H-128", 4  # for the growth of memory
 
 def prepare(kind: str, config: EncoderConfig, tokenizer: Tokenizer, directory: Path) -> None:
     """Write the weights that all begin with."""
-    module = scratch(config, tokenizer, seed=common.SEED, max_seq_length=common.LENGTH)
+    module = from_scratch(config, tokenizer, seed=common.SEED, max_seq_length=common.LENGTH)
     checkpoint = module.checkpoint
     if kind == "classify":
         head = HeadConfig(task="classify", labels=common.LABELS)
         module.checkpoint = with_head(checkpoint, head, max_seq_length=common.LENGTH, seed=common.SEED)
     module.save(directory / common.MODEL)
     if kind == "distil":
-        student = layers_student(checkpoint, common.WEIGHTS, seed=common.SEED, max_seq_length=common.LENGTH)
+        student = from_teacher_layers(checkpoint, common.WEIGHTS, seed=common.SEED, max_seq_length=common.LENGTH)
         Module(checkpoint=student, tokenizer=tokenizer).save(directory / common.STUDENT)
 
 
@@ -50,7 +50,7 @@ def pretrain_copies(tokenizer: Tokenizer, texts: Sequence[str], times: int, dire
         for copy in range(times):
             file.writelines(f"{text} {copy}\n" for text in texts)
     config = PretrainConfig(max_seq_length=common.LENGTH, loop=loop_config(max_steps=STEPS))
-    pretrain(scratch(shape_named(SMALL), tokenizer), [corpus], output_dir=directory / "run", config=config)
+    pretrain(from_scratch(shape_named(SMALL), tokenizer), [corpus], output_dir=directory / "run", config=config)
 
 
 def timed_training(task: Task) -> tuple[float, list[Step]]:
@@ -67,7 +67,7 @@ def masked_loss(model: TorchEncoder, start: StartingPoint) -> float:
     model.eval()
     total, count = 0.0, 0
     for inputs in start.held_out():
-        total += float(functional.cross_entropy(masked_scores(model, inputs), inputs["labels"], reduction="sum"))
+        total += float(functional.cross_entropy(masked_logits(model, inputs), inputs["labels"], reduction="sum"))
         count += len(inputs["labels"])
     return total / count
 

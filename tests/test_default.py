@@ -12,7 +12,7 @@ from sentence_transformers import SentenceTransformer
 import wellread
 from wellread.errors import CheckpointError
 from wellread.hub.resolve import DEFAULT
-from wellread.learn.distill.recipe import read_recipe
+from wellread.learn.settings import read_recipe
 
 TEXTS = ["A man is playing a guitar.", "Someone plays an instrument.", "The sky is blue.", "", "한국어", "x" * 1000]
 

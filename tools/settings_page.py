@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from wellread.cli.options import words_of
-from wellread.learn.distill.recipe import RECIPES, Recipe
-from wellread.learn.settings import FinetuneConfig, LoopConfig, PretrainConfig
+from wellread.learn.settings import RECIPES, FinetuneConfig, LoopConfig, PretrainConfig, Recipe
 
 PAGE = Path(__file__).parent.parent / "docs" / "settings.md"
 HEAD = f"""# Settings of training

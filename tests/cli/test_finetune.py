@@ -43,7 +43,7 @@ def reviews(tmp_path):
 def test_a_module_is_made_and_scored(module, reviews, tmp_path):
     said = run("classify", reviews, "--format", "nsmc", "--dev", reviews, *module).splitlines()
     assert said[:2] == [f"module: {tmp_path / 'out'}", f"log: {tmp_path / 'out-run' / 'log.jsonl'}"]
-    assert [line.split(":")[0] for line in said[2:]] == ["accuracy", "macro_f1", "matthews"]
+    assert [line.split(":")[0] for line in said[2:]] == ["loss", "accuracy", "macro_f1", "matthews"]
     made = wellread.load(tmp_path / "out")
     assert made.checkpoint.head.labels == ("0", "1")
     assert made.provenance["settings"]["loop"]["num_train_epochs"] == 2
@@ -54,6 +54,7 @@ def test_a_module_is_made_and_scored(module, reviews, tmp_path):
 def test_columns_and_labels_are_flags_and_json_is_printed(module, reviews, tmp_path):
     columns = ("--text", "document", "--label", "label", "--labels", "1,0", "--run-dir", tmp_path / "elsewhere")
     said = json.loads(run("classify", reviews, *columns, *module, "--dtype", "float16", "--json"))
+    assert said.pop("loss") > 0
     assert said == {"output": str(tmp_path / "out"), "scores": {}}
     made = wellread.load(tmp_path / "out")
     assert made.checkpoint.head.labels == ("1", "0")
@@ -69,6 +70,8 @@ def test_a_run_goes_on(module, reviews, tmp_path):
     shutil.rmtree(max(checkpoints(tmp_path / "out-run")))  # the run was killed before its last checkpoint
     assert "found checkpoint-6 of another; resume it with" in run(*arguments, code=3)
     run(*arguments, "--resume")
+    assert "found that it exists" in run(*arguments, "--resume", code=3)
+    run(*arguments, "--overwrite")  # a run of its own again, to the same module
     again = wellread.load(tmp_path / "out").checkpoint.arrays()
     assert all((array == again[name]).all() for name, array in whole.items())
 

@@ -46,7 +46,11 @@ def run(place, *arguments, code=0):
 def test_a_fresh_module_of_a_configuration(place):
     said = run(place, "--config", "config.json", "--vocab", "vocab.txt", "--lower-case", "--dev", "a.txt")
     assert said.splitlines()[:2] == ["module: out", "log: out-run/log.jsonl"]
-    assert [line.partition(":")[0] for line in said.splitlines()[2:]] == ["masked_perplexity", "masked_accuracy"]
+    assert [line.partition(":")[0] for line in said.splitlines()[2:]] == [
+        "loss",
+        "masked_perplexity",
+        "masked_accuracy",
+    ]
     module = wellread.load(place / "out")
     assert module.tokenizer.config.do_lower_case
     assert module.checkpoint.config.hidden_size == 12
@@ -55,7 +59,9 @@ def test_a_fresh_module_of_a_configuration(place):
 
 def test_a_module_goes_on_and_json_is_printed(place):
     tiny_module(place / "files").save(place / "saved")
-    assert json.loads(run(place, "-m", "saved", "--json", "--run-dir", "elsewhere")) == {"output": "out"}
+    said = json.loads(run(place, "-m", "saved", "--json", "--run-dir", "elsewhere"))
+    assert said.pop("loss") > 0
+    assert said == {"output": "out"}
     assert (place / "elsewhere" / "log.jsonl").is_file()
     assert (place / "out" / "README.md").read_text().startswith("---")
     assert wellread.load(place / "out").provenance["from"]["handle"] == "saved"
@@ -81,6 +87,7 @@ def test_a_table_and_standard_input(place):
         ("--config c --vocab v --train-vocab wordpiece", "--config takes one of --vocab and --train-vocab; found 2"),
         ("--shape s --config c --vocab v", "give one of --model, --shape and --config; found 2"),
         ("--shape s --vocab v -m default", "give one of --model, --shape and --config; found 2"),
+        ("", "name what is to be trained: --model, --shape or --config; found none; for the English default, --model"),
         ("--vocab v", "--vocab is for --shape and --config; a --model has its own vocabulary"),
     ],
 )

@@ -15,7 +15,7 @@ from tiny import tiny_checkpoint, tiny_config, tiny_tokenizer
 from wellread.checkpoints.checkpoint import Checkpoint, in_memory
 from wellread.checkpoints.names import head_shapes
 from wellread.config import HeadConfig, SentenceConfig
-from wellread.learn.distill import targets
+from wellread.learn.distill import teacher as teachers
 from wellread.learn.distill.distill import distill
 from wellread.learn.settings import DistillConfig, LayersConfig, LoopConfig, RelationsConfig
 from wellread.module import Module
@@ -85,19 +85,20 @@ def run(method: str, place: Path, *, resume: Any = None, config: DistillConfig |
 def small_shards(rows: int = 64) -> Iterator[None]:
     """Let a set of outputs be many shards."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(targets, "SHARD", rows)
+        patch.setattr(teachers, "SHARD", rows)
         yield
 
 
 @contextmanager
 def watched(name: str, seen: Callable[[Any], None]) -> Iterator[None]:
-    """Call `seen` with the arguments of a function of `targets`, which does its work."""
-    work = getattr(targets, name)
+    """Call `seen` with the arguments of a function of `teacher`, or of a method of its outputs, which does its work."""
+    home = teachers if hasattr(teachers, name) else teachers.TeacherOutput
+    work = getattr(home, name)
 
     def instead(*given: Any) -> Any:
         seen(given)
         return work(*given)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(targets, name, instead)
+        patch.setattr(home, name, instead)
         yield

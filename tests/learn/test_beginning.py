@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from tiny import tiny_tokenizer
 
 from wellread.errors import ConfigError, InputError
-from wellread.learn.pretrain import Beginning
+from wellread.learn.pretrain import new_module
 from wellread.learn.settings import LoopConfig, PretrainConfig
 
 CONFIG = {"vocab_size": 103, "hidden_size": 12, "num_hidden_layers": 3, "num_attention_heads": 4}
@@ -29,7 +30,7 @@ def config(tmp_path):
 
 def made(tmp_path, texts=(), seed=0, **given):
     settings = PretrainConfig(max_seq_length=16, loop=LoopConfig(seed=seed))
-    return Beginning(**given).module(texts, run_dir=tmp_path / "run", config=settings)
+    return new_module(texts, cache=tmp_path / "run", settings=settings, **given)
 
 
 def test_a_named_shape_has_the_vocabularys_size(tmp_path, vocab):
@@ -56,7 +57,7 @@ def test_a_vocabulary_is_trained_from_the_column_of_the_texts(tmp_path, config):
     (tmp_path / "a.tsv").write_text("said\n" + "kano kano\nKano\n")
     given = {"config": config, "train_vocab": "wordpiece", "vocab_size": 16, "lower_case": True}
     settings = PretrainConfig(max_seq_length=16)
-    module = Beginning(**given).module([tmp_path / "a.tsv"], run_dir=tmp_path, config=settings, column="said")
+    module = new_module([tmp_path / "a.tsv"], cache=tmp_path, settings=settings, column="said", **given)
     assert "kano" in module.tokenizer.vocabulary.pieces
     assert module.tokenizer.config.do_lower_case
 
@@ -72,4 +73,4 @@ def test_a_vocabulary_is_trained_from_the_column_of_the_texts(tmp_path, config):
 )
 def test_one_shape_and_one_vocabulary(given, found):
     with pytest.raises(ConfigError, match=f"^a new module {found}"):
-        Beginning(**given)
+        new_module([], cache=Path(), settings=PretrainConfig(), **given)

@@ -9,18 +9,19 @@ from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from learn.tiny_task import finish, start
 from tiny import tiny_config, tiny_module
 
 import wellread
+from wellread.cli.main import group
 from wellread.config import SentenceConfig
 from wellread.data.corpus import read_sentences, read_texts, split_sentences
-from wellread.errors import CheckpointError, ConfigError, DataError, TrainingError
+from wellread.errors import ConfigError, DataError, TrainingError
 from wellread.learn.checkpoints import checkpoints
 from wellread.learn.distill.distill import distill
-from wellread.learn.distill.recipe import Recipe, TextConfig, read_recipe, run_recipe
-from wellread.learn.init import fresh_arrays, principal_components, sentence_student
-from wellread.learn.settings import DistillConfig, LoopConfig
+from wellread.learn.init import fresh_arrays, from_teacher_to_vectors, principal_components
+from wellread.learn.settings import DistillConfig, LoopConfig, TextConfig, read_recipe
 
 RNG = np.random.default_rng(0)
 WORDS = "a man woman cat is playing the guitar flute runs sleeps paris france of".split()
@@ -74,7 +75,7 @@ def test_no_texts_are_refused(teacher, tmp_path):
 
 
 def test_the_word_table_begins_with_the_teachers_principal_components(teacher):
-    student = sentence_student(teacher.checkpoint, replace(SMALL, num_hidden_layers=2))
+    student = from_teacher_to_vectors(teacher.checkpoint, replace(SMALL, num_hidden_layers=2))
     words = student.tensors["embeddings.word_embeddings.weight"].read()
     theirs = teacher.checkpoint.tensors["embeddings.word_embeddings.weight"].read()
     assert words.shape == (99, 8)
@@ -102,7 +103,7 @@ def test_fresh_weights_are_as_bert_draws_them():
 
 def test_a_distilbert_teacher_gives_a_student_that_can_be_saved(tmp_path):
     teacher = tiny_module(tmp_path / "t", config=tiny_config(type_vocab_size=0, pooler="first_token"))
-    student = sentence_student(teacher.checkpoint, SMALL)
+    student = from_teacher_to_vectors(teacher.checkpoint, SMALL)
     assert student.family == "distilbert"
 
 
@@ -248,8 +249,10 @@ def test_the_default_recipe_has_the_settings_of_the_embedded_default():
 def test_a_recipe_refuses_an_output_that_exists_before_any_work(teacher, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "kept").touch()
-    with pytest.raises(CheckpointError, match="found that it exists"):
-        run_recipe(Recipe(), teacher, [tmp_path / "none.txt"], output=tmp_path / "out", run_dir=tmp_path / "run")
+    command = ["distill", str(tmp_path / "none.txt"), "-m", "none", "-o", str(tmp_path / "out")]
+    done = CliRunner().invoke(group, command)
+    assert done.exit_code == 3
+    assert "found that it exists; remove it or choose another name, or overwrite it (--overwrite)" in done.output
     assert [path.name for path in tmp_path.iterdir() if path.name != "teacher"] == ["out"]
 
 

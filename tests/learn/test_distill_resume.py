@@ -57,7 +57,7 @@ def test_resume_refuses_another_way_to_the_teacher_s_outputs(tmp_path):
 def test_the_teacher_answers_once_for_each_set_of_masks(tmp_path, method, sets):
     """Three epochs: the first needs a set, the second another where there are masks, the third none."""
     asked = []
-    with small_shards(), watched("_shard", asked.append):
+    with small_shards(), watched("compute_shard", asked.append):
         run(method, tmp_path)
     shards = len(next((tmp_path / "run" / "teacher").glob("*/marks.u8")).read_bytes())
     assert shards > 3
@@ -68,7 +68,7 @@ def test_the_teacher_answers_once_for_each_set_of_masks(tmp_path, method, sets):
 def test_an_epoch_that_is_not_reached_costs_nothing(tmp_path):
     asked = []
     config = replace(METHODS["layers"], loop=replace(METHODS["layers"].loop, max_steps=4))  # of 4 steps is an epoch
-    with watched("_shard", asked.append):
+    with watched("compute_shard", asked.append):
         run("layers", tmp_path, config=config)
     assert len({question.key for question, _ in asked}) == 1
 

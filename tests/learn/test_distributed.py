@@ -16,8 +16,9 @@ from tiny import tiny_module
 
 import wellread
 from wellread.config import SentenceConfig
-from wellread.learn.distill.recipe import read_recipe, run_recipe
+from wellread.learn.distill.distill import distill
 from wellread.learn.distributed import Process, joined, sum_up, wait
+from wellread.learn.settings import read_recipe
 
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m")
 HALF = {"per_device_train_batch_size": 4, "save_steps": 10}
@@ -56,9 +57,9 @@ def test_the_command_under_torchrun_makes_the_same_student(tmp_path):
     recipe = read_recipe("default")
     loop = replace(recipe.distill.loop, max_steps=20, adam_epsilon=1e-5, per_device_train_batch_size=16)
     shape = replace(recipe.distill, num_hidden_layers=1, hidden_size=8, num_attention_heads=2, loop=loop)
-    teacher, places = wellread.load(tmp_path / "saved"), {"output": tmp_path / "alone", "run_dir": tmp_path / "run"}
-    run_recipe(replace(recipe, distill=shape), teacher, [tmp_path / "texts.txt"], **places)
-    both, alone = (wellread.load(tmp_path / name).checkpoint.arrays() for name in ("both", "alone"))
+    teacher, where = wellread.load(tmp_path / "saved"), tmp_path / "run"
+    student = distill(teacher, [tmp_path / "texts.txt"], output_dir=where, recipe="default", config=shape)
+    both, alone = wellread.load(tmp_path / "both").checkpoint.arrays(), student.checkpoint.arrays()
     for name, array in alone.items():
         assert np.abs(array - both[name]).max() < 1e-5, name
 

@@ -16,7 +16,7 @@ import wellread
 from wellread.checkpoints.checkpoint import in_memory
 from wellread.data.examples import read_examples
 from wellread.errors import ConfigError, DataError, TrainingError, TrainingWarning, TruncationWarning
-from wellread.learn.finetune import Best, finetune
+from wellread.learn.finetune import BestWeights, finetune
 from wellread.measure.evaluate import evaluate
 from wellread.measure.predictions import TaskScore
 from wellread.metrics.metrics import Interval
@@ -195,21 +195,21 @@ def test_the_best_weights_are_kept_where_they_are_asked_for(module, tmp_path, mo
 
 
 def test_the_best_weights_outlive_the_process(tmp_path):
-    best = Best(output_dir=tmp_path, deciding="f1")
+    best = BestWeights(output_dir=tmp_path, main_score="f1")
     assert best.scores() == {}
     for number, score in enumerate((0.5, 0.75, 0.75, 0.25)):
         best.offer({"x": np.full(3, number, np.float32)}, {"f1": score, "recall": 0.0})
-    again = Best(output_dir=tmp_path, deciding="f1")
+    again = BestWeights(output_dir=tmp_path, main_score="f1")
     assert again.scores() == {"f1": 0.75, "recall": 0.0}
     assert again.weights()["x"].tolist() == [1.0, 1.0, 1.0]
-    again.forget()
+    again.remove()
     assert list(tmp_path.iterdir()) == []
 
 
 def test_best_weights_that_cannot_be_kept_are_told(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(TrainingError, match="the best weights so far were to be kept; .* was to be written; found"):
-        Best(output_dir=tmp_path / "file", deciding="f1").offer({"x": np.zeros(3, np.float32)}, {"f1": 0.5})
+        BestWeights(output_dir=tmp_path / "file", main_score="f1").offer({"x": np.zeros(3, np.float32)}, {"f1": 0.5})
 
 
 @pytest.mark.parametrize(

@@ -14,10 +14,10 @@ from torch.nn import functional
 from wellread.checkpoints.checkpoint import in_memory
 from wellread.errors import ConfigError, TrainingError
 from wellread.learn.distill.distill import distill
-from wellread.learn.distill.layers import layers_work
-from wellread.learn.distill.targets import Job
+from wellread.learn.distill.layers import layers_student, masks_of
+from wellread.learn.distill.student import DistillInputs, token_rows
 from wellread.learn.distributed import Process
-from wellread.learn.init import MLM_TRANSFORM, POSITIONS, TYPES, WORDS, layers_student
+from wellread.learn.init import MLM_TRANSFORM, POSITIONS, TYPES, WORDS, from_teacher_layers
 from wellread.learn.settings import LayersConfig
 from wellread.module import Module
 
@@ -25,9 +25,9 @@ torch.set_num_threads(1)
 CONFIG = METHODS["layers"]
 
 
-def job(place, *, config=CONFIG, checkpoint=None, student=None, teacher=None) -> Job:
+def inputs_for(place, *, config=CONFIG, checkpoint=None, student=None, teacher=None) -> DistillInputs:
     made = Module(checkpoint=checkpoint or lively(tiny_checkpoint()), tokenizer=tiny_tokenizer(place / "teacher"))
-    return Job(
+    return DistillInputs(
         teacher=teacher or made,
         teacher_hash="hash",
         student=student,
@@ -48,7 +48,7 @@ def with_layers(**changes: object):
 
 def student(**changes: object):
     wanted = replace(LayersConfig(teacher_layers="2, 0"), **changes)
-    return layers_student(tiny_checkpoint(), wanted, max_seq_length=16, seed=0)
+    return from_teacher_layers(tiny_checkpoint(), wanted, max_seq_length=16, seed=0)
 
 
 def test_the_student_has_the_teacher_s_layers_and_no_types():
@@ -72,10 +72,10 @@ def test_the_transform_may_be_drawn_anew_and_types_folded_in():
 
 
 def test_with_types_folded_in_all_layers_compute_what_the_teacher_does(tmp_path):
-    checkpoint = layers_student(
+    checkpoint = from_teacher_layers(
         lively(tiny_checkpoint()), LayersConfig(teacher_layers="0,1,2", fold_types=True), max_seq_length=16, seed=0
     )
-    teacher = job(tmp_path).teacher
+    teacher = inputs_for(tmp_path).teacher
     outputs = [
         module(TEXTS[:4], outputs=["sequence_output"])["sequence_output"]
         for module in (teacher, Module(checkpoint=checkpoint, tokenizer=teacher.tokenizer))
@@ -86,7 +86,7 @@ def test_with_types_folded_in_all_layers_compute_what_the_teacher_does(tmp_path)
 def test_a_teacher_without_types_has_none_to_fold_in():
     teacher = tiny_checkpoint(tiny_config(type_vocab_size=0, pooler="first_token"))
     wanted = LayersConfig(teacher_layers="1", fold_types=True)
-    made = layers_student(teacher, wanted, max_seq_length=16, seed=0).arrays()
+    made = from_teacher_layers(teacher, wanted, max_seq_length=16, seed=0).arrays()
     assert np.array_equal(made[POSITIONS], teacher.arrays()[POSITIONS])
 
 
@@ -123,7 +123,7 @@ def models(task, checkpoint):
 def test_the_losses_are_those_of_transformers_and_plain_pytorch(tmp_path, positions):
     checkpoint = lively(tiny_checkpoint())
     config = replace(with_layers(kl_positions=positions), temperature=2.0)
-    task = layers_work(job(tmp_path, config=config, checkpoint=checkpoint)).task
+    task = layers_student(inputs_for(tmp_path, config=config, checkpoint=checkpoint))
     task.model.eval()
     inputs = task.collate(np.arange(9), 1)
     ours, theirs = models(task, checkpoint)
@@ -147,8 +147,8 @@ def test_the_losses_are_those_of_transformers_and_plain_pytorch(tmp_path, positi
 
 
 def test_what_is_masked_is_what_the_teacher_saw_and_the_student_guesses(tmp_path):
-    made = job(tmp_path)
-    task = layers_work(made).task
+    made = inputs_for(tmp_path)
+    task = layers_student(made)
     rows = np.array([3, 17])
     inputs = {name: tensor.numpy() for name, tensor in task.collate(rows, 0).items()}
     plain = task.rows.pack(rows).input_word_ids
@@ -162,14 +162,16 @@ def test_what_is_masked_is_what_the_teacher_saw_and_the_student_guesses(tmp_path
 
 
 def test_the_share_of_masked_tokens_is_what_the_loss_takes_it_for(tmp_path):
-    task = layers_work(job(tmp_path)).task
+    task = layers_student(inputs_for(tmp_path))
     labels = np.concatenate([task.collate(np.arange(60), epoch)["labels"].numpy() for epoch in range(2)])
     assert 0.12 < (labels >= 0).mean() < 0.18
 
 
 def test_rare_pieces_are_masked_more_often_unless_asked_otherwise(tmp_path):
-    assert layers_work(job(tmp_path)).task.masks.masking.weights is not None
-    assert layers_work(job(tmp_path / "b", config=with_layers(masking="pieces"))).task.masks.masking.weights is None
+    smoothed, plain = (inputs_for(tmp_path / n, config=with_layers(masking=n)) for n in ("smoothed", "pieces"))
+    assert CONFIG.layers.masking == "smoothed"
+    assert masks_of(smoothed, token_rows(smoothed)).masking.weights is not None
+    assert masks_of(plain, token_rows(plain)).masking.weights is None
 
 
 # -- training ----------------------------------------------------------------------------------------------------------
@@ -203,23 +205,23 @@ def test_layers_that_the_teacher_lacks_are_named(tmp_path):
     with pytest.raises(
         ConfigError, match="0, 3, 12 were asked for; found that it has no layer 3, 12, for they go from 0"
     ):
-        layers_work(job(tmp_path, config=with_layers(teacher_layers="0, 3, 12")))
+        layers_student(inputs_for(tmp_path, config=with_layers(teacher_layers="0, 3, 12")))
 
 
-def test_a_teacher_without_word_scores_is_refused(tmp_path):
-    with pytest.raises(TrainingError, match="word scores were asked for; found no masked-language-model head in it"):
-        layers_work(job(tmp_path, checkpoint=tiny_checkpoint(mlm=False)))
+def test_a_teacher_without_mlm_logits_is_refused(tmp_path):
+    with pytest.raises(TrainingError, match="MLM logits were asked for; found no masked-language-model head in it"):
+        layers_student(inputs_for(tmp_path, checkpoint=tiny_checkpoint(mlm=False)))
 
 
 def test_a_student_that_is_given_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="found a student that was given; leave it out"):
-        layers_work(job(tmp_path, student=job(tmp_path).teacher))
+        layers_student(inputs_for(tmp_path, student=inputs_for(tmp_path).teacher))
 
 
 def test_another_layer_norm_is_refused_before_any_work(tmp_path):
     teacher = tiny_checkpoint(tiny_config(layer_norm_eps=1e-5))
     with pytest.raises(ConfigError, match="layer_norm_eps 1e-05 where that family has 1e-12"):
-        layers_work(job(tmp_path, checkpoint=teacher))
+        layers_student(inputs_for(tmp_path, checkpoint=teacher))
     assert not (tmp_path / "tokens").exists()
 
 
@@ -238,10 +240,10 @@ def test_places_that_nobody_knows_are_refused():
 
 def test_a_length_beyond_the_position_table_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="max_seq_length 99 were asked for; the position table of the teacher has 41"):
-        layers_work(job(tmp_path, config=replace(CONFIG, max_seq_length=99)))
+        layers_student(inputs_for(tmp_path, config=replace(CONFIG, max_seq_length=99)))
 
 
 def test_the_head_is_kept_in_memory_as_it_is(tmp_path):
     teacher = tiny_checkpoint()
     halves = replace(teacher, tensors=in_memory({n: a.astype(np.float16) for n, a in teacher.arrays().items()}))
-    layers_work(job(tmp_path, checkpoint=halves))  # a teacher that is stored in half precision
+    layers_student(inputs_for(tmp_path, checkpoint=halves))  # a teacher that is stored in half precision

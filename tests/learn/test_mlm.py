@@ -12,7 +12,7 @@ from tiny import tiny_checkpoint, tiny_config, tiny_module, tiny_tokenizer
 from wellread.backends.torch import TorchEncoder
 from wellread.data.token_store import token_store
 from wellread.errors import ConfigError
-from wellread.learn.pretrain import MlmTask, freeze, held_out, masked_inputs, masked_scores
+from wellread.learn.pretrain import MlmTask, freeze, held_out, masked_inputs, masked_logits
 from wellread.text.masking import masking_of, row_rng
 
 WORDS = "a man woman cat is playing the guitar flute runs sleeps paris france of".split()
@@ -54,7 +54,7 @@ def test_the_loss_is_hugging_faces_on_the_same_masked_ids(task, tmp_path, types)
 
 def test_scores_are_those_of_the_module_at_the_masked_positions_alone(task, tmp_path):
     inputs = task.collate(np.arange(5), 0)
-    scores = masked_scores(task.model, inputs)
+    scores = masked_logits(task.model, inputs)
     every = torch.arange(inputs["input_word_ids"].shape[1]).expand(5, -1)
     outputs = task.model({**inputs, "masked_lm_positions": every}, ["mlm_logits"])["mlm_logits"]
     assert scores.shape == (len(inputs["positions"]), 99)
@@ -98,7 +98,7 @@ def test_held_out_texts_have_the_same_masks_whatever_the_run(task, store):
         packed = task.template.pack([store.take(np.array([row]))], seq_length=24, pad_to_longest=True)
         inputs = masked_inputs(packed, task.masking, row_rng(0, 2**32 - 1, np.array([row])))
         loss = task.loss(inputs)
-        hits += int((masked_scores(task.model, inputs).argmax(-1) == inputs["labels"]).sum())
+        hits += int((masked_logits(task.model, inputs).argmax(-1) == inputs["labels"]).sum())
         total, count = total + loss.total.item(), count + loss.count
     assert scores["masked_perplexity"] == pytest.approx(np.exp(total / count), rel=1e-5)
     assert scores["masked_accuracy"] == hits / count

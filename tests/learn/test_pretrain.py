@@ -16,9 +16,9 @@ from tiny import tiny_config, tiny_module
 
 import wellread
 from wellread.config import DenseConfig, SentenceConfig
-from wellread.errors import CheckpointError, ConfigError, DataError, TrainingError
+from wellread.errors import ConfigError, DataError, TrainingError
 from wellread.learn.checkpoints import checkpoints
-from wellread.learn.pretrain import pretrain, run_pretraining
+from wellread.learn.pretrain import pretrain
 from wellread.learn.settings import LoopConfig, PretrainConfig
 
 RNG = np.random.default_rng(0)
@@ -183,11 +183,16 @@ def test_two_processes_are_one_with_the_same_rows(tmp_path, path):
         assert np.abs(array - both[name]).max() < 1e-5, name
 
 
-def test_the_output_is_looked_at_before_any_work(module, path, tmp_path):
-    module.save(tmp_path / "out")
-    with pytest.raises(CheckpointError, match="out was to be written; found that it exists"):
-        run_pretraining(module, [path], output=tmp_path / "out", run_dir=tmp_path / "run", config=SMALL)
-    assert not (tmp_path / "run").exists()
+def test_a_run_of_another_is_overwritten_where_that_is_asked_for(module, tmp_path):
+    first = pretrain(module, TEXTS, output_dir=tmp_path / "run", config=SMALL)
+    with pytest.raises(TrainingError, match=r"found checkpoint-12 of another; .* overwrite=True \(--overwrite\), or"):
+        pretrain(module, TEXTS, output_dir=tmp_path / "run", config=SMALL)
+    again = pretrain(module, TEXTS, output_dir=str(tmp_path / "run"), config=SMALL, overwrite=True)
+    assert_bit_equal(first.checkpoint.arrays(), again.checkpoint.arrays())
+    short = replace(SMALL, loop=replace(QUICK, max_steps=2))
+    pretrain(module, TEXTS, output_dir=tmp_path / "run", config=short, overwrite=True)
+    assert [path.name for path in checkpoints(tmp_path / "run")] == ["checkpoint-2"]
+    assert [line["step"] for line in lines(tmp_path / "run")] == [1, 2]
 
 
 def test_rows_beyond_the_position_table_are_refused(module, tmp_path):

@@ -16,8 +16,16 @@ from wellread.cli.main import group
 from wellread.config import HeadConfig, SentenceConfig
 from wellread.data.corpus import read_lines, read_sentences
 from wellread.errors import ConfigError, DataError
-from wellread.learn.distill.recipe import RECIPES, Recipe, TextConfig, read_recipe, run_recipe
-from wellread.learn.settings import DistillConfig, VectorsConfig
+from wellread.learn.distill.distill import distill
+from wellread.learn.settings import (
+    RECIPES,
+    DistillConfig,
+    FinetuneConfig,
+    TextConfig,
+    VectorsConfig,
+    read_finetune_recipe,
+    read_recipe,
+)
 from wellread.module import Module
 
 torch.set_num_threads(1)
@@ -67,7 +75,9 @@ def test_each_recipe_makes_a_module_with_a_card(tmp_path, name):
         group, ["distill", *arguments, "--recipe", name, *SMALL, *OWN[name]], catch_exceptions=False
     )
     assert done.exit_code == 0, done.output
-    assert json.loads(done.stdout) == {"output": str(tmp_path / "out")}
+    said = json.loads(done.stdout)
+    last = json.loads((tmp_path / "out-run" / "log.jsonl").read_text().splitlines()[-1])
+    assert said == {"output": str(tmp_path / "out"), "loss": last["loss"]}
     made = wellread.load(tmp_path / "out")
     told = made.provenance
     assert (told["made_by"], told["recipe"], len(told["teacher"]["sha256"])) == ("wellread distill", name, 64)
@@ -141,25 +151,26 @@ def test_bad_pairs_are_refused(tmp_path):
     (tmp_path / "c.txt").write_text("\n")
     with pytest.raises(DataError, match="texts were asked of 1 files; found none; check them"):
         read_lines([tmp_path / "c.txt"])
-    recipe = Recipe(text=TextConfig(pair_column="other"))
     with pytest.raises(ConfigError, match="pairs of the column 'other' were asked for; .* set split to false"):
-        run_recipe(recipe, teacher("", tmp_path / "t"), [], output=tmp_path / "o", run_dir=tmp_path / "r")
+        distill(
+            teacher("", tmp_path / "t"),
+            [tmp_path / "b.tsv"],
+            output_dir=tmp_path / "r",
+            text=TextConfig(pair_column="other"),
+        )
 
 
 def test_pairs_come_from_files_to_the_student(tmp_path):
     rows = [f"{a}\t{b}" for a, b in zip(TEXTS, reversed(TEXTS), strict=True)]
     (tmp_path / "a.tsv").write_text("\n".join(["text\tother", *rows]), "utf-8")
     judge = headed(tiny_checkpoint(), HeadConfig(task="pair", labels=("0", "1")))
-    made = run_recipe(
-        Recipe(
-            text=TextConfig(split=False, limit=40, pair_column="other"),
-            distill=replace(METHODS["labels"], max_seq_length=32),
-        ),
+    made = distill(
         Module(checkpoint=judge, tokenizer=tiny_tokenizer(tmp_path / "t")),
         [tmp_path / "a.tsv"],
         student=student_for("labels", tmp_path / "s"),
-        output=tmp_path / "out",
-        run_dir=tmp_path / "run",
+        output_dir=tmp_path / "run",
+        config=replace(METHODS["labels"], max_seq_length=32),
+        text=TextConfig(split=False, limit=40, pair_column="other"),
     )
     assert made.provenance["texts"] == 40
     assert made.checkpoint.head.task == "pair"
@@ -169,15 +180,12 @@ def test_pairs_come_from_files_to_the_student(tmp_path):
 def test_files_of_token_methods_are_not_read_into_memory(tmp_path, monkeypatch):
     """Unless a sample is asked for, or another column."""
     (tmp_path / "texts.txt").write_text("\n".join(TEXTS), "utf-8")
-    monkeypatch.setattr("wellread.data.corpus.read_lines", lambda *a, **k: pytest.fail("read"))
-    recipe = Recipe(text=TextConfig(split=False, limit=0), distill=METHODS["relations"])
-    places = {"output": tmp_path / "out", "run_dir": tmp_path / "run"}
-    run_recipe(recipe, teacher("", tmp_path / "t"), [tmp_path / "texts.txt"], **places)
-    sampled = replace(recipe, text=replace(recipe.text, limit=7))
+    monkeypatch.setattr("wellread.learn.distill.distill.read_lines", lambda *a, **k: pytest.fail("read"))
+    files, text = [tmp_path / "texts.txt"], TextConfig(split=False, limit=0)
+    options = {"output_dir": str(tmp_path / "run"), "config": METHODS["relations"]}
+    distill(teacher("", tmp_path / "t"), files, text=text, **options)
     with pytest.raises(pytest.fail.Exception, match="read"):
-        run_recipe(
-            sampled, teacher("", tmp_path / "t"), [tmp_path / "texts.txt"], **{**places, "output": tmp_path / "b"}
-        )
+        distill(teacher("", tmp_path / "t"), files, text=replace(text, limit=7), **options)
 
 
 # -- settings ----------------------------------------------------------------------------------------------------------
@@ -200,3 +208,16 @@ def test_files_of_token_methods_are_not_read_into_memory(tmp_path, monkeypatch):
 def test_settings_that_no_student_can_be_made_with_are_refused(changes, found):
     with pytest.raises(ConfigError, match=found):
         DistillConfig(**changes)
+
+
+def test_fine_tuning_takes_a_recipe_too(tmp_path):
+    path = tmp_path / "r.toml"
+    path.write_text("[finetune]\nmax_seq_length = 64\n[finetune.loop]\nlearning_rate = 1e-3\n")
+    config = read_finetune_recipe(str(path))
+    assert (config.max_seq_length, config.loop.learning_rate) == (64, 1e-3)
+    assert config == replace(FinetuneConfig(), max_seq_length=64, loop=replace(config.loop, learning_rate=1e-3))
+    path.write_text("[finetune]\nlearning_rate = 1e-3\n")
+    with pytest.raises(ConfigError, match=r"finetune\.learning_rate \(it belongs in \[finetune\.loop\]\)"):
+        read_finetune_recipe(path)
+    with pytest.raises(ConfigError, match=r"the recipe '.*none.toml' was asked for; it is no TOML file"):
+        read_finetune_recipe(tmp_path / "none.toml")

@@ -15,8 +15,8 @@ from wellread.backends.numpy import NumpyBackend
 from wellread.config import TokenizerConfig
 from wellread.errors import ConfigError, TrainingError
 from wellread.learn.distill.distill import distill
-from wellread.learn.distill.relations import relation_loss, relations_work
-from wellread.learn.distill.targets import Job
+from wellread.learn.distill.relations import relation_loss, relations_student
+from wellread.learn.distill.student import DistillInputs
 from wellread.learn.distributed import Process
 from wellread.learn.settings import RelationsConfig
 from wellread.module import Module
@@ -44,8 +44,8 @@ def test_the_loss_is_the_paper_s_formula_over_real_tokens():
     assert relation_loss(ours, theirs, mask, heads=4).item() == pytest.approx(expected, rel=1e-5)
 
 
-def job(place, *, config=METHODS["relations"], student=None, teacher=None) -> Job:
-    return Job(
+def inputs_for(place, *, config=METHODS["relations"], student=None, teacher=None) -> DistillInputs:
+    return DistillInputs(
         teacher=teacher or teacher_for("relations", place / "teacher"),
         teacher_hash="hash",
         student=student,
@@ -61,8 +61,8 @@ def job(place, *, config=METHODS["relations"], student=None, teacher=None) -> Jo
 def test_the_teacher_s_side_is_that_layer_of_the_whole_teacher(tmp_path, layer):
     """Hidden states come from a teacher that is cut short; the maps from the whole one."""
     config = replace(METHODS["relations"], relations=RelationsConfig(relation_layer=layer, relation_heads=4))
-    made = job(tmp_path, config=config)
-    task = relations_work(made).task
+    made = inputs_for(tmp_path, config=config)
+    task = relations_student(made)
     rows = np.array([5, 2, 11])
     inputs = task.collate(rows, 0)
     checkpoint = made.teacher.checkpoint
@@ -70,14 +70,16 @@ def test_the_teacher_s_side_is_that_layer_of_the_whole_teacher(tmp_path, layer):
     reference = NumpyBackend(checkpoint).run({name: inputs[name].numpy() for name in task.rows.pack(rows)}, outputs)
     states = [reference["embedding_output"], *reference["encoder_outputs"]]
     mask = inputs["input_mask"].numpy() != 0
-    assert np.abs(inputs["theirs"].numpy()[mask] - states[layer % 3][mask]).max() < 0.1
+    assert np.abs(inputs["theirs"].numpy() - states[layer % 3][mask]).max() < 0.1
+    padded = torch.zeros(*mask.shape, 12)
+    padded[torch.from_numpy(mask)] = inputs["theirs"].float()
     expected = 0.0
     whole = {name: torch.from_numpy(array) for name, array in checkpoint.arrays().items()}
     ours = task.model.eval()
     entering = ours(inputs, ["encoder_outputs"])["encoder_outputs"][0]  # of two layers
     for part in ("query", "key", "value"):
         name = f"encoder.layer.{layer % 3}.attention.self.{part}"
-        theirs = inputs["theirs"].float() @ whole[f"{name}.weight"].T + whole[f"{name}.bias"]
+        theirs = padded @ whole[f"{name}.weight"].T + whole[f"{name}.bias"]
         own = f"encoder.layer.1.attention.self.{part}"
         a = entering @ ours.get_parameter(f"{own}.weight").T + ours.get_parameter(f"{own}.bias")
         expected += relation_loss(a, theirs, inputs["input_mask"], heads=4).item()
@@ -87,10 +89,10 @@ def test_the_teacher_s_side_is_that_layer_of_the_whole_teacher(tmp_path, layer):
 
 
 def test_a_student_of_one_layer_is_compared_at_its_embeddings(tmp_path):
-    work = relations_work(job(tmp_path, config=replace(METHODS["relations"], num_hidden_layers=1)))
-    loss = work.task.loss(work.task.collate(np.arange(4), 0)).total
+    task = relations_student(inputs_for(tmp_path, config=replace(METHODS["relations"], num_hidden_layers=1)))
+    loss = task.loss(task.collate(np.arange(4), 0)).total
     loss.backward()
-    assert work.task.model.get_parameter("encoder.layer.0.attention.self.value.weight").grad.abs().sum() > 0
+    assert task.model.get_parameter("encoder.layer.0.attention.self.value.weight").grad.abs().sum() > 0
 
 
 def test_a_student_learns_relations(tmp_path):
@@ -125,7 +127,7 @@ def test_another_vocabulary_is_refused(tmp_path):
     tokenizer = load_tokenizer(tmp_path, TokenizerConfig(dialect="hf", do_lower_case=True))
     student = Module(checkpoint=tiny_checkpoint(), tokenizer=tokenizer)
     with pytest.raises(ConfigError, match=r"so they need one vocabulary; found 99 pieces \(hf\) and 99 \(hf\) that"):
-        relations_work(job(tmp_path, student=student))
+        relations_student(inputs_for(tmp_path, student=student))
 
 
 @pytest.mark.parametrize(
@@ -143,25 +145,25 @@ def test_another_vocabulary_is_refused(tmp_path):
 )
 def test_settings_that_do_not_go_together_are_refused(tmp_path, changes, found):
     with pytest.raises(ConfigError, match=found):
-        relations_work(job(tmp_path, config=replace(METHODS["relations"], **changes)))
+        relations_student(inputs_for(tmp_path, config=replace(METHODS["relations"], **changes)))
 
 
 def test_a_student_with_few_positions_is_refused(tmp_path):
     checkpoint = tiny_checkpoint(tiny_config(max_position_embeddings=9))
     student = Module(checkpoint=checkpoint, tokenizer=teacher_for("relations", tmp_path / "s").tokenizer)
     with pytest.raises(ConfigError, match="max_seq_length 16 were asked for; the position table of the student has 9"):
-        relations_work(job(tmp_path, student=student))
+        relations_student(inputs_for(tmp_path, student=student))
 
 
 def test_rows_that_are_all_too_short_are_refused(tmp_path):
     with pytest.raises(TrainingError, match="at least min_tokens 99 tokens were asked for; found 60 of at most"):
-        relations_work(job(tmp_path, config=replace(METHODS["relations"], min_tokens=99)))
+        relations_student(inputs_for(tmp_path, config=replace(METHODS["relations"], min_tokens=99)))
 
 
 def test_short_rows_are_left_out_and_long_ones_go_on(tmp_path):
-    rows = relations_work(
-        job(tmp_path, config=replace(METHODS["relations"], min_tokens=9, max_seq_length=10))
-    ).task.rows
+    rows = relations_student(
+        inputs_for(tmp_path, config=replace(METHODS["relations"], min_tokens=9, max_seq_length=10))
+    ).rows
     assert rows.lengths.min() == 9
     assert rows.lengths.max() == 10
     assert len(rows) < len(rows.segments[0])

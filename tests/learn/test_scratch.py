@@ -13,7 +13,7 @@ from wellread.checkpoints.checkpoint import in_memory
 from wellread.checkpoints.names import head_shapes, shapes
 from wellread.config import DenseConfig, HeadConfig, SentenceConfig
 from wellread.errors import ConfigError, InputError
-from wellread.learn.init import named_shapes, scratch, shape_named, shape_of_file, with_mlm_head
+from wellread.learn.init import from_scratch, named_shapes, shape_named, shape_of_file, with_mlm_head
 
 
 def test_there_are_24_shapes_of_the_small_berts():
@@ -39,7 +39,7 @@ def test_a_shape_of_a_file(tmp_path, keys, types):
     (tmp_path / "config.json").write_text(json.dumps({**CONFIG, **keys}))
     expected = tiny_config(type_vocab_size=types, pooler="dense_tanh" if types else "first_token")
     assert shape_of_file(tmp_path / "config.json") == expected
-    module = scratch(expected, tiny_tokenizer(tmp_path / "files"))
+    module = from_scratch(expected, tiny_tokenizer(tmp_path / "files"))
     module.save(tmp_path / "saved")
 
 
@@ -62,7 +62,7 @@ def test_a_file_that_describes_no_shape(tmp_path, keys, found):
 
 def test_weights_are_drawn_as_bert_draws_them(tmp_path):
     config = tiny_config(hidden_size=120, intermediate_size=370)
-    arrays = scratch(config, tiny_tokenizer(tmp_path), seed=1).checkpoint.arrays()
+    arrays = from_scratch(config, tiny_tokenizer(tmp_path), seed=1).checkpoint.arrays()
     assert {name: array.shape for name, array in arrays.items()} == shapes(config, mlm=True)
     for name, array in arrays.items():
         if name.endswith("LayerNorm.weight"):
@@ -72,22 +72,22 @@ def test_weights_are_drawn_as_bert_draws_them(tmp_path):
         else:
             assert np.abs(array).max() <= 0.04 + 1e-9
             assert abs(array.std() / 0.02 - 0.96) < 0.1  # clipped at two deviations
-    again = scratch(config, tiny_tokenizer(tmp_path), seed=1).checkpoint.arrays()
-    other = scratch(config, tiny_tokenizer(tmp_path), seed=2).checkpoint.arrays()
+    again = from_scratch(config, tiny_tokenizer(tmp_path), seed=1).checkpoint.arrays()
+    other = from_scratch(config, tiny_tokenizer(tmp_path), seed=2).checkpoint.arrays()
     name = "embeddings.word_embeddings.weight"
     assert np.array_equal(arrays[name], again[name])
     assert not np.array_equal(arrays[name], other[name])
 
 
 def test_the_padding_is_the_tokenizers_and_the_length_fits(tmp_path):
-    module = scratch(tiny_config(pad_token_id=7), tiny_tokenizer(tmp_path), max_seq_length=128)
+    module = from_scratch(tiny_config(pad_token_id=7), tiny_tokenizer(tmp_path), max_seq_length=128)
     assert module.checkpoint.config.pad_token_id == 0
     assert module.max_seq_length == 41
 
 
 def test_a_vocabulary_larger_than_the_table_is_refused(tmp_path):
     with pytest.raises(InputError, match="found 99 pieces and 98 rows; take the vocabulary that belongs to"):
-        scratch(tiny_config(vocab_size=98), tiny_tokenizer(tmp_path))
+        from_scratch(tiny_config(vocab_size=98), tiny_tokenizer(tmp_path))
 
 
 def test_a_head_that_is_there_is_kept():

@@ -14,8 +14,8 @@ import wellread
 from wellread.config import HeadConfig, TokenizerConfig
 from wellread.errors import DataError, TrainingError, TruncationWarning
 from wellread.learn.distill.distill import distill
-from wellread.learn.distill.soft_labels import labels_work
-from wellread.learn.distill.targets import Job
+from wellread.learn.distill.soft_labels import labels_student
+from wellread.learn.distill.student import DistillInputs
 from wellread.learn.distributed import Process
 from wellread.module import Module
 from wellread.text.tokenizer import load_tokenizer
@@ -24,14 +24,14 @@ torch.set_num_threads(1)
 OTHERS = TEXTS[::-1]
 
 
-def job(place, *, task="classify", pairs=None, config=METHODS["labels"], **changes) -> Job:
+def inputs_for(place, *, task="classify", pairs=None, config=METHODS["labels"], **changes) -> DistillInputs:
     given = {
         "teacher": teacher_for("labels", place / "teacher", task=task),
         "student": student_for("labels", place / "student"),
         "texts": TEXTS,
         **changes,
     }
-    return Job(**given, teacher_hash="h", pairs=pairs, config=config, output_dir=place, process=Process())
+    return DistillInputs(**given, teacher_hash="h", pairs=pairs, config=config, output_dir=place, process=Process())
 
 
 def teacher_logits(teacher: Module, rows: list[int], pairs: list[str] | None) -> np.ndarray:
@@ -42,33 +42,33 @@ def teacher_logits(teacher: Module, rows: list[int], pairs: list[str] | None) ->
 
 @pytest.mark.parametrize(("task", "pairs"), [("classify", None), ("pair", OTHERS)])
 def test_the_loss_is_the_divergence_at_a_temperature(tmp_path, task, pairs):
-    made = job(tmp_path, task=task, pairs=pairs, config=replace(METHODS["labels"], max_seq_length=32))
-    work = labels_work(made).task
+    made = inputs_for(tmp_path, task=task, pairs=pairs, config=replace(METHODS["labels"], max_seq_length=32))
+    task = labels_student(made)
     rows = [3, 41, 0]
-    inputs = work.collate(np.array(rows), 0)
+    inputs = task.collate(np.array(rows), 0)
     theirs = inputs["theirs"].float()
     assert np.abs(theirs.numpy() - teacher_logits(made.teacher, rows, pairs)).max() < 0.1
-    ours = work.model.eval()(inputs, ["logits"])["logits"]
+    ours = task.model.eval()(inputs, ["logits"])["logits"]
     expected = torch.nn.KLDivLoss(reduction="batchmean")((ours / 2).log_softmax(-1), (theirs / 2).softmax(-1)) * 4
-    loss = work.loss(inputs)
+    loss = task.loss(inputs)
     assert loss.count == 3
     assert loss.total.item() / 3 == pytest.approx(expected.item(), rel=1e-5)
 
 
 def test_its_gradient_is_that_of_cross_entropy_with_soft_labels(tmp_path):
-    work = labels_work(job(tmp_path, config=replace(METHODS["labels"], temperature=1.0))).task
-    work.model.eval()
-    inputs = work.collate(np.arange(8), 0)
+    task = labels_student(inputs_for(tmp_path, config=replace(METHODS["labels"], temperature=1.0)))
+    task.model.eval()
+    inputs = task.collate(np.arange(8), 0)
     gradients = []
     for sort in ("ours", "paper's"):
-        work.model.zero_grad()
+        task.model.zero_grad()
         if sort == "ours":
-            work.loss(inputs).total.backward()
+            task.loss(inputs).total.backward()
         else:
-            made = work.model(inputs, ["logits"])["logits"]
+            made = task.model(inputs, ["logits"])["logits"]
             soft = inputs["theirs"].float().softmax(-1)
             torch.nn.functional.cross_entropy(made, soft, reduction="sum").backward()
-        gradients.append(work.model.get_parameter("classifier.weight").grad.clone())
+        gradients.append(task.model.get_parameter("classifier.weight").grad.clone())
     assert (gradients[0] - gradients[1]).abs().max() < 1e-5
 
 
@@ -93,7 +93,7 @@ def other_student(place) -> Module:
 @pytest.mark.filterwarnings("ignore::wellread.errors.TruncationWarning")
 @pytest.mark.parametrize(("task", "pairs"), [("classify", None), ("pair", OTHERS)])
 def test_a_student_of_another_vocabulary_learns_to_judge_as_the_teacher(tmp_path, task, pairs):
-    made = job(tmp_path, task=task, pairs=pairs)
+    made = inputs_for(tmp_path, task=task, pairs=pairs)
     config = replace(
         METHODS["labels"], temperature=1.0, loop=replace(LOOP, num_train_epochs=60, save_steps=0, learning_rate=5e-3)
     )
@@ -119,7 +119,7 @@ def test_rows_that_are_cut_are_counted(tmp_path):
     with pytest.warns(
         TruncationWarning, match=r"60 of 60 rows were too long and lost \d+ tokens; max_seq_length is 5; raise it"
     ):
-        labels_work(job(tmp_path, config=replace(METHODS["labels"], max_seq_length=5)))
+        labels_student(inputs_for(tmp_path, config=replace(METHODS["labels"], max_seq_length=5)))
 
 
 @pytest.mark.parametrize(
@@ -135,21 +135,21 @@ def test_rows_that_are_cut_are_counted(tmp_path):
 def test_a_teacher_that_is_not_fine_tuned_is_refused(tmp_path, checkpoint, found):
     teacher = Module(checkpoint=checkpoint, tokenizer=teacher_for("labels", tmp_path / "t").tokenizer)
     with pytest.raises(TrainingError, match=found):
-        labels_work(job(tmp_path, teacher=teacher))
+        labels_student(inputs_for(tmp_path, teacher=teacher))
 
 
 def test_a_student_is_asked_for(tmp_path):
     with pytest.raises(TrainingError, match="teaches a module that is pre-trained; found no student; name one"):
-        labels_work(job(tmp_path, student=None))
+        labels_student(inputs_for(tmp_path, student=None))
 
 
 def test_pairs_and_texts_are_not_mistaken_for_each_other(tmp_path):
     with pytest.raises(DataError, match="fine-tuned for classify; found texts with a second one; leave the second out"):
-        labels_work(job(tmp_path, pairs=OTHERS))
+        labels_student(inputs_for(tmp_path, pairs=OTHERS))
     with pytest.raises(DataError, match=r"fine-tuned for pair; found texts without a second one; name its column"):
-        labels_work(job(tmp_path, task="pair"))
+        labels_student(inputs_for(tmp_path, task="pair"))
 
 
 def test_files_are_refused_where_texts_are_needed(tmp_path):
     with pytest.raises(TrainingError, match="the method 'labels' learns from texts; found 1 paths of files; read them"):
-        labels_work(job(tmp_path, texts=[tmp_path / "a.txt"]))
+        labels_student(inputs_for(tmp_path, texts=[tmp_path / "a.txt"]))

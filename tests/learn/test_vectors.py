@@ -14,10 +14,10 @@ from tiny import tiny_checkpoint, tiny_config
 from wellread.config import DenseConfig, SentenceConfig
 from wellread.errors import ConfigError
 from wellread.learn.distill.distill import distill
-from wellread.learn.distill.targets import Job
-from wellread.learn.distill.vectors import told_apart, vectors_work
+from wellread.learn.distill.student import DistillInputs
+from wellread.learn.distill.vectors import contrastive_loss, vectors_student
 from wellread.learn.distributed import Process
-from wellread.learn.init import mapped_student
+from wellread.learn.init import with_unit_vectors
 from wellread.learn.settings import VectorsConfig
 from wellread.module import Module
 
@@ -25,8 +25,8 @@ torch.set_num_threads(1)
 CONFIG = METHODS["vectors"]
 
 
-def job(place, *, config=CONFIG, student=None, teacher=None) -> Job:
-    return Job(
+def inputs_for(place, *, config=CONFIG, student=None, teacher=None) -> DistillInputs:
+    return DistillInputs(
         teacher=teacher or teacher_for("vectors", place / "teacher"),
         teacher_hash="hash",
         student=student,
@@ -47,17 +47,17 @@ def test_telling_apart_is_infonce():
     ours, theirs = units(0), units(1)
     scores = (ours @ theirs.T / 0.1).exp()
     expected = -(scores.diagonal() / scores.sum(1)).log().sum()
-    assert told_apart(ours, theirs, temperature=0.1).item() == pytest.approx(expected.item(), rel=1e-5)
+    assert contrastive_loss(ours, theirs, temperature=0.1).item() == pytest.approx(expected.item(), rel=1e-5)
 
 
 @pytest.mark.parametrize("weight", [0.0, 0.5])
 def test_the_loss_is_squared_distance_and_the_contrastive_part(tmp_path, weight):
     config = replace(CONFIG, vectors=VectorsConfig(contrastive_weight=weight, contrastive_temperature=0.1))
-    task = vectors_work(job(tmp_path, config=config)).task
+    task = vectors_student(inputs_for(tmp_path, config=config))
     inputs = task.collate(np.arange(6), 0)
     theirs = torch.nn.functional.normalize(inputs["theirs"].float(), dim=-1)
     ours = task.model(inputs, ["sentence_embedding"])["sentence_embedding"]
-    expected = (ours - theirs).pow(2).sum() + weight * told_apart(ours, theirs, temperature=0.1)
+    expected = (ours - theirs).pow(2).sum() + weight * contrastive_loss(ours, theirs, temperature=0.1)
     loss = task.loss(inputs)
     assert loss.count == 6
     assert loss.total.item() == pytest.approx(expected.item(), rel=1e-5)
@@ -81,11 +81,11 @@ def test_a_student_that_has_the_width_keeps_its_maps():
     maps = (DenseConfig(in_features=8, out_features=12),)
     config = tiny_config(hidden_size=8, num_attention_heads=2)
     student = tiny_checkpoint(config, SentenceConfig(dense=maps))
-    made = mapped_student(student, 12, CONFIG)
+    made = with_unit_vectors(student, 12, CONFIG)
     assert made.sentence.dense == maps
     assert made.sentence.normalize
     assert np.array_equal(made.arrays()["sentence.0.weight"], student.arrays()["sentence.0.weight"])
-    wider = mapped_student(student, 20, CONFIG)
+    wider = with_unit_vectors(student, 20, CONFIG)
     assert [dense.out_features for dense in wider.sentence.dense] == [12, 20]
     assert wider.arrays()["sentence.1.weight"].shape == (20, 12)
 
@@ -94,7 +94,7 @@ def test_the_teacher_s_default_prompt_is_put_before(tmp_path):
     sentence = SentenceConfig(normalize=True, prompts={"q": "the cat "}, default_prompt_name="q", max_seq_length=32)
     plain = teacher_for("vectors", tmp_path / "t")
     teacher = Module(checkpoint=replace(plain.checkpoint, sentence=sentence), tokenizer=plain.tokenizer)
-    made = vectors_work(job(tmp_path, teacher=teacher)).targets.of(np.arange(5), 0)
+    made = vectors_student(inputs_for(tmp_path, teacher=teacher)).teacher.read(np.arange(5), 0)
     assert np.abs(made - teacher.encode(TEXTS[:5])).max() < 0.02
     assert np.abs(made - plain.encode(TEXTS[:5])).max() > 0.05
 
@@ -105,4 +105,4 @@ def test_a_given_student_with_few_positions_is_refused(tmp_path):
         tokenizer=teacher_for("vectors", tmp_path / "s").tokenizer,
     )
     with pytest.raises(ConfigError, match="max_seq_length 16 were asked for; the position table of the student has 9"):
-        vectors_work(job(tmp_path, student=student))
+        vectors_student(inputs_for(tmp_path, student=student))

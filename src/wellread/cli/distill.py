@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from wellread.cli.options import (
-    LOADING,
-    gather,
-    json_flag,
-    load_module,
-    module_options,
-    options_of,
-    run_directory,
-    run_options,
-    speaks,
-)
+from wellread.cli.options import LOADING, gather, json_flag, load_module, module_options, options_of
 from wellread.cli.texts import files_on_disk
+from wellread.cli.training import run_options, train_and_save
 from wellread.errors import require_extra
-from wellread.learn.distill.recipe import RECIPES, Recipe, read_recipe, run_recipe
+from wellread.learn.settings import RECIPES, Recipe, read_recipe
+
+if TYPE_CHECKING:
+    from wellread.learn.distributed import Process
+    from wellread.module import Module
 
 
 @click.command("distill")
@@ -32,17 +26,7 @@ from wellread.learn.distill.recipe import RECIPES, Recipe, read_recipe, run_reci
 @options_of(Recipe)
 @json_flag
 @module_options
-def command(
-    texts: tuple[Path, ...],
-    output: Path,
-    student: str | None,
-    recipe: str,
-    run_dir: Path | None,
-    resume: bool,
-    dtype: str,
-    as_json: bool,
-    **given: Any,
-) -> None:
+def command(texts: tuple[Path, ...], student: str | None, recipe: str, **options: Any) -> None:
     """Distil the --model into a student on TEXTS: .txt files of a text a line, or tables with a --text column.
 
     Tables are .csv, .tsv, .jsonl, .ndjson, .json or .parquet; each file may be .gz, and - is standard input.
@@ -54,20 +38,20 @@ def command(
     vectors    sentence vectors in the teacher's own space  (--recipe leaf, default)
     """
     require_extra("torch", extra="train")
-    loading = {name: given.pop(name) for name in LOADING}
-    settings = gather(read_recipe(recipe), given)
-    run_dir = run_directory(output, run_dir)
-    run_recipe(
-        settings,
-        load_module(**loading),
-        files_on_disk(texts, run_dir, settings.text.kind),
-        student=load_module(student, local_files_only=loading["local_files_only"]) if student else None,
-        output=output,
-        run_dir=run_dir,
-        name=recipe,
-        dtype=dtype,
-        resume=resume,
-    )
-    if not speaks():
-        return
-    click.echo(json.dumps({"output": str(output)}) if as_json else f"student: {output}\nlog: {run_dir / 'log.jsonl'}")
+    from wellread.learn.distill.distill import distill
+
+    loading = {name: options.pop(name) for name in LOADING}
+    settings = gather(read_recipe(recipe), options)
+
+    def train(process: Process, where: dict[str, Any]) -> Module:
+        return distill(
+            load_module(**loading),
+            files_on_disk(texts, where["output_dir"], settings.text.kind),
+            recipe=recipe,
+            config=settings.distill,
+            text=settings.text,
+            student=load_module(student, local_files_only=loading["local_files_only"]) if student else None,
+            **where,
+        )
+
+    train_and_save(train, settings.distill.loop, options)

@@ -2,32 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from wellread.cli.options import (
-    LOADING,
-    gather,
-    json_flag,
-    load_module,
-    module_options,
-    options_of,
-    run_directory,
-    run_options,
-    speaks,
-)
+from wellread.cli.options import LOADING, gather, json_flag, load_module, module_options, options_of
 from wellread.cli.texts import COLUMNS, reading_of, reading_options
+from wellread.cli.training import run_options, train_and_save
 from wellread.errors import require_extra
-from wellread.files import refuse_existing
-from wellread.learn.settings import FinetuneConfig
+from wellread.learn.settings import FinetuneConfig, read_finetune_recipe
 from wellread.tasks.registry import TASKS
 
 if TYPE_CHECKING:
-    from wellread.data.examples import Examples
+    from wellread.learn.distributed import Process
+    from wellread.module import Module
 
 PATH = click.Path(path_type=Path)
 
@@ -37,70 +27,43 @@ PATH = click.Path(path_type=Path)
 @click.argument("file", type=PATH)
 @run_options("checkpoints, log and curves")
 @click.option("--dev", type=PATH, help="Score the module on this file, every --eval-steps and at the end.")
+@click.option("--recipe", type=PATH, help="A TOML file of settings, in [finetune] and [finetune.loop].")
 @reading_options(*COLUMNS)
 @click.option("--labels", default="", help="All labels in the order of their ids, with commas between.")
 @options_of(FinetuneConfig)
 @json_flag
 @module_options
-def command(task: str, file: Path, output: Path, dev: Path | None, dtype: str, as_json: bool, **given: Any) -> None:
+def command(task: str, file: Path, dev: Path | None, recipe: Path | None, labels: str, **options: Any) -> None:
     """Fine-tune the --model for TASK on the labelled examples of FILE.
 
     classify judges a text, pair two of them, similarity scores two by the cosine of their vectors, tag names the
     tokens of a text, and answer finds the answer to a question (--text) in a context (--pair).
     """
     require_extra("torch", extra="train")
-    refuse_existing(output)
-    from wellread.learn.distributed import joined
+    from wellread.data.examples import read_examples
+    from wellread.data.formats import known_format
     from wellread.learn.finetune import finetune
 
-    loading = {name: given.pop(name) for name in LOADING}
-    run_dir = run_directory(output, given["run_dir"])
-    config, labels = _settings(given), _labels(given)
-    with joined(config.loop.ddp_timeout) as process:
-        module = finetune(
+    loading = {name: options.pop(name) for name in LOADING}
+    settings, names = FinetuneConfig(), tuple(filter(None, labels.split(",")))
+    if options["format_"]:  # it says how answers are compared, and what the labels are, unless a flag does
+        known = known_format(options["format_"])
+        settings = replace(settings, rules=known.rules)
+        names = names or (() if options["label"] else known.labels)
+    if recipe:
+        settings = read_finetune_recipe(recipe, settings)
+    settings = gather(settings, options)
+    reading: dict[str, Any] = reading_of(options)
+
+    def train(process: Process, where: dict[str, Any]) -> Module:
+        return finetune(
             load_module(**loading),
-            _read(file, given, labels),
+            read_examples(file, labels=names, **reading),
             task=task,
-            output_dir=run_dir,
-            config=config,
-            dev=_read(dev, given, ()) if dev else None,
-            labels=labels,
-            resume_from_checkpoint=given["resume"],
+            config=settings,
+            dev=read_examples(dev, labels=(), **reading) if dev else None,
+            labels=names,
+            **where,
         )
-        if process.is_main:
-            module.save(output, dtype=dtype)
-    if not speaks():
-        return
-    scores = module.provenance["scores"]
-    if as_json:
-        click.echo(json.dumps({"output": str(output), "scores": scores}))
-    else:
-        click.echo(f"module: {output}\nlog: {run_dir / 'log.jsonl'}")
-        for name, score in scores.items():
-            click.echo(f"{name}: {score:.4f}")
 
-
-def _settings(given: dict[str, Any]) -> FinetuneConfig:
-    """Take the flags; a format says how answers are compared, unless a flag does."""
-    from wellread.data.formats import known_format
-
-    plain = FinetuneConfig()
-    if given["format_"]:
-        plain = replace(plain, rules=known_format(given["format_"]).rules)
-    config: FinetuneConfig = gather(plain, given)
-    return config
-
-
-def _labels(given: dict[str, Any]) -> tuple[str, ...]:
-    """Return the labels in the order of their ids, where flags or the format say it."""
-    from wellread.data.formats import known_format
-
-    named = tuple(filter(None, given["labels"].split(",")))
-    fixed = known_format(given["format_"]).labels if given["format_"] and not given["label"] else ()
-    return named or fixed
-
-
-def _read(file: Path, given: dict[str, Any], labels: tuple[str, ...]) -> Examples:
-    from wellread.data.examples import read_examples
-
-    return read_examples(file, labels=labels, **reading_of(given))
+    train_and_save(train, settings.loop, options, scores="scores")

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import re
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
 import click
@@ -56,36 +54,6 @@ def load_module(model: str, **options: Any) -> Module:
 
     module: Module = wellread.load(model, **options)
     return module
-
-
-def run_options(kept: str) -> Callable[[F], F]:
-    """Add what every verb of training takes: where the module goes, and the run directory, which gets `kept`."""
-    path = click.Path(path_type=Path)
-    options = (
-        click.option("-o", "--output", required=True, type=path, help="The module's directory; must be new."),
-        click.option("--run-dir", type=path, help=f"For {kept}.  [default: OUTPUT-run]"),
-        click.option("--resume", is_flag=True, help="Go on from the last checkpoint in the run directory."),
-        click.option(
-            "--dtype", default="float32", show_default=True, help="How weights are stored: float32 or float16."
-        ),
-    )
-
-    def add(command: F) -> F:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return add
-
-
-def run_directory(output: Path, given: Path | None) -> Path:
-    """Return where a run keeps its files: beside the module, if no place was given."""
-    return given or output.with_name(f"{output.name}-run")
-
-
-def speaks() -> bool:
-    """Say whether this process writes results: of several under torchrun the first alone does."""
-    return os.environ.get("RANK", "0") == "0"
 
 
 def options_of(config: Any) -> Callable[[F], F]:

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from wellread.cli.options import (
-    LOADING,
-    gather,
-    json_flag,
-    load_module,
-    module_options,
-    options_of,
-    run_directory,
-    run_options,
-    speaks,
-)
+from wellread.cli.options import LOADING, gather, json_flag, load_module, module_options, options_of
 from wellread.cli.texts import COLUMNS, KIND, files_on_disk
+from wellread.cli.training import run_options, train_and_save
 from wellread.errors import require_extra
 from wellread.learn.settings import PretrainConfig
+
+if TYPE_CHECKING:
+    from wellread.learn.distributed import Process
+    from wellread.module import Module
+
+FRESH = ("shape", "config", "vocab", "train_vocab", "vocab_size", "lower_case")
 
 
 @click.command("pretrain")
@@ -40,62 +36,48 @@ from wellread.learn.settings import PretrainConfig
 @json_flag
 @module_options
 def command(
-    texts: tuple[Path, ...],
-    output: Path,
-    run_dir: Path | None,
-    dev: tuple[Path, ...],
-    column: str | None,
-    kind: str | None,
-    resume: bool,
-    dtype: str,
-    as_json: bool,
-    **given: Any,
+    texts: tuple[Path, ...], dev: tuple[Path, ...], column: str | None, kind: str | None, **options: Any
 ) -> None:
-    """Train the --model, or a fresh one of a --shape or --config, to guess masked words of TEXTS.
+    """Train a --model, or a fresh one of a --shape or --config, to guess masked words of TEXTS.
 
     TEXTS are .txt files of a text a line, or .csv, .tsv, .jsonl, .ndjson, .json or .parquet with a --text column, each
     also .gz; - is standard input.
     """
     require_extra("torch", extra="train")
-    from wellread.learn.pretrain import Beginning, run_pretraining
+    from wellread.learn.pretrain import new_module, pretrain
 
-    loading = {name: given.pop(name) for name in LOADING}
-    fresh = {name: given.pop(name) for name in ("shape", "config", "vocab", "train_vocab", "vocab_size", "lower_case")}
+    loading = {name: options.pop(name) for name in LOADING}
+    fresh = {name: options.pop(name) for name in FRESH}
     named = click.get_current_context().get_parameter_source("model") is not click.core.ParameterSource.DEFAULT
     _refuse_mixed(fresh, named)
-    begun = Beginning(**fresh) if fresh["shape"] or fresh["config"] else load_module(**loading)
-    run_dir = run_directory(output, run_dir)
-    made = run_pretraining(
-        begun,
-        files_on_disk(texts, run_dir, kind),
-        output=output,
-        run_dir=run_dir,
-        config=gather(PretrainConfig(), given),
-        dev=dev or None,
-        column=column,
-        kind=kind,
-        dtype=dtype,
-        resume=resume,
-    )
-    if speaks():
-        _print(output, run_dir, made.provenance.get("held_out", {}), as_json=as_json)
+    settings = gather(PretrainConfig(), options)
+    reading: dict[str, Any] = {"column": column, "kind": kind}
+
+    def train(process: Process, where: dict[str, Any]) -> Module:
+        files = files_on_disk(texts, where["output_dir"], kind)
+        if named:
+            module = load_module(**loading)
+        else:
+            module = new_module(
+                files, cache=where["output_dir"], settings=settings, process=process, **fresh, **reading
+            )
+        return pretrain(module, files, config=settings, dev=dev or None, **reading, **where)
+
+    train_and_save(train, settings.loop, options, scores="held_out")
 
 
 def _refuse_mixed(fresh: dict[str, Any], named: bool) -> None:
-    """Refuse two beginnings, none of the vocabularies that one needs, or one that is not used."""
+    """Refuse no beginning or two, none of the vocabularies that one needs, or one that is not used."""
     shapes = [f"--{name}" for name in ("shape", "config") if fresh[name]]
     vocabularies = [f"--{name}" for name in ("vocab", "train-vocab") if fresh[name.replace("-", "_")]]
+    if vocabularies and not shapes:
+        raise click.UsageError(f"{vocabularies[0]} is for --shape and --config; a --model has its own vocabulary")
+    if not shapes and not named:
+        raise click.UsageError(
+            "name what is to be trained: --model, --shape or --config; found none; for the English default, "
+            "--model default"
+        )
     if len(shapes) + named > 1:
         raise click.UsageError(f"give one of --model, --shape and --config; found {len(shapes) + named}")
     if shapes and len(vocabularies) != 1:
         raise click.UsageError(f"{shapes[0]} takes one of --vocab and --train-vocab; found {len(vocabularies)}")
-    if vocabularies and not shapes:
-        raise click.UsageError(f"{vocabularies[0]} is for --shape and --config; a --model has its own vocabulary")
-
-
-def _print(output: Path, run_dir: Path, scores: dict[str, float], *, as_json: bool) -> None:
-    if as_json:
-        click.echo(json.dumps({"output": str(output), **scores}))
-        return
-    shown = "".join(f"\n{name}: {value:.4g}" for name, value in scores.items())
-    click.echo(f"module: {output}\nlog: {run_dir / 'log.jsonl'}{shown}")

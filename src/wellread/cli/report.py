@@ -59,7 +59,7 @@ def command(modules: tuple[str, ...], output: Path, as_json: bool, **options: An
 
 def _sorted(arguments: tuple[str, ...]) -> tuple[dict[str, Any], dict[str, str]]:
     """Return the logs of the runs and the handles of the modules, by short names; a directory may be both."""
-    from wellread.learn.runs import is_run, read_run
+    from wellread.learn.log import is_run, read_run
     from wellread.measure.report import short_names
 
     runs, named = {}, {}
@@ -118,7 +118,7 @@ def _read(file: Path, options: dict[str, Any]) -> Examples:
 
 
 def _write(report: Report | None, runs: dict[str, Any], directory: Path) -> None:
-    from wellread.learn.runs import draw_runs
+    from wellread.learn.log import draw_runs
     from wellread.measure.render import write_report
 
     pictures = find_spec("matplotlib") is not None
@@ -127,11 +127,11 @@ def _write(report: Report | None, runs: dict[str, Any], directory: Path) -> None
     if report:
         write_report(report, directory, pictures=pictures)
     if runs and pictures:
-        draw_runs(runs, directory)
+        draw_runs(runs, [directory / "curves.png", directory / "curves.svg"])
 
 
 def _print(report: Report | None, runs: dict[str, Any], as_json: bool, output: Path) -> None:
-    from wellread.learn import runs as curves
+    from wellread.learn import log as curves
     from wellread.measure import render as table
 
     if as_json:

@@ -109,11 +109,11 @@ def save(output_dir: Path, model: nn.Module, optimizer: optim.Optimizer, state: 
     directory = output_dir / f"checkpoint-{state.step}"
     try:
         _remove(directory)  # of the same run, from before it was resumed at an earlier step
-        with whole_directory(directory) as place:
-            write_safetensors(place / MODEL, model_arrays(model))
-            write_safetensors(place / OPTIMIZER, optimizer_arrays(model, optimizer))
-            files = {name: sha256(place / name) for name in (MODEL, OPTIMIZER)}
-            write_json(place / STATE, {**asdict(state), "files": files})
+        with whole_directory(directory) as partial:
+            write_safetensors(partial / MODEL, model_arrays(model))
+            write_safetensors(partial / OPTIMIZER, optimizer_arrays(model, optimizer))
+            files = {name: sha256(partial / name) for name in (MODEL, OPTIMIZER)}
+            write_json(partial / STATE, {**asdict(state), "files": files})
     except (CheckpointError, OSError) as error:
         raise TrainingError(
             f"{directory} was to be written; found that {error}; make room, then resume: {last_good(output_dir)}"
@@ -130,7 +130,11 @@ def load(directory: Path, model: nn.Module, optimizer: optim.Optimizer, identity
     """
     try:
         state = record(State, read_json(directory / STATE), source=directory / STATE)
-        _check(directory, state)
+        if state.format != FORMAT:
+            raise CheckpointError(f"format {state.format} where this wellread reads {FORMAT}")
+        for name in (MODEL, OPTIMIZER):
+            if sha256(directory / name) != state.files.get(name):
+                raise CheckpointError(f"{name} has another SHA-256 than was recorded")
         _compare(directory, state.identity, identity)
         for name, restore in ((MODEL, restore_model), (OPTIMIZER, restore_optimizer)):
             arrays = {key: tensor.read() for key, tensor in read_safetensors(directory / name).items()}
@@ -142,7 +146,7 @@ def load(directory: Path, model: nn.Module, optimizer: optim.Optimizer, identity
     return state
 
 
-def resumable(output_dir: Path, wanted: bool | str | Path | None) -> Path | None:
+def resumable(output_dir: Path, resume: bool | str | Path | None) -> Path | None:
     """Return the checkpoint that a run is to begin with: none, the last of `output_dir` (True), or the one given.
 
     What a killed run left half written is removed.
@@ -151,33 +155,45 @@ def resumable(output_dir: Path, wanted: bool | str | Path | None) -> Path | None
     """
     for partial in output_dir.glob(".checkpoint-*"):
         shutil.rmtree(partial, ignore_errors=True)
-    found = checkpoints(output_dir)
-    if not wanted:
-        if found:
+    last = next(reversed(checkpoints(output_dir)), None)
+    if not resume:
+        if last:
             raise TrainingError(
-                f"a new run was to begin in {output_dir}; found {found[-1].name} of another; resume it with "
-                "resume_from_checkpoint=True (--resume), or choose another directory"
+                f"a new run was to begin in {output_dir}; found {last.name} of another; resume it with "
+                "resume_from_checkpoint=True (--resume), begin anew with overwrite=True (--overwrite), or choose "
+                "another directory"
             )
         return None
-    chosen = (found[-1] if found else None) if wanted is True else Path(wanted)
-    if chosen is None or not (chosen / STATE).is_file():
+    checkpoint = last if resume is True else Path(resume)
+    if checkpoint is None or not (checkpoint / STATE).is_file():
         raise TrainingError(
-            f"a checkpoint of {output_dir} was to be resumed; found none{f' in {chosen}' if chosen else ''}; "
+            f"a checkpoint of {output_dir} was to be resumed; found none{f' in {checkpoint}' if checkpoint else ''}; "
             "name a directory checkpoint-<step>, or begin without resuming"
         )
-    return chosen
+    return checkpoint
 
 
 def checkpoints(output_dir: Path) -> list[Path]:
     """List the checkpoints of a run, the earliest first."""
-    found = {path: NAME.fullmatch(path.name) for path in output_dir.glob("checkpoint-*") if path.is_dir()}
-    return sorted((path for path, match in found.items() if match), key=lambda path: int(path.name.split("-")[1]))
+    directories = [path for path in output_dir.glob("checkpoint-*") if path.is_dir() and NAME.fullmatch(path.name)]
+    return sorted(directories, key=step_of)
+
+
+def step_of(checkpoint: Path) -> int:
+    """Return the step after which a checkpoint was saved, by its name."""
+    return int(checkpoint.name.split("-")[1])
+
+
+def remove_all(output_dir: Path) -> None:
+    """Remove the checkpoints of an earlier run, and its best weights; tokens and a teacher's outputs stay."""
+    for directory in (*checkpoints(output_dir), *output_dir.glob("best-*")):
+        _remove(directory)
 
 
 def last_good(output_dir: Path) -> str:
     """Say which checkpoint a run can be resumed from."""
-    found = checkpoints(output_dir)
-    return f"the last checkpoint is {found[-1]}" if found else "no checkpoint was saved yet"
+    directories = checkpoints(output_dir)
+    return f"the last checkpoint is {directories[-1]}" if directories else "no checkpoint was saved yet"
 
 
 def _remove(directory: Path) -> None:
@@ -186,15 +202,6 @@ def _remove(directory: Path) -> None:
         away = directory.with_name(f".{directory.name}.removed")
         directory.replace(away)
         shutil.rmtree(away)
-
-
-def _check(directory: Path, state: State) -> None:
-    """Hold the files against their SHA-256."""
-    if state.format != FORMAT:
-        raise CheckpointError(f"format {state.format} where this wellread reads {FORMAT}")
-    for name in (MODEL, OPTIMIZER):
-        if sha256(directory / name) != state.files.get(name):
-            raise CheckpointError(f"{name} has another SHA-256 than was recorded")
 
 
 def _compare(directory: Path, then: Mapping[str, Any], now: Mapping[str, Any]) -> None:
@@ -207,5 +214,5 @@ def _compare(directory: Path, then: Mapping[str, Any], now: Mapping[str, Any]) -
     if changed:
         raise TrainingError(
             f"{directory} was to be resumed with the same data, model and settings; found that {'; '.join(changed)}; "
-            "set them back, or begin a new run in another directory"
+            "set them back, begin anew with overwrite=True (--overwrite), or choose another directory"
         )

@@ -23,12 +23,13 @@ from wellread.schema import account_for, read_json, record
 from wellread.text.tokenizer import Tokenizer
 
 
-def drawn(
+def random_tensors(
     wanted: Mapping[str, tuple[int, ...]], deviation: float, rng: np.random.Generator
 ) -> dict[str, NDArray[np.float32]]:
     """Draw tensors of the wanted shapes: normal and cut at two deviations; LayerNorm is one and zero, biases are zero.
 
-    >>> made = drawn({"pooler.dense.bias": (2,), "pooler.dense.weight": (2, 3)}, 0.02, np.random.default_rng(0))
+    >>> shapes = {"pooler.dense.bias": (2,), "pooler.dense.weight": (2, 3)}
+    >>> made = random_tensors(shapes, 0.02, np.random.default_rng(0))
     >>> made["pooler.dense.bias"].tolist(), bool((np.abs(made["pooler.dense.weight"]) <= 0.04).all())
     ([0.0, 0.0], True)
     """
@@ -80,14 +81,14 @@ def shape_of_file(path: Path) -> EncoderConfig:
     return record(EncoderConfig, {**family.constants, **account_for(data, family.keys, source=path).used}, source=path)
 
 
-def scratch(config: EncoderConfig, tokenizer: Tokenizer, *, seed: int = 0, max_seq_length: int = 128) -> Module:
+def from_scratch(config: EncoderConfig, tokenizer: Tokenizer, *, seed: int = 0, max_seq_length: int = 128) -> Module:
     """Make an untrained module of a shape, with the masked-language-model head; its sentence vector is the mean.
 
     `pad_token_id` becomes the tokenizer's. Raises: InputError for a vocabulary larger than `config.vocab_size`.
     """
     config = replace(config, pad_token_id=tokenizer.special.pad)
     rng = np.random.default_rng(seed)
-    arrays = drawn(shapes(config, mlm=True), config.initializer_range, rng)
+    arrays = random_tensors(shapes(config, mlm=True), config.initializer_range, rng)
     checkpoint = Checkpoint(
         family=family_of(asdict(config)),
         config=config,
@@ -104,11 +105,11 @@ def with_mlm_head(checkpoint: Checkpoint, *, seed: int) -> Checkpoint:
         return checkpoint
     rng = np.random.default_rng(seed)
     fresh = {name: shape for name, shape in wanted.items() if name not in checkpoint.tensors}
-    drawn_now = in_memory(drawn(fresh, checkpoint.config.initializer_range, rng))
+    new_tensors = in_memory(random_tensors(fresh, checkpoint.config.initializer_range, rng))
     maps = {name: tensor for name, tensor in checkpoint.tensors.items() if name.startswith("sentence.")}
     kept = {name: tensor for name, tensor in checkpoint.tensors.items() if name in wanted}
     ignored = {**checkpoint.ignored, **({"classifier": NO_TASK_HEAD} if checkpoint.head else {})}
-    return replace(checkpoint, head=None, tensors={**kept, **drawn_now, **maps}, ignored=ignored)
+    return replace(checkpoint, head=None, tensors={**kept, **new_tensors, **maps}, ignored=ignored)
 
 
 ONE_HEAD = "fine-tuning keeps one head, that of the task"
@@ -149,7 +150,7 @@ def with_head(checkpoint: Checkpoint, head: HeadConfig, *, max_seq_length: int, 
     passed_over = set() if is_continued(checkpoint.head, head) else ours.keys()
     kept = {name: checkpoint.tensors[name] for name in wanted if name in checkpoint.tensors and name not in passed_over}
     fresh = {name: shape for name, shape in wanted.items() if name not in kept}
-    tensors = kept | in_memory(drawn(fresh, config.initializer_range, np.random.default_rng(seed)))
+    tensors = kept | in_memory(random_tensors(fresh, config.initializer_range, np.random.default_rng(seed)))
     return Checkpoint(
         family=checkpoint.family,
         config=config,
@@ -181,10 +182,10 @@ def fresh_arrays(
 ) -> dict[str, NDArray[np.float32]]:
     """Draw the weights of an encoder, its sentence vector and, with `mlm`, its head for masked words."""
     wanted = shapes(config, mlm=mlm) | sentence_shapes(sentence)
-    return drawn(wanted, config.initializer_range, np.random.default_rng(seed))
+    return random_tensors(wanted, config.initializer_range, np.random.default_rng(seed))
 
 
-def layers_student(teacher: Checkpoint, wanted: LayersConfig, *, max_seq_length: int, seed: int) -> Checkpoint:
+def from_teacher_layers(teacher: Checkpoint, wanted: LayersConfig, *, max_seq_length: int, seed: int) -> Checkpoint:
     """Make a DistilBERT of some layers of the teacher, with its embeddings and its head for masked words.
 
     There is no pooler and no type table. The teacher adds the vector of type 0 to every token; the student lacks it, as
@@ -229,9 +230,9 @@ def _source(name: str, chosen: list[int]) -> str:
     return ".".join(path)
 
 
-def sentence_student(teacher: Checkpoint, wanted: DistillConfig) -> Checkpoint:
+def from_teacher_to_vectors(teacher: Checkpoint, wanted: DistillConfig) -> Checkpoint:
     """Make a fresh student whose vectors a linear map takes into the teacher's space."""
-    encoder = fresh_student(teacher, wanted)
+    encoder = from_teacher(teacher, wanted)
     sentence = SentenceConfig(
         pooling="mean",
         dense=(DenseConfig(in_features=wanted.hidden_size, out_features=teacher.embedding_size),),
@@ -243,7 +244,7 @@ def sentence_student(teacher: Checkpoint, wanted: DistillConfig) -> Checkpoint:
     return replace(encoder, sentence=sentence, tensors={**encoder.tensors, **in_memory(maps)})
 
 
-def fresh_student(teacher: Checkpoint, wanted: DistillConfig) -> Checkpoint:
+def from_teacher(teacher: Checkpoint, wanted: DistillConfig) -> Checkpoint:
     """Make a student of the wanted shape for the teacher's vocabulary.
 
     Its word table holds the principal components of the teacher's, scaled to the usual deviation, so that words begin
@@ -269,7 +270,7 @@ def fresh_student(teacher: Checkpoint, wanted: DistillConfig) -> Checkpoint:
     return Checkpoint(family=teacher.family, config=config, sentence=sentence, tensors=in_memory(arrays))
 
 
-def mapped_student(student: Checkpoint, width: int, wanted: DistillConfig) -> Checkpoint:
+def with_unit_vectors(student: Checkpoint, width: int, wanted: DistillConfig) -> Checkpoint:
     """Make a module's vectors unit vectors of `width` numbers: by one linear map more, drawn anew, where they are not.
 
     Heads that sentence vectors do not need are left out.

@@ -14,20 +14,38 @@ import ctypes
 import hashlib
 import json
 import math
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from wellread.backends.torch import TorchEncoder
+from wellread.checkpoints.checkpoint import Checkpoint, in_memory
 from wellread.errors import TrainingError
 from wellread.learn import checkpoints
 from wellread.learn.checkpoints import State, fingerprint
 from wellread.learn.distributed import Process, agree, joined, wait
+from wellread.learn.log import log_events
 from wellread.learn.settings import LoopConfig
-from wellread.learn.step import Evaluated, Event, Means, Saved, Started, Task, Turn, epoch_plan, new_optimizer, take
+from wellread.learn.step import (
+    Batches,
+    Evaluated,
+    Event,
+    Saved,
+    Started,
+    StepContext,
+    Task,
+    epoch_plan,
+    new_optimizer,
+    train_step,
+)
+from wellread.module import Module
+from wellread.text.tokenizer import Tokenizer
 
-STEPS = 100  # between two times; once takes about 50 ms
+TRIM_STEPS = 100  # between two calls of `give_back`, which takes about 50 ms
 
 
 def give_back() -> None:
@@ -50,14 +68,14 @@ def uses_bf16(config: LoopConfig, device: str) -> bool:
     if device.startswith("cuda"):
         return torch.cuda.is_bf16_supported(including_emulation=False)
     # torch says it of a CPU under these names alone; releases that lack one make do with float32
-    known = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    return any(getattr(torch.cpu, name, lambda: False)() for name in known)
+    probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(getattr(torch.cpu, name, lambda: False)() for name in probes)
 
 
 DECAYS: dict[str, Callable[[float], float]] = {  # from 0, after the warm-up, to 1, one step after the last
-    "linear": lambda done: 1 - done,
-    "cosine": lambda done: 0.5 * (1 + math.cos(math.pi * done)),
-    "constant": lambda done: 1.0,
+    "linear": lambda part: 1 - part,
+    "cosine": lambda part: 0.5 * (1 + math.cos(math.pi * part)),
+    "constant": lambda part: 1.0,
 }
 
 
@@ -86,14 +104,59 @@ def schedule(step: int, *, total: int, warmup: int, kind: str = "cosine") -> flo
     return DECAYS[kind]((step - 1 - warmup) / (total - warmup))
 
 
+Evaluate = Callable[[], Mapping[str, float]]
+Prepare = Callable[[int, Process], None]
+
+
+def run(
+    task: Task,
+    config: LoopConfig,
+    output_dir: Path,
+    *,
+    settings: Any = None,
+    resume_from_checkpoint: bool | str | Path | None = None,
+    overwrite: bool = False,
+    evaluate: Evaluate | None = None,
+    prepare: Prepare | None = None,
+) -> int:
+    """Train as `train` does to the end, log what happens, and return the last step.
+
+    The first process follows the events (`log_events`, which shows `settings` to reporters); the others only train.
+    `overwrite` removes the checkpoints of an earlier run in `output_dir`, unless this one resumes them.
+    """
+    with joined(config.ddp_timeout) as process:
+        if overwrite and not resume_from_checkpoint:
+            if process.is_main:
+                checkpoints.remove_all(output_dir)
+            wait(process, "the earlier run was to be removed")
+        options = {"resume_from_checkpoint": resume_from_checkpoint, "evaluate": evaluate, "prepare": prepare}
+        events = train(task, config, output_dir, **options)  # type: ignore[arg-type]
+        if process.is_main:
+            return log_events(events, config, output_dir, settings=settings)
+        return deque(events, maxlen=1).pop().step
+
+
+def trained_module(
+    model: TorchEncoder,
+    checkpoint: Checkpoint,
+    tokenizer: Tokenizer,
+    *,
+    backend: str = "openvino",
+    provenance: Mapping[str, Any] | None = None,
+) -> Module:
+    """Return a module of the weights that a model has now."""
+    checkpoint = replace(checkpoint, tensors=in_memory(model.arrays()))
+    return Module(checkpoint=checkpoint, tokenizer=tokenizer, backend=backend, provenance=provenance or {})
+
+
 def train(
     task: Task,
     config: LoopConfig,
     output_dir: Path,
     *,
     resume_from_checkpoint: bool | str | Path | None = None,
-    evaluate: Callable[[], Mapping[str, float]] | None = None,
-    prepare: Callable[[int, Process], None] | None = None,
+    evaluate: Evaluate | None = None,
+    prepare: Prepare | None = None,
 ) -> Iterator[Event]:
     """Train `task.model` in place and yield what happens; a generator, so it works as far as it is read.
 
@@ -108,24 +171,32 @@ def train(
         bf16 = uses_bf16(config, process.device)
         identity = _identity(task, config, process, bf16)
         agree(process, hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest())
-        chosen = checkpoints.resumable(output_dir, resume_from_checkpoint)
+        checkpoint = checkpoints.resumable(output_dir, resume_from_checkpoint)
         wait(process, "the first checkpoint was to be looked for")  # before the first process may save one
         task.model.to(process.device)
         optimizer = new_optimizer(task.model, config)
         state = State(step=0, epoch=0, batch=0, identity=identity)
-        if chosen:
-            state = checkpoints.load(chosen, task.model, optimizer, identity)
-        total = _total(task, config, process)
-        yield Started(step=state.step, total=total, resumed_from=chosen)
-        means = Means(task=task, config=config, process=process, optimizer=optimizer, bf16=bf16)
-        for turn, after in _turns(means, state, total, prepare):
-            yield _take(turn, means, output_dir)
-            if turn.step % STEPS == 0:
+        if checkpoint:
+            state = checkpoints.load(checkpoint, task.model, optimizer, identity)
+        context = StepContext(task=task, config=config, process=process, optimizer=optimizer, bf16=bf16)
+        total = config.max_steps
+        if not total:
+            epochs = range(config.num_train_epochs)
+            total = sum(len(epoch_plan(task.lengths(e), config, epoch=e, processes=process.count)) for e in epochs)
+        yield Started(step=state.step, total=total, resumed_from=checkpoint)
+        for batches, state_after in _steps_left(context, state, total, prepare):
+            try:
+                yield train_step(batches, context)
+            except TrainingError as error:
+                raise TrainingError(f"{error}; {checkpoints.last_good(output_dir)}") from error
+            if batches.step % TRIM_STEPS == 0:
                 give_back()
-            if process.is_main:
-                yield from _evaluated(turn, config, evaluate)
-                if _is_due(turn, config.save_steps):
-                    yield _saved(output_dir, means, after)
+            if process.is_main and evaluate and _is_due(batches, config.eval_steps):
+                yield Evaluated(step=batches.step, scores=dict(evaluate()))
+            if process.is_main and _is_due(batches, config.save_steps):
+                limit = config.save_total_limit
+                directory = checkpoints.save(output_dir, task.model, optimizer, state_after, limit=limit)
+                yield Saved(step=batches.step, directory=directory)
 
 
 def _identity(task: Task, config: LoopConfig, process: Process, bf16: bool) -> dict[str, Any]:
@@ -136,56 +207,32 @@ def _identity(task: Task, config: LoopConfig, process: Process, bf16: bool) -> d
     return identity
 
 
-def _total(task: Task, config: LoopConfig, process: Process) -> int:
-    """Count the steps of the run."""
-    if config.max_steps:
-        return config.max_steps
-    epochs = range(config.num_train_epochs)
-    return sum(len(epoch_plan(task.lengths(e), config, epoch=e, processes=process.count)) for e in epochs)
-
-
-def _turns(
-    means: Means, state: State, total: int, prepare: Callable[[int, Process], None] | None
-) -> Iterator[tuple[Turn, State]]:
-    """Yield every step that is left, and the state after it."""
-    config, process = means.config, means.process
-    step, epoch, done = state.step, state.epoch, state.batch
+def _steps_left(
+    context: StepContext, state: State, total: int, prepare: Prepare | None
+) -> Iterator[tuple[Batches, State]]:
+    """Yield the batches of every step that is left, and the state after it."""
+    config, process = context.config, context.process
+    step, epoch, steps_done = state.step, state.epoch, state.batch
     warmup = warmup_of(config, total)
     while step < total:
-        lengths = means.task.lengths(epoch)
+        lengths = context.task.lengths(epoch)
         plan = epoch_plan(lengths, config, epoch=epoch, processes=process.count)
-        if prepare and done < len(plan):
+        if prepare and steps_done < len(plan):
             prepare(epoch, process)
-        for batch, batches in enumerate(plan[done : done + total - step], done + 1):
+        for number, rows in enumerate(plan[steps_done : steps_done + total - step], steps_done + 1):
             step += 1
             share = schedule(step, total=total, warmup=warmup, kind=config.lr_scheduler_type)
-            tokens = int(sum(lengths[rows].sum() for rows in batches))
-            rate = config.learning_rate * share
-            turn = Turn(step=step, total=total, epoch=epoch, rate=rate, batches=batches, tokens=tokens)
-            yield turn, State(step=step, epoch=epoch, batch=batch, identity=state.identity)
-        epoch, done = epoch + 1, 0
+            batches = Batches(
+                step=step,
+                total=total,
+                epoch=epoch,
+                learning_rate=config.learning_rate * share,
+                rows=rows,
+                tokens=int(sum(lengths[batch].sum() for batch in rows)),
+            )
+            yield batches, State(step=step, epoch=epoch, batch=number, identity=state.identity)
+        epoch, steps_done = epoch + 1, 0
 
 
-def _take(turn: Turn, means: Means, output_dir: Path) -> Event:
-    try:
-        return take(turn, means)
-    except TrainingError as error:
-        raise TrainingError(f"{error}; {checkpoints.last_good(output_dir)}") from error
-
-
-def _is_due(turn: Turn, every: int) -> bool:
-    return every > 0 and (turn.step % every == 0 or turn.step == turn.total)
-
-
-def _evaluated(
-    turn: Turn, config: LoopConfig, evaluate: Callable[[], Mapping[str, float]] | None
-) -> Iterator[Evaluated]:
-    if evaluate and _is_due(turn, config.eval_steps):
-        yield Evaluated(step=turn.step, scores=dict(evaluate()))
-
-
-def _saved(output_dir: Path, means: Means, state: State) -> Saved:
-    directory = checkpoints.save(
-        output_dir, means.task.model, means.optimizer, state, limit=means.config.save_total_limit
-    )
-    return Saved(step=state.step, directory=directory)
+def _is_due(batches: Batches, every: int) -> bool:
+    return every > 0 and (batches.step % every == 0 or batches.step == batches.total)

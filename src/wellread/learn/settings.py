@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from pathlib import Path
 from typing import Annotated, Any
 
 from wellread.errors import ConfigError, nearest
@@ -72,18 +75,18 @@ class LoopConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayersConfig:
-    """DistilBERT: a student of some of the teacher's layers learns its word scores and its hidden states."""
+    """DistilBERT: a student of some of the teacher's layers learns its MLM logits and its hidden states."""
 
     teacher_layers: Annotated[str, "the teacher's layers that the student begins with, counted from 0"] = (
         "0, 2, 4, 7, 9, 11"
     )
-    vocab_transform: Annotated[bool, "the teacher's transform of word scores is taken too; false: drawn anew"] = True
+    vocab_transform: Annotated[bool, "the teacher's transform before MLM logits is taken too; false: drawn anew"] = True
     fold_types: Annotated[bool, "the vector of type 0, which the teacher always adds, goes into the positions"] = False
     freeze_positions: Annotated[bool, "the position table stays as the teacher has it"] = False
-    kl_weight: Annotated[float, "weight of the divergence from the teacher's word scores"] = 5.0
+    kl_weight: Annotated[float, "weight of the divergence from the teacher's MLM logits"] = 5.0
     mlm_weight: Annotated[float, "weight of the masked language model's own loss"] = 2.0
     cosine_weight: Annotated[float, "weight of 1 - cosine of the last hidden states"] = 1.0
-    kl_positions: Annotated[str, "where word scores are compared: all, or masked"] = "all"
+    kl_positions: Annotated[str, "where MLM logits are compared: all, or masked"] = "all"
     masking: Annotated[str, "pieces, words (all of a word together) or smoothed (rare pieces more often)"] = "smoothed"
     mlm_probability: Annotated[float, "share of the tokens that are masked"] = 0.15
     mask_sets: Annotated[int, "masks of every row, epochs take them in turn; the teacher answers once for each"] = 3
@@ -133,7 +136,7 @@ class DistillConfig:
         128
     )
     min_tokens: Annotated[int, "for layers and relations: shorter rows are left out; [CLS] and [SEP] are counted"] = 0
-    temperature: Annotated[float, "temperature at which labels and word scores are compared"] = 2.0
+    temperature: Annotated[float, "temperature at which soft labels and MLM logits are compared"] = 2.0
     teacher_cache_gb: Annotated[float, "of the teacher's outputs on disk; the rest is computed every epoch"] = 16.0
     layers: LayersConfig = field(default_factory=LayersConfig)
     relations: RelationsConfig = field(default_factory=RelationsConfig)
@@ -149,6 +152,29 @@ class DistillConfig:
         ):
             if not value > 0:
                 raise ConfigError(f"{name} must be above 0; found {value}; raise it")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextConfig:
+    """Which texts are taken from the files."""
+
+    split: Annotated[
+        bool, "texts are cut into sentences of 4 to 90 words without repetitions; false: they stay whole"
+    ] = True
+    clauses: Annotated[float, "share of sentences of which one clause is taken too"] = 0.0
+    limit: Annotated[int, "texts at most, drawn from all; 0: all"] = 1_000_000
+    text_seed: Annotated[int, "of the draw of texts"] = 0
+    text_column: Annotated[str, "column of the texts; empty: text, or the only one of texts"] = ""
+    pair_column: Annotated[str, "column of the second text, where the teacher judges pairs"] = ""
+    kind: Annotated[str, "kind of the files, where their endings do not say it"] = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """The text, and the student's shape and training."""
+
+    text: TextConfig = field(default_factory=TextConfig)
+    distill: DistillConfig = field(default_factory=DistillConfig)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -235,3 +261,68 @@ def _refuse_unknown(name: str, given: list[str], known: tuple[str, ...]) -> None
     unknown = [f"{value!r}{nearest(value, known)}" for value in given if value not in known]
     if unknown:
         raise ConfigError(f"{name} was asked for; found {', '.join(unknown)}; it is one of {', '.join(known)}")
+
+
+SHIPPED = Path(__file__).parent / "distill" / "recipes"
+RECIPES = tuple(sorted(path.stem for path in SHIPPED.glob("*.toml")))
+
+
+def read_recipe(name: str | Path) -> Recipe:
+    """Read a recipe of distillation that ships with wellread, or a TOML file.
+
+    Raises: ConfigError that names unknown keys.
+    """
+    path = SHIPPED / f"{name}.toml" if name in RECIPES else Path(name)
+    return Recipe(**read_tables(path, {"text": TextConfig(), "distill": DistillConfig()}, among=RECIPES))
+
+
+def read_finetune_recipe(path: str | Path, defaults: FinetuneConfig | None = None) -> FinetuneConfig:
+    """Read the tables [finetune] and [finetune.loop] of a TOML file. Raises: ConfigError that names unknown keys."""
+    config: FinetuneConfig = read_tables(Path(path), {"finetune": defaults or FinetuneConfig()})["finetune"]
+    return config
+
+
+def read_tables(path: Path, defaults: Mapping[str, Any], *, among: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Return dataclasses by the names of their tables in a TOML file; what it leaves out is as in `defaults`.
+
+    Raises: ConfigError for keys that are unknown or of another type; `among` are the names that stand for files.
+    """
+    try:
+        data = tomllib.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        known = f"none of {', '.join(among)} and " if among else ""
+        name = path.stem if path.parent == SHIPPED else str(path)
+        raise ConfigError(f"the recipe {name!r} was asked for; it is {known}no TOML file: {error}; check it") from None
+    return {**defaults, **_values(defaults, data, path, "")}
+
+
+def _values(defaults: Mapping[str, Any], table: dict[str, Any], path: Path, prefix: str) -> dict[str, Any]:
+    """Return the values of a table, nested ones as dataclasses; the type of a default is the type of its key."""
+    unknown = [key for key in table if key not in defaults]
+    if unknown:
+        hints = [prefix + key + (_nested_in(key, defaults, prefix) or nearest(key, defaults)) for key in unknown]
+        raise ConfigError(f"{path} has unknown keys: {', '.join(hints)}; remove or correct them")
+    values: dict[str, Any] = {}
+    for key, value in table.items():
+        default = defaults[key]
+        if is_dataclass(default) and isinstance(value, dict):
+            nested = _values(_by_name(default), value, path, f"{prefix}{key}.")
+            try:
+                values[key] = replace(default, **nested)  # type: ignore[type-var]
+            except ConfigError as error:
+                raise ConfigError(f"{path}: {error}") from None
+        elif type(value) is type(default) or (isinstance(default, float) and type(value) is int):
+            values[key] = value
+        else:
+            raise ConfigError(f"{path}: {prefix}{key} must be {type(default).__name__}; found {value!r}; correct it")
+    return values
+
+
+def _by_name(config: Any) -> dict[str, Any]:
+    return {item.name: getattr(config, item.name) for item in fields(config)}
+
+
+def _nested_in(key: str, defaults: Mapping[str, Any], prefix: str) -> str:
+    """Say that a key stands one table further down, as those of the loop do."""
+    tables = [name for name, value in defaults.items() if is_dataclass(value) and hasattr(value, key)]
+    return f" (it belongs in [{prefix}{tables[0]}])" if tables else ""

@@ -102,11 +102,11 @@ class Saved:
 Event = Started | Step | Evaluated | Saved
 
 
-Rows = NDArray[np.int64]
+RowNumbers = NDArray[np.int64]
 POOL = 64  # steps whose rows are sorted by length together
 
 
-def epoch_plan(lengths: Rows, config: LoopConfig, *, epoch: int, processes: int = 1) -> list[list[Rows]]:
+def epoch_plan(lengths: RowNumbers, config: LoopConfig, *, epoch: int, processes: int = 1) -> list[list[RowNumbers]]:
     """Return the steps of an epoch; each is the row numbers of its batches, one for each process and accumulation.
 
     `lengths` is int [N], the tokens of every row. The last step of a pool may have fewer batches, or a smaller one.
@@ -118,26 +118,6 @@ def epoch_plan(lengths: Rows, config: LoopConfig, *, epoch: int, processes: int 
     >>> [[batch.tolist() for batch in step] for step in epoch_plan(np.arange(5), config, epoch=0)]
     [[[4, 3], [2, 1]], [[0]]]
     """
-    _check(lengths, config)
-    parts = processes * config.gradient_accumulation_steps
-    rng = np.random.default_rng([config.seed, epoch])
-    order = rng.permutation(len(lengths))
-    size = POOL * parts * config.per_device_train_batch_size
-    steps: list[list[Rows]] = []
-    for begin in range(0, len(order), size):
-        batches = _batches(order[begin : begin + size], lengths, config)
-        steps += [batches[i : i + parts] for i in range(0, len(batches), parts)]
-    return [steps[i] for i in rng.permutation(len(steps))]
-
-
-def _batches(pool: Rows, lengths: Rows, config: LoopConfig) -> list[Rows]:
-    """Cut a pool into batches, the longest rows first."""
-    rows = config.per_device_train_batch_size
-    budget = config.tokens_per_batch or max(1, int(lengths.max())) * rows  # the latter never binds
-    return [pool[batch] for batch in token_budget_batches(lengths[pool], max_tokens=budget, max_rows=rows)]
-
-
-def _check(lengths: Rows, config: LoopConfig) -> None:
     if not len(lengths):
         raise TrainingError("a model was to be trained; found 0 rows of data; give it some")
     longest = int(lengths.argmax())
@@ -146,25 +126,36 @@ def _check(lengths: Rows, config: LoopConfig) -> None:
             f"batches of at most {config.tokens_per_batch} tokens were asked for; found row {longest} of "
             f"{lengths[longest]}; raise tokens_per_batch, or cut the rows"
         )
+    max_rows = config.per_device_train_batch_size
+    parts = processes * config.gradient_accumulation_steps
+    rng = np.random.default_rng([config.seed, epoch])
+    order = rng.permutation(len(lengths))
+    steps: list[list[RowNumbers]] = []
+    for begin in range(0, len(order), size := POOL * parts * max_rows):
+        pool = order[begin : begin + size]
+        max_tokens = config.tokens_per_batch or max(1, int(lengths.max())) * max_rows  # the latter never binds
+        batches = [pool[i] for i in token_budget_batches(lengths[pool], max_tokens=max_tokens, max_rows=max_rows)]
+        steps += [batches[i : i + parts] for i in range(0, len(batches), parts)]
+    return [steps[i] for i in rng.permutation(len(steps))]
 
 
-SHOWN = 12  # rows that a message names
+NAMED = 12  # rows in a message
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Turn:
-    """What one step is made of."""
+class Batches:
+    """What one step of the optimizer takes."""
 
     step: int  # counted from 1
     total: int
     epoch: int
-    rate: float
-    batches: Sequence[Rows]  # of all processes
+    learning_rate: float
+    rows: Sequence[RowNumbers]  # of every batch, of all processes
     tokens: int  # in all of them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Means:
+class StepContext:
     """What every step is taken with."""
 
     task: Task
@@ -179,71 +170,67 @@ def new_optimizer(model: nn.Module, config: LoopConfig) -> optim.Optimizer:
 
     Raises: TrainingError where everything is frozen.
     """
-    trained = [p for p in model.parameters() if p.requires_grad]
-    if not trained:
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    if not parameters:
         raise TrainingError("a model was to be trained; found 0 parameters that require a gradient; unfreeze some")
     groups = [
-        {"params": [p for p in trained if p.ndim > 1], "weight_decay": config.weight_decay},
-        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
     ]
     betas = (config.adam_beta1, config.adam_beta2)
     return optim.AdamW(groups, lr=config.learning_rate, betas=betas, eps=config.adam_epsilon, fused=True)
 
 
-def take(turn: Turn, means: Means) -> Step:
+def train_step(batches: Batches, context: StepContext) -> Step:
     """Take one step. Raises: TrainingError for a loss or gradient that is no number, before the weights change."""
-    started = time.monotonic()
-    parameters = [p for group in means.optimizer.param_groups for p in group["params"]]
-    means.optimizer.zero_grad(set_to_none=True)
-    with _seeded(means, turn.step), sparse_words(means.task.model):
-        numbers = _gradients(turn, means)
-    numbers = sum_up(parameters, numbers, means.process, what=f"the gradients of step {turn.step} were to be summed")
+    begin = time.monotonic()
+    parameters = [p for group in context.optimizer.param_groups for p in group["params"]]
+    context.optimizer.zero_grad(set_to_none=True)
+    with _seeded(context, batches.step), sparse_words(context.task.model):
+        numbers = accumulate_gradients(batches, context)
+    what = f"the gradients of step {batches.step} were to be summed"
+    numbers = sum_up(parameters, numbers, context.process, what=what)
     losses, counts = numbers.view(2, -1).tolist()
     count = max(1.0, sum(counts))
-    norm = _scaled(parameters, count, means.config.max_grad_norm or math.inf)
-    _refuse_no_number(turn, losses, norm)
-    for group in means.optimizer.param_groups:
-        group["lr"] = turn.rate
-    means.optimizer.step()
+    norm = clip_gradients(parameters, count, context.config.max_grad_norm or math.inf)
+    _refuse_nan(batches, losses, norm)
+    for group in context.optimizer.param_groups:
+        group["lr"] = batches.learning_rate
+    context.optimizer.step()
     return Step(
-        step=turn.step,
-        epoch=turn.epoch,
+        step=batches.step,
+        epoch=batches.epoch,
         loss=sum(losses) / count,
-        learning_rate=turn.rate,
+        learning_rate=batches.learning_rate,
         grad_norm=norm,
-        tokens=turn.tokens,
-        seconds=time.monotonic() - started,
+        tokens=batches.tokens,
+        seconds=time.monotonic() - begin,
     )
 
 
-def _gradients(turn: Turn, means: Means) -> Tensor:
+def accumulate_gradients(batches: Batches, context: StepContext) -> Tensor:
     """Add up the gradients of this process's batches; return losses and counts, float64 [2 * batches]."""
-    process, task = means.process, means.task
-    numbers = torch.zeros(2, len(turn.batches), dtype=torch.float64, device=process.device)
-    for index in range(process.rank, len(turn.batches), process.count):
-        inputs = task.collate(turn.batches[index], turn.epoch)
-        moved = {name: tensor.to(process.device, non_blocking=True) for name, tensor in inputs.items()}
-        with torch.autocast(process.device.partition(":")[0], torch.bfloat16, enabled=means.bf16):
-            loss = task.loss(moved)
+    process, task = context.process, context.task
+    numbers = torch.zeros(2, len(batches.rows), dtype=torch.float64, device=process.device)
+    for index in range(process.rank, len(batches.rows), process.count):
+        inputs = task.collate(batches.rows[index], batches.epoch)
+        inputs = {name: tensor.to(process.device, non_blocking=True) for name, tensor in inputs.items()}
+        with torch.autocast(process.device.partition(":")[0], torch.bfloat16, enabled=context.bf16):
+            loss = task.loss(inputs)
         loss.total.backward()
-        _densify(task.model)
+        for parameter in task.model.parameters():
+            if parameter.grad is not None and parameter.grad.is_sparse:  # no dense gradient was added to it
+                parameter.grad = parameter.grad.to_dense()
         numbers[0, index] = loss.total.detach()
         numbers[1, index] = loss.count
     return numbers.flatten()
 
 
-def _densify(model: nn.Module) -> None:
-    """Make dense what no dense gradient was added to."""
-    for parameter in model.parameters():
-        if parameter.grad is not None and parameter.grad.is_sparse:
-            parameter.grad = parameter.grad.to_dense()
-
-
-def _scaled(parameters: Sequence[nn.Parameter], count: float, longest: float) -> float:
-    """Divide the gradients by `count` and cut their norm to `longest`, in one pass; return the norm before the cut."""
+def clip_gradients(parameters: Sequence[nn.Parameter], count: float, max_norm: float) -> float:
+    """Divide the gradients by `count` and cut their norm to `max_norm`, in one pass; return the norm before the cut."""
     gradients = [p.grad for p in parameters if p.grad is not None]
     norm = float(nn.utils.get_total_norm(gradients)) / count
-    scale = min(1.0, longest / (norm + 1e-6)) / count  # as torch's clip_grad_norm_ cuts
+    scale = min(1.0, max_norm / (norm + 1e-6)) / count  # as torch's clip_grad_norm_ cuts
     if scale != 1.0:
         torch._foreach_mul_(gradients, scale)
     return norm
@@ -263,24 +250,24 @@ def sparse_words(model: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def _seeded(means: Means, step: int) -> Iterator[None]:
+def _seeded(context: StepContext, step: int) -> Iterator[None]:
     """Give this step random numbers of its own, and the caller's generators back afterwards."""
-    process = means.process
-    seed = np.random.SeedSequence([means.config.seed, step, process.rank]).generate_state(1, np.uint64)[0]
+    process = context.process
+    seed = np.random.SeedSequence([context.config.seed, step, process.rank]).generate_state(1, np.uint64)[0]
     with torch.random.fork_rng([process.device] if process.device != "cpu" else []):
         torch.manual_seed(int(seed))
         yield
 
 
-def _refuse_no_number(turn: Turn, losses: Sequence[float], norm: float) -> None:
+def _refuse_nan(batches: Batches, losses: Sequence[float], norm: float) -> None:
     """Stop where the weights would be spoilt. The caller adds which checkpoint is good."""
     bad = [index for index, loss in enumerate(losses) if not math.isfinite(loss)]
     if not bad and math.isfinite(norm):
         return
-    found = f"{losses[bad[0]]}" if bad else f"a gradient of norm {norm}"
-    rows = np.concatenate([turn.batches[index] for index in bad or range(len(turn.batches))])
-    shown = ", ".join(map(str, rows[:SHOWN])) + (f" and {len(rows) - SHOWN} more" if len(rows) > SHOWN else "")
+    value = f"{losses[bad[0]]}" if bad else f"a gradient of norm {norm}"
+    rows = np.concatenate([batches.rows[index] for index in bad or range(len(batches.rows))])
+    names = ", ".join(map(str, rows[:NAMED])) + (f" and {len(rows) - NAMED} more" if len(rows) > NAMED else "")
     raise TrainingError(
-        f"step {turn.step} of {turn.total} was to lower the loss; found {found} in epoch {turn.epoch}, rows {shown}; "
-        "lower the learning rate, or look at these rows"
+        f"step {batches.step} of {batches.total} was to lower the loss; found {value} in epoch {batches.epoch}, rows "
+        f"{names}; lower the learning rate, or look at these rows"
     )

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Sequence
-from dataclasses import asdict, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from wellread.checkpoints.checkpoint import in_memory
-from wellread.errors import TrainingError
-from wellread.learn.distill.layers import layers_work
-from wellread.learn.distill.relations import relations_work
-from wellread.learn.distill.soft_labels import labels_work
-from wellread.learn.distill.targets import Job, Work, fingerprint
-from wellread.learn.distill.vectors import vectors_work
+from wellread.data.corpus import read_lines, read_sentences
+from wellread.errors import ConfigError, TrainingError
+from wellread.learn.distill.layers import layers_student
+from wellread.learn.distill.relations import relations_student
+from wellread.learn.distill.soft_labels import labels_student
+from wellread.learn.distill.student import DistillInputs, Student
+from wellread.learn.distill.teacher import fingerprint
+from wellread.learn.distill.vectors import vectors_student
 from wellread.learn.distributed import joined
-from wellread.learn.log import follow
-from wellread.learn.loop import train
-from wellread.learn.settings import DistillConfig
+from wellread.learn.loop import run, trained_module
+from wellread.learn.settings import DistillConfig, TextConfig, read_recipe
 from wellread.module import Module
 
-METHOD_OF = {"layers": layers_work, "labels": labels_work, "relations": relations_work, "vectors": vectors_work}
+METHODS: Mapping[str, Callable[[DistillInputs], Student]] = {
+    "layers": layers_student,
+    "labels": labels_student,
+    "relations": relations_student,
+    "vectors": vectors_student,
+}
+TOKEN_METHODS = ("layers", "relations")  # which read any number of texts from their files
 
 
 def distill(
@@ -29,60 +34,84 @@ def distill(
     texts: Sequence[str] | Sequence[Path],
     *,
     output_dir: str | Path,
-    config: DistillConfig,
+    config: DistillConfig | None = None,
+    text: TextConfig | None = None,
+    recipe: str | Path | None = None,
     student: Module | None = None,
     pairs: Sequence[str] | None = None,
     resume_from_checkpoint: bool | str | Path | None = None,
+    overwrite: bool = False,
 ) -> Module:
     """Train a student on what the teacher makes of `texts`, by `config.method`, and return it.
 
     `layers` makes its student of the teacher's layers; `labels` teaches a pre-trained `student`, and takes `pairs`, the
     second texts, where the teacher judges pairs; `relations` and `vectors` teach `student`, or a fresh one of the shape
-    in `config`. `layers` and `relations` take files too, which need not fit in memory. `output_dir` gets the teacher's
-    outputs (kept for the next run), checkpoints, and what `follow` writes. A run that was killed goes on from
-    `resume_from_checkpoint`: one of those, or True for the last. Under torchrun every process returns the student.
+    in `config`. `recipe` is one that ships with wellread, or a TOML file: files are read as its [text] says, and
+    trained on as its [distill] does; `text` and `config` go before them. Without either, `layers` and `relations` take
+    files too, which need not fit in memory.
+
+    `output_dir` gets the teacher's outputs (kept for the next run), checkpoints, and what `log_events` writes. A run
+    that was killed goes on from `resume_from_checkpoint`: one of those, or True for the last; `overwrite` begins anew
+    where there are checkpoints of another. Under torchrun every process returns the student.
 
     Raises: TrainingError for no texts, or as `train` does; ConfigError for a teacher and a student that do not go
-        together.
+        together; DataError for files.
     """
+    read = read_recipe(recipe or "default")
+    text = text or (read.text if recipe else None)
+    config = config or read.distill
+    if text is not None and any(isinstance(path, Path) for path in texts):
+        texts, pairs = _read_texts(text, config.method, [Path(path) for path in texts])
     if not texts:
         raise TrainingError("a student was to be distilled; found 0 texts; give it some")
+    output_dir = Path(output_dir)
     with joined(config.loop.ddp_timeout) as process:
-        job = Job(
+        inputs = DistillInputs(
             teacher=teacher,
             teacher_hash=fingerprint(teacher),
             student=student,
             texts=texts,
             pairs=pairs,
             config=config,
-            output_dir=Path(output_dir),
+            output_dir=output_dir,
             process=process,
         )
-        work = METHOD_OF[config.method](job)
-        steps = _trained(work, job, resume_from_checkpoint)
-    return Module(
-        checkpoint=replace(work.checkpoint, tensors=in_memory(work.task.model.arrays())),
-        tokenizer=work.tokenizer,
-        provenance=_provenance(job, steps),
-    )
-
-
-def _trained(work: Work, job: Job, resume: bool | str | Path | None) -> int:
-    """Train in place, and return the last step; the first process writes the log."""
-    loop, place = job.config.loop, job.output_dir
-    events = train(work.task, loop, place, resume_from_checkpoint=resume, prepare=work.targets.prepare)
-    if job.process.is_main:
-        return follow(events, loop, place, settings=job.config)
-    return deque(events, maxlen=1).pop().step
-
-
-def _provenance(job: Job, steps: int) -> dict[str, Any]:
-    """Say what a student was made of."""
-    return {
+        learner = METHODS[config.method](inputs)
+        steps = run(
+            learner,
+            config.loop,
+            output_dir,
+            settings=config,
+            resume_from_checkpoint=resume_from_checkpoint,
+            overwrite=overwrite,
+            prepare=learner.teacher.prepare,
+        )
+    provenance: dict[str, Any] = {
         "made_by": "wellread distill",
-        "teacher": {**job.teacher.provenance, "sha256": job.teacher_hash},
-        **({"student": {**job.student.provenance, "sha256": fingerprint(job.student)}} if job.student else {}),
-        "texts": len(job.texts),
+        **({"recipe": Path(recipe).stem} if recipe else {}),
+        "teacher": {**teacher.provenance, "sha256": inputs.teacher_hash},
+        **({"student": {**student.provenance, "sha256": fingerprint(student)}} if student else {}),
+        "texts": len(texts),
         "steps": steps,
-        "settings": asdict(job.config),
+        "settings": asdict(config),
+        **({"text": asdict(text)} if text else {}),
     }
+    return trained_module(learner.model, learner.checkpoint, learner.tokenizer, provenance=provenance)
+
+
+def _read_texts(
+    text: TextConfig, method: str, paths: Sequence[Path]
+) -> tuple[Sequence[str] | Sequence[Path], Sequence[str] | None]:
+    """Read texts, or return files of them that need not be in memory; and the second text of each of pairs."""
+    options: dict[str, Any] = {"limit": text.limit, "seed": text.text_seed}
+    options |= {"column": text.text_column, "kind": text.kind}
+    if text.split and text.pair_column:
+        raise ConfigError(
+            f"pairs of the column {text.pair_column!r} were asked for; found that texts are to be cut into "
+            "sentences; set split to false"
+        )
+    if text.split:
+        return read_sentences(paths, clauses=text.clauses, **options), None
+    if method in TOKEN_METHODS and not (text.limit or text.text_column or text.kind):
+        return paths, None
+    return read_lines(paths, pair_column=text.pair_column, **options)

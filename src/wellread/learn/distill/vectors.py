@@ -6,8 +6,8 @@ map to the teacher's width, which stays in the module. So vectors of the two can
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -15,18 +15,15 @@ from torch.nn import functional
 
 from wellread.backends.torch import TorchEncoder
 from wellread.encoder.heads import SENTENCE_OUTPUT
-from wellread.learn.distill.targets import (
-    Job,
-    Question,
-    RowsTask,
-    Work,
-    key_of,
+from wellread.learn.distill.student import (
+    DistillInputs,
+    Student,
     refuse_long,
-    running,
-    targets_of,
-    texts_of,
+    teacher_cache,
+    text_rows,
+    texts_in_memory,
 )
-from wellread.learn.init import mapped_student, sentence_student
+from wellread.learn.init import from_teacher_to_vectors, with_unit_vectors
 from wellread.learn.rows import rows_of
 from wellread.learn.settings import VectorsConfig
 from wellread.learn.step import Inputs, Loss
@@ -34,75 +31,56 @@ from wellread.learn.step import Inputs, Loss
 SHAPE = ("num_hidden_layers", "hidden_size", "num_attention_heads")
 
 
-def vectors_work(job: Job) -> Work:
+def vectors_student(inputs: DistillInputs) -> Student:
     """Prepare a student to learn sentence vectors. Raises: ConfigError for rows that it has no positions for."""
-    teacher, config = job.teacher.checkpoint, job.config
-    if job.student is None:
-        checkpoint, tokenizer = sentence_student(teacher, config), job.teacher.tokenizer
+    teacher, config, texts = inputs.teacher, inputs.config, texts_in_memory(inputs)
+    if inputs.student is None:
+        checkpoint, tokenizer = from_teacher_to_vectors(teacher.checkpoint, config), teacher.tokenizer
     else:
-        refuse_long(job.student.checkpoint, job, who="student")
-        checkpoint = mapped_student(job.student.checkpoint, teacher.embedding_size, config)
-        tokenizer = job.student.tokenizer
-    rows = rows_of(tokenizer, [texts_of(job)], max_seq_length=config.max_seq_length)
+        refuse_long(inputs.student.checkpoint, config, who="student")
+        checkpoint = with_unit_vectors(inputs.student.checkpoint, teacher.embedding_size, config)
+        tokenizer = inputs.student.tokenizer
+    rows = rows_of(tokenizer, [texts], max_seq_length=config.max_seq_length)
     rows.warn_cut()
-    question = _question(job)
-    task = VectorsTask(
+    # the teacher reads texts as its `encode` does, the default prompt put before
+    prompts, name = teacher.checkpoint.sentence.prompts, teacher.checkpoint.sentence.default_prompt_name
+    prompted = [prompts[name] + text for text in texts] if name is not None else texts
+    answers = teacher_cache(inputs, text_rows(teacher, [prompted]), SENTENCE_OUTPUT)
+    return Student(
+        inputs=inputs,
+        checkpoint=checkpoint,
+        tokenizer=tokenizer,
         model=TorchEncoder(checkpoint).eval(),  # dropout off: targets are given, there is little to overfit
         rows=rows,
-        targets=targets_of(job, [question]),
-        config=config.vectors,
-        facts={"data": rows.digest(), "teacher": job.teacher_hash, "answers": question.key},
-    )
-    return Work(task=task, targets=task.targets, checkpoint=checkpoint, tokenizer=tokenizer)
-
-
-def _question(job: Job) -> Question:
-    """Ask for sentence vectors as `encode` makes them, the default prompt put before."""
-    teacher, backend = job.teacher, running(job.teacher)
-    sentence = teacher.checkpoint.sentence
-    prompt = sentence.prompts[sentence.default_prompt_name] if sentence.default_prompt_name is not None else ""
-    texts = [prompt + text for text in texts_of(job)]
-    rows = rows_of(teacher.tokenizer, [texts], max_seq_length=teacher.max_seq_length)
-    return Question(
-        backend=backend,
-        output=SENTENCE_OUTPUT,
-        width=teacher.embedding_size,
-        per_token=False,
-        lengths=rows.lengths,
-        pack=rows.pack,
-        key=key_of("vectors", job.teacher_hash, backend.name, backend.precision, rows.digest()),
+        teacher=answers,
+        objective=partial(vectors_loss, config=config.vectors),
+        facts={
+            "answers": answers.outputs[0].key,
+            **{name: getattr(checkpoint.config, name) for name in SHAPE},
+            "max_seq_length": rows.max_seq_length,
+            **asdict(rows.template.special),
+            **asdict(config.vectors),
+        },
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class VectorsTask(RowsTask):
-    """Draw a student's sentence vectors [B, E] to the teacher's."""
-
-    config: VectorsConfig
-
-    def loss(self, inputs: Inputs) -> Loss:
-        """Sum the squared Euclidean distances of unit vectors: 2 - 2 cos, 0 to 4 each; then the contrastive part."""
-        theirs = functional.normalize(inputs["theirs"].float(), dim=-1)
-        ours = self.model(inputs, [SENTENCE_OUTPUT])[SENTENCE_OUTPUT]
-        assert isinstance(ours, Tensor)
-        total = (ours - theirs).square().sum()
-        if self.config.contrastive_weight:
-            told = told_apart(ours, theirs, temperature=self.config.contrastive_temperature)
-            total = total + self.config.contrastive_weight * told
-        return Loss(total=total, count=len(ours))
-
-    def identity(self) -> dict[str, Any]:
-        """Name the teacher and the data by their hashes, and the student's shape."""
-        shape = {name: getattr(self.model.encoder_config, name) for name in SHAPE}
-        told = {**shape, "max_seq_length": self.rows.max_seq_length, **asdict(self.rows.template.special)}
-        return {"task": "vectors", **self.facts, **told, **asdict(self.config), "teacher_on_disk": self.targets.is_kept}
+def vectors_loss(model: TorchEncoder, inputs: Inputs, *, config: VectorsConfig) -> Loss:
+    """Sum the squared Euclidean distances of unit vectors: 2 - 2 cos, 0 to 4 each; then the contrastive part."""
+    theirs = functional.normalize(inputs["theirs"].float(), dim=-1)
+    ours = model(inputs, [SENTENCE_OUTPUT])[SENTENCE_OUTPUT]
+    assert isinstance(ours, Tensor)
+    total = (ours - theirs).square().sum()
+    if config.contrastive_weight:
+        contrast = contrastive_loss(ours, theirs, temperature=config.contrastive_temperature)
+        total = total + config.contrastive_weight * contrast
+    return Loss(total=total, count=len(ours))
 
 
-def told_apart(ours: Tensor, theirs: Tensor, *, temperature: float) -> Tensor:
+def contrastive_loss(ours: Tensor, theirs: Tensor, *, temperature: float) -> Tensor:
     """Sum, over the texts of a batch, how badly a student's vector tells the teacher's of its text from the others.
 
-    InfoNCE (van den Oord et al. 2018, arXiv:1807.03748) over unit vectors [B, E] of student and teacher. What a text is
-    told from are the texts of its own batch, so this part of the loss depends on how a step is divided into batches.
+    InfoNCE (van den Oord et al. 2018, arXiv:1807.03748) over unit vectors [B, E] of student and teacher. The negatives
+    are the texts of one batch, so this part of the loss depends on how a step is divided into batches.
     """
     scores = (ours @ theirs.T).float() / temperature
     return functional.cross_entropy(scores, torch.arange(len(ours), device=ours.device), reduction="sum")
