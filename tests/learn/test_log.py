@@ -109,8 +109,8 @@ def test_without_a_terminal_there_is_a_line_a_minute(capsys):
         callback(event)
     assert capsys.readouterr().err.splitlines() == [
         "step 4 of 1,203: f1 0.5000",
-        "step 5 of 1,203: loss 1.0000, 0 tokens/s, 14 h 59 min left",
-        "step 6 of 1,203: loss 1.0000, 0 tokens/s, 14 h 58 min left",
+        "step 5 of 1,203: loss 1.0000, 0 tokens/s, 14 h 58 min left",
+        "step 7 of 1,203: loss 1.0000, 0 tokens/s, 12 h 28 min left",
     ]
 
 
