@@ -7,7 +7,7 @@ from pathlib import Path
 
 import google_crc32c
 
-from wellread.formats.leveldb_table import mask
+from wellread.formats.leveldb_table import mask_crc
 
 MAGIC = bytes.fromhex("57fb808b247547db")
 
@@ -29,7 +29,7 @@ def field(number: int, value: int | bytes) -> bytes:
 
 
 def checksum(content: bytes) -> bytes:
-    return mask(google_crc32c.value(content)).to_bytes(4, "little")
+    return mask_crc(google_crc32c.value(content)).to_bytes(4, "little")
 
 
 def header(*, shards: int = 1, endianness: int = 0, version: bytes = field(1, 1)) -> bytes:

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from wellread.errors import CheckpointError
-from wellread.formats.arrays import check_head
+from wellread.formats.arrays import check_magic
 from wellread.formats.safetensors import read_safetensors, write_safetensors
 from wellread.formats.torch_file import read_torch
 
@@ -52,4 +52,4 @@ def test_a_safetensors_file_is_no_torch_file(tmp_path):
 @pytest.mark.parametrize(("name", "why"), [("missing", "No such file"), (".", "Is a directory"), ("a\0b", "null byte")])
 def test_a_file_that_cannot_be_opened_is_named(tmp_path, name, why):
     with pytest.raises(CheckpointError, match=f"found no such file .*{why}.*; check the path"):
-        check_head(tmp_path / name, wanted="a torch checkpoint", ours=lambda head: True)
+        check_magic(tmp_path / name, expected="a torch checkpoint", matches=lambda magic: True)

@@ -32,7 +32,7 @@ def prefix(tmp_path):
 
 def read_all(prefix):
     bundle = read_bundle(prefix)
-    return [t.read().tolist() for t in bundle.tensors.values()] + [s.read() for s in bundle.strings.values()]
+    return [t.read().tolist() for t in bundle.tensors.values()] + [s.read_strings() for s in bundle.strings.values()]
 
 
 TABLES = {

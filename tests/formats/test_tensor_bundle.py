@@ -38,7 +38,7 @@ def agrees_with_tensorflow(prefix):
         np.testing.assert_array_equal(array, np.asarray(expected).astype(array.dtype), strict=True)
     for key, strings in ours.strings.items():
         assert strings.shape == tuple(shapes[key])
-        assert strings.read() == np.array(theirs.get_tensor(key), object).ravel().tolist()
+        assert strings.read_strings() == np.array(theirs.get_tensor(key), object).ravel().tolist()
     return len(shapes)
 
 

@@ -17,7 +17,7 @@ from wellread.checkpoints.family import Family, HeadClass, to_ours
 from wellread.checkpoints.sentence_transformers import SentenceFiles, check_sentence, read_sentence_files
 from wellread.config import HEADS, EncoderConfig, HeadConfig, SentenceConfig
 from wellread.errors import CheckpointError, ConfigError, nearest
-from wellread.formats.arrays import StoredTensor, check_head
+from wellread.formats.arrays import StoredTensor, check_magic
 from wellread.formats.safetensors import read_safetensors
 from wellread.formats.torch_file import read_torch
 from wellread.schema import account_for, parse_object, read_json, record
@@ -55,7 +55,7 @@ def read_sharded(index_path: Path) -> dict[str, StoredTensor]:
 
 def _weight_map(path: Path) -> dict[str, str]:
     """Read the index: tensor name to shard name."""
-    check_head(path, wanted="an index of shards", ours=lambda head: head.lstrip(b" \t\r\n").startswith(b"{"))
+    check_magic(path, expected="an index of shards", matches=lambda magic: magic.lstrip(b" \t\r\n").startswith(b"{"))
     try:
         index = parse_object(path.read_bytes())
     except ValueError as error:

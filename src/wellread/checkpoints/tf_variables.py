@@ -17,7 +17,7 @@ from wellread.checkpoints import names
 from wellread.config import EncoderConfig, HeadConfig
 from wellread.errors import ConfigError, WeightsError
 from wellread.formats.arrays import Array, StoredTensor
-from wellread.formats.tensor_bundle import Bundle, StoredStrings
+from wellread.formats.tensor_bundle import Bundle, Entry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -311,8 +311,8 @@ def _check_sizes(config: EncoderConfig, found: Mapping[str, StoredTensor], sourc
         )
 
 
-def _as_tensor(strings: StoredStrings) -> StoredTensor:
-    return StoredTensor(shape=strings.shape, dtype="string", read=lambda: np.array(strings.read()))
+def _as_tensor(strings: Entry) -> StoredTensor:
+    return StoredTensor(shape=strings.shape, dtype="string", read=lambda: np.array(strings.read_strings()))
 
 
 def _laid_out(stored: StoredTensor, layout: str, heads: int, shape: tuple[int, ...]) -> StoredTensor:

@@ -114,12 +114,12 @@ def num_bytes(shape: Sequence[int], dtype: str) -> int | None:
     return math.prod(shape) * itemsize
 
 
-_LENGTH = 64  # bytes: enough for every prefix below
+_MAGIC_LENGTH = 64  # bytes: enough for every prefix below
 
 _FETCH = "fetch the file again"
 _CONVERT = "give it the name of its own format, or convert it"
 # prefix, what it is, what to do
-_KNOWN = (
+_MAGICS = (
     (b"version https://git-lfs", "a git-lfs pointer", "run `git lfs pull`, or download the file itself"),
     (b"<!doctype", "a web page", "check the address and the access rights, then fetch the file again"),
     (b"<html", "a web page", "check the address and the access rights, then fetch the file again"),
@@ -132,42 +132,43 @@ _KNOWN = (
 )
 
 
-def check_head(path: Path, *, wanted: str, ours: Callable[[bytes], bool]) -> None:
-    """Refuse a file whose first 64 bytes do not satisfy `ours`, saying what stands there instead of `wanted`.
+def check_magic(path: Path, *, expected: str, matches: Callable[[bytes], bool]) -> None:
+    """Refuse a file whose first 64 bytes do not satisfy `matches`; the error names its format beside `expected`.
 
     Raises:
         CheckpointError: the file is missing, unreadable, empty or of another kind.
     """
     try:
         with path.open("rb") as file:
-            head = file.read(_LENGTH)
+            magic = file.read(_MAGIC_LENGTH)
         size = path.stat().st_size
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or str(error)
         raise CheckpointError(
-            f"{path} was to be read as {wanted}; found no such file ({why}); check the path"
+            f"{path} was to be read as {expected}; found no such file ({why}); check the path"
         ) from None
-    if not ours(head):
-        what, advice = _identify(head)
-        raise CheckpointError(f"{path} was to be read as {wanted}; found {what} ({size} bytes); {advice}")
+    if not matches(magic):
+        what, advice = _identify(magic)
+        raise CheckpointError(f"{path} was to be read as {expected}; found {what} ({size} bytes); {advice}")
 
 
-def looks_like_safetensors(head: bytes) -> bool:
-    """Say whether `head` may begin a safetensors file: eight bytes of header length, then a JSON object.
+def looks_like_safetensors(magic: bytes) -> bool:
+    """Say whether `magic` may begin a safetensors file: eight bytes of header length, then a JSON object.
 
     >>> looks_like_safetensors(b"\\x02" + bytes(7) + b"{}")
     True
     """
-    return head[8:9] == b"{"
+    return magic[8:9] == b"{"
 
 
-def _identify(head: bytes) -> tuple[str, str]:
-    if not head:
+def _identify(magic: bytes) -> tuple[str, str]:
+    """Name the format of a file by its first bytes, and say what to do with it."""
+    if not magic:
         return "an empty file", _FETCH
-    plain = head.lstrip(b" \t\r\n").lower()
-    for prefix, what, advice in _KNOWN:
+    plain = magic.lstrip(b" \t\r\n").lower()
+    for prefix, what, advice in _MAGICS:
         if plain.startswith(prefix):
             return what, advice
-    if looks_like_safetensors(head):
+    if looks_like_safetensors(magic):
         return "a safetensors file", _CONVERT
-    return f"bytes of no known format, beginning {head[:8].hex(' ')}", _FETCH
+    return f"bytes of no known format, beginning {magic[:8].hex(' ')}", _FETCH

@@ -6,13 +6,12 @@ https://github.com/google/leveldb/blob/main/doc/table_format.md
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import google_crc32c
 
 from wellread.errors import CheckpointError
-from wellread.formats.arrays import check_head
+from wellread.formats.arrays import check_magic
 from wellread.formats.protobuf import read_varint
 
 _MAGIC = 0xDB4775248B80FB57.to_bytes(8, "little")
@@ -24,13 +23,7 @@ _MAX_FILE = 8_000_000  # bytes
 _MAX_ENTRIES = 100_000
 _MAX_KEY = 1024  # bytes: a key may repeat its predecessor at no cost in the file
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Span:
-    """Where the content of a block lies in the file."""
-
-    start: int
-    end: int
+_Span = tuple[int, int]  # where the content of a block begins and ends in the file
 
 
 def read_table(path: Path) -> dict[bytes, bytes]:
@@ -41,7 +34,7 @@ def read_table(path: Path) -> dict[bytes, bytes]:
     Raises:
         CheckpointError: the file is missing, damaged, hostile, compressed, or of another format.
     """
-    check_head(path, wanted="a TensorFlow checkpoint's index", ours=lambda head: head.startswith(b"\0"))
+    check_magic(path, expected="a TensorFlow checkpoint's index", matches=lambda magic: magic.startswith(b"\0"))
     try:
         if (size := path.stat().st_size) > _MAX_FILE:
             raise ValueError(f"{size} bytes (at most {_MAX_FILE} are read)")
@@ -53,10 +46,10 @@ def read_table(path: Path) -> dict[bytes, bytes]:
         ) from None
 
 
-def mask(crc: int) -> int:
+def mask_crc(crc: int) -> int:
     """Return a CRC-32C as the format stores it, so that a checksum over checksums stays a good one.
 
-    >>> hex(mask(0))
+    >>> hex(mask_crc(0))
     '0xa282ead8'
     """
     return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
@@ -106,27 +99,30 @@ def _span(raw: bytes, start: int) -> tuple[_Span, int]:
     """Read the place of a block; return it and where its description ends."""
     offset, start = read_varint(raw, start)
     size, start = read_varint(raw, start)
-    return _Span(start=offset, end=offset + size), start
+    return (offset, offset + size), start
 
 
 def _follow(span: _Span, end: int) -> int:
     """Check that a block begins where the one before it ends; return where the one after it begins."""
-    if span.start != end:
-        raise ValueError(f"a block at byte {span.start} where the one before it ends at {end}")
-    return span.end + _TRAILER
+    begin, stop = span
+    if begin != end:
+        raise ValueError(f"a block at byte {begin} where the one before it ends at {end}")
+    return stop + _TRAILER
 
 
 def _block(raw: bytes, span: _Span) -> bytes:
-    trailer = raw[span.end : span.end + _TRAILER]
+    """Return the content of a block, whose checksum must be right."""
+    start, end = span
+    trailer = raw[end : end + _TRAILER]
     if len(trailer) != _TRAILER:
-        raise ValueError(f"a block that ends at byte {span.end} in a file of {len(raw)}")
+        raise ValueError(f"a block that ends at byte {end} in a file of {len(raw)}")
     stored = int.from_bytes(trailer[1:], "little")
-    if (found := mask(google_crc32c.value(raw[span.start : span.end + 1]))) != stored:
-        raise ValueError(f"a block at byte {span.start} with the checksum {found:08x} in place of {stored:08x}")
+    if (crc := mask_crc(google_crc32c.value(raw[start : end + 1]))) != stored:
+        raise ValueError(f"a block at byte {start} with the checksum {crc:08x} in place of {stored:08x}")
     if trailer[0] != _PLAIN:
         name = "snappy" if trailer[0] == _SNAPPY else str(trailer[0])
-        raise ValueError(f"a block at byte {span.start} of the compression {name}, which is not read")
-    return raw[span.start : span.end]
+        raise ValueError(f"a block at byte {start} of the compression {name}, which is not read")
+    return raw[start:end]
 
 
 def _entries(block: bytes) -> Iterator[tuple[bytes, bytes]]:

@@ -16,10 +16,13 @@ OBJECT_GRAPH_KEY = "_CHECKPOINTABLE_OBJECT_GRAPH"  # the key of the bundle's str
 _NODES = 1
 # of a node; that a node was saved by a saver of its own (4), or holds values (5), moves no variable
 _CHILDREN, _ATTRIBUTES, _SLOTS, _REGISTERED_SAVER, _HAS_VALUES = 1, 2, 3, 4, 5
+_NODE_FIELDS = {_CHILDREN, _ATTRIBUTES, _SLOTS, _REGISTERED_SAVER, _HAS_VALUES}
 _CHILD_NODE, _CHILD_NAME = 1, 2
 # of an attribute; whether restoring it may be left out (4, in older files) is a matter of its program
 _ATTRIBUTE, _FULL_NAME, _KEY, _OPTIONAL = 1, 2, 3, 4
-_SLOT_OF, _SLOT_NAME, _SLOT_NODE = 1, 2, 3
+_ATTRIBUTE_FIELDS = {_ATTRIBUTE, _FULL_NAME, _KEY, _OPTIONAL}
+_SLOT_OF, _SLOT_NAME, _SLOT_NODE = 1, 2, 3  # of a slot variable, which an optimizer keeps beside another
+_SLOT_FIELDS = {_SLOT_OF, _SLOT_NAME, _SLOT_NODE}
 _MAX_CONTENT = 4_000_000  # bytes; a model of twelve layers takes less than one million
 _MAX_NODES = 100_000
 _MAX_PATHS = 64_000_000  # characters of all paths: nodes that hang on one another make them long
@@ -57,14 +60,16 @@ def _variables(content: bytes) -> list[Variable]:
     raws = parse(content, known={_NODES}).contents(_NODES)
     if not 0 < len(raws) <= _MAX_NODES:
         raise ValueError(f"{len(raws)} objects (1 to {_MAX_NODES} are read)")
-    known = {_CHILDREN, _ATTRIBUTES, _SLOTS, _REGISTERED_SAVER, _HAS_VALUES}
-    nodes = [parse(raw, known=known) for raw in raws]
+    nodes = [parse(raw, known=_NODE_FIELDS) for raw in raws]
     paths = _paths(nodes)
-    slots = {slot for node in nodes for slot in _slots(node, len(nodes))}
+    slots = set()
+    for slot in (parse(raw, known=_SLOT_FIELDS) for node in nodes for raw in node.contents(_SLOTS)):
+        _reference(slot, _SLOT_OF, len(nodes))
+        slots.add(_reference(slot, _SLOT_NODE, len(nodes)))
     return [
         Variable(key=key, name=attribute.text(_FULL_NAME), path=paths.get(i, ""), slot=i in slots)
         for i, node in enumerate(nodes)
-        for attribute in _attributes(node)
+        for attribute in [parse(raw, known=_ATTRIBUTE_FIELDS) for raw in node.contents(_ATTRIBUTES)]
         if (key := attribute.text(_KEY))
     ]
 
@@ -84,19 +89,6 @@ def _paths(nodes: list[Message]) -> dict[int, str]:
             paths[to] = f"{path}.{name}" if path else name
             queue.append(to)
     return paths
-
-
-def _slots(node: Message, count: int) -> list[int]:
-    """Return the nodes of the slot variables that an optimizer keeps."""
-    slots = [parse(raw, known={_SLOT_OF, _SLOT_NAME, _SLOT_NODE}) for raw in node.contents(_SLOTS)]
-    for slot in slots:
-        _reference(slot, _SLOT_OF, count)
-    return [_reference(slot, _SLOT_NODE, count) for slot in slots]
-
-
-def _attributes(node: Message) -> list[Message]:
-    known = {_ATTRIBUTE, _FULL_NAME, _KEY, _OPTIONAL}
-    return [parse(raw, known=known) for raw in node.contents(_ATTRIBUTES)]
 
 
 def _reference(message: Message, field: int, count: int) -> int:

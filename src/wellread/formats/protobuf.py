@@ -15,14 +15,6 @@ _MAX_VARINT = 10  # bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Field:
-    """One field of a message."""
-
-    number: int
-    value: int | bytes  # varints and fixed words as unsigned numbers, anything with a length as its bytes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
     """The fields of a message by number; one that was left out is 0 or empty, as the format has it."""
 
@@ -48,10 +40,10 @@ class Message:
         return [_content(field, value) for value in self.values.get(field, [])]
 
     def _one(self, field: int, absent: int | bytes) -> int | bytes:
-        found = self.values.get(field, [absent])
-        if len(found) > 1:
-            raise ValueError(f"field {field} stands {len(found)} times where it may stand once")
-        return found[0]
+        values = self.values.get(field, [absent])
+        if len(values) > 1:
+            raise ValueError(f"field {field} stands {len(values)} times where it may stand once")
+        return values[0]
 
 
 def parse(message: bytes, *, known: Collection[int]) -> Message:
@@ -64,21 +56,23 @@ def parse(message: bytes, *, known: Collection[int]) -> Message:
     150
     """
     values: dict[int, list[int | bytes]] = {}
-    for field in fields(message):
-        values.setdefault(field.number, []).append(field.value)
+    for number, value in fields(message):
+        values.setdefault(number, []).append(value)
     if unknown := sorted(values.keys() - set(known)):
         raise ValueError(f"the unknown fields {', '.join(map(str, unknown))}")
     return Message(values=values)
 
 
-def fields(message: bytes) -> Iterator[Field]:
-    """Yield the fields of a message in their order; in time and memory of the message's length.
+def fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
+    """Yield number and value of each field of a message in their order; in time and memory of the message's length.
+
+    Varints and fixed words come as unsigned numbers, anything with a length as its bytes.
 
     Raises:
         ValueError: a field is cut short, or of a wire type that is out of use or unknown.
 
     >>> list(fields(b"\\x12\\x02hi"))
-    [Field(number=2, value=b'hi')]
+    [(2, b'hi')]
     """
     position = 0
     while position < len(message):
@@ -97,7 +91,7 @@ def fields(message: bytes) -> Iterator[Field]:
             position += _FIXED[kind]
         else:
             raise ValueError(f"field {number} of the wire type {kind}, which is not read")
-        yield Field(number=number, value=value)
+        yield number, value
 
 
 def read_varint(data: bytes, start: int) -> tuple[int, int]:

@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
 from wellread.errors import CheckpointError, WeightsError, nearest
-from wellread.formats.arrays import StoredTensor, check_head, decode, looks_like_safetensors, num_bytes, read_words
+from wellread.formats.arrays import StoredTensor, check_magic, decode, looks_like_safetensors, num_bytes, read_words
 from wellread.schema import parse_object
 
 Array = NDArray[np.generic]
@@ -58,7 +58,7 @@ def read_safetensors(path: Path) -> dict[str, StoredTensor]:
     >>> read_safetensors(path)["pooler.dense.bias"].shape
     (12,)
     """
-    check_head(path, wanted="a safetensors file", ours=looks_like_safetensors)
+    check_magic(path, expected="a safetensors file", matches=looks_like_safetensors)
     size = path.stat().st_size
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
@@ -69,7 +69,11 @@ def read_safetensors(path: Path) -> dict[str, StoredTensor]:
         header = parse_object(raw)
     except ValueError as error:
         raise _damaged(path, f"a header that is no safetensors header: {error}") from None
-    _check_metadata(path, header.pop(_METADATA, None))
+    metadata = header.pop(_METADATA, None)
+    if metadata is not None and not (
+        isinstance(metadata, dict) and all(type(text) is str for text in metadata.values())
+    ):
+        raise _damaged(path, f"a {_METADATA} that does not map text to text")
     return _tensors(path, header, start=8 + length, size=size)
 
 
@@ -82,9 +86,9 @@ def write_safetensors(path: Path, tensors: Mapping[str, Array]) -> None:
     """
     refused = [f"{name} ({array.dtype})" for name, array in tensors.items() if array.dtype.name not in _DTYPES.values()]
     if refused or _METADATA in tensors:
-        found = ", ".join(refused) or f"a tensor named {_METADATA}"
+        faults = ", ".join(refused) or f"a tensor named {_METADATA}"
         raise WeightsError(
-            f"{path} was to be written; found {found}; the types are {', '.join(_DTYPES.values())}: convert or rename"
+            f"{path} was to be written; found {faults}; the types are {', '.join(_DTYPES.values())}: convert or rename"
         )
     contiguous = {name: np.asarray(array, order="C") for name, array in tensors.items()}
     try:
@@ -110,8 +114,8 @@ def _tensors(path: Path, header: Mapping[str, Any], *, start: int, size: int) ->
 def _span(path: Path, name: str, entry: Any) -> tuple[int, int]:
     """Check one entry of the header; return where its bytes begin and end, counted from the end of the header."""
     if not isinstance(entry, dict) or entry.keys() != _ENTRY:
-        found = ", ".join(sorted(entry)) if isinstance(entry, dict) else type(entry).__name__
-        raise _damaged(path, f"an entry {name!r} of {found} where it takes {', '.join(sorted(_ENTRY))}")
+        keys = ", ".join(sorted(entry)) if isinstance(entry, dict) else type(entry).__name__
+        raise _damaged(path, f"an entry {name!r} of {keys} where it takes {', '.join(sorted(_ENTRY))}")
     code, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
     if not isinstance(code, str) or code not in _DTYPES:
         raise CheckpointError(
@@ -138,13 +142,6 @@ def _stored(path: Path, name: str, entry: Mapping[str, Any], start: int) -> Stor
 
 def _whole_numbers(value: Any) -> bool:
     return isinstance(value, list) and all(type(item) is int and item >= 0 for item in value)
-
-
-def _check_metadata(path: Path, metadata: Any) -> None:
-    if metadata is None:
-        return
-    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
-        raise _damaged(path, f"a {_METADATA} that does not map text to text")
 
 
 def _damaged(path: Path, found: str) -> CheckpointError:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from wellread.errors import CheckpointError
-from wellread.formats.arrays import check_head
+from wellread.formats.arrays import check_magic
 from wellread.formats.protobuf import fields
 
 NAME = "saved_model.pb"
@@ -49,7 +49,7 @@ class Graph:
 
     def sentencepiece_models(self) -> list[bytes]:
         """Return the distinct SentencePiece models that nodes hold. Raises: CheckpointError: the file is malformed."""
-        found = [
+        models = [
             content
             for node in self._doing(SENTENCEPIECE)
             for attribute in self._children(node, _ATTRIBUTES)
@@ -57,7 +57,7 @@ class Graph:
             for value in self._children(attribute, _VALUE)
             for content in self._children(value, _STRING)
         ]
-        return list(dict.fromkeys(found))
+        return list(dict.fromkeys(models))
 
     def _doing(self, op: str) -> Iterator[bytes]:
         """Yield the nodes that do `op`; a search first, for parsing takes a thousand times as long."""
@@ -79,7 +79,7 @@ class Graph:
     def _children(self, message: bytes, number: int) -> list[bytes]:
         """Return the messages or texts that a field of a message holds."""
         try:
-            return [f.value for f in fields(message) if f.number == number and isinstance(f.value, bytes)]
+            return [value for field, value in fields(message) if field == number and isinstance(value, bytes)]
         except ValueError as error:
             raise _damaged(self.path, str(error)) from None
 
@@ -90,7 +90,7 @@ def read_graph(directory: Path) -> Graph:
     Raises: CheckpointError: the file is missing, cut short, over 512 MiB, or no SavedModel.
     """
     path = directory / NAME
-    check_head(path, wanted="a SavedModel", ours=lambda head: head[:1] in _FIRST_BYTES)
+    check_magic(path, expected="a SavedModel", matches=lambda magic: magic[:1] in _FIRST_BYTES)
     if (size := path.stat().st_size) > _MAX_SIZE:
         raise _damaged(path, f"{size} bytes, over the {_MAX_SIZE} that are read")
     graph = Graph(path=path, content=path.read_bytes())

@@ -8,7 +8,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
-from wellread.formats.protobuf import Field, fields
+from wellread.formats.protobuf import fields
 
 UNIGRAM = 1  # of the kinds of model; a file that states none is one
 NORMAL, USER_DEFINED = 1, 4  # of the kinds of piece; one that states none is normal
@@ -37,7 +37,7 @@ def read_sentencepiece(model: bytes) -> SentencePieceModel:
     Raises: ValueError: it is no such content.
     """
     whole = list(fields(model))
-    pieces = [_values(field) for field in whole if field.number == PIECE]
+    pieces = [_values(*field) for field in whole if field[0] == PIECE]
     training = _merged(whole, TRAINING)
     normalization = _merged(whole, NORMALIZATION)
     return SentencePieceModel(
@@ -62,16 +62,16 @@ def _faults(training: dict[int, int | bytes], normalization: dict[int, int | byt
     return [fault for fault, there in wrong.items() if there]
 
 
-def _values(field: Field) -> dict[int, int | bytes]:
+def _values(number: int, message: int | bytes) -> dict[int, int | bytes]:
     """Return the fields of a message within, by number; the last of a number counts, as the format has it."""
-    if isinstance(field.value, int):
-        raise ValueError(f"field {field.number} holds a number where a message stands")
-    return {inner.number: inner.value for inner in fields(field.value)}
+    if isinstance(message, int):
+        raise ValueError(f"field {number} holds a number where a message stands")
+    return dict(fields(message))
 
 
-def _merged(whole: list[Field], number: int) -> dict[int, int | bytes]:
+def _merged(whole: list[tuple[int, int | bytes]], number: int) -> dict[int, int | bytes]:
     """Return the fields of a message that may stand once, several times or not at all."""
-    return {key: value for field in whole if field.number == number for key, value in _values(field).items()}
+    return {key: value for field in whole if field[0] == number for key, value in _values(*field).items()}
 
 
 def _text(piece: dict[int, int | bytes]) -> str:

@@ -9,9 +9,9 @@ tensorflow/core/util/tensor_bundle/tensor_bundle.h.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 
 import google_crc32c
@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wellread.errors import CheckpointError, nearest
-from wellread.formats.arrays import StoredTensor, check_head, decode, num_bytes, read_words
-from wellread.formats.leveldb_table import mask, read_table
+from wellread.formats.arrays import StoredTensor, check_magic, decode, num_bytes, read_words
+from wellread.formats.leveldb_table import mask_crc, read_table
 from wellread.formats.protobuf import Message, parse, read_varint
 
 Array = NDArray[np.generic]
@@ -57,7 +57,10 @@ class Entry:
             raise self._damaged(f"{self.size} bytes of text (at most {_MAX_STRINGS} are read)")
         raw = read_words(self.path, "uint8", self.size, offset=self.offset).tobytes()
         try:
-            lengths, start = _lengths(raw, math.prod(self.shape))
+            lengths, start = [], 0
+            for _ in range(math.prod(self.shape)):
+                length, start = read_varint(raw, start)
+                lengths.append(length)
         except ValueError as error:
             raise self._damaged(str(error)) from None
         content = start + CHECKSUM
@@ -66,26 +69,17 @@ class Entry:
         # both checksums are over the lengths as words of 32 bits, whatever bytes they take in the file
         crc = google_crc32c.value(np.array(lengths, "<u4").tobytes())
         self._check(google_crc32c.extend(crc, raw[start:]))
-        if mask(crc) != (stored := int.from_bytes(raw[start:content], "little")):
-            raise self._damaged(f"lengths with the checksum {mask(crc):08x} in place of {stored:08x}")
+        if mask_crc(crc) != (stored := int.from_bytes(raw[start:content], "little")):
+            raise self._damaged(f"lengths with the checksum {mask_crc(crc):08x} in place of {stored:08x}")
         ends = np.cumsum([content, *lengths]).tolist()
         return [raw[begin:end] for begin, end in pairwise(ends)]
 
     def _check(self, crc: int) -> None:
-        if mask(crc) != self.crc:
-            raise self._damaged(f"bytes with the checksum {mask(crc):08x} in place of {self.crc:08x}")
+        if mask_crc(crc) != self.crc:
+            raise self._damaged(f"bytes with the checksum {mask_crc(crc):08x} in place of {self.crc:08x}")
 
     def _damaged(self, found: str) -> CheckpointError:
         return CheckpointError(f"{self.key!r} was to be read from {self.path}; found {found}; fetch the file again")
-
-
-def _lengths(raw: bytes, count: int) -> tuple[list[int], int]:
-    """Return the lengths of `count` strings, and where their description ends."""
-    lengths, position = [], 0
-    for _ in range(count):
-        length, position = read_varint(raw, position)
-        lengths.append(length)
-    return lengths, position
 
 
 # TensorFlow's numbers of types, and ours; tensorflow/core/framework/types.proto
@@ -168,7 +162,13 @@ def _entry(key: bytes, raw: bytes, shards: list[Path]) -> Entry:
     if not 0 <= (shard := entry.number(_SHARD)) < len(shards):
         raise ValueError(f"the shard {shard} of {len(shards)}")
     dtype, shape, size = _DTYPES[number], _shape(entry), entry.number(_SIZE)
-    _check_size(dtype, shape, size)
+    if dtype == STRING:  # every string takes a byte at least, for its length
+        needed = num_bytes(shape, "uint8")
+        fits = needed is not None and needed + CHECKSUM <= size
+    else:
+        fits = num_bytes(shape, dtype) == size
+    if not fits:
+        raise ValueError(f"the shape {list(shape)} and the type {dtype} in {size} bytes")
     return Entry(
         key=key.decode("utf-8"),
         dtype=dtype,
@@ -188,16 +188,6 @@ def _shape(entry: Message) -> tuple[int, ...]:
     return tuple(parse(dim, known={_LENGTH, _DIM_NAME}).number(_LENGTH) for dim in dims)
 
 
-def _check_size(dtype: str, shape: tuple[int, ...], size: int) -> None:
-    if dtype == STRING:  # every string takes a byte at least, for its length
-        needed = num_bytes(shape, "uint8")
-        fits = needed is not None and needed + CHECKSUM <= size
-    else:
-        fits = num_bytes(shape, dtype) == size
-    if not fits:
-        raise ValueError(f"the shape {list(shape)} and the type {dtype} in {size} bytes")
-
-
 def _refused(path: Path, faults: list[str]) -> CheckpointError:
     named = ", ".join(faults[:_MAX_NAMED])
     more = f" and {len(faults) - _MAX_NAMED} more" if len(faults) > _MAX_NAMED else ""
@@ -208,30 +198,22 @@ def _refused(path: Path, faults: list[str]) -> CheckpointError:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StoredStrings:
-    """A tensor of strings, which `read()` returns in C order, held against their checksums."""
-
-    shape: tuple[int, ...]
-    read: Callable[[], list[bytes]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Bundle:
     """What a bundle holds, by key."""
 
     prefix: Path
     tensors: Mapping[str, StoredTensor]  # `read()` holds the bytes against their checksum, every time
-    strings: Mapping[str, StoredStrings]
+    strings: Mapping[str, Entry]  # tensors of strings, for `read_strings()`
 
     def string(self, key: str) -> bytes:
         """Read a scalar string. Raises: CheckpointError: there is none under `key`, or it is damaged."""
-        found = self.strings.get(key)
-        if found is None or found.shape != ():
-            what = f"strings of shape {list(found.shape)}" if found else f"none{nearest(key, self.strings)}"
+        entry = self.strings.get(key)
+        if entry is None or entry.shape != ():
+            what = f"strings of shape {list(entry.shape)}" if entry else f"none{nearest(key, self.strings)}"
             raise CheckpointError(
                 f"{self.prefix} was to hold the single string {key!r}; found {what}; check the kind of the checkpoint"
             )
-        return found.read()[0]
+        return entry.read_strings()[0]
 
 
 def read_bundle(prefix: Path) -> Bundle:
@@ -256,13 +238,12 @@ no such file (No such file or directory); check the path
         )
     for shard, entries in shards.items():
         _check_cover(shard, entries)
-    entries = [entry for held in shards.values() for entry in held]
+    entries = list(chain.from_iterable(shards.values()))
     numbers = [entry for entry in entries if entry.dtype != STRING]
-    strings = [entry for entry in entries if entry.dtype == STRING]
     return Bundle(
         prefix=prefix,
         tensors={entry.key: StoredTensor(shape=entry.shape, dtype=entry.dtype, read=entry.read) for entry in numbers},
-        strings={entry.key: StoredStrings(shape=entry.shape, read=entry.read_strings) for entry in strings},
+        strings={entry.key: entry for entry in entries if entry.dtype == STRING},
     )
 
 
@@ -275,12 +256,12 @@ def _check_cover(shard: Path, entries: list[Entry]) -> None:
         end += entry.size
     if (size := shard.stat().st_size) != end:
         # a pointer or a web page is text, which the numbers of a model never are
-        check_head(shard, wanted="the tensors of a TensorFlow checkpoint", ours=_is_binary)
+        check_magic(
+            shard,
+            expected="the tensors of a TensorFlow checkpoint",
+            matches=lambda magic: b"\0" in magic or not magic.isascii(),
+        )
         raise _damaged(shard, f"{size} bytes where the index says {end}")
-
-
-def _is_binary(head: bytes) -> bool:
-    return b"\0" in head or not head.isascii()
 
 
 def _damaged(shard: Path, found: str) -> CheckpointError:

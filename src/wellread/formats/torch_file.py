@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wellread.errors import CheckpointError
-from wellread.formats.arrays import LAYOUTS, StoredTensor, check_head, decode, num_bytes, read_words
-from wellread.formats.torch_pickle import Pickled, Storage, View, damaged, read_pickle
+from wellread.formats.arrays import LAYOUTS, StoredTensor, check_magic, decode, num_bytes, read_words
+from wellread.formats.torch_pickle import Storage, View, damaged, read_pickle
 
 Array = NDArray[np.generic]
 
@@ -45,14 +45,16 @@ def read_span(path: Path, span: Span) -> bytes:
     return raw.tobytes()
 
 
-def stored_tensors(path: Path, pickled: Pickled, spans: Mapping[str, Span]) -> dict[str, StoredTensor]:
-    """Join what the pickle says with where the bytes lie; `spans` maps the key of each storage to its bytes.
+def stored_tensors(
+    path: Path, value: Any, storages: Mapping[str, Storage], spans: Mapping[str, Span]
+) -> dict[str, StoredTensor]:
+    """Join the pickle's value and storages with where the bytes lie; `spans` maps each storage's key to its bytes.
 
     Raises:
         CheckpointError: there is something else than tensors, or storages and bytes do not fit each other.
     """
-    views = _state_dict(path, pickled.value)
-    _check_storages(path, pickled.storages, spans)
+    views = _state_dict(path, value)
+    _check_storages(path, storages, spans)
     extents = {name: _extent(path, name, view) for name, view in views.items()}
     total = sum(extents[name] * LAYOUTS[view.storage.dtype].itemsize for name, view in views.items())
     size = path.stat().st_size
@@ -161,11 +163,11 @@ class _Located:
 
 
 def _check(path: Path, words: Array, span: Span, *, what: str) -> None:
-    if span.crc is not None and (found := zlib.crc32(words.data)) != span.crc:
-        raise damaged(path, f"bytes of {what} with the checksum {found:08x} in place of {span.crc:08x}")
+    if span.crc is not None and (crc := zlib.crc32(words.data)) != span.crc:
+        raise damaged(path, f"bytes of {what} with the checksum {crc:08x} in place of {span.crc:08x}")
 
 
-_MAGIC = 0x1950A86A20F9469CFC6C  # the first pickle
+_LEGACY_MAGIC = 0x1950A86A20F9469CFC6C  # the first pickle
 _PROTOCOL = 1001  # the second
 _COUNT_BYTES = 8  # each storage begins with how many numbers it holds, int64
 
@@ -181,17 +183,17 @@ def read_legacy(path: Path) -> dict[str, StoredTensor]:
     with path.open("rb") as file:
         magic, protocol, system = (_value(file, path) for _ in range(3))
         _check_preamble(path, magic, protocol, system)
-        pickled = read_pickle(file, source=str(path))
-        spans = _spans(file, path, pickled, keys=_value(file, path))
-    return stored_tensors(path, pickled, spans)
+        value, storages = read_pickle(file, source=str(path))
+        spans = _spans(file, path, storages, keys=_value(file, path))
+    return stored_tensors(path, value, storages, spans)
 
 
 def _value(file: BinaryIO, path: Path) -> Any:
-    return read_pickle(file, source=str(path)).value
+    return read_pickle(file, source=str(path))[0]
 
 
 def _check_preamble(path: Path, magic: Any, protocol: Any, system: Any) -> None:
-    if type(magic) is not int or magic != _MAGIC:
+    if type(magic) is not int or magic != _LEGACY_MAGIC:
         raise CheckpointError(f"{path} was to be read as a torch checkpoint; found another pickle; convert it")
     if type(protocol) is not int or protocol != _PROTOCOL or type(system) is not dict:
         raise damaged(path, f"a preamble of another protocol than {_PROTOCOL}")
@@ -203,16 +205,16 @@ def _check_preamble(path: Path, magic: Any, protocol: Any, system: Any) -> None:
         )
 
 
-def _spans(file: BinaryIO, path: Path, pickled: Pickled, *, keys: Any) -> dict[str, Span]:
+def _spans(file: BinaryIO, path: Path, storages: Mapping[str, Storage], *, keys: Any) -> dict[str, Span]:
     """Walk over the storages, which lie in the order of `keys` up to the end of the file."""
     size = path.stat().st_size
-    if type(keys) is not list or not all(type(key) is str and key in pickled.storages for key in keys):
+    if type(keys) is not list or not all(type(key) is str and key in storages for key in keys):
         raise damaged(path, "a list of storages that names others than the tensors do")
     spans: dict[str, Span] = {}
     end = file.tell()
     for key in keys:
         file.seek(end)
-        storage = pickled.storages[key]
+        storage = storages[key]
         count = int.from_bytes(file.read(_COUNT_BYTES), "little", signed=True)
         if count != storage.length or key in spans:
             raise damaged(path, f"storage {key!r} twice or with {count} numbers in place of {storage.length}")
@@ -225,8 +227,8 @@ def _spans(file: BinaryIO, path: Path, pickled: Pickled, *, keys: Any) -> dict[s
     return spans
 
 
-_ZIP_HEAD = b"PK\x03\x04"
-_PICKLE_HEAD = b"\x80"
+_ZIP_MAGIC = b"PK\x03\x04"
+_PICKLE_MAGIC = b"\x80"
 _LOCAL_HEADER = 30  # bytes before a member's name
 _ENCRYPTED = 1  # a flag
 # Members that change no tensor, and are left unread: the container's version and layout, and the archive's name.
@@ -248,9 +250,11 @@ def read_torch(path: Path) -> dict[str, StoredTensor]:
     wellread.errors.CheckpointError: no/pytorch_model.bin was to be read as a torch checkpoint; found no such file \
 (No such file or directory); check the path
     """
-    check_head(path, wanted="a torch checkpoint", ours=lambda head: head.startswith((_ZIP_HEAD, _PICKLE_HEAD)))
+    check_magic(
+        path, expected="a torch checkpoint", matches=lambda magic: magic.startswith((_ZIP_MAGIC, _PICKLE_MAGIC))
+    )
     with path.open("rb") as file:
-        zipped = file.read(len(_ZIP_HEAD)) == _ZIP_HEAD
+        zipped = file.read(len(_ZIP_MAGIC)) == _ZIP_MAGIC
     return _read_zip(path) if zipped else read_legacy(path)
 
 
@@ -261,9 +265,9 @@ def _read_zip(path: Path) -> dict[str, StoredTensor]:
             f"{path} was to be read as a torch checkpoint; found the byte order {order[:16]!r}; "
             "load it with torch where it was made and save it as safetensors"
         )
-    pickled = read_pickle(io.BytesIO(read_span(path, members["data.pkl"])), source=str(path))
+    value, storages = read_pickle(io.BytesIO(read_span(path, members["data.pkl"])), source=str(path))
     spans = {name.removeprefix("data/"): span for name, span in members.items() if name.startswith("data/")}
-    return stored_tensors(path, pickled, spans)
+    return stored_tensors(path, value, storages, spans)
 
 
 def _torch_members(path: Path, members: dict[str, Span]) -> dict[str, Span]:
@@ -275,8 +279,8 @@ def _torch_members(path: Path, members: dict[str, Span]) -> dict[str, Span]:
             "in place of 1; unpack it, or convert it"
         )
     inner = {name.removeprefix(roots[0]): span for name, span in members.items()}
-    known = _IGNORED | {"data.pkl", "byteorder"}
-    strangers = [name for name in inner if name not in known and not name.startswith("data/")]
+    read = {"data.pkl", "byteorder"}
+    strangers = [name for name in inner if name not in _IGNORED | read and not name.startswith("data/")]
     if strangers:
         raise CheckpointError(
             f"{path} was to be read as a torch checkpoint; found the members {', '.join(map(repr, strangers))} "
@@ -322,7 +326,7 @@ def _span(path: Path, file: BinaryIO, info: zipfile.ZipInfo, *, end: int) -> Spa
     name = info.orig_filename.encode("utf-8")
     file.seek(min(max(info.header_offset, 0), end))  # zipfile lets offsets pass that no file has
     header = file.read(_LOCAL_HEADER)
-    if not header.startswith(_ZIP_HEAD) or len(header) < _LOCAL_HEADER or file.read(len(name)) != name:
+    if not header.startswith(_ZIP_MAGIC) or len(header) < _LOCAL_HEADER or file.read(len(name)) != name:
         raise damaged(path, f"{info.orig_filename!r} not where the archive's directory puts it")
     lengths = int.from_bytes(header[26:28], "little") + int.from_bytes(header[28:30], "little")
     return Span(start=info.header_offset + _LOCAL_HEADER + lengths, size=info.file_size, crc=info.CRC)

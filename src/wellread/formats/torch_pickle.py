@@ -80,23 +80,19 @@ def _tensor(arguments: tuple[Any, ...]) -> View | None:
 
 def _tensor_v2(arguments: tuple[Any, ...]) -> View | None:
     """The same, then whether it wants gradients, hooks (none), and, of late, conjugate or negative bits (none)."""
-    known = len(arguments) in (6, 7) and type(arguments[4]) is bool and all(map(_empty, arguments[5:]))
-    return _tensor(arguments[:4]) if known else None
+    valid = len(arguments) in (6, 7) and type(arguments[4]) is bool and all(map(_empty, arguments[5:]))
+    return _tensor(arguments[:4]) if valid else None
 
 
 def _parameter(arguments: tuple[Any, ...]) -> View | None:
     """A tensor, whether it wants gradients, and hooks (none)."""
-    known = len(arguments) == 3 and type(arguments[0]) is View and type(arguments[1]) is bool and _empty(arguments[2])
-    return arguments[0] if known else None
-
-
-def _ordered_dict(arguments: tuple[Any, ...]) -> dict[Any, Any] | None:
-    return None if arguments else {}
+    valid = len(arguments) == 3 and type(arguments[0]) is View and type(arguments[1]) is bool and _empty(arguments[2])
+    return arguments[0] if valid else None
 
 
 # what REDUCE may call; each returns None for arguments that torch does not write
 CALLS: dict[str, Callable[[tuple[Any, ...]], Any]] = {
-    "collections.OrderedDict": _ordered_dict,
+    "collections.OrderedDict": lambda arguments: None if arguments else {},
     "torch._utils._rebuild_tensor": _tensor,
     "torch._utils._rebuild_tensor_v2": _tensor_v2,
     "torch._utils._rebuild_parameter": _parameter,
@@ -108,29 +104,23 @@ _MAX_TEXT = 4_096  # bytes of one string; names of tensors have fewer than 200
 _MAX_NAME = 256  # bytes of a module's or a global's name
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pickled:
-    """What a pickle said: its value, and every storage it mentioned."""
-
-    value: Any  # dict, list, tuple, str, int, float, bool, None, Storage or View
-    storages: dict[str, Storage]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Global:
+class _Global(str):
     """The name of a class or function, never the thing itself."""
 
-    name: str
+    __slots__ = ()
 
 
-def read_pickle(stream: BinaryIO, *, source: str) -> Pickled:
+def read_pickle(stream: BinaryIO, *, source: str) -> tuple[Any, dict[str, Storage]]:
     """Read one pickle from `stream`, up to and including its STOP; `source` names the file in errors.
+
+    Returns its value (of dict, list, tuple, str, int, float, bool, None, Storage and View), and by key every storage
+    that it mentions.
 
     Raises:
         CheckpointError: the pickle is damaged, or holds an opcode or a global that a checkpoint does not need.
 
     >>> import io
-    >>> read_pickle(io.BytesIO(b"\\x80\\x02}X\\x01\\x00\\x00\\x00aK\\x07s."), source="a.bin").value
+    >>> read_pickle(io.BytesIO(b"\\x80\\x02}X\\x01\\x00\\x00\\x00aK\\x07s."), source="a.bin")[0]
     {'a': 7}
     >>> read_pickle(io.BytesIO(b"cposix\\nsystem\\n"), source="a.bin")
     Traceback (most recent call last):
@@ -156,21 +146,18 @@ class _Machine:
         self.memo: dict[int, Any] = {}
         self.storages: dict[str, Storage] = {}
 
-    def run(self) -> Pickled:
+    def run(self) -> tuple[Any, dict[str, Storage]]:
         for _ in range(_MAX_STEPS):
             opcode = _OPCODES.get(self.take(1)[0], "")
             if opcode == "STOP":
-                return self.stop()
+                value = self.pop()
+                if self.stack or self.marks:
+                    raise self.fault(f"{len(self.stack)} values left over")
+                return value, self.storages
             if opcode not in _ACTIONS:
                 raise self.refused(f"the opcode {opcode}") if opcode else self.fault("a byte that is no opcode")
             _ACTIONS[opcode](self)
         raise self.fault(f"a pickle of more than {_MAX_STEPS} steps")
-
-    def stop(self) -> Pickled:
-        value = self.pop()
-        if self.stack or self.marks:
-            raise self.fault(f"{len(self.stack)} values left over")
-        return Pickled(value=value, storages=self.storages)
 
     def fault(self, found: str) -> CheckpointError:
         return damaged(self.source, f"{found} before byte {self.stream.tell()} of a pickle")
@@ -263,29 +250,29 @@ class _Machine:
         full = f"{module}.{name}"
         if full not in STORAGES and full not in CALLS:
             raise self.refused(f"the global {full!r}")
-        self.push(_Global(name=full))
+        self.push(_Global(full))
 
     def call(self) -> None:
         function, arguments = self.pop_many(2)
-        if not (type(function) is _Global and function.name in CALLS and type(arguments) is tuple):
-            called = function.name if type(function) is _Global else f"a {type(function).__name__}"
+        if not (type(function) is _Global and function in CALLS and type(arguments) is tuple):
+            called = function if type(function) is _Global else f"a {type(function).__name__}"
             raise self.refused(f"a call of {called} with a {type(arguments).__name__}")
-        result = CALLS[function.name](arguments)
+        result = CALLS[function](arguments)
         if result is None:
-            raise self.fault(f"a call of {function.name} that torch does not write")
+            raise self.fault(f"a call of {function} that torch does not write")
         self.push(result)
 
     def persistent(self) -> None:
         """Take a persistent id: ("storage", class, key, device, length), in the older form with a None at the end."""
-        found = self.pop()
-        if not (type(found) is tuple and len(found) in (5, 6) and found[5:] in ((), (None,))):
+        id = self.pop()
+        if not (type(id) is tuple and len(id) in (5, 6) and id[5:] in ((), (None,))):
             raise self.refused("a persistent id that is no storage")
-        word, kind, key, device, length = found[:5]
-        known = type(kind) is _Global and kind.name in STORAGES
+        word, kind, key, device, length = id[:5]
+        readable = type(kind) is _Global and kind in STORAGES
         # the device is where the tensors once lay; here all are read into memory
-        if word != "storage" or not known or not type(key) is type(device) is str or not are_counts(length):
+        if word != "storage" or not readable or not type(key) is type(device) is str or not are_counts(length):
             raise self.refused("a persistent id that is no storage")
-        storage = Storage(key=key, dtype=STORAGES[kind.name], length=length)
+        storage = Storage(key=key, dtype=STORAGES[kind], length=length)
         if self.storages.setdefault(key, storage) != storage:
             raise self.fault(f"the storage {key!r} with two types or lengths")
         self.push(storage)
