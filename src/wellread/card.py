@@ -1,10 +1,11 @@
-"""A module's card: README.md for where it is published, made of what the module knows of itself and nothing else."""
+"""What a module says of itself: a description for programs, and the card, README.md of where it is published."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from wellread.checkpoints.checkpoint import Checkpoint
@@ -13,6 +14,7 @@ from wellread.config import HeadConfig
 from wellread.errors import HandleError
 from wellread.files import CARD_MARK
 from wellread.hub.handles import Location, locate
+from wellread.schema import as_dict
 from wellread.tasks.registry import task_named
 from wellread.text.tokenizer import Tokenizer
 from wellread.text.tokenizer_json import text_differences
@@ -31,6 +33,26 @@ COUNTS = ("made_by", "task", "columns", "rows", "texts", "steps")
 TABLES = {"scores": "What it scores", "settings": "With which settings", "recipe": "By which recipe"}
 PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*")  # YAML reads it as a string, but for these:
 YAML_CONSTANTS = {"y", "n", "yes", "no", "on", "off", "true", "false", "null"}
+
+
+def describe(checkpoint: Checkpoint, tokenizer: Tokenizer, provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """Describe a module for programs: shape, size, tokenizer, outputs, what of its source was ignored or inferred."""
+    return {
+        "handle": provenance.get("handle"),
+        "family": checkpoint.family,
+        "config": as_dict(checkpoint.config),
+        "parameters": checkpoint.num_parameters,
+        "stored_as": sorted({tensor.dtype for tensor in checkpoint.tensors.values()}),
+        "pooled_output": POOLERS[checkpoint.config.pooler],
+        "mlm_logits": checkpoint.has_mlm,
+        "head": None if checkpoint.head is None else asdict(checkpoint.head),
+        "sentence_embedding": asdict(checkpoint.sentence),
+        "embedding_size": checkpoint.embedding_size,
+        "tokenizer": {**as_dict(tokenizer.config), **tokenizer.get_special_tokens_dict()},
+        "ignored": dict(checkpoint.ignored),
+        "inferred": dict(checkpoint.inferred),
+        "provenance": {key: value for key, value in provenance.items() if key != "handle"},
+    }
 
 
 def model_card(
@@ -60,9 +82,6 @@ def model_card(
         CARD_MARK,
     ]
     return "\n\n".join(parts) + "\n"
-
-
-# -- YAML: what the hub files a module under -------------------------------------------------------------------------
 
 
 def _metadata(checkpoint: Checkpoint, provenance: Mapping[str, Any], repo_id: str | None) -> dict[str, Any]:
@@ -115,9 +134,6 @@ def _yaml(values: Mapping[str, str | Sequence[str] | None]) -> str:
         elif value:
             lines += [f"{key}:\n", *(f"- {scalar(item)}\n" for item in value)]
     return "".join(lines)
-
-
-# -- the text --------------------------------------------------------------------------------------------------------
 
 
 def _facts(checkpoint: Checkpoint, tokenizer: Tokenizer) -> dict[str, object]:
@@ -207,9 +223,6 @@ def _training(provenance: Mapping[str, Any]) -> Iterator[str]:
         if value is not None and facts:
             yield f"## {title}"
             yield _table({_code(name): _code(str(fact)) for name, fact in facts.items()})
-
-
-# -- Markdown --------------------------------------------------------------------------------------------------------
 
 
 def _python(code: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,15 @@ TOKENS_A_BATCH = 1024  # padding included; measured: smaller batches stay in the
 UNREADABLE = 0.5
 SAMPLE, SAMPLE_LENGTH, FEWEST_TOKENS = 64, 200, 8  # texts, characters of each, and tokens that are worth a judgement
 WINDOW = 16_384  # texts that are sorted by length together; bounds memory, and padding is already small
+
+
+class EncodeOptions(TypedDict, total=False):
+    """What `Module.encode` takes beside its first arguments."""
+
+    normalize_embeddings: bool
+    truncate_dim: int | None
+    precision: str | None
+    on_long: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -169,6 +179,15 @@ def logits_of(backend: Backend, segments: Sequence[Ragged], packer: Packer) -> I
     for item in backend.stream(batches, LOGITS_OUTPUT):
         refuse_nan({LOGITS_OUTPUT: item.value})
         yield LogitsItem(rows=plan[item.index], value=item.value)
+
+
+def postprocess(vectors: FloatArray, *, truncate_dim: int | None = None, normalize: bool = False) -> FloatArray:
+    """Keep the first dimensions of vectors [N, E], and scale them to length 1. Raises: InputError."""
+    width = vectors.shape[1]
+    if truncate_dim is not None and not 1 <= truncate_dim <= width:
+        raise InputError(f"truncate_dim must be 1 to {width}; found {truncate_dim}; choose one of these")
+    vectors = vectors[:, :truncate_dim]
+    return unit(vectors) if normalize else vectors
 
 
 def unit(vectors: FloatArray) -> FloatArray:

@@ -102,6 +102,12 @@ def own_card(directory: Path) -> str | None:
     return None if CARD_MARK in text else text
 
 
+def public_name(handle: str | os.PathLike[str]) -> str:
+    """Return a handle as it may be passed on: of a path its last part, for the rest speaks of this machine."""
+    path = os.path.expanduser(handle)
+    return Path(path).resolve().name if os.path.exists(path) else os.fspath(handle)
+
+
 def cache_directory() -> Path:
     """Return where wellread keeps what it can make again: $WELLREAD_CACHE, or a place in $XDG_CACHE_HOME or ~/.cache.
 

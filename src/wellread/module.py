@@ -6,52 +6,41 @@ import html
 import os
 import tempfile
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, TypedDict, Unpack, overload
+from typing import Any, Literal, Unpack, overload
 
 import numpy as np
 
 from wellread.backends.backend import Backend, FloatArray, check_backend, load_backend
-from wellread.card import POOLERS, model_card
+from wellread.card import describe, model_card
 from wellread.checkpoints.checkpoint import Checkpoint, in_memory
 from wellread.checkpoints.native import read_directory, write_native
-from wellread.encode import TOKENS_A_BATCH, WINDOW, Packer, encode_texts, prompt_of, unit
-from wellread.encoder.encoder import INPUTS
-from wellread.encoder.heads import MLM_INPUT, MLM_OUTPUT
+from wellread.encode import TOKENS_A_BATCH, WINDOW, EncodeOptions, Packer, encode_texts, postprocess, prompt_of, unit
+from wellread.encoder.heads import MLM_OUTPUT
 from wellread.encoder.inputs import (
     DEFAULT_OUTPUTS,
     EncoderOutput,
     as_texts,
     checked_batch_size,
-    checked_inputs,
+    checked_mlm_inputs,
     checked_output_names,
-    checked_positions,
+    packed_inputs,
     refuse_nan,
     text_rows,
     warn_truncated,
 )
 from wellread.errors import InputError
-from wellread.files import own_card
+from wellread.files import own_card, public_name
 from wellread.hub.handles import preprocessor_for
 from wellread.hub.push import Pushed, Upload
 from wellread.hub.resolve import resolve
-from wellread.schema import as_dict
-from wellread.tasks.fill_mask import FilledMask, best_tokens, masked_row
+from wellread.tasks.fill_mask import FilledMask, fill_masks
 from wellread.tasks.predict import check_inputs, predict_all, read_options
 from wellread.tasks.task import Inputs, Predictor, Spans
 from wellread.text.batch import Batch, Ragged, Rows, check_on_long
 from wellread.text.tokenizer import RaggedOffsets, Tokenizer
-
-
-class EncodeOptions(TypedDict, total=False):
-    """What `Module.encode` takes beside its first arguments."""
-
-    normalize_embeddings: bool
-    truncate_dim: int | None
-    precision: str | None
-    on_long: str
 
 
 def load(
@@ -94,8 +83,8 @@ def load(
         tokenizer=source.tokenizer,
         backend=backend,
         provenance={
-            "handle": _public_name(handle),
-            **({"tokenizer": _public_name(preprocessor)} if preprocessor is not None else {}),
+            "handle": public_name(handle),
+            **({"tokenizer": public_name(preprocessor)} if preprocessor is not None else {}),
             **source.provenance,
         },
     )
@@ -128,12 +117,6 @@ def push(
     return module.push_to_hub(repo_id, card=card, **options)
 
 
-def _public_name(handle: str | os.PathLike[str]) -> str:
-    """Return a handle as it may be passed on: of a path its last part, for the rest speaks of this machine."""
-    path = os.path.expanduser(handle)
-    return Path(path).resolve().name if os.path.exists(path) else os.fspath(handle)
-
-
 @dataclass(slots=True, weakref_slot=True, kw_only=True, eq=False, repr=False)
 class Module:
     """An encoder with its tokenizer, ready to run; made by `wellread.load`.
@@ -156,8 +139,6 @@ class Module:
                 f"the tokenizer must not name ids that the word table lacks; found {pieces} pieces and {rows} rows; "
                 "take the vocabulary that belongs to these weights"
             )
-
-    # -- what it is ------------------------------------------------------------------------------------------------
 
     def __repr__(self) -> str:
         """Say in one line what the module is."""
@@ -186,23 +167,7 @@ class Module:
 
     def info(self) -> dict[str, Any]:
         """Describe the module: shape, size, tokenizer, outputs, what of its source was ignored or inferred and why."""
-        checkpoint, config = self.checkpoint, self.checkpoint.config
-        return {
-            "handle": self.provenance.get("handle"),
-            "family": checkpoint.family,
-            "config": as_dict(config),
-            "parameters": checkpoint.num_parameters,
-            "stored_as": sorted({tensor.dtype for tensor in checkpoint.tensors.values()}),
-            "pooled_output": POOLERS[config.pooler],
-            "mlm_logits": checkpoint.has_mlm,
-            "head": None if checkpoint.head is None else asdict(checkpoint.head),
-            "sentence_embedding": asdict(checkpoint.sentence),
-            "embedding_size": self.embedding_size,
-            "tokenizer": {**as_dict(self.tokenizer.config), **self.get_special_tokens_dict()},
-            "ignored": dict(checkpoint.ignored),
-            "inferred": dict(checkpoint.inferred),
-            "provenance": {key: value for key, value in self.provenance.items() if key != "handle"},
-        }
+        return describe(self.checkpoint, self.tokenizer, self.provenance)
 
     def running(self, precision: str | None = None) -> Backend:
         """Return the backend in `precision` (none: its default), prepared at the first call."""
@@ -214,8 +179,6 @@ class Module:
     def _exact(self) -> Backend:
         """Return the backend in its most exact precision: float32, or float64 for the reference."""
         return self.running("f64" if self.backend == "numpy" else "f32")
-
-    # -- text to ids -----------------------------------------------------------------------------------------------
 
     def tokenize(self, texts: Sequence[str]) -> Ragged:
         """Turn B texts into B rows of ids, without special tokens."""
@@ -233,8 +196,6 @@ class Module:
         """Pack one or two segments into the encoder's inputs, int32 [B, seq_length]; see `text.pack`."""
         return self.tokenizer.template.pack(segments, seq_length=seq_length, on_long=on_long)
 
-    # -- ids to outputs --------------------------------------------------------------------------------------------
-
     def __call__(
         self,
         texts_or_inputs: str | Sequence[str] | Mapping[str, Any],
@@ -251,7 +212,8 @@ class Module:
         Raises: InputError for inputs that do not fit the module, TextError for texts that cannot be read.
         """
         names = checked_output_names(outputs)
-        arrays = self._exact().run(self._inputs(texts_or_inputs, seq_length), names)
+        packed = packed_inputs(self.checkpoint.config, self.tokenizer, texts_or_inputs, seq_length, self.max_seq_length)
+        arrays = self._exact().run(packed, names)
         refuse_nan(arrays)
         return EncoderOutput(arrays)
 
@@ -265,12 +227,7 @@ class Module:
         Raises: InputError for a module without the head and for positions outside the sequence.
         """
         self._need_mlm()
-        if MLM_INPUT not in inputs:
-            raise InputError(f"mlm takes {', '.join((*INPUTS, MLM_INPUT))}; found {', '.join(inputs)}; add {MLM_INPUT}")
-        packed = checked_inputs(self.checkpoint.config, {name: inputs[name] for name in inputs if name != MLM_INPUT})
-        rows, tokens = packed["input_word_ids"].shape
-        positions = checked_positions(inputs[MLM_INPUT], rows=rows, tokens=tokens)
-        arrays = self._exact().run({**packed, MLM_INPUT: positions}, list(outputs))
+        arrays = self._exact().run(checked_mlm_inputs(self.checkpoint.config, inputs), list(outputs))
         refuse_nan(arrays)
         return EncoderOutput(arrays)
 
@@ -280,15 +237,13 @@ class Module:
         Raises: InputError for a module without the head, or a text without or beyond its masks.
         """
         self._need_mlm()
-        row, template = masked_row(self.tokenizer, text), self.tokenizer.template
-        limit = self.checkpoint.config.max_length
-        packed = self.bert_pack_inputs([[row]], seq_length=min(len(row) + template.overhead(), limit), on_long="error")
-        positions = np.flatnonzero(packed.input_word_ids[0] == self.tokenizer.special.mask).astype(np.int32)
-        logits = self.mlm({**packed, MLM_INPUT: positions[None]}, outputs=[MLM_OUTPUT])[MLM_OUTPUT][0]
-        return [
-            best_tokens(self.tokenizer, row, int(position) - template.first_column, scores, top_k=top_k)
-            for position, scores in zip(positions, logits, strict=True)
-        ]
+        return fill_masks(
+            self.tokenizer,
+            text,
+            lambda inputs: self.mlm(inputs, outputs=[MLM_OUTPUT])[MLM_OUTPUT],
+            max_length=self.checkpoint.config.max_length,
+            top_k=top_k,
+        )
 
     def _need_mlm(self) -> None:
         if not self.checkpoint.has_mlm:
@@ -296,26 +251,6 @@ class Module:
                 "word scores were asked for; this module has no masked-language-model head; "
                 "load a checkpoint that was saved with one"
             )
-
-    def _inputs(self, given: str | Sequence[str] | Mapping[str, Any], seq_length: int | None) -> dict[str, Any]:
-        if isinstance(given, Mapping):
-            if seq_length is not None:
-                raise InputError(f"seq_length={seq_length} is for texts; found packed inputs; leave it out")
-            return checked_inputs(self.checkpoint.config, given)
-        batch = self._pack(self.tokenizer.tokenize(as_texts(given)), seq_length)
-        warn_truncated(batch.truncated, "pass a larger seq_length=")
-        return dict(batch)
-
-    def _pack(self, rows: Ragged, seq_length: int | None) -> Batch:
-        length = self.max_seq_length if seq_length is None else seq_length
-        limit = self.checkpoint.config.max_length
-        if length > limit:
-            raise InputError(
-                f"a sequence of {length} tokens was asked for; the position table has {limit}; ask for less"
-            )
-        return self.tokenizer.template.pack([rows], seq_length=length, pad_to_longest=True)
-
-    # -- texts to vectors ------------------------------------------------------------------------------------------
 
     @overload
     def encode(
@@ -377,8 +312,8 @@ class Module:
             raise InputError(
                 "texts were expected once; found sentences= and inputs=, its second name; pass one of them"
             )
-        given = sentences if inputs is None else inputs
-        texts = as_texts(given)
+        rows = sentences if inputs is None else inputs
+        texts = as_texts(rows)
         check_on_long(on_long)
         packer = Packer(
             template=self.tokenizer.template,
@@ -398,16 +333,8 @@ class Module:
         )
         advice = f'this module takes {self.max_seq_length} of a text; pass on_long="chunk" or on_long="error"'
         warn_truncated(encoded.truncated, advice)
-        vectors = encoded.vectors
-        if truncate_dim is not None:
-            if not 1 <= truncate_dim <= self.embedding_size:
-                raise InputError(
-                    f"truncate_dim must be 1 to {self.embedding_size}; found {truncate_dim}; choose one of these"
-                )
-            vectors = vectors[:, :truncate_dim]
-        if normalize_embeddings:
-            vectors = unit(vectors)
-        if isinstance(given, str):
+        vectors = postprocess(encoded.vectors, truncate_dim=truncate_dim, normalize=normalize_embeddings)
+        if isinstance(rows, str):
             return vectors[0]
         return vectors if convert_to_numpy else list(vectors)
 
@@ -415,19 +342,20 @@ class Module:
         """Yield the vector [E] of each text, in order, holding a bounded number; options as for `encode`."""
         if isinstance(texts, str):
             raise InputError(f"an iterable of texts was expected; found one str, {texts[:40]!r}; wrap it in a list")
-        return self._embed(iter(text_rows(texts)), {"show_progress_bar": False, **options})
+        rows = iter(text_rows(texts))
+        options = {"show_progress_bar": False, **options}
 
-    def _embed(self, rows: Iterator[Any], options: Mapping[str, Any]) -> Iterator[FloatArray]:
-        first_row = 0
-        while window := list(islice(rows, WINDOW)):
-            yield from self.encode(as_texts(window, first_row=first_row), **options)
-            first_row += len(window)
+        def vectors() -> Iterator[FloatArray]:
+            first_row = 0
+            while window := list(islice(rows, WINDOW)):
+                yield from self.encode(as_texts(window, first_row=first_row), **options)
+                first_row += len(window)
+
+        return vectors()
 
     def similarity(self, a: FloatArray, b: FloatArray) -> FloatArray:
         """Return the cosine of every vector of `a` [N, E] with every one of `b` [M, E]: [N, M]."""
         return unit(np.atleast_2d(np.asarray(a, np.float32))) @ unit(np.atleast_2d(np.asarray(b, np.float32))).T
-
-    # -- texts to predictions --------------------------------------------------------------------------------------
 
     def predict(
         self,

@@ -14,7 +14,7 @@ from wellread.config import EncoderConfig
 from wellread.encoder.encoder import INPUTS
 from wellread.encoder.heads import MLM_INPUT, SENTENCE_OUTPUT
 from wellread.errors import InputError, TruncationWarning, WeightsError, nearest
-from wellread.text.tokenizer import refuse_other_rows
+from wellread.text.tokenizer import Tokenizer, refuse_other_rows
 
 DEFAULT_OUTPUTS = ("pooled_output", "sequence_output", "encoder_outputs")
 OUTPUTS = (*DEFAULT_OUTPUTS, "embedding_output", "cls_output", SENTENCE_OUTPUT)
@@ -80,13 +80,46 @@ def as_int32(name: str, given: Any) -> NDArray[np.int32]:
     return array.astype(np.int32) if array.size == 0 else in_range(name, array, 2**31, "int32").astype(np.int32)
 
 
-def checked_positions(given: Any, *, rows: int, tokens: int) -> NDArray[np.int32]:
-    """Take positions of a sequence, int32 [B, P], for each of B rows of T tokens. Raises: InputError."""
-    positions = as_int32(MLM_INPUT, given)
+def checked_mlm_inputs(config: EncoderConfig, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the inputs as int32 [B, T], and the positions of the masked-language-model head as int32 [B, P].
+
+    Raises: InputError for what does not fit, and for positions outside the sequence.
+    """
+    if MLM_INPUT not in inputs:
+        raise InputError(f"mlm takes {', '.join((*INPUTS, MLM_INPUT))}; found {', '.join(inputs)}; add {MLM_INPUT}")
+    packed = checked_inputs(config, {name: inputs[name] for name in inputs if name != MLM_INPUT})
+    rows, tokens = packed["input_word_ids"].shape
+    positions = as_int32(MLM_INPUT, inputs[MLM_INPUT])
     if len(positions) != rows:
         raise InputError(f"{MLM_INPUT} must have a row for each of {rows} texts; found {len(positions)}; match them")
     in_range(MLM_INPUT, positions, tokens, "positions of the sequence")
-    return positions
+    return {**packed, MLM_INPUT: positions}
+
+
+def packed_inputs(
+    config: EncoderConfig,
+    tokenizer: Tokenizer,
+    texts_or_inputs: str | Sequence[str] | Mapping[str, Any],
+    seq_length: int | None,
+    default_length: int,
+) -> dict[str, Any]:
+    """Return the inputs of texts, cut at `seq_length` or else `default_length` tokens; packed inputs are checked.
+
+    Raises: InputError for what does not fit, TextError for texts that cannot be read.
+    """
+    if isinstance(texts_or_inputs, Mapping):
+        if seq_length is not None:
+            raise InputError(f"seq_length={seq_length} is for texts; found packed inputs; leave it out")
+        return checked_inputs(config, texts_or_inputs)
+    rows = tokenizer.tokenize(as_texts(texts_or_inputs))
+    length = default_length if seq_length is None else seq_length
+    if length > config.max_length:
+        raise InputError(
+            f"a sequence of {length} tokens was asked for; the position table has {config.max_length}; ask for less"
+        )
+    batch = tokenizer.template.pack([rows], seq_length=length, pad_to_longest=True)
+    warn_truncated(batch.truncated, "pass a larger seq_length=")
+    return dict(batch)
 
 
 def in_range(name: str, array: NDArray[Any], limit: int, what: str) -> NDArray[Any]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from wellread.backends.backend import FloatArray
+from wellread.encoder.heads import MLM_INPUT
 from wellread.errors import InputError
 from wellread.text.tokenizer import Tokenizer
 
@@ -21,13 +24,24 @@ class FilledMask:
     sequence: str  # the text with the guess in its place
 
 
-def masked_row(tokenizer: Tokenizer, text: str) -> list[int]:
-    """Turn a text with mask tokens into ids. Raises: InputError for one without."""
-    mask = tokenizer.config.mask_token
+def fill_masks(
+    tokenizer: Tokenizer, text: str, mlm: Callable[[Mapping[str, Any]], FloatArray], *, max_length: int, top_k: int
+) -> list[list[FilledMask]]:
+    """Guess each mask of a text of at most `max_length` tokens; `mlm` turns inputs into logits [1, P, V].
+
+    Raises: InputError for a text without masks; TextError for one that is too long.
+    """
+    mask, template = tokenizer.config.mask_token, tokenizer.template
     parts = tokenizer.tokenize(text.split(mask))
     if len(parts) == 1:
         raise InputError(f"a text with {mask} was asked for; found none in {text[:80]!r}; put one where to guess")
-    return [id for i, part in enumerate(parts) for id in ([tokenizer.special.mask] if i else []) + part.tolist()]
+    row = [id for i, part in enumerate(parts) for id in ([tokenizer.special.mask] if i else []) + part.tolist()]
+    packed = template.pack([[row]], seq_length=min(len(row) + template.overhead(), max_length), on_long="error")
+    positions = np.flatnonzero(packed.input_word_ids[0] == tokenizer.special.mask).astype(np.int32)
+    return [
+        best_tokens(tokenizer, row, int(position) - template.first_column, logits, top_k=top_k)
+        for position, logits in zip(positions, mlm({**packed, MLM_INPUT: positions[None]})[0], strict=True)
+    ]
 
 
 def best_tokens(
