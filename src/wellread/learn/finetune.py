@@ -18,6 +18,7 @@ import torch
 
 from wellread.backends.torch import TorchEncoder
 from wellread.checkpoints.checkpoint import Array, in_memory
+from wellread.config import HeadConfig
 from wellread.data.examples import Examples, Given
 from wellread.encode import warn_unreadable
 from wellread.errors import (
@@ -121,34 +122,21 @@ def finetune(
     train_set = training_examples(task, examples, config)
     head = head_for(task, train_set, module.checkpoint, config, labels)
     dev_set = None if dev is None else dev_examples(task, dev, head)
-    if config.keep_best and not (dev_set and config.loop.eval_steps):
-        found = "eval_steps 0" if dev_set else "no examples to evaluate on"
-        raise ConfigError(
-            f"the best of several evaluations was asked for; found {found}; give dev and eval_steps, or leave out "
-            "keep_best"
-        )
+    refuse_no_evaluations(config, dev_set)
     checkpoint = with_head(module.checkpoint, head, max_seq_length=config.max_seq_length, seed=config.loop.seed)
     model = TorchEncoder(checkpoint).train()
     current = partial(trained_module, model, checkpoint, module.tokenizer, backend=module.backend)
     best = BestWeights(output_dir=output_dir, main_score=task_named(task).main_score) if config.keep_best else None
     scores: dict[str, float] = {}
 
-    def evaluate_dev() -> dict[str, float]:
-        assert dev_set is not None
-        trained = current()
-        if torch.cuda.is_available():
-            trained.backend = "torch"
-        score = evaluate(trained, dev_set, task=task, rules=config.rules)
-        scores.update({name: interval.value for name, interval in score.scores.items()})
-        if best is not None:
-            best.offer(trained.checkpoint.arrays(), scores)
+    def score_dev() -> dict[str, float]:
+        scores.update(dev_scores(current(), dev_set, task, config, best) if dev_set is not None else {})
         return scores
 
     with joined(config.loop.ddp_timeout) as process:
         with warnings.catch_warnings():
-            if not process.is_main:  # one of several says it
-                warnings.simplefilter("ignore", TruncationWarning)
-                warnings.simplefilter("ignore", VocabularyWarning)
+            for category in () if process.is_main else (TruncationWarning, VocabularyWarning):
+                warnings.simplefilter("ignore", category)  # one of several says it
             warn_unreadable(module.tokenizer, train_set.texts, stacklevel=3)
             objective = build_task(task, model, module.tokenizer, train_set, config)
         scored = dev_set is not None and process.is_main
@@ -162,25 +150,51 @@ def finetune(
             settings=config,
             resume_from_checkpoint=resume_from_checkpoint,
             overwrite=overwrite,
-            evaluate=evaluate_dev if scored else None,
+            evaluate=score_dev if scored else None,
         )
         if scored and not scores:  # a finished run was resumed
-            evaluate_dev()
+            score_dev()
     trained = current()
     if scored and best is not None:
         scores = best.scores()
         trained.checkpoint = replace(checkpoint, tensors=in_memory(best.weights()))
-    start = "continued" if is_continued(module.checkpoint.head, head) else "fresh"
     trained.provenance = {
         **{"made_by": "wellread finetune", "from": {**module.provenance}, "task": task},
         **({"columns": dict(train_set.columns)} if train_set.columns else {}),
-        **{"rows": len(train_set), "steps": steps},
-        **{"labels": list(head.labels), "head": start if head.outputs else "none"},
-        **{"settings": asdict(config), "scores": scores},
+        **{"rows": len(train_set), "steps": steps, "labels": list(head.labels)},
+        **{"head": head_start(module.checkpoint.head, head), "settings": asdict(config), "scores": scores},
     }
     if dev_set is not None and scored:
         warn_constant(trained, dev_set, task, config)
     return trained
+
+
+def dev_scores(
+    module: Module, dev: Examples, task: str, config: FinetuneConfig, best: BestWeights | None
+) -> dict[str, float]:
+    """Score a module in float32, and keep its weights if they are the best."""
+    if torch.cuda.is_available():
+        module.backend = "torch"
+    score = evaluate(module, dev, task=task, rules=config.rules)
+    scores = {name: interval.value for name, interval in score.scores.items()}
+    if best is not None:
+        best.offer(module.checkpoint.arrays(), scores)
+    return scores
+
+
+def head_start(old: HeadConfig | None, new: HeadConfig) -> str:
+    """Say where the weights of a head come from."""
+    return ("continued" if is_continued(old, new) else "fresh") if new.outputs else "none"
+
+
+def refuse_no_evaluations(config: FinetuneConfig, dev: Examples | None) -> None:
+    """Refuse to look for the best of no evaluations. Raises: ConfigError."""
+    if config.keep_best and not (dev and config.loop.eval_steps):
+        found = "eval_steps 0" if dev else "no examples to evaluate on"
+        raise ConfigError(
+            f"the best of several evaluations was asked for; found {found}; give dev and eval_steps, or leave out "
+            "keep_best"
+        )
 
 
 HINT_ROWS = (20, 256)  # examples that a hint takes at least, and looks at

@@ -115,6 +115,16 @@ def with_mlm_head(checkpoint: Checkpoint, *, seed: int) -> Checkpoint:
 ONE_HEAD = "fine-tuning keeps one head, that of the task"
 
 
+def refuse_long(checkpoint: Checkpoint, max_seq_length: int, *, who: str = "") -> None:
+    """Refuse rows that a position table has no room for. Raises: ConfigError."""
+    limit = checkpoint.config.max_length
+    if max_seq_length > limit:
+        raise ConfigError(
+            f"rows of max_seq_length {max_seq_length} were asked for; the position table{who and f' of the {who}'} has "
+            f"{limit}; ask for less"
+        )
+
+
 def is_continued(old: HeadConfig | None, new: HeadConfig) -> bool:
     """Say whether the weights of a module's head are those that the new one begins with.
 
@@ -134,11 +144,7 @@ def with_head(checkpoint: Checkpoint, head: HeadConfig, *, max_seq_length: int, 
 
     Raises: ConfigError for a `max_seq_length` beyond the position table.
     """
-    limit = checkpoint.config.max_length
-    if max_seq_length > limit:
-        raise ConfigError(
-            f"rows of max_seq_length {max_seq_length} were asked for; the position table has {limit}; ask for less"
-        )
+    refuse_long(checkpoint, max_seq_length)
     config = checkpoint.config
     if head.row.reads == "pooled_output" and not head.pre_classifier:
         config = replace(config, pooler="dense_tanh")

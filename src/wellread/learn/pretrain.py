@@ -15,11 +15,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from wellread.backends.torch import TorchEncoder, TorchOps
+from wellread.checkpoints.checkpoint import Checkpoint
 from wellread.data.token_store import Texts, TokenStore, token_store
 from wellread.encoder.heads import mlm_logits
 from wellread.errors import ConfigError, nearest
 from wellread.learn.distributed import Process, joined
-from wellread.learn.init import from_scratch, shape_named, shape_of_file, with_mlm_head
+from wellread.learn.init import from_scratch, refuse_long, shape_named, shape_of_file, with_mlm_head
 from wellread.learn.loop import run, trained_module
 from wellread.learn.settings import PretrainConfig
 from wellread.learn.step import Inputs, Loss, tensors
@@ -29,6 +30,7 @@ from wellread.module import Module
 from wellread.schema import as_dict
 from wellread.text.batch import Batch, Template, token_budget_batches
 from wellread.text.masking import Masking, Rng, mask_tokens, masking_of, piece_counts, row_rng
+from wellread.text.tokenizer import Tokenizer
 
 
 def new_module(
@@ -172,6 +174,21 @@ def freeze(model: TorchEncoder, frozen: Sequence[str]) -> None:
         model.get_parameter(name).requires_grad_(False)
 
 
+def mlm_task(checkpoint: Checkpoint, tokenizer: Tokenizer, store: TokenStore, config: PretrainConfig) -> MlmTask:
+    """Return the task of guessing the masked tokens of a store."""
+    counts = piece_counts(store.rows, tokenizer.vocab_size) if config.masking == "smoothed" else None
+    model = TorchEncoder(checkpoint).train()
+    freeze(model, config.frozen)
+    return MlmTask(
+        model=model,
+        store=store,
+        masking=masking_of(tokenizer, kind=config.masking, rate=config.mlm_probability, counts=counts),
+        template=tokenizer.template,
+        seed=config.loop.seed,
+        max_seq_length=config.max_seq_length,
+    )
+
+
 def pretrain(
     module: Module,
     texts: Texts,
@@ -198,12 +215,7 @@ def pretrain(
     """
     config, output_dir = config or PretrainConfig(), Path(output_dir)
     checkpoint = with_mlm_head(module.checkpoint, seed=config.loop.seed)
-    limit = checkpoint.config.max_length
-    if config.max_seq_length > limit:
-        raise ConfigError(
-            f"rows of max_seq_length {config.max_seq_length} were asked for; the position table has {limit}; ask for "
-            "less"
-        )
+    refuse_long(checkpoint, config.max_seq_length)
     with joined(config.loop.ddp_timeout) as process:
         read = partial(
             token_store,
@@ -215,17 +227,7 @@ def pretrain(
             run_once=process.run_once,
         )
         store, dev_store = read(texts), read(dev) if dev is not None else None
-        counts = piece_counts(store.rows, module.tokenizer.vocab_size) if config.masking == "smoothed" else None
-        model = TorchEncoder(checkpoint).train()
-        freeze(model, config.frozen)
-        task = MlmTask(
-            model=model,
-            store=store,
-            masking=masking_of(module.tokenizer, kind=config.masking, rate=config.mlm_probability, counts=counts),
-            template=module.tokenizer.template,
-            seed=config.loop.seed,
-            max_seq_length=config.max_seq_length,
-        )
+        task = mlm_task(checkpoint, module.tokenizer, store, config)
         scores: dict[str, float] = {}
 
         def evaluate() -> Mapping[str, float]:
@@ -249,4 +251,4 @@ def pretrain(
         **({"held_out": scores} if scores else {}),
         "settings": asdict(config),
     }
-    return trained_module(model, checkpoint, module.tokenizer, backend=module.backend, provenance=provenance)
+    return trained_module(task.model, checkpoint, module.tokenizer, backend=module.backend, provenance=provenance)

@@ -86,17 +86,23 @@ def distill(
             overwrite=overwrite,
             prepare=learner.teacher.prepare,
         )
-    provenance: dict[str, Any] = {
+    provenance = {
         "made_by": "wellread distill",
         **({"recipe": Path(recipe).stem} if recipe else {}),
-        "teacher": {**teacher.provenance, "sha256": inputs.teacher_hash},
-        **({"student": {**student.provenance, "sha256": fingerprint(student)}} if student else {}),
-        "texts": len(texts),
-        "steps": steps,
-        "settings": asdict(config),
+        **_sources(inputs),
+        **{"texts": len(texts), "steps": steps, "settings": asdict(config)},
         **({"text": asdict(text)} if text else {}),
     }
     return trained_module(learner.model, learner.checkpoint, learner.tokenizer, provenance=provenance)
+
+
+def _sources(inputs: DistillInputs) -> dict[str, Any]:
+    """Say which teacher and student a student was made of."""
+    student = inputs.student
+    return {
+        "teacher": {**inputs.teacher.provenance, "sha256": inputs.teacher_hash},
+        **({"student": {**student.provenance, "sha256": fingerprint(student)}} if student else {}),
+    }
 
 
 def _read_texts(

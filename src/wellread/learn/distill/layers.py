@@ -24,8 +24,8 @@ from torch.nn import functional
 from wellread.backends.torch import TorchEncoder, TorchOps
 from wellread.encoder.heads import mlm_logits
 from wellread.errors import ConfigError, TrainingError
-from wellread.learn.distill.student import DistillInputs, Student, refuse_long, teacher_cache, token_rows
-from wellread.learn.init import MLM_TRANSFORM, POSITIONS, WORDS, from_teacher_layers
+from wellread.learn.distill.student import DistillInputs, Student, teacher_cache, token_rows
+from wellread.learn.init import MLM_TRANSFORM, POSITIONS, WORDS, from_teacher_layers, refuse_long
 from wellread.learn.rows import Rows
 from wellread.learn.settings import DistillConfig
 from wellread.learn.step import Inputs, Loss
@@ -53,7 +53,7 @@ def layers_student(inputs: DistillInputs) -> Student:
             "the teacher's MLM logits were asked for; found no masked-language-model head in it; take a checkpoint "
             "that was saved with one, or distil relations or vectors"
         )
-    refuse_long(teacher, config, who="teacher")
+    refuse_long(teacher, config.max_seq_length, who="teacher")
     checkpoint = from_teacher_layers(teacher, layers, seed=config.loop.seed, max_seq_length=config.max_seq_length)
     rows = token_rows(inputs)
     masks = masks_of(inputs, rows)

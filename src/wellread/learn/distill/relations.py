@@ -22,12 +22,11 @@ from wellread.errors import ConfigError
 from wellread.learn.distill.student import (
     DistillInputs,
     Student,
-    refuse_long,
     refuse_other_vocabulary,
     teacher_cache,
     token_rows,
 )
-from wellread.learn.init import from_teacher
+from wellread.learn.init import from_teacher, refuse_long
 from wellread.learn.step import Inputs, Loss
 
 PARTS = ("query", "key", "value")
@@ -41,9 +40,9 @@ def relations_student(inputs: DistillInputs) -> Student:
     """
     refuse_other_vocabulary(inputs)
     teacher, config, relations = inputs.teacher.checkpoint, inputs.config, inputs.config.relations
-    refuse_long(teacher, config, who="teacher")
+    refuse_long(teacher, config.max_seq_length, who="teacher")
     checkpoint = inputs.student.checkpoint if inputs.student else from_teacher(teacher, config)
-    refuse_long(checkpoint, config, who="student")
+    refuse_long(checkpoint, config.max_seq_length, who="student")
     checkpoint = replace(checkpoint, sentence=replace(checkpoint.sentence, max_seq_length=config.max_seq_length))
     layers = teacher.config.num_hidden_layers
     if not -1 <= relations.relation_layer < layers:

@@ -154,13 +154,3 @@ def refuse_other_vocabulary(inputs: DistillInputs) -> None:
             f"vocabulary; found {ours.vocab_size} pieces ({ours.config.dialect}) and {theirs.vocab_size} "
             f"({theirs.config.dialect}) that differ; leave the student out, or distil with labels or vectors"
         )
-
-
-def refuse_long(checkpoint: Checkpoint, config: DistillConfig, *, who: str) -> None:
-    """Refuse rows that a position table has no room for. Raises: ConfigError."""
-    limit = checkpoint.config.max_length
-    if config.max_seq_length > limit:
-        raise ConfigError(
-            f"rows of max_seq_length {config.max_seq_length} were asked for; the position table of the {who} has "
-            f"{limit}; ask for less"
-        )

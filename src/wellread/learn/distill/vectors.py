@@ -18,12 +18,11 @@ from wellread.encoder.heads import SENTENCE_OUTPUT
 from wellread.learn.distill.student import (
     DistillInputs,
     Student,
-    refuse_long,
     teacher_cache,
     text_rows,
     texts_in_memory,
 )
-from wellread.learn.init import from_teacher_to_vectors, with_unit_vectors
+from wellread.learn.init import from_teacher_to_vectors, refuse_long, with_unit_vectors
 from wellread.learn.rows import rows_of
 from wellread.learn.settings import VectorsConfig
 from wellread.learn.step import Inputs, Loss
@@ -37,7 +36,7 @@ def vectors_student(inputs: DistillInputs) -> Student:
     if inputs.student is None:
         checkpoint, tokenizer = from_teacher_to_vectors(teacher.checkpoint, config), teacher.tokenizer
     else:
-        refuse_long(inputs.student.checkpoint, config, who="student")
+        refuse_long(inputs.student.checkpoint, config.max_seq_length, who="student")
         checkpoint = with_unit_vectors(inputs.student.checkpoint, teacher.embedding_size, config)
         tokenizer = inputs.student.tokenizer
     rows = rows_of(tokenizer, [texts], max_seq_length=config.max_seq_length)
