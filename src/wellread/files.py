@@ -175,16 +175,16 @@ def compare(
             stamps[name] = stamp(directory / name, known=known.get(name) if trust else None)
         except OSError as error:
             faults[name] = f"cannot be read ({error.strerror})"
-    wrong = (name for name, found in stamps.items() if found.sha256 != wanted[name])
+    wrong = (name for name, current in stamps.items() if current.sha256 != wanted[name])
     return Comparison(stamps=stamps, faults=faults | dict.fromkeys(wrong, "has another SHA-256"))
 
 
 def stamp(path: Path, *, known: Stamp | None = None) -> Stamp:
     """Return the stamp of a file: `known` where it has its size and time, else hashed. Raises: OSError."""
-    found = path.stat()
-    if known is not None and (known.size, known.mtime_ns) == (found.st_size, found.st_mtime_ns):
+    status = path.stat()
+    if known is not None and (known.size, known.mtime_ns) == (status.st_size, status.st_mtime_ns):
         return known
-    return Stamp(size=found.st_size, mtime_ns=found.st_mtime_ns, sha256=sha256(path))
+    return Stamp(size=status.st_size, mtime_ns=status.st_mtime_ns, sha256=sha256(path))
 
 
 def stamps_of(directory: Path) -> dict[str, Stamp]:

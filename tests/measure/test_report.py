@@ -15,12 +15,12 @@ from wellread.measure import render as picture
 from wellread.measure.evaluate import evaluate
 from wellread.measure.fasttext import FastTextConfig
 from wellread.measure.render import as_json, as_table, draw_report, notes, page, size_range, size_ticks, write_report
-from wellread.measure.report import Report, ReportConfig, Row, Speed, Trial, make_report
+from wellread.measure.report import EvalSet, Report, ReportConfig, Row, Speed, make_report
 from wellread.metrics.metrics import Interval
 
 ROWS = [{"text": f"a {word} runs", "label": label} for word, label in (("man", "good"), ("cat", "bad"))] * 10
 EXAMPLES = take_examples(ROWS, text="text", label="label")
-TRIAL = Trial(task="classify", examples=EXAMPLES)
+EVAL_SET = EvalSet(task="classify", examples=EXAMPLES)
 CONFIG = ReportConfig(speed_examples=6, rounds=2, fasttext=FastTextConfig(bucket=530_000, epoch=20, lr=0.5))
 
 
@@ -32,7 +32,7 @@ def modules(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def report(modules):
-    return make_report(modules, TRIAL, train=EXAMPLES, config=CONFIG, machine="a machine")
+    return make_report(modules, EVAL_SET, train=EXAMPLES, config=CONFIG, machine="a machine")
 
 
 def row(name, megabytes, score, *, baseline=False):
@@ -88,16 +88,16 @@ def test_two_texts_are_pairs_and_the_path_is_left_out(tmp_path):
     rows = [{"text": "a man", "pair": other, "score": n} for n, other in enumerate(("a cat", "paris", "the flute"))]
     examples = replace(take_examples(rows, pair="pair", score="score"), source="/somewhere/dev.tsv")
     module = headed_module(tmp_path, "similarity")
-    found = make_report({"m": module}, Trial(task="similarity", examples=examples), config=CONFIG)
+    found = make_report({"m": module}, EvalSet(task="similarity", examples=examples), config=CONFIG)
     assert (found.unit, found.main, found.source, found.speed_examples) == ("pairs", "spearman", "dev.tsv", 3)
     assert "pairs/s" in as_table(found)
 
 
 def test_a_report_takes_modules_with_names_of_their_own(modules):
     with pytest.raises(InputError, match="a report takes one module or more, .*; found none; name a module"):
-        make_report({}, TRIAL)
+        make_report({}, EVAL_SET)
     with pytest.raises(InputError, match="none of them called FastText beside the baseline; found FastText"):
-        make_report({"FastText": modules["a"]}, TRIAL, train=EXAMPLES)
+        make_report({"FastText": modules["a"]}, EVAL_SET, train=EXAMPLES)
     with pytest.raises(ConfigError, match="measured on 0 examples in 5 rounds; it takes at least 1 of each; give more"):
         ReportConfig(speed_examples=0)
     with pytest.raises(ConfigError, match="1000 examples in 0 rounds"):

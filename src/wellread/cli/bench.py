@@ -12,7 +12,7 @@ from wellread.cli.options import MODEL, json_flag
 from wellread.cli.texts import reading_options, stream_arguments
 
 if TYPE_CHECKING:
-    from wellread.doctor.speed import BackendSpeed, SpeedResult
+    from wellread.doctor.speed import SpeedResult
 
 AGAINST_PEERS = ("encode", "startup", "growth", "tfhub", "hub", "learn")  # what `python -m benchmarks` measures
 
@@ -45,18 +45,17 @@ def lines(result: SpeedResult) -> Iterator[str]:
     yield f"{result.model}: {result.texts:,} texts"
     yield ""
     yield f"{'backend':<12}{'precision':<10}{'texts/s':>10}{'one text':>12}{'peak':>10}{'mean cosine':>13}{'least':>11}"
-    yield from map(_row, result.rows)
+    for row in result.rows:
+        start = f"{row.backend:<12}{row.precision:<10}"
+        if row.rate is None or row.latency is None or row.peak_bytes is None:
+            yield f"{start}{row.note}"
+        else:
+            cosines = f"{row.cosine_mean:>13.7f}{row.cosine_min:>11.7f}"
+            figures = f"{row.rate:>10,.1f}{1000 * row.latency:>9.2f} ms{row.peak_bytes / 2**20:>6,.0f} MiB"
+            yield f"{start}{figures}{cosines}"
     yield ""
     cpu = result.processor
     default = f"encode takes openvino in {cpu.precisions[0]} where nothing is said, a call of the module f32"
     yield f"{cpu.name}, {cpu.cores} cores, {', '.join(cpu.sets) or 'instruction sets not told'}; {default}"
     if result.missing:
         yield f"not installed: {', '.join(result.missing)}; see wellread doctor"
-
-
-def _row(row: BackendSpeed) -> str:
-    start = f"{row.backend:<12}{row.precision:<10}"
-    if row.rate is None or row.latency is None or row.peak_bytes is None:
-        return f"{start}{row.note}"
-    cosines = f"{row.cosine_mean:>13.7f}{row.cosine_min:>11.7f}"
-    return f"{start}{row.rate:>10,.1f}{1000 * row.latency:>9.2f} ms{row.peak_bytes / 2**20:>6,.0f} MiB{cosines}"

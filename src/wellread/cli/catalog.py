@@ -15,7 +15,6 @@ import click
 from wellread.catalog.modules import (
     HUBS,
     ModuleEntry,
-    Publication,
     entries,
     entry_named,
     families,
@@ -33,10 +32,10 @@ MANY = 3  # languages that a row names; more are counted
 
 def _count(_: click.Context, __: click.Parameter, value: str) -> int:
     """Read a number such as 30M, 4.4M, 110k or 1_000_000."""
-    found = re.fullmatch(r"([0-9][0-9_]*(?:\.[0-9]+)?)([KMB]?)", value.upper(), re.ASCII)
-    if not found:
+    match = re.fullmatch(r"([0-9][0-9_]*(?:\.[0-9]+)?)([KMB]?)", value.upper(), re.ASCII)
+    if not match:
         raise click.BadParameter(f"{value!r} is no number such as 30M, 4.4M, 110k or 1_000_000")
-    return round(float(found[1].replace("_", "")) * UNITS[found[2]])
+    return round(float(match[1].replace("_", "")) * UNITS[match[2]])
 
 
 @click.command("catalog")
@@ -53,20 +52,20 @@ def command(word: str | None, as_json: bool, **filters: Any) -> None:
     A WORD that is one module's name or handle shows all about it: its handles at every hub, its scores, its traps.
     """
     if word is not None and (word in names() or word in handles()):
-        found = [entry_named(word)]
-        lines = list(_whole(found[0]))
+        modules = [entry_named(word)]
+        lines = list(_whole(modules[0]))
     else:
-        found = [entry for entry in entries() if _has(entry, word or "") and _passes(entry, **filters)]
+        modules = [entry for entry in entries() if _has(entry, word or "") and _passes(entry, **filters)]
         lines = []
-    if word is not None and not found and not any(_has(entry, word) for entry in entries()):
+    if word is not None and not modules and not any(_has(entry, word) for entry in entries()):
         entry_named(word)  # which says what is near
     if as_json:
-        lines = [json.dumps({**asdict(entry), "pooler": entry.pooler}, ensure_ascii=False) for entry in found]
+        lines = [json.dumps({**asdict(entry), "pooler": entry.pooler}, ensure_ascii=False) for entry in modules]
     if lines or as_json:
         click.echo("".join(f"{line}\n" for line in lines), nl=False)
     else:
-        _show(found)
-    if not found:
+        _show(modules)
+    if not modules:
         for hint in _hints(**filters):
             click.echo(hint, err=True)
 
@@ -98,15 +97,15 @@ def _hints(*, language: str | None, max_parameters: int, **_: Any) -> Iterator[s
     """Say which filter no module passes, and what was perhaps meant."""
     tag = language_tag(language) if language is not None else ""
     if language is not None and not any(entry.supports_language(tag) for entry in entries()):
-        known = [*language_names().values(), *language_names()]
-        near = nearest(language.title() if len(language) > 3 else language, known)
+        languages = [*language_names().values(), *language_names()]
+        near = nearest(language.title() if len(language) > 3 else language, languages)
         yield f"no module is of the language {language}: name one in English, or by its tag, such as Korean or ko{near}"
     smallest = min(entry.parameters for entry in entries())
     if max_parameters < smallest:
         yield f"the smallest module has {smallest:,} parameters, over {max_parameters:,}: write 30M for 30 millions"
 
 
-def _show(found: list[ModuleEntry]) -> None:
+def _show(modules: list[ModuleEntry]) -> None:
     """Print a table; where nobody looks, as wide as it needs."""
     from rich.console import Console
     from rich.table import Table
@@ -114,23 +113,19 @@ def _show(found: list[ModuleEntry]) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for head in ("name", "family", "layers x width", "parameters", "languages", "vocabulary", "where"):
         table.add_column(head, justify="right" if head == "parameters" else "left", overflow="fold")
-    for entry in found:
-        table.add_row(*_row(entry))
+    for entry in modules:
+        table.add_row(
+            entry.name,
+            entry.family,
+            f"{entry.num_hidden_layers} x {entry.hidden_size}",
+            f"{entry.parameters:,}",
+            " ".join(entry.languages) if len(entry.languages) <= MANY else f"{len(entry.languages)} languages",
+            f"{entry.vocabulary.pieces:,} {entry.vocabulary.kind}",
+            " ".join(dict.fromkeys(one.hub for one in entry.living())),
+        )
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 200
     Console(width=width).print(table)
-    click.echo(f"{len(found)} of {len(entries())} modules", err=True)
-
-
-def _row(entry: ModuleEntry) -> list[str]:
-    return [
-        entry.name,
-        entry.family,
-        f"{entry.num_hidden_layers} x {entry.hidden_size}",
-        f"{entry.parameters:,}",
-        " ".join(entry.languages) if len(entry.languages) <= MANY else f"{len(entry.languages)} languages",
-        f"{entry.vocabulary.pieces:,} {entry.vocabulary.kind}",
-        " ".join(dict.fromkeys(one.hub for one in entry.living())),
-    ]
+    click.echo(f"{len(modules)} of {len(entries())} modules", err=True)
 
 
 def _whole(entry: ModuleEntry) -> Iterator[str]:
@@ -150,20 +145,17 @@ def _whole(entry: ModuleEntry) -> Iterator[str]:
     yield from (f"  {key:<15} {value}" for key, value in facts.items())
     yield "handles"
     for one in entry.publications:
-        yield from _published(one)
+        alias = f" (or {one.alias})" if one.alias else ""
+        yield f"  {one.handle}{alias}"
+        mlm = {True: "with .mlm", False: "no .mlm", None: ".mlm not known"}[one.mlm]
+        state = "" if one.alive else "; dead"
+        yield (
+            f"    {one.hub}, {one.format}; text: {one.dialect}; {one.hidden_act}; {mlm}; takes: {one.interface}{state}"
+        )
+        if one.preprocessor:
+            yield f"    preprocessor {one.preprocessor}"
+        if one.note:
+            yield f"    {one.note}"
     yield "scores" if entry.scores else "scores: none that wellread knows"
     for score in entry.scores:
         yield f"  {score.task}, {score.metric}: {score.value}  ({score.source})"
-
-
-def _published(one: Publication) -> Iterator[str]:
-    """Say where a module was published, and what it computes there."""
-    alias = f" (or {one.alias})" if one.alias else ""
-    yield f"  {one.handle}{alias}"
-    head = {True: "with .mlm", False: "no .mlm", None: ".mlm not known"}[one.mlm]
-    state = "" if one.alive else "; dead"
-    yield f"    {one.hub}, {one.format}; text: {one.dialect}; {one.hidden_act}; {head}; takes: {one.interface}{state}"
-    if one.preprocessor:
-        yield f"    preprocessor {one.preprocessor}"
-    if one.note:
-        yield f"    {one.note}"

@@ -56,11 +56,11 @@ def _refuse_foreign(task: str, predicted: bool) -> None:
     foreign = LOADING if predicted else FOR_PREDICTIONS
     if task in FOR_MODULES:
         foreign = (*foreign, "positive") if task == "stsb" else (*foreign, "positive", *FOR_LABELLED)
-    given = [name for name in foreign if source(name) is not ParameterSource.DEFAULT]
+    names = [name for name in foreign if source(name) is not ParameterSource.DEFAULT]
     if predicted and task in FOR_MODULES:
-        given.append("predictions")
-    if given:
-        flags = ", ".join(f"--{name.rstrip('_').replace('_', '-')}" for name in given)
+        names.append("predictions")
+    if names:
+        flags = ", ".join(f"--{name.rstrip('_').replace('_', '-')}" for name in names)
         what = "predictions are scored without a module" if predicted else f"{task} scores a module"
         raise click.UsageError(f"{what}; found {flags}, which do not belong to that; leave them out")
 
@@ -111,7 +111,7 @@ def _predictions(task: str, file: Path, predictions: Path, options: dict[str, An
     from wellread.measure.predictions import read_predictions, score_predictions
     from wellread.tasks.task import Scoring
 
-    known = known_format(options["format_"]) if options["format_"] else None
+    form = known_format(options["format_"]) if options["format_"] else None
     labels = tuple(filter(None, options["labels"].split(",")))
     examples = _read(file, options, labels=labels)
     return score_predictions(
@@ -119,9 +119,9 @@ def _predictions(task: str, file: Path, predictions: Path, options: dict[str, An
         examples,
         read_predictions(predictions, task, examples, name=options["prediction"]),
         scoring=Scoring(
-            labels=labels or (known.labels if known else ()),
+            labels=labels or (form.labels if form else ()),
             positive=options["positive"],
-            rules=known.rules if known else "squad",
+            rules=form.rules if form else "squad",
         ),
     )
 
@@ -130,6 +130,6 @@ def _print(score: TaskScore, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(dataclasses.asdict(score)))
         return
-    for name, found in score.scores.items():
-        click.echo(f"{name:<11} {found.value:.4f}  [{found.low:.4f}, {found.high:.4f}] at 95 %")
+    for name, interval in score.scores.items():
+        click.echo(f"{name:<11} {interval.value:.4f}  [{interval.low:.4f}, {interval.high:.4f}] at 95 %")
     click.echo(f"examples    {score.examples}")

@@ -178,18 +178,14 @@ class Verbs(click.Group):
         try:
             return super().invoke(ctx)
         except click.NoSuchOption as error:
-            flags = [flag for param in _params(error.ctx) for flag in (*param.opts, *param.secondary_opts)]
-            raise click.UsageError(
-                f"No such option {error.option_name!r}{_near_flag(error.option_name, flags)}.", ctx=error.ctx
-            ) from None
+            params = error.ctx.command.get_params(error.ctx) if error.ctx else []
+            flags = [flag for param in params for flag in (*param.opts, *param.secondary_opts)]
+            hint = _near_flag(error.option_name, flags)
+            raise click.UsageError(f"No such option {error.option_name!r}{hint}.", ctx=error.ctx) from None
         except WellreadError as error:
             verb = self.get_command(ctx, ctx.invoked_subcommand or "")
             click.echo(f"wellread: {in_flags(str(error), verb.params if verb else ())}", err=True)
             ctx.exit(3)
-
-
-def _params(ctx: click.Context | None) -> list[click.Parameter]:
-    return ctx.command.get_params(ctx) if ctx is not None else []
 
 
 def _near_flag(name: str, flags: list[str]) -> str:

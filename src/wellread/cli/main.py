@@ -28,14 +28,14 @@ def group() -> None:
     """Compact BERT-family text encoders: text in, vectors out."""
 
 
-def _one_line(message: Warning | str, *args: Any, **kwargs: Any) -> None:
-    ctx = click.get_current_context(silent=True)
-    click.echo(f"wellread: {in_flags(str(message), ctx.command.params if ctx else ())}", err=True)
-
-
 def main() -> None:
     """Run the command line. Exit 0: fine; 1: a bug, with its traceback; 2: usage; 3: an error wellread knows."""
-    warnings.showwarning = _one_line
+
+    def show(message: Warning | str, *args: Any, **kwargs: Any) -> None:
+        ctx = click.get_current_context(silent=True)
+        click.echo(f"wellread: {in_flags(str(message), ctx.command.params if ctx else ())}", err=True)
+
+    warnings.showwarning = show
     try:
         group(prog_name="wellread")
     except BrokenPipeError:  # the reader of our output went away, as `head` does

@@ -41,7 +41,7 @@ def command(texts: tuple[str, ...], output: Path | None, as_json: bool, **option
     reading, second = reading_of(options), options.pop("second")
     for name in READING:
         options.pop(name, None)
-    chosen = {name: value for name in OF_ANSWERS if (value := options.pop(name)) is not None}
+    settings = {name: value for name in OF_ANSWERS if (value := options.pop(name)) is not None}
     if output is not None:
         check_output(output)
     module = load_module(**loading)
@@ -49,9 +49,12 @@ def command(texts: tuple[str, ...], output: Path | None, as_json: bool, **option
     task = TASKS.get(module.checkpoint.head.task) if module.checkpoint.head else None
     if task is None or not task.takes_tokens:
         inputs["tokens"] = None
-    answers = module.predict(**inputs, **options, **chosen)
+    answers = module.predict(**inputs, **options, **settings)
     input_name = task.input_name if task else "input"
-    lines = [_json(input_name, text, answer) for text, answer in zip(inputs["texts"], answers, strict=True)]
+    lines = []
+    for text, answer in zip(inputs["texts"], answers, strict=True):
+        fields = {"score": float(answer)} if isinstance(answer, np.floating) else dataclasses.asdict(answer)
+        lines.append(json.dumps({input_name: text, **fields}))
     if output is not None:
         with whole_file(output) as file:
             file.writelines(f"{line}\n".encode() for line in lines)
@@ -78,9 +81,3 @@ def _inputs(
         pairs = [second] * len(texts)
     tokens = [spans for one in examples for spans in one.spans or []]
     return {"texts": texts, "pairs": pairs or None, "tokens": tokens if tokens and len(tokens) == len(texts) else None}
-
-
-def _json(input_name: str, text: str, answer: Any) -> str:
-    """Write a text and its prediction as a JSON object."""
-    fields = {"score": float(answer)} if isinstance(answer, np.floating) else dataclasses.asdict(answer)
-    return json.dumps({input_name: text, **fields})

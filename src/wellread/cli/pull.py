@@ -22,13 +22,13 @@ def command(handle: str, revision: str | None, force: bool, as_json: bool) -> No
     """
     import wellread
 
-    found = wellread.pull(handle, revision=revision, force=force)
+    module = wellread.pull(handle, revision=revision, force=force)
     if as_json:
-        more = {"commit": found.commit, "fetched": found.fetched, "size": found.size, "notes": found.notes}
-        click.echo(json.dumps(described(found.handle, found.directory, found.files, {}, **more), ensure_ascii=False))
+        more = {"commit": module.commit, "fetched": module.fetched, "size": module.size, "notes": module.notes}
+        click.echo(json.dumps(described(module.handle, module.directory, module.files, {}, **more), ensure_ascii=False))
         return
-    click.echo("\n".join(table(found.handle, found.directory, found.files, {})))
-    at = f" at commit {found.commit}" if found.commit else ""
-    click.echo(f"{'fetched' if found.fetched else 'nothing new'}{at}; {found.size:,} bytes")
-    for note in found.notes:
+    click.echo("\n".join(table(module.handle, module.directory, module.files, {})))
+    at = f" at commit {module.commit}" if module.commit else ""
+    click.echo(f"{'fetched' if module.fetched else 'nothing new'}{at}; {module.size:,} bytes")
+    for note in module.notes:
         click.echo(note)

@@ -17,7 +17,6 @@ from wellread.tasks.registry import TASKS
 
 if TYPE_CHECKING:
     from wellread.data.examples import Examples
-    from wellread.measure.report import Trial
 
 LOADING = ("backend", "local_files_only")
 MODULE_FILES = ("wellread.json", "config.json")
@@ -83,32 +82,27 @@ def _refuse(named: dict[str, str], options: dict[str, Any]) -> None:
 
 
 def _report(named: dict[str, str], options: dict[str, Any]) -> Report:
+    """Score the modules, and the baseline, on the file of --dev."""
+    from wellread.data.formats import known_format
     from wellread.doctor.examine import processor
-    from wellread.measure.report import make_report
+    from wellread.measure.report import EvalSet, make_report
 
-    trial = _trial(options)
+    if options["task"] == "stsb":
+        options |= {"task": "similarity", "format_": options["format_"] or "stsb"}
+    rules = known_format(options["format_"]).rules if options["format_"] else "squad"
+    examples = _read(options["dev"], options)
+    eval_set = EvalSet(task=options["task"], examples=examples, positive=options["positive"], rules=rules)
     train = _read(options["train"], options) if options["train"] else None
     loading = {name: options[name] for name in LOADING}
     modules = {name: load_module(handle, **loading) for name, handle in named.items()}
     cpu = processor()
     return make_report(
         modules,
-        trial,
+        eval_set,
         train=train,
         config=gather(ReportConfig(), options),
         machine=f"{cpu.name}, {cpu.cores} cores",
     )
-
-
-def _trial(options: dict[str, Any]) -> Trial:
-    from wellread.data.formats import known_format
-    from wellread.measure.report import Trial
-
-    if options["task"] == "stsb":
-        options |= {"task": "similarity", "format_": options["format_"] or "stsb"}
-    rules = known_format(options["format_"]).rules if options["format_"] else "squad"
-    examples = _read(options["dev"], options)
-    return Trial(task=options["task"], examples=examples, positive=options["positive"], rules=rules)
 
 
 def _read(file: Path, options: dict[str, Any]) -> Examples:
@@ -135,8 +129,8 @@ def _print(report: Report | None, runs: dict[str, Any], as_json: bool, output: P
     from wellread.measure import render as table
 
     if as_json:
-        made = dataclasses.asdict(report) if report else {}
-        click.echo(json.dumps({**made, "curves": curves.summary(runs), "output": str(output)}, ensure_ascii=False))
+        fields = dataclasses.asdict(report) if report else {}
+        click.echo(json.dumps({**fields, "curves": curves.summary(runs), "output": str(output)}, ensure_ascii=False))
         return
     parts = [table.as_table(report), table.notes(report)] if report else []
     parts += [curves.as_table(runs)] if runs else []

@@ -14,7 +14,6 @@ from wellread.catalog.modules import living_handles
 from wellread.cli.export import report
 from wellread.cli.options import json_flag, load_module
 from wellread.hub import tfhub_cache
-from wellread.hub.tfhub_cache import Installed
 
 if TYPE_CHECKING:
     from wellread.export.revive import Revived
@@ -45,17 +44,19 @@ def command(
         hint = f"; the same weights are those of --from {living}" if living else ""
         raise click.UsageError(f"give HANDLE --from MODULE, or --list, or --remove HANDLE{hint}")
     if handle is not None and source is not None:
-        _show_revived(_revive(handle, source, **options), as_json)
+        from wellread.export.revive import revive
+
+        keywords = {name: options.pop(name) for name in ("preprocessor", "overwrite")}
+        _show_revived(revive(handle, load_module(source, **options), **keywords), as_json)
     else:
-        _show_installed([tfhub_cache.remove(remove)] if remove is not None else tfhub_cache.installed(), as_json)
+        for module in [tfhub_cache.remove(remove)] if remove is not None else tfhub_cache.installed():
+            if as_json:
+                _echo_json(asdict(module))
+            else:
+                owner = module.handle or "(nothing says whose)"
+                click.echo(f"{owner}\n  {module.directory}  {module.size / 1e6:.1f} MB")
     if not as_json:
         click.echo(_advice())
-
-
-def _revive(handle: str, source: str, *, preprocessor: str | None, overwrite: bool, **loading: Any) -> Revived:
-    from wellread.export.revive import revive
-
-    return revive(handle, load_module(source, **loading), preprocessor=preprocessor, overwrite=overwrite)
 
 
 def _show_revived(revived: Revived, as_json: bool) -> None:
@@ -66,15 +67,6 @@ def _show_revived(revived: Revived, as_json: bool) -> None:
     exported = replace(revived.exported, notes=revived.notes)
     for line in report(exported, revived.directory, revived.preprocessor_directory):
         click.echo(line)
-
-
-def _show_installed(modules: list[Installed], as_json: bool) -> None:
-    if as_json:
-        for module in modules:
-            _echo_json(asdict(module))
-        return
-    for module in modules:
-        click.echo(f"{module.handle or '(nothing says whose)'}\n  {module.directory}  {module.size / 1e6:.1f} MB")
 
 
 def _echo_json(values: dict[str, Any]) -> None:

@@ -23,13 +23,13 @@ def command(module: str | None, revision: str | None, as_json: bool) -> None:
     """
     from wellread.hub.pull import refuse_damaged, verify
 
-    found = verify(module, revision=revision)
-    for one in found:
+    modules = verify(module, revision=revision)
+    for one in modules:
         if as_json:
             click.echo(json.dumps(described(one.handle, one.directory, one.stamps, one.faults), ensure_ascii=False))
         else:
             click.echo("\n".join(table(one.handle, one.directory, one.stamps, one.faults)))
-    refuse_damaged(found)
+    refuse_damaged(modules)
 
 
 def table(handle: str, directory: Path, stamps: Mapping[str, Any], faults: Mapping[str, str]) -> list[str]:

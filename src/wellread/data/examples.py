@@ -209,8 +209,8 @@ def read_texts(
     table = table_of(read_rows(path, form), source)
     if not format:
         names = {role: (remembered or {}).get(role) for role in ("text", "pair")}
-        own = {role: name for role, name in names.items() if name in table.columns}
-        form = _by_name(table, replace(form, columns={**own, **form.columns}))
+        trained_on = {role: name for role, name in names.items() if name in table.columns}
+        form = _by_name(table, replace(form, columns={**trained_on, **form.columns}))
     if form.roles["text"] not in table.columns and "text" not in form.columns:
         sample = [
             dict(zip(table.columns, row, strict=True))

@@ -192,8 +192,12 @@ def graphics_problems(graphics: Graphics | None) -> list[Problem]:
     """Tell of an NVIDIA GPU that PyTorch cannot use."""
     if graphics is None or graphics.names or not os.path.exists("/dev/nvidia0"):
         return []
-    found = f"there is an NVIDIA GPU, and PyTorch {graphics.torch} does not use it"
-    return [Problem(found=found, advice="install a PyTorch that was built for its CUDA", broken=False)]
+    problem = Problem(
+        found=f"there is an NVIDIA GPU, and PyTorch {graphics.torch} does not use it",
+        advice="install a PyTorch that was built for its CUDA",
+        broken=False,
+    )
+    return [problem]
 
 
 # -- a sentence through the backends ---------------------------------------------------------------------------------

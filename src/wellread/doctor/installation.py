@@ -102,22 +102,22 @@ def _version(name: str) -> str | None:
     return installed and metadata.version(installed)
 
 
-def package_problems(found: Sequence[Package]) -> Iterator[Problem]:
+def package_problems(rows: Sequence[Package]) -> Iterator[Problem]:
     """Tell what is missing or does not fit: of what wellread needs, and of what these packages need of others.
 
     An extra counts where one of its packages is installed.
     """
-    if not found:
+    if not rows:
         yield Problem(found="wellread is not installed, only there", advice="run pip install wellread")
-    in_use = {package.extra for package in found if package.version and package.name not in EVERYWHERE} | {None}
-    for package in found:
+    in_use = {package.extra for package in rows if package.version and package.name not in EVERYWHERE} | {None}
+    for package in rows:
         if not package.fits and package.extra in in_use:
             yield Problem(
                 found=f"wellread needs {package.name}{package.needed}; found {package.version or 'none'}",
                 advice=f"run {pip_install(package.extra)}",
                 broken=package.extra is None or package.version is not None,
             )
-    for name in sorted({package.name for package in found if package.version and package.extra in in_use}):
+    for name in sorted({package.name for package in rows if package.version and package.extra in in_use}):
         yield from _conflicts(name)
 
 
@@ -182,12 +182,14 @@ def inspect_cache(name: str, path: Path, *, exclude: Collection[Path] = ()) -> C
     """Count what lies in a cache, but for the directories `exclude`; links are counted as links."""
     size, files = 0, 0
     unfinished: list[Path] = []
-    dead = []
+    dead: list[Path] = []
     for entry, status in _walk(path, exclude):
-        if _is_unfinished(entry, status) and not any(parent in unfinished for parent in entry.parents):
-            unfinished.append(entry)
-        if stat.S_ISLNK(status.st_mode) and not os.path.exists(entry):
-            dead.append(entry)
+        if stat.S_ISLNK(status.st_mode):  # links are made when all is there
+            dead += [] if os.path.exists(entry) else [entry]
+        elif time.time() - status.st_mtime > RUNNING:
+            names = UNFINISHED_DIRECTORIES if stat.S_ISDIR(status.st_mode) else UNFINISHED_FILES
+            if names.fullmatch(entry.name) and not any(parent in unfinished for parent in entry.parents):
+                unfinished.append(entry)
         if not stat.S_ISDIR(status.st_mode):
             size, files = size + status.st_size, files + 1
     existing = next(each for each in (path.absolute(), *path.absolute().parents) if os.path.exists(each))
@@ -212,13 +214,6 @@ def _walk(path: Path, exclude: Collection[Path]) -> Iterator[tuple[Path, os.stat
                 yield Path(parent, name), os.lstat(os.path.join(parent, name))
 
 
-def _is_unfinished(entry: Path, status: os.stat_result) -> bool:
-    """Say whether something was left by a download, by its name and age; links are made when all is there."""
-    names = UNFINISHED_DIRECTORIES if stat.S_ISDIR(status.st_mode) else UNFINISHED_FILES
-    old = time.time() - status.st_mtime > RUNNING
-    return old and not stat.S_ISLNK(status.st_mode) and names.fullmatch(entry.name) is not None
-
-
 def cache_problems(caches: Sequence[Cache]) -> Iterator[Problem]:
     """Tell what is wrong with caches, with what wellread has recorded of them, and with TF Hub's."""
     for cache in caches:
@@ -236,8 +231,11 @@ def _directory_problems(cache: Cache) -> Iterator[Problem]:
         advice = "make it a directory that you may write, or name another"
         yield Problem(found=f"{label} cannot be written", advice=advice)
     if cache.free < LOW:
-        found = f"{label} is on a disk with {cache.free / 1e6:,.0f} MB left"
-        yield Problem(found=found, advice="make room, or name another", broken=False)
+        yield Problem(
+            found=f"{label} is on a disk with {cache.free / 1e6:,.0f} MB left",
+            advice="make room, or name another",
+            broken=False,
+        )
     if cache.unfinished:
         yield Problem(
             found=f"{label} holds what downloads left that broke off: {_list(cache.unfinished)}",
@@ -263,11 +261,11 @@ def _record_problems(directory: Path) -> Iterator[Problem]:
             yield Problem(found=f"the record {path} cannot be read", advice="remove it", broken=False)
             continue
         sizes = {name: os.path.getsize(module / name) for name in files if os.path.isfile(module / name)}
-        gone = sorted(name for name, stamp in files.items() if sizes.get(name) != stamp.size)
-        if gone:
+        missing = sorted(name for name, stamp in files.items() if sizes.get(name) != stamp.size)
+        if missing:
             yield Problem(
-                found=f"{handle} was pulled to {module}; {len(gone)} of its {len(files)} files are gone, or of another "
-                f"size: {_list(gone)}",
+                found=f"{handle} was pulled to {module}; {len(missing)} of its {len(files)} files are gone, or of "
+                f"another size: {_list(missing)}",
                 advice=f"run wellread pull {handle}, or remove {path}",
                 broken=module.is_dir(),  # a module that is gone as a whole is fetched again when it is asked for
             )
@@ -284,8 +282,8 @@ def _tfhub_problems() -> Iterator[Problem]:
     for module in modules:
         if not (module.directory / "saved_model.pb").is_file():
             remove = f"run wellread revive --remove {module.handle}" if module.handle else "remove it"
-            found = f"the TF Hub module {module.handle or ''} in {module.directory} has no saved_model.pb"
-            yield Problem(found=found.replace("  ", " "), advice=f"{remove}, and install it again")
+            label = f"the TF Hub module {module.handle or ''} in {module.directory}".replace("  ", " ")
+            yield Problem(found=f"{label} has no saved_model.pb", advice=f"{remove}, and install it again")
     if modules and not os.environ.get(tfhub_cache.VARIABLE):
         yield Problem(
             found=f"{len(modules)} modules are installed for tensorflow-hub, and {tfhub_cache.VARIABLE} is not set, "

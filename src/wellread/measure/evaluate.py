@@ -42,17 +42,17 @@ def evaluate(
     row = task_of(module, task)
     needed(examples, row.target)
     warn_unreadable(module.tokenizer, examples.texts, stacklevel=3)
-    known = module.checkpoint.head.labels if module.checkpoint.head else ()
+    classes = module.checkpoint.head.labels if module.checkpoint.head else ()
     labels, _ = row.labels(examples)
-    unseen = [label for label in dict.fromkeys(labels) if label not in known]
+    unseen = [label for label in dict.fromkeys(labels) if label not in classes]
     if unseen:
         raise DataError(
-            f"the module tells {', '.join(known)} apart; {examples.source} has other labels: {', '.join(unseen[:5])} "
-            f"({sum(label in unseen for label in labels)} of {len(labels)}){nearest(unseen[0], known)}; score it on "
+            f"the module tells {', '.join(classes)} apart; {examples.source} has other labels: {', '.join(unseen[:5])} "
+            f"({sum(label in unseen for label in labels)} of {len(labels)}){nearest(unseen[0], classes)}; score it on "
             "the labels that it was fine-tuned for"
         )
     predicted = predictions_for(module, row, examples, precision=exact(module), **row.scoring_options(examples))
-    scoring = Scoring(labels=known, positive=positive, rules=rules)
+    scoring = Scoring(labels=classes, positive=positive, rules=rules)
     return score_predictions(row.name, examples, [row.scored(value) for value in predicted], scoring=scoring, seed=seed)
 
 

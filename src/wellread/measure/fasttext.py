@@ -122,14 +122,14 @@ def refuse_task(task: str) -> None:
 
 def _labels(task: str, examples: Examples) -> LabelMap:
     """Return the labels of the examples, which must be two or more."""
-    found = set(examples.labels or [])
+    labels = set(examples.labels or [])
     missing = "no pairs" if task == "pair" and examples.pairs is None else None
-    if missing or len(found) < 2:
+    if missing or len(labels) < 2:
         raise DataError(
             f"{len(examples)} examples of {examples.source} were to train FastText for {task}; found "
-            f"{missing or f'{len(found)} labels'}; name the columns of a file with texts and two labels or more"
+            f"{missing or f'{len(labels)} labels'}; name the columns of a file with texts and two labels or more"
         )
-    return LabelMap.of(found)
+    return LabelMap.of(labels)
 
 
 def _lines(texts: Sequence[str], pairs: Sequence[str] | None) -> Iterator[str]:

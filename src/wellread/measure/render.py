@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
@@ -70,14 +70,14 @@ def place(marks: Sequence[Mark], frame: Box) -> list[Box]:
     Each label takes the best of its places while the others stay; all take turns until none moves. No chance is in it:
     the same marks give the same boxes.
     """
-    chosen = [mark.label(*DIRECTIONS[0], DISTANCES[0]) for mark in marks]
+    boxes = [mark.label(*DIRECTIONS[0], DISTANCES[0]) for mark in marks]
     for _ in range(PASSES):
-        before = list(chosen)
+        before = list(boxes)
         for i in range(len(marks)):
-            chosen[i] = _best(i, marks, chosen, frame)
-        if chosen == before:
+            boxes[i] = _best(i, marks, boxes, frame)
+        if boxes == before:
             break
-    return chosen
+    return boxes
 
 
 def link(mark: Mark, box: Box) -> tuple[float, float]:
@@ -89,26 +89,22 @@ def link(mark: Mark, box: Box) -> tuple[float, float]:
     return min(max(mark.x, box.left), box.right), min(max(mark.y, box.low), box.high)
 
 
-def _best(i: int, marks: Sequence[Mark], chosen: Sequence[Box], frame: Box) -> Box:
+def _best(i: int, marks: Sequence[Mark], boxes: Sequence[Box], frame: Box) -> Box:
     """Return the cheapest place of label `i` while all others stay."""
-    others = [(mark, box) for j, (mark, box) in enumerate(zip(marks, chosen, strict=True)) if j != i]
+    others = [(mark, box) for j, (mark, box) in enumerate(zip(marks, boxes, strict=True)) if j != i]
     bars = [mark.bar for mark in marks]
     lines = [point for mark, box in others for point in _line(mark, box)]
 
-    def cost(place: tuple[int, Box]) -> float:
-        rank, box = place
+    def cost(ranked: tuple[int, Box]) -> float:
+        rank, box = ranked
         covered = sum(box.overlap(bar) for bar in bars) + sum(box.overlap(other) for _, other in others)
         ways = [*_line(marks[i], box)]
         crossed = sum(_inside(point, box) for point in lines)
         crossed += sum(_inside(point, other) for point in ways for _, other in others)
         return COVERED * (covered + box.outside(frame)) + CROSSED * crossed + rank
 
-    return min(enumerate(_places(marks[i])), key=cost)[1]
-
-
-def _places(mark: Mark) -> Iterator[Box]:
-    """Give all places of a label, the best first."""
-    return (mark.label(*direction, distance) for distance in DISTANCES for direction in DIRECTIONS)
+    places = (marks[i].label(*direction, distance) for distance in DISTANCES for direction in DIRECTIONS)
+    return min(enumerate(places), key=cost)[1]
 
 
 def _line(mark: Mark, box: Box) -> Iterator[tuple[float, float]]:
@@ -164,8 +160,8 @@ def draw_report(report: Report, *paths: Path) -> None:
 def styled() -> Any:
     """Give the settings of every picture, for as long as it is drawn. Raises: MissingExtra without matplotlib."""
     require_extra("matplotlib", extra="report")
-    known = set(import_module("matplotlib.font_manager").fontManager.get_font_names())
-    fonts = [name for name in FONTS if name in known]
+    installed = set(import_module("matplotlib.font_manager").fontManager.get_font_names())
+    fonts = [name for name in FONTS if name in installed]
     return import_module("matplotlib").rc_context({**SETTINGS, "font.family": fonts})
 
 
@@ -192,7 +188,11 @@ def _figure(report: Report) -> Any:
     figure = new_figure(4.2)
     panel = plain(figure.subplots())
     for row in report.rows:
-        _point(panel, row, report.main)
+        value, low, high = (100 * number for number in _bounds(row.scores[report.main]))
+        reach = [[max(value - low, 0)], [max(high - value, 0)]]
+        style, x = STYLES["baseline" if row.training_seconds is not None else "module"], [row.megabytes]
+        panel.errorbar(x, [value], yerr=reach, fmt="none", capsize=2.5, elinewidth=1.1, ecolor=style["bar"])
+        panel.plot(x, [value], style["mark"], color=style["color"], **MARK)
     _size_axis(panel, [row.megabytes for row in report.rows])
     panel.margins(y=0.15)
     panel.set_ylabel(f"{report.main} × 100")
@@ -203,13 +203,8 @@ def _figure(report: Report) -> Any:
     return figure
 
 
-def _point(panel: Any, row: Row, main: str) -> None:
-    found = row.scores[main]
-    value, low, high = (100 * number for number in (found.value, found.low, found.high))
-    reach = [[max(value - low, 0)], [max(high - value, 0)]]
-    style = STYLES["baseline" if row.training_seconds is not None else "module"]
-    panel.errorbar([row.megabytes], [value], yerr=reach, fmt="none", capsize=2.5, elinewidth=1.1, ecolor=style["bar"])
-    panel.plot([row.megabytes], [value], style["mark"], color=style["color"], **MARK)
+def _bounds(score: Interval) -> tuple[float, float, float]:
+    return score.value, score.low, score.high
 
 
 def _size_axis(panel: Any, sizes: Sequence[float]) -> None:
@@ -244,8 +239,8 @@ def size_ticks(low: float, high: float) -> list[float]:
     """
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     steps = ((1,), (1, 2, 5), (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8))
-    made = [[step * 10.0**power for power in powers for step in some] for some in steps]
-    inside = [[tick for tick in some if low <= tick <= high] for some in made]
+    ticks = [[step * 10.0**power for power in powers for step in some] for some in steps]
+    inside = [[tick for tick in some if low <= tick <= high] for some in ticks]
     return next((some for some in inside if len(some) >= 4), inside[-1])
 
 
@@ -265,8 +260,7 @@ def _names(figure: Any, panel: Any, report: Report) -> None:
 
 
 def _mark(panel: Any, row: Row, main: str, size: Any) -> Mark:
-    found = row.scores[main]
-    ends = [(row.megabytes, 100 * value) for value in (found.value, found.low, found.high)]
+    ends = [(row.megabytes, 100 * value) for value in _bounds(row.scores[main])]
     (x, y), (_, low), (_, high) = (panel.transData.transform(ends) / DOTS).tolist()
     bar = Box(x - RADIUS, min(low, y - RADIUS) - 1, x + RADIUS, max(high, y + RADIUS) + 1)
     return Mark(x=x, y=y, width=size.width / DOTS, height=size.height / DOTS, bar=bar)
@@ -324,7 +318,8 @@ def notes(report: Report) -> str:
         f"{report.unit.capitalize()} a second ({precisions}): the median of {report.rounds} rounds in turn over "
         f"{report.speed_examples:,} examples{f', on {report.machine}' if report.machine else ''}.",
         *(
-            f"{row.name} was trained in this run, in {row.training_seconds:.1f} s on one core: {_told(row.settings)}."
+            f"{row.name} was trained in this run, in {row.training_seconds:.1f} s on one core: "
+            f"{', '.join(f'{name} {value:,}' for name, value in row.settings.items())}."
             for row in report.rows
             if row.training_seconds is not None and row.settings is not None
         ),
@@ -343,23 +338,15 @@ def _cells(row: Row, main: str, others: Sequence[str]) -> list[str]:
         f"{row.megabytes:,.1f}",
         f"{row.parameters:,}",
         _times_100(row.scores[main].value),
-        _bounds(row.scores[main]),
+        f"{_times_100(row.scores[main].low)} to {_times_100(row.scores[main].high)}",
         *(_times_100(row.scores[name].value) for name in others),
         f"{row.speed.rate:,.0f}",
         f"{row.speed.slowest:,.0f} to {row.speed.fastest:,.0f}",
     ]
 
 
-def _told(settings: Mapping[str, float]) -> str:
-    return ", ".join(f"{name} {value:,}" for name, value in settings.items())
-
-
 def _times_100(score: float) -> str:
     return f"{100 * score:.2f}"
-
-
-def _bounds(found: Interval) -> str:
-    return f"{_times_100(found.low)} to {_times_100(found.high)}"
 
 
 def _plain(name: str) -> str:

@@ -33,8 +33,8 @@ class Speed:
     fastest: float
 
 
-def measure_speed(work: Mapping[str, Callable[[], object]], *, texts: int, rounds: int = 5) -> dict[str, Speed]:
-    """Do each work once, which does not count, then `rounds` times in turn; each handles the same number of texts.
+def measure_speed(workloads: Mapping[str, Callable[[], object]], *, texts: int, rounds: int = 5) -> dict[str, Speed]:
+    """Run each workload once, which does not count, then `rounds` times in turn; each handles as many texts.
 
     In turn, because what else the machine does then falls on all alike.
 
@@ -42,10 +42,18 @@ def measure_speed(work: Mapping[str, Callable[[], object]], *, texts: int, round
     """
     if texts < 1 or rounds < 1:
         raise InputError(f"a speed takes at least 1 text and 1 round; found {texts} and {rounds}; give more")
-    for do in work.values():
-        do()
-    laps = [{name: texts / _seconds(do) for name, do in work.items()} for _ in range(rounds)]
-    return {name: _speed([lap[name] for lap in laps]) for name in work}
+    for run in workloads.values():
+        run()
+    rates: dict[str, list[float]] = {name: [] for name in workloads}
+    for _ in range(rounds):
+        for name, run in workloads.items():
+            start = time.perf_counter()
+            run()
+            rates[name].append(texts / max(time.perf_counter() - start, 1e-9))
+    return {
+        name: Speed(rate=statistics.median(values), slowest=min(values), fastest=max(values))
+        for name, values in rates.items()
+    }
 
 
 def spread(items: Sequence[T], count: int) -> list[T]:
@@ -56,17 +64,7 @@ def spread(items: Sequence[T], count: int) -> list[T]:
     """
     if len(items) <= count:
         return list(items)
-    return [items[round(place * (len(items) - 1) / max(count - 1, 1))] for place in range(count)]
-
-
-def _seconds(do: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    do()
-    return max(time.perf_counter() - start, 1e-9)
-
-
-def _speed(rates: Sequence[float]) -> Speed:
-    return Speed(rate=statistics.median(rates), slowest=min(rates), fastest=max(rates))
+    return [items[round(index * (len(items) - 1) / max(count - 1, 1))] for index in range(count)]
 
 
 FASTTEXT = "FastText"
@@ -74,8 +72,8 @@ FLOAT32 = 4  # bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trial:
-    """What everyone is tried on."""
+class EvalSet:
+    """The labelled examples that all systems are scored on."""
 
     task: str  # of tasks.registry
     examples: Examples
@@ -96,21 +94,21 @@ class Trial:
         """The second texts, where there are some."""
         return self.examples.pairs
 
-    def part(self, count: int) -> Trial:
-        """Return the same trial on at most `count` examples, evenly spread over all."""
+    def part(self, count: int) -> EvalSet:
+        """Return the same set with at most `count` examples, evenly spread over all."""
         return replace(self, examples=self.examples.part(spread(range(len(self.examples)), count)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entrant:
-    """One of those that are compared."""
+class System:
+    """One of the systems that are compared: a module, or the baseline."""
 
     name: str
     size_bytes: int
     parameters: int
     precision: str  # in which it works
-    score: Callable[[Trial], Mapping[str, Interval]]
-    work: Callable[[Trial], object]  # predicts every example once
+    score: Callable[[EvalSet], Mapping[str, Interval]]
+    predict: Callable[[EvalSet], object]  # every example once
     training_seconds: float | None = None  # of a baseline
     settings: Mapping[str, float] | None = None  # that a baseline was trained with
 
@@ -121,64 +119,63 @@ def short_names(handles: Sequence[str]) -> dict[str, str]:
     >>> short_names(["out/a/student", "out/b/student", "skt/kobert-base-v1"])
     {'a/student': 'out/a/student', 'b/student': 'out/b/student', 'kobert-base-v1': 'skt/kobert-base-v1'}
     """
-    parts = {handle: [part for part in _address(handle).split("/") if part] for handle in dict.fromkeys(handles)}
-    found = {}
-    for handle, own in parts.items():
+    parts: dict[str, list[str]] = {}
+    for handle in dict.fromkeys(handles):
+        path = os.path.expanduser(handle)
+        address = Path(path).resolve().as_posix() if os.path.exists(path) else handle  # a path may be called `.`
+        parts[handle] = [part for part in address.split("/") if part]
+    names = {}
+    for handle, words in parts.items():
         others = [other for key, other in parts.items() if key != handle]
-        lengths = range(1, len(own) + 1)
-        length = next((n for n in lengths if not any(other[-n:] == own[-n:] for other in others)), len(own))
-        found["/".join(own[-length:]) or handle] = handle
-    return found
+        lengths = range(1, len(words) + 1)
+        length = next((n for n in lengths if not any(other[-n:] == words[-n:] for other in others)), len(words))
+        names["/".join(words[-length:]) or handle] = handle
+    return names
 
 
-def _address(handle: str) -> str:
-    """Return a path in full, for it may be called `.`; any other handle as it is."""
-    path = os.path.expanduser(handle)
-    return Path(path).resolve().as_posix() if os.path.exists(path) else handle
+def module_system(name: str, module: Module) -> System:
+    """Describe a module as a system: its size is that of its tensors in float32, whatever they are stored in."""
 
+    def score(eval_set: EvalSet) -> Mapping[str, Interval]:
+        return evaluate(
+            module, eval_set.examples, task=eval_set.task, positive=eval_set.positive, rules=eval_set.rules
+        ).scores
 
-def module_entrant(name: str, module: Module) -> Entrant:
-    """Enter a module: its size is that of its tensors in float32, whatever they are stored in."""
-
-    def score(trial: Trial) -> Mapping[str, Interval]:
-        found = evaluate(module, trial.examples, task=trial.task, positive=trial.positive, rules=trial.rules)
-        return found.scores
-
-    def work(trial: Trial) -> None:
+    def predict(eval_set: EvalSet) -> None:
         with warnings.catch_warnings():  # `score` has told how many texts are cut
             warnings.simplefilter("ignore", TruncationWarning)
-            predictions_for(module, task_named(trial.task), trial.examples, show_progress_bar=False)
+            predictions_for(module, task_named(eval_set.task), eval_set.examples, show_progress_bar=False)
 
     parameters = module.checkpoint.num_parameters
-    return Entrant(
+    return System(
         name=name,
         size_bytes=FLOAT32 * parameters,
         parameters=parameters,
         precision=module.running().precision,
         score=score,
-        work=work,
+        predict=predict,
     )
 
 
-def fasttext_entrant(baseline: FastText) -> Entrant:
-    """Enter the baseline: its size is that of its file, the words included."""
+def fasttext_system(baseline: FastText) -> System:
+    """Describe the baseline as a system: its size is that of its file, the words included."""
 
-    def score(trial: Trial) -> Mapping[str, Interval]:
-        examples, known = trial.examples, LabelMap(names=baseline.labels)
-        known.ids(examples.labels or [], source=examples.source, lines=examples.lines)
-        scoring = Scoring(labels=baseline.labels, positive=trial.positive)
-        return score_predictions(trial.task, examples, work(trial), scoring=scoring).scores
+    def score(eval_set: EvalSet) -> Mapping[str, Interval]:
+        examples, label_map = eval_set.examples, LabelMap(names=baseline.labels)
+        label_map.ids(examples.labels or [], source=examples.source, lines=examples.lines)
+        scoring = Scoring(labels=baseline.labels, positive=eval_set.positive)
+        return score_predictions(eval_set.task, examples, predict(eval_set), scoring=scoring).scores
 
-    def work(trial: Trial) -> list[str]:
-        return baseline.predict(trial.examples.texts, trial.pairs)
+    def predict(eval_set: EvalSet) -> list[str]:
+        return baseline.predict(eval_set.examples.texts, eval_set.pairs)
 
-    return Entrant(
+    return System(
         name=FASTTEXT,
         size_bytes=baseline.size_bytes,
         parameters=baseline.parameters,
         precision="f32",
         score=score,
-        work=work,
+        predict=predict,
         training_seconds=baseline.seconds,
         settings=asdict(baseline.config),
     )
@@ -203,7 +200,7 @@ class ReportConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """What was found of one module, or of the baseline."""
+    """The figures of one module, or of the baseline."""
 
     name: str
     size_bytes: int  # of its weights in float32; of FastText the whole file
@@ -237,7 +234,7 @@ class Report:
 
 def make_report(
     modules: Mapping[str, Module],
-    trial: Trial,
+    eval_set: EvalSet,
     *,
     train: Examples | None = None,
     config: ReportConfig | None = None,
@@ -256,40 +253,34 @@ def make_report(
             f"a report takes one module or more, none of them called {FASTTEXT} beside the baseline; found "
             f"{', '.join(modules) or 'none'}; name a module, or call it otherwise"
         )
-    baseline = train_fasttext(train, task=trial.task, config=config.fasttext) if train else None
-    entrants = [module_entrant(name, module) for name, module in modules.items()]
-    entrants += [fasttext_entrant(baseline)] if baseline else []
+    baseline = train_fasttext(train, task=eval_set.task, config=config.fasttext) if train else None
+    systems = [module_system(name, module) for name, module in modules.items()]
+    systems += [fasttext_system(baseline)] if baseline else []
+    scores = {system.name: system.score(eval_set) for system in systems}
+    part = eval_set.part(config.speed_examples)
+    workloads = {system.name: (lambda predict=system.predict: predict(part)) for system in systems}
+    speeds = measure_speed(workloads, texts=len(part.examples), rounds=config.rounds)
+    rows = [
+        Row(
+            name=system.name,
+            size_bytes=system.size_bytes,
+            parameters=system.parameters,
+            precision=system.precision,
+            scores=dict(scores[system.name]),
+            speed=speeds[system.name],
+            training_seconds=system.training_seconds,
+            settings=system.settings,
+        )
+        for system in systems
+    ]
     return Report(
-        task=trial.task,
-        main=trial.main,
-        source=Path(trial.examples.source).name,
-        examples=len(trial.examples),
-        unit="pairs" if trial.pairs else "texts",
-        speed_examples=min(config.speed_examples, len(trial.examples)),
+        task=eval_set.task,
+        main=eval_set.main,
+        source=Path(eval_set.examples.source).name,
+        examples=len(eval_set.examples),
+        unit="pairs" if eval_set.pairs else "texts",
+        speed_examples=min(config.speed_examples, len(eval_set.examples)),
         rounds=config.rounds,
         machine=machine,
-        rows=_rows(entrants, trial, config),
-    )
-
-
-def _rows(entrants: list[Entrant], trial: Trial, config: ReportConfig) -> tuple[Row, ...]:
-    """Score everyone, then let everyone work in turn."""
-    scores = {one.name: one.score(trial) for one in entrants}
-    some = trial.part(config.speed_examples)
-    work = {one.name: (lambda work=one.work: work(some)) for one in entrants}
-    speeds = measure_speed(work, texts=len(some.examples), rounds=config.rounds)
-    rows = (_row(one, scores[one.name], speeds[one.name]) for one in entrants)
-    return tuple(sorted(rows, key=lambda row: (row.size_bytes, row.name)))
-
-
-def _row(one: Entrant, scores: Mapping[str, Interval], speed: Speed) -> Row:
-    return Row(
-        name=one.name,
-        size_bytes=one.size_bytes,
-        parameters=one.parameters,
-        precision=one.precision,
-        scores=dict(scores),
-        speed=speed,
-        training_seconds=one.training_seconds,
-        settings=one.settings,
+        rows=tuple(sorted(rows, key=lambda row: (row.size_bytes, row.name))),
     )

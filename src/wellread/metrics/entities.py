@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,18 +64,18 @@ def entities(tags: Sequence[str], *, strict: bool = False) -> list[Entity]:
     >>> len(entities(["B-PS", "I-PS", "O", "I-LC"], strict=True))
     1
     """
-    found: list[Entity] = []
+    spans: list[Entity] = []
     kind, start = "", 0
-    for place, tag in enumerate((*tags, "O")):
+    for position, tag in enumerate((*tags, "O")):
         mark, _, name = tag.partition("-")
         if (mark, name) != ("O", "") and (mark not in ("B", "I") or not name):
-            raise DataError(f"a tag is O, B-TYPE or I-TYPE; found {tag!r} at token {place}; convert the tags")
+            raise DataError(f"a tag is O, B-TYPE or I-TYPE; found {tag!r} at token {position}; convert the tags")
         if mark == "I" and name == kind:
             continue
         if kind:
-            found.append(Entity(kind=kind, start=start, stop=place))
-        kind, start = ("" if strict and mark == "I" else name), place
-    return found
+            spans.append(Entity(kind=kind, start=start, stop=position))
+        kind, start = ("" if strict and mark == "I" else name), position
+    return spans
 
 
 def count_entities(
@@ -87,12 +87,12 @@ def count_entities(
         (set(entities(a, strict=strict)), set(entities(b, strict=strict))) for a, b in zip(true, predicted, strict=True)
     ]
     kinds = sorted({entity.kind for pair in pairs for side in pair for entity in side})
-    places = {kind: place for place, kind in enumerate(kinds)}
+    columns = {kind: index for index, kind in enumerate(kinds)}
     counts = np.zeros((len(pairs), len(kinds), len(FIELDS)), np.int64)
-    for row, (there, said) in enumerate(pairs):
-        for field, group in enumerate((there & said, said, there)):
+    for row, (gold, guess) in enumerate(pairs):
+        for field, group in enumerate((gold & guess, guess, gold)):
             for entity in group:
-                counts[row, places[entity.kind], field] += 1
+                counts[row, columns[entity.kind], field] += 1
     return EntityCounts(kinds=tuple(kinds), counts=counts)
 
 
@@ -110,8 +110,8 @@ def tagging_f1(
     """
     if average not in ("micro", "macro"):
         raise DataError(f"the average {average!r} was asked of tagging F1; it has micro and macro; name one of them")
-    found = count_entities(true, predicted, strict=strict)
-    return found.f1() if average == "micro" else found.macro_f1()
+    counts = count_entities(true, predicted, strict=strict)
+    return counts.f1() if average == "micro" else counts.macro_f1()
 
 
 def _match(true: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> None:
@@ -123,10 +123,6 @@ def _match(true: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) ->
     if bad:
         raise DataError(
             f"tagging F1 takes a predicted tag for every token; {len(bad)} sentences differ, the first are "
-            f"{_numbers(bad)} (from 0): sentence {bad[0]} has {len(true[bad[0]])} tags and {len(predicted[bad[0]])} "
-            "were predicted; match them"
+            f"{', '.join(map(str, bad[:5]))} (from 0): sentence {bad[0]} has {len(true[bad[0]])} tags and "
+            f"{len(predicted[bad[0]])} were predicted; match them"
         )
-
-
-def _numbers(values: Iterable[int]) -> str:
-    return ", ".join(map(str, list(values)[:5]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,17 +51,12 @@ def interval(
         )
     value = score(np.arange(examples))
     rng = np.random.default_rng(seed)
-    scores = (_score(score, rng.integers(0, examples, examples)) for _ in range(resamples))
-    values = [score_of for score_of in scores if score_of is not None] or [value]
-    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+    values: list[float] = []
+    for _ in range(resamples):
+        with suppress(DataError):
+            values.append(score(rng.integers(0, examples, examples)))
+    low, high = np.quantile(values or [value], [(1 - level) / 2, (1 + level) / 2])
     return Interval(value=value, low=float(low), high=float(high))
-
-
-def _score(score: Callable[[NDArray[np.int64]], float], rows: NDArray[np.int64]) -> float | None:
-    try:
-        return score(rows)
-    except DataError:
-        return None
 
 
 LARGEST_LOSS = math.log(np.finfo(np.float64).max)  # its exponential is the last that is finite
@@ -133,23 +129,19 @@ def f1(
     """
     outcomes = Outcomes.of(true, predicted)
     if average == "binary":
-        return float(f1_of_classes(outcomes.confusion())[_place(outcomes, positive)])
+        if positive not in outcomes.classes or len(outcomes.classes) > 2:
+            raise DataError(
+                f"a binary F1 takes two classes, {positive!r} among them; found {len(outcomes.classes)}: "
+                f"{str(outcomes.classes)[:80]}; name the positive one, or ask for average='macro'"
+            )
+        return float(f1_of_classes(outcomes.confusion())[outcomes.classes.index(positive)])
     if average not in _AVERAGES:
-        known = ("binary", *_AVERAGES)
+        averages = ("binary", *_AVERAGES)
         raise DataError(
-            f"the average {average!r} was asked of F1; it has {', '.join(known)}; name one{nearest(average, known)}"
+            f"the average {average!r} was asked of F1; it has {', '.join(averages)}; name one"
+            f"{nearest(average, averages)}"
         )
     return _AVERAGES[average](outcomes.confusion())
-
-
-def _place(outcomes: Outcomes, positive: Hashable) -> int:
-    """Find the class that a binary F1 is of."""
-    if positive not in outcomes.classes or len(outcomes.classes) > 2:
-        raise DataError(
-            f"a binary F1 takes two classes, {positive!r} among them; found {len(outcomes.classes)}: "
-            f"{str(outcomes.classes)[:80]}; name the positive one, or ask for average='macro'"
-        )
-    return outcomes.classes.index(positive)
 
 
 def f1_of_classes(confusion: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -67,8 +67,8 @@ def span_f1(predicted: str, true: str, rules: SpanRules) -> float:
     a, b = (normalize(text, rules) for text in (predicted, true))
     if rules.empty_is_answer and not (a and b):
         return float(a == b)
-    left, right = (Counter("".join(side.split()) if rules.characters else side.split()) for side in (a, b))
-    return 2 * (left & right).total() / max(left.total() + right.total(), 1)
+    ours, theirs = (Counter("".join(side.split()) if rules.characters else side.split()) for side in (a, b))
+    return 2 * (ours & theirs).total() / max(ours.total() + theirs.total(), 1)
 
 
 def score_spans(predicted: Sequence[str], answers: Sequence[Sequence[str]], *, rules: str = "squad") -> SpanScores:

@@ -153,7 +153,10 @@ def read_answer(parts: Windows, row: int, logits: Sequence[FloatArray], settings
     answer takes part where `null_threshold` is given, with the lowest score of [CLS] in any window, and the threshold.
     """
     numbers, contexts = parts.of(row), parts.contexts
-    owner = _owners(parts.offsets[numbers], parts.parts.lengths[numbers], int(contexts.tokens.lengths[row]))
+    lengths = parts.parts.lengths[numbers][:, None]
+    before = np.arange(int(contexts.tokens.lengths[row])) - parts.offsets[numbers][:, None]
+    # of each piece of the context, the window that has the most context around it
+    owner = (np.minimum(before, lengths - 1 - before) + 0.01 * lengths).argmax(0)
     characters = np.stack([contexts.starts[row], contexts.limits[row]], axis=1)  # of each piece of the context
     values: dict[tuple[int, int], float] = {}
     for number, window in enumerate(numbers):
@@ -170,13 +173,6 @@ def read_answer(parts: Windows, row: int, logits: Sequence[FloatArray], settings
         for (start, end), probability in zip(best[: settings.top_k], probabilities, strict=False)
     ]
     return replace(answers[0], others=tuple(answers[1:]))
-
-
-def _owners(offsets: NDArray[np.int64], lengths: NDArray[np.int64], pieces: int) -> NDArray[np.int64]:
-    """Return, of each piece of a context, the window that has the most context around it: [pieces]."""
-    before = np.arange(pieces) - offsets[:, None]
-    behind = lengths[:, None] - 1 - before
-    return np.asarray((np.minimum(before, behind) + 0.01 * lengths[:, None]).argmax(0))
 
 
 def _best_spans(logits: FloatArray, characters: NDArray[np.int32], longest: int) -> dict[tuple[int, int], float]:
@@ -225,8 +221,8 @@ def targets(
     starts = np.asarray([answer.start if answer else 0 for answer in first])
     limits = starts + [len(answer.text) if answer else 0 for answer in first]
     positions = span_positions(parts, starts, limits)
-    held = np.bincount(parts.source, weights=positions[:, 0] > 0, minlength=len(first)) > 0
-    cut, lost = np.count_nonzero(parts.truncated), np.count_nonzero((limits > 0) & ~held)
+    whole = np.bincount(parts.source, weights=positions[:, 0] > 0, minlength=len(first)) > 0
+    cut, lost = np.count_nonzero(parts.truncated), np.count_nonzero((limits > 0) & ~whole)
     if cut or lost:
         warnings.warn(
             f"{cut} of {len(first)} questions were cut, and the answers of {lost} stand whole in no window of "

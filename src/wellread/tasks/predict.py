@@ -48,10 +48,10 @@ def check_inputs(head: HeadConfig | None, inputs: Inputs) -> HeadConfig:
         )
     task = task_named(head.task)
     if task.takes_pairs not in ("either", "no" if inputs.pairs is None else "yes"):
-        expected, found, advice = ("two texts a row", "one", "pass pairs")
+        expected, actual, advice = ("two texts a row", "one", "pass pairs")
         if task.takes_pairs == "no":
-            expected, found, advice = ("one text a row", "two", "leave pairs out")
-        raise InputError(f"this module is for {head.task}, which takes {expected}; found {found}; {advice}")
+            expected, actual, advice = ("one text a row", "two", "leave pairs out")
+        raise InputError(f"this module is for {head.task}, which takes {expected}; found {actual}; {advice}")
     if inputs.pairs is not None and len(inputs.pairs) != len(inputs.texts):
         raise InputError(
             f"a second text for each of {len(inputs.texts)} was asked; found {len(inputs.pairs)}; match them up"
@@ -71,12 +71,12 @@ def read_options(head: HeadConfig, options: Mapping[str, Any]) -> Any:
     """
     kind = task_named(head.task).options
     names = {name: [field.name for field in fields(task.options)] for name, task in TASKS.items() if task.options}
-    known = names.get(head.task, [])
-    unknown = [name for name in options if name not in known]
+    task_options = names.get(head.task, [])
+    unknown = [name for name in options if name not in task_options]
     if unknown:
         others = "; ".join(f"a module for {name} takes {', '.join(row)}" for name, row in names.items())
         raise InputError(
             f"the options {', '.join(options)} were given; {others}, and this one is for {head.task}; leave them out"
-            f"{nearest(unknown[0], known)}"
+            f"{nearest(unknown[0], task_options)}"
         )
     return kind(**options) if kind else None

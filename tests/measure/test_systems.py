@@ -1,4 +1,4 @@
-"""Who is compared: what a module and FastText weigh, score and do."""
+"""The systems that are compared: what a module and FastText weigh, score and predict."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from wellread.data.examples import Examples, take_examples
 from wellread.errors import DataError, InputError
 from wellread.measure.evaluate import evaluate
 from wellread.measure.fasttext import FastTextConfig, train_fasttext
-from wellread.measure.report import Trial, fasttext_entrant, module_entrant, short_names
+from wellread.measure.report import EvalSet, fasttext_system, module_system, short_names
 
 ROWS = [{"text": f"a {word} runs", "label": label} for word, label in (("man", "good"), ("cat", "bad"))] * 20
 STS = [{"text": "a man", "pair": other, "score": n} for n, other in enumerate(("a cat", "paris", "the flute"))]
@@ -24,15 +24,15 @@ def taken(rows):
 
 def test_a_module_is_as_large_as_its_float32_tensors(tmp_path):
     module = headed_module(tmp_path, "classify")
-    entrant = module_entrant("tiny", module)
+    system = module_system("tiny", module)
     sizes = [4 * array.size for array in module.checkpoint.arrays().values()]
-    assert (entrant.name, entrant.size_bytes, entrant.parameters) == ("tiny", sum(sizes), sum(sizes) // 4)
-    assert (entrant.precision, entrant.training_seconds) == ("f64", None)
+    assert (system.name, system.size_bytes, system.parameters) == ("tiny", sum(sizes), sum(sizes) // 4)
+    assert (system.precision, system.training_seconds) == ("f64", None)
 
 
 def test_a_module_is_scored_as_evaluate_does(tmp_path):
     module, examples = headed_module(tmp_path, "classify"), taken(ROWS)
-    found = module_entrant("tiny", module).score(Trial(task="classify", examples=examples, positive="good"))
+    found = module_system("tiny", module).score(EvalSet(task="classify", examples=examples, positive="good"))
     assert found == evaluate(module, examples, task="classify", positive="good").scores
     assert "f1" in found
 
@@ -51,49 +51,49 @@ def asked_of(module, monkeypatch):
 
 
 def test_the_work_is_to_predict_every_text_once(tmp_path, monkeypatch):
-    module, trial = headed_module(tmp_path, "classify"), Trial(task="classify", examples=taken(ROWS))
+    module, eval_set = headed_module(tmp_path, "classify"), EvalSet(task="classify", examples=taken(ROWS))
     asked = asked_of(module, monkeypatch)
-    module_entrant("tiny", module).work(trial)
-    assert asked == [("predict", trial.examples.texts, None)]
+    module_system("tiny", module).predict(eval_set)
+    assert asked == [("predict", eval_set.examples.texts, None)]
 
 
 def test_without_a_head_for_it_similarity_is_to_encode_both_sides(tmp_path, monkeypatch):
-    trial = Trial(task="similarity", examples=taken(STS))
+    eval_set = EvalSet(task="similarity", examples=taken(STS))
     for module in (tiny_module(tmp_path, backend="numpy"), headed_module(tmp_path, "classify")):
         asked = asked_of(module, monkeypatch)
-        module_entrant("tiny", module).work(trial)
-        assert asked == [("encode", trial.examples.texts), ("encode", trial.examples.pairs)]
+        module_system("tiny", module).predict(eval_set)
+        assert asked == [("encode", eval_set.examples.texts), ("encode", eval_set.examples.pairs)]
         monkeypatch.undo()
     module = headed_module(tmp_path, "similarity")
     asked = asked_of(module, monkeypatch)
-    module_entrant("tiny", module).work(trial)
-    assert asked[0] == ("predict", trial.examples.texts, trial.examples.pairs)
+    module_system("tiny", module).predict(eval_set)
+    assert asked[0] == ("predict", eval_set.examples.texts, eval_set.examples.pairs)
 
 
 def test_the_spans_of_tokens_are_passed_on(tmp_path):
     rows = [{"text": ["a", "man"], "tags": ["O", "B-PS"]}]
-    module_entrant("tiny", headed_module(tmp_path, "tag")).work(Trial(task="tag", examples=taken(rows)))
+    module_system("tiny", headed_module(tmp_path, "tag")).predict(EvalSet(task="tag", examples=taken(rows)))
 
 
 def test_long_texts_are_told_by_the_score_and_not_again_by_the_work(tmp_path):
     rows = [{**row, "text": "man " * 99} for row in ROWS]
-    entrant, trial = (
-        module_entrant("t", headed_module(tmp_path, "classify")),
-        Trial(task="classify", examples=taken(rows)),
+    system, eval_set = (
+        module_system("t", headed_module(tmp_path, "classify")),
+        EvalSet(task="classify", examples=taken(rows)),
     )
     with pytest.warns(UserWarning, match="40 of 40 texts were too long"):
-        entrant.score(trial)
+        system.score(eval_set)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        entrant.work(trial)
+        system.predict(eval_set)
 
 
 def test_a_part_of_a_trial_is_spread_over_all_and_keeps_columns_together():
     examples = taken([{"text": str(n), "pair": f"p{n}", "label": "x"} for n in range(9)])
-    part = Trial(task="pair", examples=examples, rules="korquad").part(3)
+    part = EvalSet(task="pair", examples=examples, rules="korquad").part(3)
     assert (part.examples.texts, part.pairs) == (["0", "4", "8"], ["p0", "p4", "p8"])
     assert (part.task, part.rules, len(part.examples.lines)) == ("pair", "korquad", 3)
-    assert Trial(task="classify", examples=Examples(source="s", lines=[1], texts=["a"])).part(5).pairs is None
+    assert EvalSet(task="classify", examples=Examples(source="s", lines=[1], texts=["a"])).part(5).pairs is None
 
 
 @pytest.fixture(scope="module")
@@ -102,27 +102,27 @@ def fasttext():
 
 
 def test_fasttext_is_scored_by_the_same_rules(fasttext):
-    entrant = fasttext_entrant(fasttext)
-    found = entrant.score(Trial(task="classify", examples=taken(ROWS), positive="bad"))
+    system = fasttext_system(fasttext)
+    found = system.score(EvalSet(task="classify", examples=taken(ROWS), positive="bad"))
     assert {name: score.value for name, score in found.items()} == dict.fromkeys(
         ("accuracy", "macro_f1", "matthews", "f1"), 1
     )
-    assert (entrant.name, entrant.size_bytes, entrant.parameters) == (
+    assert (system.name, system.size_bytes, system.parameters) == (
         "FastText",
         fasttext.size_bytes,
         fasttext.parameters,
     )
-    assert entrant.training_seconds == fasttext.seconds
-    assert entrant.work(Trial(task="classify", examples=taken(ROWS[:2]))) == ["good", "bad"]
+    assert system.training_seconds == fasttext.seconds
+    assert system.predict(EvalSet(task="classify", examples=taken(ROWS[:2]))) == ["good", "bad"]
 
 
 def test_fasttext_may_say_labels_that_the_file_lacks_but_not_the_reverse(fasttext):
     rows = [{"text": "a cat runs", "label": "good"}]
-    assert fasttext_entrant(fasttext).score(Trial(task="classify", examples=taken(rows)))["accuracy"].value == 0
+    assert fasttext_system(fasttext).score(EvalSet(task="classify", examples=taken(rows)))["accuracy"].value == 0
     with pytest.raises(
         DataError, match=r"the labels bad, good were asked of the given rows; 1 of 1 are others, .*'so-so'"
     ):
-        fasttext_entrant(fasttext).score(Trial(task="classify", examples=taken([{"text": "a", "label": "so-so"}])))
+        fasttext_system(fasttext).score(EvalSet(task="classify", examples=taken([{"text": "a", "label": "so-so"}])))
 
 
 def test_a_task_without_a_score_is_refused():
@@ -130,7 +130,7 @@ def test_a_task_without_a_score_is_refused():
         InputError,
         match=r"the task 'clasify' was asked for; modules are trained and scored for classify, .*did you mean classify",
     ):
-        Trial(task="clasify", examples=taken(STS))
+        EvalSet(task="clasify", examples=taken(STS))
 
 
 def test_names_are_as_short_as_tells_them_apart(tmp_path, monkeypatch):
