@@ -39,14 +39,6 @@ class EncodeOptions(TypedDict, total=False):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Encoded:
-    """The vectors [N, E] of N rows, and how many tokens of each found no room [N]."""
-
-    vectors: FloatArray
-    truncated: NDArray[np.int64]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Packer:
     """What a row becomes before it is encoded."""
 
@@ -67,14 +59,6 @@ class Packer:
     def pack(self, segments: Sequence[Ragged]) -> Batch:
         """Pack the rows of a batch."""
         return self.template.pack(segments, seq_length=self.sentence.max_seq_length, pad_to_longest=True)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class LogitsItem:
-    """The logits [B, C] or [B, T, C] of a batch, and which rows it holds [B]."""
-
-    rows: NDArray[np.int64]
-    value: FloatArray
 
 
 def prompt_of(sentence: SentenceConfig, name: str | None, prompt: str | None) -> str:
@@ -100,8 +84,8 @@ def encode_texts(
     prompt: str = "",
     refuse: bool = False,
     show: bool | None = None,
-) -> Encoded:
-    """Turn N texts into vectors [N, width], a window of them at a time.
+) -> tuple[FloatArray, NDArray[np.int64]]:
+    """Turn N texts into vectors [N, width], a window of them at a time; return with them the tokens cut of each [N].
 
     `prompt` is put before each. Raises: TextError for texts that cannot be read, or are too long where `refuse` is set.
     """
@@ -113,9 +97,8 @@ def encode_texts(
             rows = tokenizer.tokenize([prompt + text for text in texts[window]] if prompt else texts[window])
             if refuse:
                 refuse_long(rows.lengths, packer.room, packer.sentence.max_seq_length, first_row=start)
-            encoded = encode_rows(backend, rows, packer, advance=advance)
-            vectors[window], truncated[window] = encoded.vectors, encoded.truncated
-    return Encoded(vectors=vectors, truncated=truncated)
+            vectors[window], truncated[window] = encode_rows(backend, rows, packer, advance=advance)
+    return vectors, truncated
 
 
 def warn_unreadable(tokenizer: Tokenizer, texts: Sequence[str], *, stacklevel: int = 4) -> None:
@@ -148,12 +131,19 @@ def _is_letter(token: str) -> bool:
     return token.startswith("##") and len(token) == 3 and not token.isascii() and token[2].isalpha()
 
 
-def encode_rows(backend: Backend, rows: Ragged, packer: Packer, *, advance: Callable[[int], None]) -> Encoded:
-    """Turn N rows of ids into N vectors; `advance` is told how many are done."""
+def encode_rows(
+    backend: Backend, rows: Ragged, packer: Packer, *, advance: Callable[[int], None]
+) -> tuple[FloatArray, NDArray[np.int64]]:
+    """Turn N rows of ids into vectors [N, E]; return with them the tokens cut of each [N].
+
+    `advance` is told how many rows are done.
+    """
     pieces, source = chunk(rows, packer.room) if packer.chunked else (rows, np.arange(len(rows), dtype=np.int64))
-    kept = np.minimum(pieces.lengths, packer.room)
-    plan = token_budget_batches(kept + packer.template.overhead(), max_tokens=TOKENS_A_BATCH, max_rows=packer.max_rows)
-    batches = (packer.pack([pieces.take(chosen)]) for chosen in plan)
+    lengths = np.minimum(pieces.lengths, packer.room)
+    plan = token_budget_batches(
+        lengths + packer.template.overhead(), max_tokens=TOKENS_A_BATCH, max_rows=packer.max_rows
+    )
+    batches = (packer.pack([pieces.take(indices)]) for indices in plan)
     vectors: FloatArray | None = None
     for item in backend.stream(batches, SENTENCE_OUTPUT):
         refuse_nan({SENTENCE_OUTPUT: item.value})
@@ -163,22 +153,26 @@ def encode_rows(backend: Backend, rows: Ragged, packer: Packer, *, advance: Call
         advance(0 if packer.chunked else len(item.value))
     assert vectors is not None
     if not packer.chunked:
-        return Encoded(vectors=vectors, truncated=pieces.lengths - kept)
+        return vectors, pieces.lengths - lengths
     advance(len(rows))
-    averaged = _averaged(vectors, source, kept, len(rows))
-    averaged = unit(averaged) if packer.sentence.normalize else averaged
-    return Encoded(vectors=averaged, truncated=np.zeros(len(rows), np.int64))
+    averaged = _averaged(vectors, source, lengths, len(rows))
+    return unit(averaged) if packer.sentence.normalize else averaged, np.zeros(len(rows), np.int64)
 
 
-def logits_of(backend: Backend, segments: Sequence[Ragged], packer: Packer) -> Iterator[LogitsItem]:
-    """Yield the logits of N rows of one or two segments, batch by batch, in any order."""
+def logits_of(
+    backend: Backend, segments: Sequence[Ragged], packer: Packer
+) -> Iterator[tuple[NDArray[np.int64], FloatArray]]:
+    """Yield, of N rows of one or two segments, the numbers [B] and the logits [B, C] or [B, T, C] of each batch.
+
+    Batches come in any order.
+    """
     total = np.sum([segment.lengths for segment in segments], axis=0)
     lengths = np.minimum(total + packer.template.overhead(len(segments)), packer.sentence.max_seq_length)
     plan = token_budget_batches(lengths, max_tokens=TOKENS_A_BATCH, max_rows=packer.max_rows)
-    batches = (packer.pack([segment.take(chosen) for segment in segments]) for chosen in plan)
+    batches = (packer.pack([segment.take(indices) for segment in segments]) for indices in plan)
     for item in backend.stream(batches, LOGITS_OUTPUT):
         refuse_nan({LOGITS_OUTPUT: item.value})
-        yield LogitsItem(rows=plan[item.index], value=item.value)
+        yield plan[item.index], item.value
 
 
 def postprocess(vectors: FloatArray, *, truncate_dim: int | None = None, normalize: bool = False) -> FloatArray:

@@ -162,7 +162,13 @@ def compare(
     Of a module over 64 MB, and of files that are `trusted`, those with the size and time of their `known` stamp are
     taken as unchanged; all others are hashed. `full` hashes all.
     """
-    faults = {name: "lies outside" for name in wanted if _outside(name)}
+    paths = {name: PurePosixPath(name) for name in wanted}
+    # Paths that may lead out of the directory. Links are followed: the cache of the hub consists of them.
+    faults = {
+        name: "lies outside"
+        for name, path in paths.items()
+        if path.is_absolute() or ".." in path.parts or "\\" in name or path.as_posix() != name or name == "."
+    }
     # os.path.isfile never raises, as Path.is_file does
     missing = (name for name in wanted if name not in faults and not os.path.isfile(directory / name))
     faults |= dict.fromkeys(missing, "is missing")
@@ -196,9 +202,3 @@ def stamps_of(directory: Path) -> dict[str, Stamp]:
 def sha256s(stamps: Mapping[str, Stamp]) -> dict[str, str]:
     """Return the SHA-256 of each file."""
     return {name: each.sha256 for name, each in stamps.items()}
-
-
-def _outside(name: str) -> bool:
-    """Say whether a path may lead out of its directory. Links are followed: the cache of the hub consists of them."""
-    path = PurePosixPath(name)
-    return path.is_absolute() or ".." in path.parts or "\\" in name or path.as_posix() != name or name == "."

@@ -321,7 +321,7 @@ class Module:
             max_rows=checked_batch_size(batch_size, TOKENS_A_BATCH),
             chunked=on_long == "chunk",
         )
-        encoded = encode_texts(
+        vectors, truncated = encode_texts(
             texts,
             self.running(precision),
             self.tokenizer,
@@ -332,8 +332,8 @@ class Module:
             show=show_progress_bar,
         )
         advice = f'this module takes {self.max_seq_length} of a text; pass on_long="chunk" or on_long="error"'
-        warn_truncated(encoded.truncated, advice)
-        vectors = postprocess(encoded.vectors, truncate_dim=truncate_dim, normalize=normalize_embeddings)
+        warn_truncated(truncated, advice)
+        vectors = postprocess(vectors, truncate_dim=truncate_dim, normalize=normalize_embeddings)
         if isinstance(rows, str):
             return vectors[0]
         return vectors if convert_to_numpy else list(vectors)

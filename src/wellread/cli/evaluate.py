@@ -46,8 +46,15 @@ def command(task: str, file: Path, predictions: Path | None, as_json: bool, **op
         _print(_predictions(task, file, predictions, options), as_json)
     elif task == "stsb":
         _similarity(file, loading, as_json, options)
+    elif task == "mlm":
+        from wellread.data.corpus import stream_texts
+        from wellread.measure.evaluate import evaluate_masked
+
+        module = load_module(**loading)
+        texts = stream_texts([file], column=options["text"], kind=options["kind"], format=options["format_"])
+        _print(evaluate_masked(module, list(texts)), as_json)
     else:
-        _print((_masked if task == "mlm" else _module)(task, file, loading, options), as_json)
+        _print(_module(task, file, loading, options), as_json)
 
 
 def _refuse_foreign(task: str, predicted: bool) -> None:
@@ -95,15 +102,6 @@ def _module(task: str, file: Path, loading: dict[str, Any], options: dict[str, A
     rules = known_format(options["format_"]).rules if options["format_"] else "squad"
     examples = _read(file, options)
     return evaluate(module, examples, task=task, positive=options["positive"], rules=rules)
-
-
-def _masked(task: str, file: Path, loading: dict[str, Any], options: dict[str, Any]) -> TaskScore:
-    from wellread.data.corpus import stream_texts
-    from wellread.measure.evaluate import evaluate_masked
-
-    module = load_module(**loading)
-    texts = stream_texts([file], column=options["text"], kind=options["kind"], format=options["format_"])
-    return evaluate_masked(module, list(texts))
 
 
 def _predictions(task: str, file: Path, predictions: Path, options: dict[str, Any]) -> TaskScore:

@@ -97,13 +97,20 @@ class Verb(click.Command):
         params = super().get_params(ctx)
         if self.name not in FIRST:
             return params
+
+        def show_all(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+            if value and not ctx.resilient_parsing:
+                ctx.meta["wellread.all"] = True
+                click.echo(ctx.get_help())
+                ctx.exit()
+
         show = click.Option(
             ["--help-all"],
             is_flag=True,
             expose_value=False,
             is_eager=True,
             help="Show every option and exit.",
-            callback=_show_all,
+            callback=show_all,
         )
         return [*params, show]
 
@@ -128,13 +135,6 @@ def _section(ctx: click.Context, formatter: click.HelpFormatter, title: str, opt
     records = [record for option in options if (record := option.get_help_record(ctx)) is not None]
     with formatter.section(title):
         formatter.write_dl(records)
-
-
-def _show_all(ctx: click.Context, _: click.Parameter, value: bool) -> None:
-    if value and not ctx.resilient_parsing:
-        ctx.meta["wellread.all"] = True
-        click.echo(ctx.get_help())
-        ctx.exit()
 
 
 class Verbs(click.Group):
@@ -180,19 +180,15 @@ class Verbs(click.Group):
         except click.NoSuchOption as error:
             params = error.ctx.command.get_params(error.ctx) if error.ctx else []
             flags = [flag for param in params for flag in (*param.opts, *param.secondary_opts)]
-            hint = _near_flag(error.option_name, flags)
+            # meant is a flag by its name elsewhere, by its last words, or by its spelling
+            near = [flag for flag in ALIASES.get(error.option_name, ()) if flag in flags]
+            near = near or [flag for flag in flags if flag.endswith(error.option_name.removeprefix("-"))]
+            hint = f" (did you mean {near[0]}?)" if near else nearest(error.option_name, flags)
             raise click.UsageError(f"No such option {error.option_name!r}{hint}.", ctx=error.ctx) from None
         except WellreadError as error:
             verb = self.get_command(ctx, ctx.invoked_subcommand or "")
             click.echo(f"wellread: {in_flags(str(error), verb.params if verb else ())}", err=True)
             ctx.exit(3)
-
-
-def _near_flag(name: str, flags: list[str]) -> str:
-    """Return a hint at the option that was meant: by its name elsewhere, by its last words, or by its spelling."""
-    near = [flag for flag in ALIASES.get(name, ()) if flag in flags]
-    near = near or [flag for flag in flags if flag.endswith(name.removeprefix("-"))]
-    return f" (did you mean {near[0]}?)" if near else nearest(name, flags)
 
 
 # An argument as a message writes it: name="value", name=value, or name= alone.

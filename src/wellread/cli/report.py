@@ -49,7 +49,12 @@ def command(modules: tuple[str, ...], output: Path, as_json: bool, **options: An
 
     refuse_existing(output)
     runs, named = _sorted(modules)
-    _refuse(named, options)
+    if named and not (options["task"] and options["dev"]):
+        raise click.UsageError(f"--task and --dev say what modules are scored on; found {', '.join(named)}; give both")
+    if not named and (options["task"] or options["dev"] or options["train"]):
+        raise click.UsageError("--task, --dev and --train are for modules; found training runs alone; name a module")
+    if (options["baseline"] is None) != (options["train"] is None):
+        raise click.UsageError("--baseline is trained on --train, and that is for nothing else; give both, or neither")
     report = _report(named, options) if named else None
     with whole_directory(output) as directory:
         _write(report, runs, directory)
@@ -69,16 +74,6 @@ def _sorted(arguments: tuple[str, ...]) -> tuple[dict[str, Any], dict[str, str]]
         if name not in runs or any((directory / file).is_file() for file in MODULE_FILES):
             named[name] = argument
     return runs, named
-
-
-def _refuse(named: dict[str, str], options: dict[str, Any]) -> None:
-    """Refuse flags that do not belong together."""
-    if named and not (options["task"] and options["dev"]):
-        raise click.UsageError(f"--task and --dev say what modules are scored on; found {', '.join(named)}; give both")
-    if not named and (options["task"] or options["dev"] or options["train"]):
-        raise click.UsageError("--task, --dev and --train are for modules; found training runs alone; name a module")
-    if (options["baseline"] is None) != (options["train"] is None):
-        raise click.UsageError("--baseline is trained on --train, and that is for nothing else; give both, or neither")
 
 
 def _report(named: dict[str, str], options: dict[str, Any]) -> Report:

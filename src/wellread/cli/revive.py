@@ -6,7 +6,7 @@ import json
 import os
 from dataclasses import asdict, replace
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -14,9 +14,6 @@ from wellread.catalog.modules import living_handles
 from wellread.cli.export import report
 from wellread.cli.options import json_flag, load_module
 from wellread.hub import tfhub_cache
-
-if TYPE_CHECKING:
-    from wellread.export.revive import Revived
 
 LEGACY_KERAS = "TF_USE_LEGACY_KERAS"  # TensorFlow reads it when it is imported
 
@@ -47,7 +44,13 @@ def command(
         from wellread.export.revive import revive
 
         keywords = {name: options.pop(name) for name in ("preprocessor", "overwrite")}
-        _show_revived(revive(handle, load_module(source, **options), **keywords), as_json)
+        revived = revive(handle, load_module(source, **options), **keywords)
+        if as_json:
+            _echo_json({**asdict(revived), "setting": tfhub_cache.setting(), "keras_setting": _keras_setting()})
+        else:
+            click.echo(f"encoder: {revived.handle}\npreprocessor: {revived.preprocessor}")
+            exported = replace(revived.exported, notes=revived.notes)
+            click.echo("\n".join(report(exported, revived.directory, revived.preprocessor_directory)))
     else:
         for module in [tfhub_cache.remove(remove)] if remove is not None else tfhub_cache.installed():
             if as_json:
@@ -57,16 +60,6 @@ def command(
                 click.echo(f"{owner}\n  {module.directory}  {module.size / 1e6:.1f} MB")
     if not as_json:
         click.echo(_advice())
-
-
-def _show_revived(revived: Revived, as_json: bool) -> None:
-    if as_json:
-        _echo_json({**asdict(revived), "setting": tfhub_cache.setting(), "keras_setting": _keras_setting()})
-        return
-    click.echo(f"encoder: {revived.handle}\npreprocessor: {revived.preprocessor}")
-    exported = replace(revived.exported, notes=revived.notes)
-    for line in report(exported, revived.directory, revived.preprocessor_directory):
-        click.echo(line)
 
 
 def _echo_json(values: dict[str, Any]) -> None:

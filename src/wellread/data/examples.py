@@ -343,7 +343,16 @@ def offsets(tokens: Sequence[str], joiner: str) -> list[tuple[int, int]]:
 def _answers(table: Table, form: Format) -> list[list[Answer]]:
     """Read answers as lists of objects, as SQuAD's JSON has them, or as objects of two lists, as its Parquet does."""
     name = form.roles["answers"]
-    rows = [_answer_list(value) for value in column(table, name)]
+
+    def answer_list(value: object) -> list[Answer] | None:
+        try:
+            if isinstance(value, Mapping):
+                value = [dict(zip(value, row, strict=True)) for row in zip(*value.values(), strict=True)]
+            return [Answer(text=str(row["text"]), start=int(row["answer_start"])) for row in value]  # type: ignore[attr-defined]
+        except (KeyError, TypeError, ValueError):
+            return None
+
+    rows = [answer_list(value) for value in column(table, name)]
     request = f"answers with text and answer_start were asked of the column {name}"
     refuse_rows(table, (row is None for row in rows), request, "mend them")
     answers = [row for row in rows if row is not None]
@@ -355,12 +364,3 @@ def _answers(table: Table, form: Format) -> list[list[Answer]]:
         )
         refuse_rows(table, bad, "answers that stand at answer_start in their context were asked", "mend answer_start")
     return answers
-
-
-def _answer_list(value: object) -> list[Answer] | None:
-    try:
-        if isinstance(value, Mapping):
-            value = [dict(zip(value, row, strict=True)) for row in zip(*value.values(), strict=True)]
-        return [Answer(text=str(row["text"]), start=int(row["answer_start"])) for row in value]  # type: ignore[attr-defined]
-    except (KeyError, TypeError, ValueError):
-        return None

@@ -217,37 +217,33 @@ def _walk(path: Path, exclude: Collection[Path]) -> Iterator[tuple[Path, os.stat
 def cache_problems(caches: Sequence[Cache]) -> Iterator[Problem]:
     """Tell what is wrong with caches, with what wellread has recorded of them, and with TF Hub's."""
     for cache in caches:
-        yield from _directory_problems(cache)
+        label = f"the cache of {cache.name} in {cache.path}"
+        if not cache.writable:
+            advice = "make it a directory that you may write, or name another"
+            yield Problem(found=f"{label} cannot be written", advice=advice)
+        if cache.free < LOW:
+            yield Problem(
+                found=f"{label} is on a disk with {cache.free / 1e6:,.0f} MB left",
+                advice="make room, or name another",
+                broken=False,
+            )
+        if cache.unfinished:
+            yield Problem(
+                found=f"{label} holds what downloads left that broke off: {_list(cache.unfinished)}",
+                advice="run them again to go on, or remove these",
+                broken=False,
+            )
+        if cache.dead:
+            modules = sorted({_repository(path) for path in cache.dead})
+            yield Problem(
+                found=f"{label} holds links to files that are gone: {_list(cache.dead)}",
+                advice=f"run wellread pull {' and wellread pull '.join(modules[:LISTED])}, or remove them",
+            )
     try:
         yield from _record_problems(cache_directory() / "pulled")
         yield from _tfhub_problems()
     except RuntimeError as error:
         yield Problem(found=f"wellread has no place for a cache: {error}", advice="set WELLREAD_CACHE to a directory")
-
-
-def _directory_problems(cache: Cache) -> Iterator[Problem]:
-    label = f"the cache of {cache.name} in {cache.path}"
-    if not cache.writable:
-        advice = "make it a directory that you may write, or name another"
-        yield Problem(found=f"{label} cannot be written", advice=advice)
-    if cache.free < LOW:
-        yield Problem(
-            found=f"{label} is on a disk with {cache.free / 1e6:,.0f} MB left",
-            advice="make room, or name another",
-            broken=False,
-        )
-    if cache.unfinished:
-        yield Problem(
-            found=f"{label} holds what downloads left that broke off: {_list(cache.unfinished)}",
-            advice="run them again to go on, or remove these",
-            broken=False,
-        )
-    if cache.dead:
-        modules = sorted({_repository(path) for path in cache.dead})
-        yield Problem(
-            found=f"{label} holds links to files that are gone: {_list(cache.dead)}",
-            advice=f"run wellread pull {' and wellread pull '.join(modules[:LISTED])}, or remove them",
-        )
 
 
 def _record_problems(directory: Path) -> Iterator[Problem]:

@@ -91,13 +91,21 @@ def train_fasttext(examples: Examples, *, task: str = "classify", config: FastTe
     """
     require_extra("fasttext", extra="fasttext")
     refuse_task(task)
-    labels = _labels(task, examples)
+    labels, config = _labels(task, examples), config or FastTextConfig()
+    settings = {**asdict(config), "wordNgrams": config.word_ngrams, "label": PREFIX, "thread": 1, "verbose": 0}
+    del settings["word_ngrams"]
     with tempfile.TemporaryDirectory() as directory:
         file = Path(directory) / "examples.txt"
         rows = zip(labels.ids(examples.labels or []), _lines(examples.texts, examples.pairs), strict=True)
         file.write_text("".join(f"{PREFIX}{label} {text}\n" for label, text in rows), "utf-8")
         start = time.perf_counter()
-        model = _trained(file, config := config or FastTextConfig())
+        try:
+            model = import_module("fasttext").train_supervised(str(file), **settings)
+        except (RuntimeError, ValueError) as error:
+            raise TrainingError(
+                f"FastText was to be trained with {asdict(config)}; it gave up: {error}; give a smaller lr, or more "
+                "text"
+            ) from error
         seconds = time.perf_counter() - start
         model.save_model(str(saved := Path(directory) / "model.bin"))
         return FastText(
@@ -146,14 +154,3 @@ def _line(text: str) -> str:
     """
     words = text.encode(errors="replace").decode().translate(APART).split()
     return " ".join(word for word in words if word != END)
-
-
-def _trained(file: Path, config: FastTextConfig) -> Any:
-    settings = {**asdict(config), "wordNgrams": config.word_ngrams, "label": PREFIX, "thread": 1, "verbose": 0}
-    del settings["word_ngrams"]
-    try:
-        return import_module("fasttext").train_supervised(str(file), **settings)
-    except (RuntimeError, ValueError) as error:
-        raise TrainingError(
-            f"FastText was to be trained with {asdict(config)}; it gave up: {error}; give a smaller lr, or more text"
-        ) from error

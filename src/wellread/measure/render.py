@@ -154,7 +154,22 @@ def draw_report(report: Report, *paths: Path) -> None:
     Raises: MissingExtra without matplotlib.
     """
     with styled():
-        save(_figure(report), *paths)
+        figure = new_figure(4.2)
+        panel = plain(figure.subplots())
+        for row in report.rows:
+            value, low, high = (100 * number for number in _bounds(row.scores[report.main]))
+            reach = [[max(value - low, 0)], [max(high - value, 0)]]
+            style, x = STYLES["baseline" if row.training_seconds is not None else "module"], [row.megabytes]
+            panel.errorbar(x, [value], yerr=reach, fmt="none", capsize=2.5, elinewidth=1.1, ecolor=style["bar"])
+            panel.plot(x, [value], style["mark"], color=style["color"], **MARK)
+        _size_axis(panel, [row.megabytes for row in report.rows])
+        panel.margins(y=0.15)
+        panel.set_ylabel(f"{report.main} × 100")
+        panel.set_title(
+            f"{report.task}, {report.examples:,} examples of {report.source}", loc="left", color=INK, fontsize=10
+        )
+        _names(figure, panel, report)
+        save(figure, *paths)
 
 
 def styled() -> Any:
@@ -182,25 +197,6 @@ def plain(panel: Any) -> Any:
     panel.grid(axis="y", color=GRID, linewidth=0.7)
     panel.set_axisbelow(True)
     return panel
-
-
-def _figure(report: Report) -> Any:
-    figure = new_figure(4.2)
-    panel = plain(figure.subplots())
-    for row in report.rows:
-        value, low, high = (100 * number for number in _bounds(row.scores[report.main]))
-        reach = [[max(value - low, 0)], [max(high - value, 0)]]
-        style, x = STYLES["baseline" if row.training_seconds is not None else "module"], [row.megabytes]
-        panel.errorbar(x, [value], yerr=reach, fmt="none", capsize=2.5, elinewidth=1.1, ecolor=style["bar"])
-        panel.plot(x, [value], style["mark"], color=style["color"], **MARK)
-    _size_axis(panel, [row.megabytes for row in report.rows])
-    panel.margins(y=0.15)
-    panel.set_ylabel(f"{report.main} × 100")
-    panel.set_title(
-        f"{report.task}, {report.examples:,} examples of {report.source}", loc="left", color=INK, fontsize=10
-    )
-    _names(figure, panel, report)
-    return figure
 
 
 def _bounds(score: Interval) -> tuple[float, float, float]:
@@ -252,18 +248,16 @@ def _names(figure: Any, panel: Any, report: Report) -> None:
     sizes = [text.get_window_extent(canvas.get_renderer()) for text in texts]
     for text in texts:
         text.remove()
-    marks = [_mark(panel, row, report.main, size) for row, size in zip(report.rows, sizes, strict=True)]
+    marks = []
+    for row, size in zip(report.rows, sizes, strict=True):
+        ends = [(row.megabytes, 100 * value) for value in _bounds(row.scores[report.main])]
+        (x, y), (_, low), (_, high) = (panel.transData.transform(ends) / DOTS).tolist()
+        bar = Box(x - RADIUS, min(low, y - RADIUS) - 1, x + RADIUS, max(high, y + RADIUS) + 1)
+        marks.append(Mark(x=x, y=y, width=size.width / DOTS, height=size.height / DOTS, bar=bar))
     frame = panel.get_window_extent()
     boxes = place(marks, Box(*(float(side) / DOTS for side in frame.extents)))
     for row, mark, box in zip(report.rows, marks, boxes, strict=True):
         _name(panel, (row.megabytes, 100 * row.scores[report.main].value), row.name, (mark, box))
-
-
-def _mark(panel: Any, row: Row, main: str, size: Any) -> Mark:
-    ends = [(row.megabytes, 100 * value) for value in _bounds(row.scores[main])]
-    (x, y), (_, low), (_, high) = (panel.transData.transform(ends) / DOTS).tolist()
-    bar = Box(x - RADIUS, min(low, y - RADIUS) - 1, x + RADIUS, max(high, y + RADIUS) + 1)
-    return Mark(x=x, y=y, width=size.width / DOTS, height=size.height / DOTS, bar=bar)
 
 
 def _name(panel: Any, point: tuple[float, float], name: str, placed: tuple[Mark, Box]) -> None:

@@ -256,11 +256,26 @@ def make_report(
     baseline = train_fasttext(train, task=eval_set.task, config=config.fasttext) if train else None
     systems = [module_system(name, module) for name, module in modules.items()]
     systems += [fasttext_system(baseline)] if baseline else []
+    return Report(
+        task=eval_set.task,
+        main=eval_set.main,
+        source=Path(eval_set.examples.source).name,
+        examples=len(eval_set.examples),
+        unit="pairs" if eval_set.pairs else "texts",
+        speed_examples=min(config.speed_examples, len(eval_set.examples)),
+        rounds=config.rounds,
+        machine=machine,
+        rows=measure_systems(systems, eval_set, config),
+    )
+
+
+def measure_systems(systems: Sequence[System], eval_set: EvalSet, config: ReportConfig) -> tuple[Row, ...]:
+    """Score every system, then measure their speeds in turn; the smallest comes first."""
     scores = {system.name: system.score(eval_set) for system in systems}
     part = eval_set.part(config.speed_examples)
     workloads = {system.name: (lambda predict=system.predict: predict(part)) for system in systems}
     speeds = measure_speed(workloads, texts=len(part.examples), rounds=config.rounds)
-    rows = [
+    rows = (
         Row(
             name=system.name,
             size_bytes=system.size_bytes,
@@ -272,15 +287,5 @@ def make_report(
             settings=system.settings,
         )
         for system in systems
-    ]
-    return Report(
-        task=eval_set.task,
-        main=eval_set.main,
-        source=Path(eval_set.examples.source).name,
-        examples=len(eval_set.examples),
-        unit="pairs" if eval_set.pairs else "texts",
-        speed_examples=min(config.speed_examples, len(eval_set.examples)),
-        rounds=config.rounds,
-        machine=machine,
-        rows=tuple(sorted(rows, key=lambda row: (row.size_bytes, row.name))),
     )
+    return tuple(sorted(rows, key=lambda row: (row.size_bytes, row.name)))

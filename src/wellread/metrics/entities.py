@@ -82,7 +82,17 @@ def count_entities(
     true: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]], *, strict: bool = False
 ) -> EntityCounts:
     """Compare the tags of N sentences. Raises: DataError for no sentences, different counts, or other tags."""
-    _match(true, predicted)
+    if len(true) != len(predicted) or not len(true):
+        raise DataError(
+            f"tagging F1 takes as many tagged sentences twice; found {len(true)} and {len(predicted)}; match them"
+        )
+    bad = [number for number, (a, b) in enumerate(zip(true, predicted, strict=True)) if len(a) != len(b)]
+    if bad:
+        raise DataError(
+            f"tagging F1 takes a predicted tag for every token; {len(bad)} sentences differ, the first are "
+            f"{', '.join(map(str, bad[:5]))} (from 0): sentence {bad[0]} has {len(true[bad[0]])} tags and "
+            f"{len(predicted[bad[0]])} were predicted; match them"
+        )
     pairs = [
         (set(entities(a, strict=strict)), set(entities(b, strict=strict))) for a, b in zip(true, predicted, strict=True)
     ]
@@ -112,17 +122,3 @@ def tagging_f1(
         raise DataError(f"the average {average!r} was asked of tagging F1; it has micro and macro; name one of them")
     counts = count_entities(true, predicted, strict=strict)
     return counts.f1() if average == "micro" else counts.macro_f1()
-
-
-def _match(true: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> None:
-    if len(true) != len(predicted) or not len(true):
-        raise DataError(
-            f"tagging F1 takes as many tagged sentences twice; found {len(true)} and {len(predicted)}; match them"
-        )
-    bad = [number for number, (a, b) in enumerate(zip(true, predicted, strict=True)) if len(a) != len(b)]
-    if bad:
-        raise DataError(
-            f"tagging F1 takes a predicted tag for every token; {len(bad)} sentences differ, the first are "
-            f"{', '.join(map(str, bad[:5]))} (from 0): sentence {bad[0]} has {len(true[bad[0]])} tags and "
-            f"{len(predicted[bad[0]])} were predicted; match them"
-        )

@@ -35,14 +35,6 @@ RULES = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SpanScores:
-    """Scores of N answers, 0 to 1 each: the best over the right answers of a question."""
-
-    exact: NDArray[np.float64]  # (N,)
-    f1: NDArray[np.float64]  # (N,)
-
-
 def normalize(text: str, rules: SpanRules) -> str:
     """Make a text simple before it is compared.
 
@@ -71,14 +63,18 @@ def span_f1(predicted: str, true: str, rules: SpanRules) -> float:
     return 2 * (ours & theirs).total() / max(ours.total() + theirs.total(), 1)
 
 
-def score_spans(predicted: Sequence[str], answers: Sequence[Sequence[str]], *, rules: str = "squad") -> SpanScores:
+def score_spans(
+    predicted: Sequence[str], answers: Sequence[Sequence[str]], *, rules: str = "squad"
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Score N predicted answers, each against the answers that are right; the best counts.
 
+    Returns the exact matches and the F1, 0 to 1 each, both (N,).
     A question with no right answer has the empty text as its answer. `rules` is squad or korquad.
 
     Raises: DataError for no answers, different counts or other rules.
 
-    >>> score_spans(["The Rhine", ""], [["Rhine", "river Rhine"], []]).exact.tolist()
+    >>> exact, f1 = score_spans(["The Rhine", ""], [["Rhine", "river Rhine"], []])
+    >>> exact.tolist()
     [1.0, 1.0]
     """
     if rules not in RULES:
@@ -96,4 +92,4 @@ def score_spans(predicted: Sequence[str], answers: Sequence[Sequence[str]], *, r
         accepted = [answer for answer in right if normalize(answer, how)] or [""]
         exact.append(max(normalize(text, how) == normalize(answer, how) for answer in accepted))
         scores.append(max(span_f1(text, answer, how) for answer in accepted))
-    return SpanScores(exact=np.asarray(exact, np.float64), f1=np.asarray(scores, np.float64))
+    return np.asarray(exact, np.float64), np.asarray(scores, np.float64)

@@ -199,8 +199,8 @@ def predict(predictor: Predictor, inputs: Inputs, advance: Advance) -> Predictio
         predictor.tokenizer, inputs.texts, inputs.pairs or [], max_seq_length=length, stride=settings.stride
     )
     logits: list[FloatArray] = [np.empty(0)] * len(parts.source)
-    for item in logits_of(predictor.backend, [parts.questions, parts.parts], predictor.packer):
-        for window, value in zip(item.rows.tolist(), item.value, strict=True):
+    for numbers, values in logits_of(predictor.backend, [parts.questions, parts.parts], predictor.packer):
+        for window, value in zip(numbers.tolist(), values, strict=True):
             logits[window] = value
     answers: list[FoundAnswer] = []
     for row in range(len(inputs.texts)):
@@ -252,10 +252,10 @@ def scoring_options(examples: Examples) -> dict[str, Any]:
 def score(examples: Examples, predicted: Sequence[object], scoring: Scoring) -> Scores:
     """Score the texts of answers: exact match and F1, by the rules of SQuAD or KorQuAD."""
     right = [[answer.text for answer in row] for row in needed(examples, "answers")]
-    scores = score_spans([str(text) for text in predicted], right, rules=scoring.rules)
+    exact, f1 = score_spans([str(text) for text in predicted], right, rules=scoring.rules)
     return {
-        "exact_match": lambda rows: float(scores.exact[rows].mean()),
-        "f1": lambda rows: float(scores.f1[rows].mean()),
+        "exact_match": lambda rows: float(exact[rows].mean()),
+        "f1": lambda rows: float(f1[rows].mean()),
     }
 
 

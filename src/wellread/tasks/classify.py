@@ -57,9 +57,9 @@ def predict(predictor: Predictor, inputs: Inputs, advance: Advance) -> Predictio
     sides = [inputs.texts] if inputs.pairs is None else [inputs.texts, inputs.pairs]
     segments = [predictor.tokenizer.tokenize(side) for side in sides]
     logits = np.empty((len(inputs.texts), predictor.head.outputs))
-    for item in logits_of(predictor.backend, segments, predictor.packer):
-        logits[item.rows] = item.value
-        advance(len(item.rows))
+    for rows, values in logits_of(predictor.backend, segments, predictor.packer):
+        logits[rows] = values
+        advance(len(rows))
     tokens = np.sum([segment.lengths for segment in segments], axis=0)
     return Predictions(
         values=read_classes(logits, predictor.head.labels),

@@ -18,17 +18,16 @@ from wellread.text.tokenizer import Tokenizer
 
 def predict(predictor: Predictor, inputs: Inputs, advance: Advance) -> Predictions:
     """Score N pairs on the scale of the head: the cosine, from its `low` for 0 to its `high` for 1."""
-    first = encode_rows(
+    first, first_cut = encode_rows(
         predictor.backend, predictor.tokenizer.tokenize(inputs.texts), predictor.packer, advance=lambda count: None
     )
-    second = encode_rows(
+    second, second_cut = encode_rows(
         predictor.backend, predictor.tokenizer.tokenize(inputs.pairs or []), predictor.packer, advance=advance
     )
-    cosines = (unit(first.vectors).astype(np.float64) * unit(second.vectors).astype(np.float64)).sum(1)
+    cosines = (unit(first).astype(np.float64) * unit(second).astype(np.float64)).sum(1)
     head = predictor.head
-    return Predictions(
-        values=(head.low + cosines * (head.high - head.low)).tolist(), truncated=first.truncated + second.truncated
-    )
+    scores = head.low + cosines * (head.high - head.low)
+    return Predictions(values=scores.tolist(), truncated=first_cut + second_cut)
 
 
 def targets(

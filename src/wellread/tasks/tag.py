@@ -206,10 +206,10 @@ def predict(predictor: Predictor, inputs: Inputs, advance: Advance) -> Predictio
     aligned = align(predictor.tokenizer, inputs.texts, inputs.tokens)
     tagged: list[Tagged | None] = [None] * len(inputs.texts)
     lengths, first = np.minimum(aligned.rows.lengths, predictor.packer.room), predictor.packer.template.first_column
-    for item in logits_of(predictor.backend, [aligned.rows], predictor.packer):
-        for row, logits in zip(item.rows.tolist(), item.value, strict=True):
+    for rows, values in logits_of(predictor.backend, [aligned.rows], predictor.packer):
+        for row, logits in zip(rows.tolist(), values, strict=True):
             tagged[row] = read_tags(aligned, row, logits[first : first + lengths[row]], predictor.head.labels)
-        advance(len(item.rows))
+        advance(len(rows))
     return Predictions(values=list(tagged), truncated=aligned.rows.lengths - lengths)
 
 
