@@ -180,7 +180,7 @@ class Verbs(click.Group):
         except click.NoSuchOption as error:
             params = error.ctx.command.get_params(error.ctx) if error.ctx else []
             flags = [flag for param in params for flag in (*param.opts, *param.secondary_opts)]
-            # meant is a flag by its name elsewhere, by its last words, or by its spelling
+            # what was meant: a flag by its name elsewhere, by its last words, or by its spelling
             near = [flag for flag in ALIASES.get(error.option_name, ()) if flag in flags]
             near = near or [flag for flag in flags if flag.endswith(error.option_name.removeprefix("-"))]
             hint = f" (did you mean {near[0]}?)" if near else nearest(error.option_name, flags)
