@@ -148,7 +148,7 @@ def test_the_same_report_gives_the_same_pictures(tmp_path):
 @pytest.mark.parametrize("rows", [NEAR, NEAR[:1], NEAR[:2], [row("a", 5, 0.5), row("b", 500, 0.9)]], ids=len)
 def test_names_in_the_picture_do_not_overlap_and_all_are_there(rows):
     with picture.styled():
-        figure = picture._figure(drawn(*rows))
+        figure = picture.report_figure(drawn(*rows))
         canvas = picture.import_module("matplotlib.backends.backend_agg").FigureCanvasAgg(figure)
         canvas.draw()
         (panel,) = figure.axes
@@ -162,7 +162,7 @@ def test_names_in_the_picture_do_not_overlap_and_all_are_there(rows):
 
 def test_points_and_bars_stand_where_the_scores_are():
     with picture.styled():
-        (panel,) = picture._figure(drawn(row("a", 5, 0.8), row("b", 50, 0.9, baseline=True))).axes
+        (panel,) = picture.report_figure(drawn(row("a", 5, 0.8), row("b", 50, 0.9, baseline=True))).axes
     marks = [line for line in panel.lines if line.get_marker() in ("o", "D")]
     assert [line.get_color() for line in marks] == ["#0072B2", "#D55E00"]
     assert [line.get_xydata()[0].tolist() for line in marks] == [pytest.approx([5, 80]), pytest.approx([50, 90])]

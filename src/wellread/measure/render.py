@@ -154,22 +154,7 @@ def draw_report(report: Report, *paths: Path) -> None:
     Raises: MissingExtra without matplotlib.
     """
     with styled():
-        figure = new_figure(4.2)
-        panel = plain(figure.subplots())
-        for row in report.rows:
-            value, low, high = (100 * number for number in _bounds(row.scores[report.main]))
-            reach = [[max(value - low, 0)], [max(high - value, 0)]]
-            style, x = STYLES["baseline" if row.training_seconds is not None else "module"], [row.megabytes]
-            panel.errorbar(x, [value], yerr=reach, fmt="none", capsize=2.5, elinewidth=1.1, ecolor=style["bar"])
-            panel.plot(x, [value], style["mark"], color=style["color"], **MARK)
-        _size_axis(panel, [row.megabytes for row in report.rows])
-        panel.margins(y=0.15)
-        panel.set_ylabel(f"{report.main} × 100")
-        panel.set_title(
-            f"{report.task}, {report.examples:,} examples of {report.source}", loc="left", color=INK, fontsize=10
-        )
-        _names(figure, panel, report)
-        save(figure, *paths)
+        save(report_figure(report), *paths)
 
 
 def styled() -> Any:
@@ -197,6 +182,26 @@ def plain(panel: Any) -> Any:
     panel.grid(axis="y", color=GRID, linewidth=0.7)
     panel.set_axisbelow(True)
     return panel
+
+
+def report_figure(report: Report) -> Any:
+    """Return the figure of the main score of every row against its size."""
+    figure = new_figure(4.2)
+    panel = plain(figure.subplots())
+    for row in report.rows:
+        value, low, high = (100 * number for number in _bounds(row.scores[report.main]))
+        reach = [[max(value - low, 0)], [max(high - value, 0)]]
+        style, x = STYLES["baseline" if row.training_seconds is not None else "module"], [row.megabytes]
+        panel.errorbar(x, [value], yerr=reach, fmt="none", capsize=2.5, elinewidth=1.1, ecolor=style["bar"])
+        panel.plot(x, [value], style["mark"], color=style["color"], **MARK)
+    _size_axis(panel, [row.megabytes for row in report.rows])
+    panel.margins(y=0.15)
+    panel.set_ylabel(f"{report.main} × 100")
+    panel.set_title(
+        f"{report.task}, {report.examples:,} examples of {report.source}", loc="left", color=INK, fontsize=10
+    )
+    _names(figure, panel, report)
+    return figure
 
 
 def _bounds(score: Interval) -> tuple[float, float, float]:
