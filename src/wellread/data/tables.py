@@ -29,9 +29,8 @@ LONGEST_CELL = 1 << 27  # characters; an unclosed quotation must not collect a w
 BEGINNING = 1 << 16  # bytes of a file of JSON that say what it holds
 CHUNK = 1 << 20  # characters of a JSON array that are read together
 
-Row = tuple[
-    int, dict[str, object]
-]  # the line where it begins, from 1 (in JSON arrays and Parquet its number); its cells
+# the line where a row begins, from 1 (in JSON arrays and Parquet its number), and its cells
+Row = tuple[int, dict[str, object]]
 
 
 def at(lines: Sequence[int], bad: Sequence[bool] | None = None) -> str:

@@ -137,9 +137,6 @@ def environment(variables: Mapping[str, str]) -> dict[str, str]:
     return values | {name: "is set" for name in SECRETS if variables.get(name)}
 
 
-# -- what computes ---------------------------------------------------------------------------------------------------
-
-
 def processor() -> Processor:
     """Describe the CPU.
 
@@ -198,9 +195,6 @@ def graphics_problems(graphics: Graphics | None) -> list[Problem]:
         broken=False,
     )
     return [problem]
-
-
-# -- a sentence through the backends ---------------------------------------------------------------------------------
 
 
 def self_tests(precisions: Sequence[str]) -> Iterator[SelfTest]:

@@ -43,9 +43,6 @@ class Problem:
     broken: bool = True  # something does not work; False: it works, and could be better
 
 
-# -- packages --------------------------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Package:
     """A package that wellread needs, always or for an extra."""
@@ -140,9 +137,6 @@ def pip_install(extra: str | None) -> str:
     'pip install "wellread[tf]"'
     """
     return f'pip install "wellread[{extra}]"' if extra else "pip install --upgrade wellread"
-
-
-# -- caches ----------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -123,13 +123,8 @@ STYLES = {
     "baseline": {"color": "#D55E00", "bar": "#eaae7f", "mark": "D"},
 }
 INK, PALE, GRID = "#333333", "#8c8c8c", "#e2e2e2"
-FONTS = (
-    "DejaVu Sans",
-    "Noto Sans CJK KR",
-    "NanumGothic",
-    "Malgun Gothic",
-    "Apple SD Gothic Neo",
-)  # for names in Hangul
+# all but the first are for names in Hangul
+FONTS = ("DejaVu Sans", "Noto Sans CJK KR", "NanumGothic", "Malgun Gothic", "Apple SD Gothic Neo")
 SETTINGS = {
     "svg.hashsalt": "wellread",  # so that the same report gives the same file
     "font.size": 9,
