@@ -51,7 +51,7 @@ def command(
             result = run(size=size * 1_000_000, rounds=rounds)
         else:
             choice = {"systems": only} if what == "encode" and only else {}
-            result = run(resolve(model), read_texts(texts), rounds=rounds, **choice)
+            result = run(resolve(model).directory, read_texts(texts), rounds=rounds, **choice)
     except WellreadError as error:
         click.echo(f"benchmarks: {error}", err=True)
         sys.exit(3)

@@ -70,7 +70,7 @@ def opening(address: str) -> dict[str, Any]:
     from wellread.hub.resolve import resolve
 
     wellread.pull(DEFAULT, show=False)
-    weights = resolve(DEFAULT) / "model.safetensors"
+    weights = resolve(DEFAULT).directory / "model.safetensors"
     tried: list[object] = []
     sys.addaudithook(lambda event, of: tried.append(of) if event in ("socket.connect", "socket.getaddrinfo") else None)
     seconds = {
@@ -102,9 +102,9 @@ def main() -> None:
         import huggingface_hub
 
         import wellread
-        from wellread.hub import large_files, sources
+        from wellread.hub import download, sources
 
-        _ = wellread.pull, huggingface_hub.snapshot_download, large_files, sources
+        _ = wellread.pull, huggingface_hub.snapshot_download, download, sources
     os.sync()  # what others wrote before is not our time
     started = time.perf_counter()
     JOBS[job](address, directory)

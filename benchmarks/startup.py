@@ -102,7 +102,7 @@ def run_startup(
     """
     if rounds < 1:
         raise InputError(f"a measurement takes at least 1 round; found {rounds}; give more")
-    arguments = [str(handle), str(resolve(peer or handle))]
+    arguments = [str(handle), str(resolve(peer or handle).directory)]
     missing = {program.name: lacks(program.needs) for program in PROGRAMS}
     present = [program for program in PROGRAMS if missing[program.name] is None]
     seconds: Mapping[str, list[float]] = {program.name: [] for program in PROGRAMS}

@@ -13,7 +13,8 @@ import pytest
 from fault_server import Files
 
 from wellread.errors import DownloadError
-from wellread.hub.download import Downloaded, download
+from wellread.files import Stamp
+from wellread.hub.download import download
 
 CONTENT = random.Random(0).randbytes(3_000_007)  # some chunks, and a bit
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -23,7 +24,7 @@ TOKEN = {"Authorization": "Bearer secret"}
 def came(path: Path, url: str, **options: Any) -> None:
     """See that a file comes whole and leaves nothing beside it."""
     found = download(url, path, **options)
-    assert found == Downloaded(path=path, sha256=SHA256, size=len(CONTENT), url=url)
+    assert found == Stamp(size=len(CONTENT), mtime_ns=path.stat().st_mtime_ns, sha256=SHA256)
     assert path.read_bytes() == CONTENT
     assert list(path.parent.iterdir()) == [path]
 

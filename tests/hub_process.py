@@ -25,7 +25,7 @@ SCRIPT = """
     from wellread.errors import WellreadError
     def resolve(**options):
         from wellread.hub.resolve import resolve
-        return {"path": str(resolve(**options))}
+        return {"path": str(resolve(**options).directory)}
     def pull(**options):
         import wellread
         found = wellread.pull(**options)

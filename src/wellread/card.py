@@ -13,7 +13,8 @@ from wellread.checkpoints.families import FAMILIES
 from wellread.config import HeadConfig
 from wellread.errors import HandleError
 from wellread.files import CARD_MARK
-from wellread.hub.handles import Location, locate
+from wellread.hub.handles import locate
+from wellread.hub.parse import Location
 from wellread.schema import as_dict
 from wellread.tasks.registry import task_named
 from wellread.text.tokenizer import Tokenizer

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import tempfile
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from wellread.errors import CheckpointError
 
@@ -202,3 +204,38 @@ def stamps_of(directory: Path) -> dict[str, Stamp]:
 def sha256s(stamps: Mapping[str, Stamp]) -> dict[str, str]:
     """Return the SHA-256 of each file."""
     return {name: each.sha256 for name, each in stamps.items()}
+
+
+# What reading a record of ours raises where it is damaged, or no cache is known.
+UNREADABLE = (OSError, RuntimeError, ValueError, TypeError, KeyError, AttributeError)
+
+
+def save_json(path: Path, data: Any) -> bool:
+    """Write JSON into wellread's cache, whole or not at all, and say whether that went well."""
+    partial = path.with_suffix(f".{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_text(json.dumps(data))
+        partial.replace(path)
+    except OSError:
+        with suppress(OSError):
+            partial.unlink()
+        return False
+    return True
+
+
+def load_json(path: Path) -> Any:
+    """Read JSON from wellread's cache; None where there is none, or what is there is damaged."""
+    try:
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+
+
+def as_stamps(data: Any) -> dict[str, Stamp]:
+    """Make stamps of what JSON keeps of them. Raises: ValueError, TypeError, AttributeError for anything else."""
+    stamps = {name: Stamp(**values) for name, values in data.items()}
+    for each in stamps.values():
+        if (type(each.size), type(each.mtime_ns), type(each.sha256)) != (int, int, str):
+            raise ValueError(f"{each} is no stamp")
+    return stamps

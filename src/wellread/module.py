@@ -33,9 +33,8 @@ from wellread.encoder.inputs import (
 )
 from wellread.errors import InputError
 from wellread.files import own_card, public_name
-from wellread.hub.handles import preprocessor_for
 from wellread.hub.push import Pushed, Upload
-from wellread.hub.resolve import resolve
+from wellread.hub.resolve import preprocessor_for, resolve
 from wellread.tasks.fill_mask import FilledMask, fill_masks
 from wellread.tasks.predict import check_inputs, predict_all, read_options
 from wellread.tasks.task import Inputs, Predictor, Spans
@@ -74,16 +73,20 @@ def load(
         )
     check_backend(backend)
     where: dict[str, Any] = {"token": token, "cache_dir": cache_dir, "local_files_only": local_files_only}
-    directory = resolve(handle, revision=revision, **where)
-    preprocessor = tokenizer if tokenizer is not None else preprocessor_for(handle, directory)
-    text = resolve(preprocessor, **where) if preprocessor is not None else None
-    source = read_directory(directory, ignore=ignore, preprocessor=text)
+    fetched = resolve(handle, revision=revision, **where)
+    preprocessor = tokenizer if tokenizer is not None else preprocessor_for(fetched)
+    text = resolve(preprocessor, **where).directory if preprocessor is not None else None
+    versions = {"commit": fetched.commit, "archive": fetched.archive}
+    versions = {name: version for name, version in versions.items() if version is not None}
+    source = read_directory(fetched.directory, ignore=ignore, preprocessor=text)
     return Module(
         checkpoint=source.checkpoint,
         tokenizer=source.tokenizer,
         backend=backend,
         provenance={
             "handle": public_name(handle),
+            # of the handle above, and not of one that the module itself names
+            **({} if "handle" in source.provenance else versions),
             **({"tokenizer": public_name(preprocessor)} if preprocessor is not None else {}),
             **source.provenance,
         },

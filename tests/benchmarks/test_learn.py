@@ -38,7 +38,7 @@ def result(**changes: object) -> LearnResult:
 @pytest.mark.parametrize("kind", [pytest.param("mlm", marks=pytest.mark.slow), "classify"])
 def test_everyone_trains_from_the_same_weights_to_about_the_same_loss(kind: str) -> None:
     work = Workload(kind=kind, shape="L-2_H-128", systems=(OURS, *PEERS))
-    found = run_learn(resolve("default"), read_texts()[:48], workloads=[work], times=(), rounds=1)
+    found = run_learn(resolve("default").directory, read_texts()[:48], workloads=[work], times=(), rounds=1)
     assert [one.system for one in found.rows] == [OURS, *PEERS]
     measured = [one for one in found.rows if one.lacks is None]
     assert OURS in {one.system for one in measured}
@@ -51,7 +51,7 @@ def test_everyone_trains_from_the_same_weights_to_about_the_same_loss(kind: str)
 @pytest.mark.slow
 def test_a_student_of_ours_and_of_the_script_are_alike_and_memory_is_told() -> None:
     work = Workload(kind="distil", shape="L-10_H-128", systems=(OURS, SCRIPT), phases=("first epoch", "later epoch"))
-    found = run_learn(resolve("default"), read_texts()[:48], workloads=[work], times=(1, 2), rounds=1)
+    found = run_learn(resolve("default").directory, read_texts()[:48], workloads=[work], times=(1, 2), rounds=1)
     assert [(one.phase, one.system) for one in found.rows] == [
         (phase, who) for phase in work.phases for who in (OURS, SCRIPT)
     ]

@@ -10,7 +10,8 @@ import pytest
 from wellread.doctor import installation
 from wellread.doctor.installation import inspect_cache
 from wellread.files import Stamp
-from wellread.hub.records import Key, Record, write_record
+from wellread.hub.parse import Location
+from wellread.hub.records import Fetched, Request, write_record
 
 OLD = time.time() - 2 * installation.RUNNING
 
@@ -126,8 +127,9 @@ def test_a_disk_that_is_nearly_full(tmp_path, monkeypatch):
 
 def record(directory, name="owner/name"):
     files = {path.name: Stamp(size=path.stat().st_size, mtime_ns=0, sha256="") for path in directory.iterdir()}
-    key = Key(kind="huggingface", address=name, revision=None, cache="")
-    assert write_record(Record(key=key, handle=name, directory=directory, files=files))
+    location = Location(handle=name, kind="huggingface", address=name)
+    request = Request(location=location, cache="")
+    assert write_record(request, Fetched(location=location, directory=directory, files=files))
 
 
 def test_records(cache, tmp_path):

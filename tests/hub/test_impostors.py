@@ -5,7 +5,7 @@ import time
 import pytest
 
 from wellread.errors import CheckpointError
-from wellread.hub.integrity import refuse_impostors
+from wellread.hub.integrity import refuse_wrong_files
 
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 437951328\n"
 WEIGHTS = (
@@ -33,18 +33,18 @@ def directory(tmp_path):
 
 def refused(directory, found, advice):
     with pytest.raises(CheckpointError) as error:
-        refuse_impostors(directory)
+        refuse_wrong_files(directory)
     assert str(error.value) == f"{directory} was to be read; found {found}; {advice}"
 
 
 def test_honest_files_pass_in_no_time(directory):
     for number in range(20):
         (directory / f"{number}.bin").write_bytes(bytes(1_000_000))
-    refuse_impostors(directory)
+    refuse_wrong_files(directory)
     times = []
     for _ in range(20):
         start = time.perf_counter()
-        refuse_impostors(directory)
+        refuse_wrong_files(directory)
         times.append(time.perf_counter() - start)
     assert min(times) < 0.002
 
@@ -94,4 +94,4 @@ def test_what_cannot_be_read_is_named(directory):
     refused(missing, f"that [Errno 2] No such file or directory: '{missing}'", "check the path")
     (directory / "model.bin").symlink_to("nothing")
     with pytest.raises(CheckpointError, match="found that .* No such file .*; check the path"):
-        refuse_impostors(directory)
+        refuse_wrong_files(directory)

@@ -15,7 +15,7 @@ from fault_server import Fault, archive_of, held
 from hub_server import serving
 
 from wellread.errors import DownloadError, HandleError
-from wellread.hub.sources import Fetched, fetch_kaggle
+from wellread.hub.sources import fetch_kaggle
 
 FILES = {"saved_model.pb": b"graph", "variables/variables.index": b"index"}
 ARCHIVE = archive_of(FILES)
@@ -37,9 +37,9 @@ def server(server, monkeypatch):
 def test_a_model_comes_as_an_archive(server, tmp_path):
     server.put("/storage/4", ARCHIVE, Fault(cut=50))
     server.faults[PATH] = [Fault(always=True, redirect=server.elsewhere + "/storage/4")]
-    found = fetch_kaggle(ADDRESS, tmp_path / "a")
-    assert found == Fetched(directory=tmp_path / "a", archive=SHA256)
-    assert held(found.directory) == FILES
+    directory, sha256 = fetch_kaggle(ADDRESS, tmp_path / "a")
+    assert (directory, sha256) == (tmp_path / "a", SHA256)
+    assert held(directory) == FILES
 
 
 @pytest.mark.parametrize(("status", "name"), [(401, "Unauthorized"), (403, "Forbidden")])
@@ -114,7 +114,7 @@ SCRIPT = """
         import kagglehub
     show = {"before": None, "show": True}.get(sys.argv[3])
     try:
-        print(json.dumps(str(fetch_kaggle(sys.argv[1], Path(sys.argv[2]), show=show).directory)))
+        print(json.dumps(str(fetch_kaggle(sys.argv[1], Path(sys.argv[2]), show=show)[0])))
     except WellreadError as error:
         print(json.dumps({type(error).__name__: str(error)}))
     assert logging.getLogger("kagglehub").level in (logging.INFO, logging.NOTSET)

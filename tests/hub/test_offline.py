@@ -10,7 +10,7 @@ from hub_server import ReadableHub, serving
 from huggingface_hub import constants
 from tiny import tiny_module
 
-from wellread.hub.http import VARIABLES, is_offline
+from wellread.hub.http_errors import VARIABLES, is_offline
 
 
 @pytest.fixture(scope="module")

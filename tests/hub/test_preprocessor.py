@@ -3,7 +3,14 @@
 import pytest
 from tfhub_places import DISTILBERT, TEXT, installed
 
-from wellread.hub.handles import preprocessor_for
+from wellread.hub.handles import locate
+from wellread.hub.parse import Location
+from wellread.hub.records import Fetched
+from wellread.hub.resolve import preprocessor_for
+
+
+def fetched(handle, *names):
+    return Fetched(location=locate(handle), directory=installed(handle, *names))
 
 
 @pytest.fixture(autouse=True)
@@ -12,7 +19,7 @@ def own_cache(tmp_path, monkeypatch):
 
 
 def test_an_encoder_without_a_vocabulary_needs_that_of_its_page():
-    assert preprocessor_for(DISTILBERT, installed(DISTILBERT, "saved_model.pb")) == TEXT
+    assert preprocessor_for(fetched(DISTILBERT, "saved_model.pb")) == TEXT
 
 
 @pytest.mark.parametrize(
@@ -25,9 +32,10 @@ def test_an_encoder_without_a_vocabulary_needs_that_of_its_page():
     ids=["it has a vocabulary", "it is no SavedModel", "nobody knows its page"],
 )
 def test_others_need_none(handle, names):
-    assert preprocessor_for(handle, installed(handle, *names)) is None
+    assert preprocessor_for(fetched(handle, *names)) is None
 
 
 def test_a_path_needs_none(tmp_path):
     (tmp_path / "saved_model.pb").touch()
-    assert preprocessor_for(tmp_path, tmp_path) is None
+    location = Location(handle=str(tmp_path), kind="path", address=str(tmp_path))
+    assert preprocessor_for(Fetched(location=location, directory=tmp_path)) is None

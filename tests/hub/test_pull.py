@@ -15,9 +15,9 @@ from hub_server import Fault, ReadableHub, serving
 from tfhub_places import DISTILBERT, TEXT, installed
 
 from wellread.errors import CheckpointError, DownloadError, HandleError, InputError
-from wellread.hub import store
-from wellread.hub.handles import Location
-from wellread.hub.http import is_offline
+from wellread.hub import resolve as store
+from wellread.hub.http_errors import is_offline
+from wellread.hub.parse import Location
 from wellread.hub.pull import pull
 from wellread.hub.records import all_records, hub_cache, request_for
 
@@ -343,7 +343,7 @@ def test_revisions_are_for_hugging_face(own_cache):
     named = Location(handle="hf://a/b@v2", kind="huggingface", address="a/b", revision="v2")
     with pytest.raises(HandleError, match=r"revision 'v1' of hf://a/b@v2 was asked for; found .* names 'v2'; leave"):
         request_for(named, revision="v1")
-    assert request_for(named, revision="v2").revision == request_for(named).revision == "v2"
+    assert request_for(named, revision="v2").location.revision == request_for(named).location.revision == "v2"
 
 
 def test_the_place_of_the_hubs_cache_is_what_its_client_says(monkeypatch, tmp_path):

@@ -3,7 +3,7 @@
 import pytest
 
 from wellread.errors import HandleError
-from wellread.hub.parse import LONGEST, refuse, refuse_hostile, shown
+from wellread.hub.parse import LONGEST, refuse, refuse_hostile, without_secrets
 
 
 def test_a_refusal_has_three_clauses_and_the_nearest():
@@ -40,7 +40,7 @@ def test_only_living_handles_are_near():
 def test_what_no_handle_is_is_refused_first(handle, looks):
     with pytest.raises(HandleError) as error:
         refuse_hostile(handle)
-    assert str(error.value) == f"the handle {shown(handle)} was given; it looks like {looks}"
+    assert str(error.value) == f"the handle {without_secrets(handle)} was given; it looks like {looks}"
     str(error.value).encode("utf-8")
 
 
@@ -56,4 +56,4 @@ def test_what_no_handle_is_is_refused_first(handle, looks):
     ],
 )
 def test_a_message_shows_no_secret_and_no_flood(handle, text):
-    assert shown(handle) == text
+    assert without_secrets(handle) == text

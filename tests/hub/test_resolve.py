@@ -12,7 +12,7 @@ from wellread.hub.resolve import DEFAULT, resolve
 
 
 def test_the_default_lies_in_the_package():
-    assert resolve("default") == DEFAULT
+    assert resolve("default").directory == DEFAULT
     assert DEFAULT.parts[-3:] == ("wellread", "catalog", "default")
 
 
@@ -20,13 +20,13 @@ def test_an_existing_path_is_taken_as_it_is(tmp_path, monkeypatch):
     (tmp_path / "module").mkdir()
     (tmp_path / "module.onnx").touch()
     (tmp_path / "module.zip").mkdir()  # a folder, whatever its name
-    assert resolve(tmp_path / "module") == tmp_path / "module"
-    assert resolve(str(tmp_path / "module.onnx")) == tmp_path / "module.onnx"
-    assert resolve(tmp_path / "module.zip") == tmp_path / "module.zip"
+    assert resolve(tmp_path / "module").directory == tmp_path / "module"
+    assert resolve(str(tmp_path / "module.onnx")).directory == tmp_path / "module.onnx"
+    assert resolve(tmp_path / "module.zip").directory == tmp_path / "module.zip"
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert resolve("~/module") == tmp_path / "module"
+    assert resolve("~/module").directory == tmp_path / "module"
     monkeypatch.chdir(tmp_path)
-    assert resolve("module") == Path("module")
+    assert resolve("module").directory == Path("module")
 
 
 @pytest.mark.parametrize(
@@ -50,10 +50,10 @@ def test_an_archive_is_unpacked_into_the_cache(tmp_path, monkeypatch, kind):
     form = {".zip": "zip", ".tar": "tar"}.get(kind, "gztar")
     made = shutil.make_archive(str(tmp_path / "made"), form, tmp_path, "bert")
     archive = Path(made).rename(tmp_path / f"model{kind}")
-    found = resolve(archive)
-    assert found.is_relative_to(tmp_path / "cache" / "unpacked")
+    found = resolve(archive).directory
+    assert found.is_relative_to(tmp_path / "cache" / "unpacked" / str(resolve(archive).archive))
     assert [path.name for path in found.iterdir()] == ["vocab.txt"]
-    assert resolve(str(archive)) == found
+    assert resolve(str(archive)).directory == found
 
 
 def test_a_damaged_archive_is_named(tmp_path, monkeypatch):
@@ -71,7 +71,7 @@ def test_an_address_is_looked_up_where_tensorflow_hub_would_look(tmp_path, monke
     place.mkdir()
     (place / "saved_model.pb").write_bytes(b"a graph")
     monkeypatch.setattr("socket.socket", None)
-    assert resolve(address) == place
+    assert resolve(address).directory == place
     with pytest.raises(DownloadError, match="was never pulled, and the network is not to be used"):
         resolve(address + "?x", local_files_only=True)  # tensorflow-hub takes a handle as it is written
 

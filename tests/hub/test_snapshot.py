@@ -10,8 +10,8 @@ import pytest
 from hub_process import answer, held, start
 from hub_server import Fault, ReadableHub, git_id, serving
 
-from wellread.hub.blobs import blob_id
 from wellread.hub.huggingface import selected
+from wellread.hub.integrity import blob_id
 
 COMMITS = {"main": "a" * 40, "v1": "b" * 40}
 FILES = {

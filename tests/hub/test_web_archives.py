@@ -10,7 +10,7 @@ import pytest
 from fault_server import Fault, archive_of, held
 
 from wellread.errors import CheckpointError, DownloadError
-from wellread.hub.sources import Fetched, fetch_archive, fetch_tfhub
+from wellread.hub.sources import fetch_archive, fetch_tfhub
 
 FILES = {"saved_model.pb": b"graph", "variables/variables.index": b"index"}
 
@@ -22,17 +22,17 @@ SHA256 = hashlib.sha256(ARCHIVE).hexdigest()
 def test_an_archive_comes_unpacked_once(server, tmp_path):
     url = server.put("/a.tar.gz", ARCHIVE, Fault(cut=50))
     place = tmp_path / "new" / "a"
-    assert fetch_archive(url, place, expected=SHA256) == Fetched(directory=place, archive=SHA256)
+    assert fetch_archive(url, place, expected=SHA256) == (place, SHA256)
     assert held(place.parent) == {f"a/{name}": content for name, content in FILES.items()}
     server.clear()
-    assert fetch_archive(url, place) == Fetched(directory=place)
+    assert fetch_archive(url, place) == (place, None)
     assert not server.seen
 
 
 def test_the_one_folder_of_an_archive_is_stepped_into(server, tmp_path):
     url = server.put("/a.tar.gz", archive_of({f"model/{name}": content for name, content in FILES.items()}))
     for _ in range(2):
-        assert fetch_archive(url, tmp_path / "a").directory == tmp_path / "a" / "model"
+        assert fetch_archive(url, tmp_path / "a")[0] == tmp_path / "a" / "model"
 
 
 def test_a_damaged_archive_leaves_nothing(server, tmp_path):
@@ -41,7 +41,7 @@ def test_a_damaged_archive_leaves_nothing(server, tmp_path):
         fetch_archive(url, tmp_path / "a")
     assert held(tmp_path) == {"a.lock": b""}
     server.put("/a.tar.gz", ARCHIVE)
-    assert held(fetch_archive(url, tmp_path / "a").directory) == FILES
+    assert held(fetch_archive(url, tmp_path / "a")[0]) == FILES
 
 
 def test_an_archive_that_cannot_be_fetched_is_named(server, tmp_path):
@@ -58,7 +58,7 @@ SCRIPT = """
     import sys
     from pathlib import Path
     from wellread.hub.sources import fetch_archive
-    print(fetch_archive(sys.argv[1], Path(sys.argv[2])).directory)
+    print(fetch_archive(sys.argv[1], Path(sys.argv[2]))[0])
 """
 
 
@@ -80,8 +80,8 @@ def test_two_processes_fetch_once(server, tmp_path):
 def test_a_module_of_tf_hub_comes_from_where_its_address_leads(server, tmp_path):
     server.put("/storage/1.tar.gz", ARCHIVE)
     server.faults["/owner/bert/1"] = [Fault(redirect=server.elsewhere + "/storage/1.tar.gz?X-Signature=1")]
-    found = fetch_tfhub(server.address + "/owner/bert/1", tmp_path / "a")
-    assert held(found.directory) == FILES
+    directory, _ = fetch_tfhub(server.address + "/owner/bert/1", tmp_path / "a")
+    assert held(directory) == FILES
     assert server.seen[0]["path"] == "/owner/bert/1?tf-hub-format=compressed"
 
 

@@ -30,11 +30,23 @@ from wellread.checkpoints.sentence_transformers import check_sentence, dense_fol
 from wellread.checkpoints.tf1 import is_tf1, read_tf1
 from wellread.config import HeadConfig, SentenceConfig, TokenizerConfig
 from wellread.errors import CheckpointError, ConfigError, WeightsError
-from wellread.files import CARD, MANIFEST, Stamp, cache_directory, compare, refuse_others, sha256, whole_directory
+from wellread.files import (
+    CARD,
+    MANIFEST,
+    UNREADABLE,
+    Stamp,
+    as_stamps,
+    cache_directory,
+    compare,
+    load_json,
+    refuse_others,
+    save_json,
+    sha256,
+    whole_directory,
+)
 from wellread.formats.arrays import StoredTensor
 from wellread.formats.safetensors import write_safetensors
 from wellread.formats.saved_model_pb import NAME as SAVED_MODEL
-from wellread.hub.records import UNREADABLE, as_stamps, recall, remember
 from wellread.schema import as_dict, read_json, record, write_json
 from wellread.text.tokenizer import Tokenizer, load_tokenizer
 from wellread.text.tokenizer_files import Text, write_tokenizer
@@ -117,7 +129,7 @@ def _record_path(directory: Path) -> Path:
 
 def _recorded(directory: Path) -> dict[str, Stamp]:
     try:
-        return as_stamps(recall(_record_path(directory)))
+        return as_stamps(load_json(_record_path(directory)))
     except UNREADABLE:
         return {}  # never checked here, or the record is damaged: hash again
 
@@ -125,7 +137,7 @@ def _recorded(directory: Path) -> dict[str, Stamp]:
 def _remember(directory: Path, stamps: Mapping[str, Stamp]) -> None:
     """Record a full check. A cache that cannot be written costs time at the next load, no more."""
     with suppress(RuntimeError):
-        remember(_record_path(directory), {name: asdict(stamp) for name, stamp in stamps.items()})
+        save_json(_record_path(directory), {name: asdict(stamp) for name, stamp in stamps.items()})
 
 
 DTYPES = ("float32", "float16")

@@ -147,7 +147,7 @@ def _load(kind: str, handle: str, family: str, cachedir: Cachedir, *, no_cuda: b
     require_extra("torch", extra="train")
     directory = _path(cachedir)
     if directory is None or not is_huggingface(directory):
-        directory = resolve(handle, cache_dir=directory)
+        directory = resolve(handle, cache_dir=directory).directory
     checkpoint = _read_encoder(directory, family, heads=kind == "MaskedLM")
     if kind == "MaskedLM" and not checkpoint.has_mlm:
         raise WeightsError(

@@ -85,7 +85,7 @@ class KoBertTokenizer:
         Raises: HandleError, DownloadError, CheckpointError and its kin; TextError for a tokenizer of another kind.
         """
         fetching = {name: options.pop(name) for name in FETCHING if name in options}
-        directory = resolve(name_or_path, **fetching)
+        directory = resolve(name_or_path, **fetching).directory
         files = read_tokenizer(directory)
         if files.config.dialect != "kobert":
             raise TextError(

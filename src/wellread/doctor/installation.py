@@ -16,7 +16,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 from wellread.errors import HandleError
-from wellread.files import cache_directory
+from wellread.files import as_stamps, cache_directory, load_json
 
 # A package may be installed under one of these names instead.
 INSTEAD = {
@@ -241,11 +241,9 @@ def cache_problems(caches: Sequence[Cache]) -> Iterator[Problem]:
 
 
 def _record_problems(directory: Path) -> Iterator[Problem]:
-    from wellread.hub.records import as_stamps, recall
-
     for path in sorted(directory.glob("*.json")):
         try:
-            data = recall(path)
+            data = load_json(path)
             handle, module, files = str(data["handle"]), Path(data["directory"]), as_stamps(data["files"])
         except (TypeError, ValueError, KeyError, AttributeError):
             yield Problem(found=f"the record {path} cannot be read", advice="remove it", broken=False)

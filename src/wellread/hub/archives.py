@@ -11,9 +11,8 @@ import zipfile
 import zlib
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import Any, Protocol
+from typing import Protocol
 
 from wellread.errors import CheckpointError
 from wellread.files import cache_directory, sha256, whole_directory
@@ -44,13 +43,8 @@ class Readable(Protocol):
         """Return at most `size` bytes, none at the end."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Member:
-    """One entry of an archive."""
-
-    name: str
-    kind: str  # "file", "directory", or what else it is
-    content: Readable | None = None  # of a file
+# An entry of an archive: its name, and the bytes of a file; a folder has none.
+Member = tuple[str, Readable | None]
 
 
 class Budget:
@@ -108,7 +102,8 @@ def _tar_members(archive: Path, budget: Budget, zipped: bool) -> Generator[Membe
         with tarfile.open(fileobj=stream, mode="r:") as tar:  # type: ignore[call-overload]
             for info in tar:
                 kind = _tar_kind(info)
-                yield Member(name=info.name, kind=kind, content=tar.extractfile(info) if kind == "file" else None)
+                _refuse_special(info.name, kind)
+                yield info.name, tar.extractfile(info) if kind == "file" else None
         if stream.last != bytes(tarfile.BLOCKSIZE):
             raise tarfile.ReadError("it breaks off")
         while rest := stream.read(CHUNK):  # the checksum of a .gz is at its very end
@@ -128,6 +123,12 @@ def _tar_kind(info: tarfile.TarInfo) -> str:
         tarfile.AREGTYPE: "file",
     }
     return "a sparse file" if info.issparse() else kinds.get(info.type, f"of the unknown type {info.type!r}")
+
+
+def _refuse_special(name: str, kind: str) -> None:
+    """Refuse what is neither a file nor a folder."""
+    if kind not in ("file", "directory"):
+        raise FaultError(f"that {name!r} is {kind}")
 
 
 class _ZipFile(io.FileIO):
@@ -151,8 +152,8 @@ def _zip_members(archive: Path, budget: Budget) -> Generator[Member]:
         _check_end(file, contents)
         for info in contents.infolist():
             kind = _zip_kind(info)
-            content: Any = _Stream(contents.open(info), budget) if kind == "file" else None
-            yield Member(name=info.orig_filename, kind=kind, content=content)
+            _refuse_special(info.orig_filename, kind)
+            yield info.orig_filename, _Stream(contents.open(info), budget) if kind == "file" else None
 
 
 def _check_end(file: _ZipFile, contents: zipfile.ZipFile) -> None:
@@ -241,40 +242,34 @@ def _write(directory: Path, members: Iterator[Member]) -> None:
     """Write members as they come; none may take the place of another."""
     files: set[PurePosixPath] = set()
     folders: set[PurePosixPath] = set()
-    for number, member in enumerate(members, start=1):
+    for number, (name, content) in enumerate(members, start=1):
         if number > MAX_MEMBERS:
             raise FaultError(f"over {MAX_MEMBERS} members, more than wellread unpacks")
-        path = _inside(member)
-        is_file = member.kind == "file"
+        is_file = content is not None
+        path = _inside(name, is_file=is_file)
         if path in files or (is_file and path in folders) or not files.isdisjoint(path.parents):
-            raise FaultError(f"{member.name!r} in the place of another member")
+            raise FaultError(f"{name!r} in the place of another member")
         (files if is_file else folders).add(path)
         folders.update(path.parents)
-        _write_member(directory / path, member)
+        target = directory / path
+        if content is None:
+            target.mkdir(parents=True, exist_ok=True)
+            continue
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with target.open("xb") as file:
+            while chunk := content.read(CHUNK):
+                file.write(chunk)
     if not files:
         raise FaultError("no files in it")
 
 
-def _inside(member: Member) -> PurePosixPath:
+def _inside(name: str, *, is_file: bool) -> PurePosixPath:
     """Return the path of a file or folder in the directory that it goes to."""
-    name = member.name
     if len(name) > MAX_NAME:
         raise FaultError(f"a name of {len(name)} characters, over {MAX_NAME}")
-    if member.kind not in ("file", "directory"):
-        raise FaultError(f"that {name!r} is {member.kind}")
     path = PurePosixPath(name)
     leads_out = path.is_absolute() or PureWindowsPath(name).anchor or ".." in path.parts or "\\" in name
-    is_nothing = not name or (member.kind == "file" and (name.endswith("/") or not path.parts))
+    is_nothing = not name or (is_file and (name.endswith("/") or not path.parts))
     if leads_out or is_nothing or not name.isprintable():
         raise FaultError(f"the name {name!r}, which leads out of the directory or can be no file's")
     return path
-
-
-def _write_member(path: Path, member: Member) -> None:
-    if member.content is None:
-        path.mkdir(parents=True, exist_ok=True)
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("xb") as target:
-        while chunk := member.content.read(CHUNK):
-            target.write(chunk)

@@ -14,9 +14,10 @@ from filelock import FileLock
 from urllib3.response import BaseHTTPResponse
 
 from wellread.errors import DownloadError
-from wellread.files import sha256
-from wellread.hub.http import FaultError, checked, is_offline, opened, said_plainly, shown, status_fault
-from wellread.hub.integrity import CHUNK, Promise, Sums, is_page, promised
+from wellread.files import Stamp, sha256
+from wellread.hub.http import checked, opened, urllib3_faults, without_password
+from wellread.hub.http_errors import FaultError, refuse_offline, status_fault
+from wellread.hub.integrity import CHUNK, Sums, Validators, is_page, validators
 from wellread.progress import transfer
 
 
@@ -26,7 +27,7 @@ class Partial:
     def __init__(self, path: Path) -> None:
         self.whole = path
         self.path = path.with_name(f"{path.name}.part")
-        self._promise = path.with_name(f"{path.name}.part.json")
+        self._validators = path.with_name(f"{path.name}.part.json")
 
     @property
     def size(self) -> int:
@@ -36,26 +37,26 @@ class Partial:
         except FileNotFoundError:
             return 0
 
-    def promise(self, url: str) -> Promise | None:
-        """Return what was promised of the part that is here; None where it cannot be gone on with."""
-        held = Promise.read(self._promise)
+    def validators(self, url: str) -> Validators | None:
+        """Return the validators of the part that is here; None where it cannot be gone on with."""
+        held = Validators.read(self._validators)
         return held if held and held.url == url and held.validator and self.size else None
 
-    def start(self, promise: Promise) -> None:
-        """Begin anew; the old part goes first, so that no promise ever stands beside another file's bytes."""
+    def start(self, stated: Validators) -> None:
+        """Begin anew; the old part goes first, so that no validators ever stand beside another file's bytes."""
         self.path.write_bytes(b"")
-        promise.write(self._promise)
+        stated.write(self._validators)
 
     def drop(self) -> None:
         """Forget what has come."""
-        for path in (self.path, self._promise):
+        for path in (self.path, self._validators):
             path.unlink(missing_ok=True)
 
     def finish(self) -> None:
         """Give the part its name."""
         self.path.replace(self.whole)
         with suppress(OSError):
-            self._promise.unlink()
+            self._validators.unlink()
 
 
 PAGES = (".html", ".htm")
@@ -74,26 +75,26 @@ class Wanted:
     expected: str | None = None  # its SHA-256 in hexadecimal, where that is known
 
 
-def attempt(wanted: Wanted, partial: Partial) -> str:
+def _attempt(wanted: Wanted, partial: Partial) -> str:
     """Fetch what is missing of a file and return its SHA-256. Raises: FaultError; what has come stays; OSError."""
-    promise = partial.promise(wanted.url)
-    sums, more = Sums(promise.sums if promise else ()), {}
-    if promise:
+    stated = partial.validators(wanted.url)
+    sums, more = Sums(stated.sums if stated else ()), {}
+    if stated:
         sums.read(partial.path)
-        more = {"Range": f"bytes={partial.size}-", "If-Range": str(promise.validator)}
+        more = {"Range": f"bytes={partial.size}-", "If-Range": str(stated.validator)}
     with opened(wanted.url, headers=wanted.headers, more=more) as response:
         if response.status == 200:
             _refuse_other(response, wanted)
-            promise = promised(wanted.url, response.headers)
-            sums = Sums(promise.sums)
-            partial.start(promise)
-        elif promise and response.status in (206, 416):
-            _check_rest(response, partial, promise)
+            stated = validators(wanted.url, response.headers)
+            sums = Sums(stated.sums)
+            partial.start(stated)
+        elif stated and response.status in (206, 416):
+            _check_rest(response, partial, stated)
         else:
             raise status_fault(response.status, headers=response.headers)
         if response.status != 416:  # which says that all of it is here
-            _receive(response, wanted, promise, sums)
-    _agree(wanted, partial, promise, sums)
+            _receive(response, wanted, stated, sums)
+    _agree(wanted, partial, stated, sums)
     partial.finish()
     return sums.sha256
 
@@ -120,25 +121,25 @@ def _page(how: str) -> FaultError:
     return FaultError("page", f"a web page in place of the file ({how})", advice)
 
 
-def _check_rest(response: BaseHTTPResponse, partial: Partial, promise: Promise) -> None:
+def _check_rest(response: BaseHTTPResponse, partial: Partial, stated: Validators) -> None:
     """See that an answer is just what is missing of the same file; else forget the part."""
-    held, size = partial.size, promise.size or 0
+    held, size = partial.size, stated.size or 0
     rest = f"{held}-{size - 1}" if response.status == 206 else "*"
     fits = response.headers.get("Content-Range") == f"bytes {rest}/{size}" and (rest == "*") == (held == size)
-    if not fits or promised(promise.url, response.headers).validator not in (None, promise.validator):
+    if not fits or validators(stated.url, response.headers).validator not in (None, stated.validator):
         partial.drop()
         raise FaultError("cut", "that what came does not continue what was here", "run it again to start over")
 
 
-def _receive(response: BaseHTTPResponse, wanted: Wanted, promise: Promise, sums: Sums) -> None:
+def _receive(response: BaseHTTPResponse, wanted: Wanted, stated: Validators, sums: Sums) -> None:
     """Append the bytes of an answer to the part."""
     partial = Partial(wanted.path)
     position = partial.size
-    needed = (promise.size or 0) - position
+    needed = (stated.size or 0) - position
     if needed > shutil.disk_usage(wanted.path.parent).free:
         raise full(wanted.path, f"{needed} more")
-    with partial.path.open("ab") as file, transfer(promise.size, show=wanted.show, label=wanted.label) as move:
-        for data in _rest(response, promise, position):
+    with partial.path.open("ab") as file, transfer(stated.size, show=wanted.show, label=wanted.label) as move:
+        for data in _rest(response, stated, position):
             if position == 0 and is_page(data) and wanted.path.suffix not in PAGES:
                 partial.drop()
                 raise _page("by its first bytes")
@@ -148,27 +149,27 @@ def _receive(response: BaseHTTPResponse, wanted: Wanted, promise: Promise, sums:
             move(position)
 
 
-def _rest(response: BaseHTTPResponse, promise: Promise, position: int) -> Iterator[bytes]:
+def _rest(response: BaseHTTPResponse, stated: Validators, position: int) -> Iterator[bytes]:
     """Give the bytes of an answer. Raises: FaultError where it ends too soon."""
     found = "that the connection closed"
     try:
-        with said_plainly(promise.url):
+        with urllib3_faults(stated.url):
             while data := response.read(CHUNK, decode_content=False):
                 position += len(data)
                 yield data
     except FaultError as fault:
         found = fault.found
     else:
-        if promise.size in (None, position):
+        if stated.size in (None, position):
             return
-    of = "" if promise.size is None else f" of {promise.size}"
-    advice = "run it again" if promise.validator is None else "run it again to go on from there"
+    of = "" if stated.size is None else f" of {stated.size}"
+    advice = "run it again" if stated.validator is None else "run it again to go on from there"
     raise FaultError("cut", f"{found}, after {position}{of} bytes", advice)
 
 
-def _agree(wanted: Wanted, partial: Partial, promise: Promise, sums: Sums) -> None:
+def _agree(wanted: Wanted, partial: Partial, stated: Validators, sums: Sums) -> None:
     """Refuse, and forget, bytes that are not those that were promised or expected."""
-    wrong = sums.wrong(promise.sums)
+    wrong = sums.wrong(stated.sums)
     if wanted.expected and wanted.expected.lower() != sums.sha256:
         wrong.append(f"SHA-256 {sums.sha256} where {wanted.expected} was expected")
     if wrong:
@@ -183,16 +184,6 @@ STRIDE = 1 << 20  # bytes; a connection that brought as many before it broke is 
 MAX_WAIT = 60.0  # seconds that a server may ask us to wait
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Downloaded:
-    """A file that came whole."""
-
-    path: Path
-    sha256: str
-    size: int  # bytes
-    url: str  # as it was asked for
-
-
 def download(
     url: str,
     path: Path,
@@ -201,7 +192,7 @@ def download(
     show: bool | None = None,
     label: str = "",
     expected: str | None = None,
-) -> Downloaded:
+) -> Stamp:
     """Fetch `url` to `path`, whole or not at all, in place of what stands there.
 
     What has come stays beside `path` (`.part`) until the rest has; a later call goes on from there where the server's
@@ -216,10 +207,12 @@ def download(
     try:
         return fetch(wanted)
     except FaultError as fault:
-        raise DownloadError(f"{shown(url)} was to be fetched; found {fault.found}; {fault.advice}") from fault
+        raise DownloadError(
+            f"{without_password(url)} was to be fetched; found {fault.found}; {fault.advice}"
+        ) from fault
 
 
-def fetch(wanted: Wanted) -> Downloaded:
+def fetch(wanted: Wanted) -> Stamp:
     """Fetch as `download` does. Raises: FaultError, for callers with words of their own."""
     checked(wanted.url)
     refuse_offline()
@@ -229,13 +222,8 @@ def fetch(wanted: Wanted) -> Downloaded:
         found = sha256(wanted.path) if after not in (None, before) else ""  # another process was sooner
         if not found or found != (wanted.expected or found).lower():
             found = _patiently(wanted)
-        return Downloaded(path=wanted.path, sha256=found, size=wanted.path.stat().st_size, url=wanted.url)
-
-
-def refuse_offline() -> None:
-    """Raise FaultError where HF_HUB_OFFLINE says that nothing may be fetched."""
-    if is_offline():
-        raise FaultError("offline", "HF_HUB_OFFLINE set", "unset it, or pass a local copy")
+        status = wanted.path.stat()
+        return Stamp(size=status.st_size, mtime_ns=status.st_mtime_ns, sha256=found)
 
 
 @contextmanager
@@ -269,7 +257,7 @@ def _patiently(wanted: Wanted) -> str:
     while True:
         held = partial.size
         try:
-            return attempt(wanted, partial)
+            return _attempt(wanted, partial)
         except FaultError as fault:
             # A host that answered and is gone now may come back.
             kind = "cut" if fault.kind == "unreached" and any(tried.values()) else fault.kind

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from email.utils import parsedate_to_datetime
-from http import HTTPStatus
 from typing import Any
 from urllib.parse import SplitResult, urljoin, urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -18,47 +15,14 @@ from urllib3 import exceptions
 from urllib3.response import BaseHTTPResponse
 from urllib3.util import Timeout, make_headers, parse_url
 
-# Both are huggingface_hub's; the second is the older name.
-VARIABLES = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
-
-
-def is_offline() -> bool:
-    """Say whether the network must not be used, as huggingface_hub reads it."""
-    named = next(filter(None, map(os.environ.get, VARIABLES)), "")
-    return named.upper() in ("1", "ON", "YES", "TRUE")
-
+from wellread.hub.http_errors import FaultError
 
 CONNECT_TIMEOUT = 10.0  # seconds
 READ_TIMEOUT = 60.0  # seconds without a byte
 MAX_REDIRECTS = 10
 REDIRECTS = (301, 302, 303, 307, 308)
-_LATER = "the server has trouble; run it again later"
-# status, kind, what to do
-STATUSES = {
-    401: ("refused", "log in, or send a token that may read it"),
-    403: ("refused", "log in, accept the terms of the page it is of, or send a token that may read it"),
-    404: ("gone", "check the address"),
-    410: ("gone", "get the file from another source"),
-    429: ("busy", "the server asks for fewer requests; wait, and run it again"),
-    **dict.fromkeys(range(500, 505), ("busy", _LATER)),
-}
 # No content coding: what is stored is what the server's checksums are of.
 OWN_HEADERS = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "wellread"}
-
-
-class FaultError(Exception):
-    """Why a GET failed.
-
-    `kind` is "refused" (a token, a licence), "gone", "busy" (it may pass), "cut" (it broke off), "unreached", "page" (a
-    web page in place of a file) or "other".
-    """
-
-    def __init__(self, kind: str, found: str, advice: str, *, wait: float = 0) -> None:
-        super().__init__(found)
-        self.kind = kind
-        self.found = found
-        self.advice = advice
-        self.wait = wait  # seconds that the server asks for
 
 
 @contextmanager
@@ -84,26 +48,6 @@ def opened(url: str, *, headers: Mapping[str, str], more: Mapping[str, str]) -> 
     raise FaultError("other", f"over {MAX_REDIRECTS} redirects, the last to {_host(address)}", "check the address")
 
 
-def status_fault(status: int, *, headers: Mapping[str, str] | None = None) -> FaultError:
-    """Say what an answer without a file means."""
-    kind, advice = STATUSES.get(status, ("other", "check the address"))
-    phrase = HTTPStatus(status).phrase if status in list(HTTPStatus) else "of no known meaning"
-    wait = _wait(headers or {})
-    asking = f", to wait {wait:.0f} seconds" if wait else ""
-    return FaultError(kind, f"the answer {status} {phrase}{asking}", advice, wait=wait)
-
-
-def _wait(headers: Mapping[str, str]) -> float:
-    """Return the seconds that Retry-After asks for, as a number or a date."""
-    asked = headers.get("Retry-After", "")
-    if asked.isascii() and asked.isdecimal():
-        return float(asked)
-    try:
-        return max(0.0, parsedate_to_datetime(asked).timestamp() - time.time())
-    except ValueError:
-        return 0.0
-
-
 def checked(url: str) -> SplitResult:
     """Return the parts of an http or https address. Raises: FaultError for what is none, or holds a password."""
     try:
@@ -118,10 +62,10 @@ def checked(url: str) -> SplitResult:
     return parts
 
 
-def shown(url: str) -> str:
+def without_password(url: str) -> str:
     """Return an address as messages print it, without a password.
 
-    >>> shown("https://me:secret@host/file")
+    >>> without_password("https://me:secret@host/file")
     'https://host/file'
     """
     return re.sub(r"//[^/@]*@", "//", url)
@@ -163,12 +107,12 @@ def _certificates() -> dict[str, Any]:
 
 def _ask(pool: urllib3.PoolManager, address: str, headers: Mapping[str, str]) -> BaseHTTPResponse:
     timeout = Timeout(connect=CONNECT_TIMEOUT, read=READ_TIMEOUT)
-    with said_plainly(address):
+    with urllib3_faults(address):
         return pool.request("GET", address, headers=headers, timeout=timeout, retries=False, preload_content=False)
 
 
 @contextmanager
-def said_plainly(address: str) -> Iterator[None]:
+def urllib3_faults(address: str) -> Iterator[None]:
     """Raise what urllib3 raises as a FaultError."""
     host = _host(address)
     try:

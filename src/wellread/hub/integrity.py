@@ -24,8 +24,8 @@ LISTS = ("Repr-Digest", "Content-Digest", "Digest", "x-goog-hash")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Promise:
-    """What a server said of a file when it sent its first byte."""
+class Validators:
+    """What a server said of a file when it sent its first byte, against which its bytes are checked."""
 
     url: str
     size: int | None = None
@@ -36,7 +36,7 @@ class Promise:
         path.write_text(json.dumps(asdict(self)), "utf-8")
 
     @classmethod
-    def read(cls, path: Path) -> Promise | None:
+    def read(cls, path: Path) -> Validators | None:
         """Read what `write` wrote; None where nothing readable stands."""
         try:
             return cls(**json.loads(path.read_text("utf-8")))
@@ -44,16 +44,16 @@ class Promise:
             return None
 
 
-def promised(url: str, headers: Mapping[str, str]) -> Promise:
-    """Read a promise off the headers of an answer that holds the whole file.
+def validators(url: str, headers: Mapping[str, str]) -> Validators:
+    """Read the validators off the headers of an answer that holds the whole file.
 
-    >>> promised("https://host/file", {"Content-Length": "7", "ETag": 'W/"weak"', "x-goog-hash": "crc32c=AAAAAA=="})
-    Promise(url='https://host/file', size=7, validator=None, sums={'crc32c': 'AAAAAA=='})
+    >>> validators("https://host/file", {"Content-Length": "7", "ETag": 'W/"weak"', "x-goog-hash": "crc32c=AAAAAA=="})
+    Validators(url='https://host/file', size=7, validator=None, sums={'crc32c': 'AAAAAA=='})
     """
     size = headers.get("Content-Length", "")
     tag = headers.get("ETag", "")
     strong = tag if tag.startswith('"') else None
-    return Promise(
+    return Validators(
         url=url,
         size=int(size) if size.isascii() and size.isdecimal() else None,
         validator=strong or headers.get("Last-Modified"),
@@ -79,7 +79,7 @@ class _Running(Protocol):
 
 
 class Sums:
-    """Checksums of bytes as they come: SHA-256, and those that were promised.
+    """Checksums of bytes as they come: SHA-256, and those that the server stated.
 
     A thread computes them while the next bytes are on their way: hashing takes as long as a fast network does.
     """
@@ -133,15 +133,15 @@ LFS = "run `git lfs pull` there, or fetch the model with `wellread pull`"
 FETCH = "fetch the model again with `wellread pull`"
 
 
-def refuse_impostors(directory: Path) -> None:
+def refuse_wrong_files(directory: Path) -> None:
     """Refuse a directory of a model in which files are not what their names say; a kilobyte of each is read.
 
     Raises: CheckpointError, which names all of them.
     """
     found = []
     try:
-        for path in _files(os.fspath(directory)):
-            if what := _impostor(path):
+        for path in _model_files(os.fspath(directory)):
+            if what := _sniffed(path):
                 found.append(f"{os.path.relpath(path, directory)}, {what}")
     except OSError as error:
         raise CheckpointError(f"{directory} was to be read; found that {error}; check the path") from error
@@ -160,17 +160,17 @@ def is_page(head: bytes) -> bool:
     return plain.startswith((b"<!doctype html", b"<html"))
 
 
-def _files(directory: str) -> Iterator[str]:
+def _model_files(directory: str) -> Iterator[str]:
     """Give the files of a model, in folders too; links are followed to files, not to folders."""
     with os.scandir(directory) as entries:
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):
-                yield from _files(entry.path)
+                yield from _model_files(entry.path)
             elif WEIGHTS.search(entry.name) or TEXTS.search(entry.name):
                 yield entry.path
 
 
-def _impostor(path: str) -> str | None:
+def _sniffed(path: str) -> str | None:
     """Say what stands in place of a file; None where nothing is amiss."""
     with open(path, "rb", buffering=0) as file:
         head = file.read(HEAD)
@@ -182,3 +182,18 @@ def _impostor(path: str) -> str | None:
     if not head and WEIGHTS.search(path):
         return "an empty file"
     return None
+
+
+def is_checksum(name: str) -> bool:
+    """Say whether a name is the SHA-256 of a content, or its git id.
+
+    >>> is_checksum("a" * 40), is_checksum("../a")
+    (True, False)
+    """
+    return len(name) in (40, 64) and set(name) <= set("0123456789abcdef")
+
+
+def blob_id(path: Path) -> str:
+    """Return the id that git gives to a file's content."""
+    content = path.read_bytes()
+    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()

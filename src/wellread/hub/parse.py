@@ -9,7 +9,18 @@ from functools import cache
 from typing import NoReturn
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from wellread.catalog.modules import TFHUB, archive_in_bucket, buckets, handles, mirrors, near_handles, preprocessors
+from wellread.catalog.modules import (
+    TFHUB,
+    ModuleEntry,
+    Preprocessor,
+    Publication,
+    archive_in_bucket,
+    buckets,
+    handles,
+    mirrors,
+    near_handles,
+    preprocessors,
+)
 from wellread.errors import HandleError
 from wellread.hub.archives import SUFFIXES
 
@@ -21,7 +32,7 @@ def refuse(handle: str, looks: str, advice: str, *, hint: bool = True) -> NoRetu
     """Raise the HandleError of a handle: what it looks like, what to do, and the living handles near it."""
     near = near_handles(handle) if hint else []
     also = f" (did you mean {' or '.join(near)}?)" if near else ""
-    raise HandleError(f"the handle {shown(handle)} was given; it looks like {looks}; {advice}{also}")
+    raise HandleError(f"the handle {without_secrets(handle)} was given; it looks like {looks}; {advice}{also}")
 
 
 def refuse_hostile(handle: str) -> None:
@@ -35,10 +46,10 @@ def refuse_hostile(handle: str) -> None:
         refuse(handle, f"text with the character U+{ord(strange):04X} in it", "write it without", hint=False)
 
 
-def shown(handle: str) -> str:
+def without_secrets(handle: str) -> str:
     """Return a handle for a message: without names, passwords and signatures, and not too long.
 
-    >>> shown("https://me:secret@example.org/a.zip?signature=1")
+    >>> without_secrets("https://me:secret@example.org/a.zip?signature=1")
     "'https://...@example.org/a.zip?...'"
     """
     if re.match("(?i)https?://", handle):
@@ -54,17 +65,25 @@ PART = r"[A-Za-z0-9_](?:[A-Za-z0-9_]|[-.](?![-.]))*(?<![-.])"
 LONGEST_ID = 96
 
 
+KINDS = ("default", "path", "huggingface", "tfhub", "kaggle", "archive")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
-    """What a spelling points at, whether it is there or not."""
+class Location:
+    """Where the files of a handle are to be had, and what the catalog knows of them."""
 
-    kind: str  # as in hub.handles.KINDS, without default
-    address: str
-    revision: str | None = None
-    note: str = ""
+    handle: str  # as it was given
+    kind: str  # of KINDS
+    address: str  # huggingface: owner/name; kaggle: owner/model/framework/variation/version; else a path or address
+    revision: str | None = None  # huggingface: a branch, tag or commit
+    entry: ModuleEntry | None = None  # None: the catalog does not know the module
+    publication: Publication | None = None  # the one of `entry` that is at this address
+    preprocessor: Preprocessor | None = None  # where the handle is that of a preprocessor
+    alternatives: tuple[str, ...] = ()  # living handles of the same weights at other hubs
+    note: str = ""  # what a user should know of the way here
 
 
-def page(handle: str, parts: Sequence[str]) -> Target:
+def page(handle: str, parts: Sequence[str]) -> Location:
     """Read a page of Hugging Face: /owner/name, /owner/name/tree/REVISION, or an old /name."""
     name, rest = (parts[:1], parts[1:]) if parts[1:2] == ["tree"] else (parts[:2], parts[2:])
     if parts[0] in ("datasets", "spaces") or rest[:1] not in ([], ["tree"]):
@@ -72,7 +91,7 @@ def page(handle: str, parts: Sequence[str]) -> Target:
     return huggingface(handle, name, "/".join(rest[1:]) or None)
 
 
-def huggingface(handle: str, parts: Sequence[str], revision: str | None = None) -> Target:
+def huggingface(handle: str, parts: Sequence[str], revision: str | None = None) -> Location:
     """Read an id of Hugging Face; one of a single word is an old one that the catalog knows."""
     name = "/".join(parts)
     if not name:
@@ -93,7 +112,7 @@ def huggingface(handle: str, parts: Sequence[str], revision: str | None = None) 
         )
     if revision is not None and not re.fullmatch(r"(?!.*\.\.)\w[\w./+-]*", revision, re.ASCII):
         refuse(handle, f"an id of Hugging Face with the revision {revision[:60]!r}", "name a branch, tag or commit")
-    return Target(kind="huggingface", address=name, revision=revision)
+    return Location(handle=handle, kind="huggingface", address=name, revision=revision)
 
 
 def _fault(name: str) -> str:
@@ -106,11 +125,13 @@ def _fault(name: str) -> str:
     return f" of {len(name)} characters" if len(name) > LONGEST_ID else " with a dot, a dash or .git where none may be"
 
 
-def tfhub(handle: str, parts: Sequence[str]) -> Target:
+def tfhub(handle: str, parts: Sequence[str]) -> Location:
     """Read a module of TF Hub; without a version it is the newest living one that the catalog has."""
     address = TFHUB + "/".join(parts)
     if known := versions().get(address):
-        return Target(kind="tfhub", address=f"{address}/{known[-1]}", note=f"version {known[-1]} is the newest")
+        return Location(
+            handle=handle, kind="tfhub", address=f"{address}/{known[-1]}", note=f"version {known[-1]} is the newest"
+        )
     base, _, version = address.rpartition("/")
     if not is_version(version) or len(parts) < 3:
         refuse(handle, "a TF Hub handle without a version, of a module that the catalog does not know", "add /1")
@@ -120,7 +141,7 @@ def tfhub(handle: str, parts: Sequence[str]) -> Target:
         refuse(handle, f"version {version} of a TF Hub handle that has {there}", advice, hint=False)
     if not all(re.fullmatch(PART, part) for part in parts):
         refuse(handle, "a TF Hub handle, misspelt", "write owner/name/version")
-    return Target(kind="tfhub", address=address)
+    return Location(handle=handle, kind="tfhub", address=address)
 
 
 def is_version(text: str) -> bool:
@@ -139,7 +160,7 @@ def versions() -> dict[str, list[int]]:
     return found
 
 
-def kaggle_page(handle: str, parts: Sequence[str]) -> Target:
+def kaggle_page(handle: str, parts: Sequence[str]) -> Location:
     """Read /models/owner/model/Framework/variation/version, its long form, and the API's."""
     words = list(parts[2:] if parts[:2] == ["api", "v1"] else parts)
     words = words[:-1] if words[-1:] == ["download"] else words
@@ -150,18 +171,23 @@ def kaggle_page(handle: str, parts: Sequence[str]) -> Target:
     return kaggle(handle, words[1:])
 
 
-def kaggle(handle: str, parts: Sequence[str]) -> Target:
+def kaggle(handle: str, parts: Sequence[str]) -> Location:
     """Read the parts of a Kaggle handle; without a version it is the newest that the catalog has."""
     version = parts[-1] if len(parts) == 5 else ""
     if len(parts) == 4 and (newest := _newest().get("/".join(parts).lower())):
-        return Target(kind="kaggle", address="/".join([*parts, newest]), note=f"version {newest} is the newest known")
+        return Location(
+            handle=handle,
+            kind="kaggle",
+            address="/".join([*parts, newest]),
+            note=f"version {newest} is the newest known",
+        )
     if not is_version(version) or not all(re.fullmatch(PART, part) for part in parts):
         refuse(
             handle,
             f"{len(parts)} of the 5 parts of a Kaggle handle" if len(parts) != 5 else "a Kaggle handle, misspelt",
             "write owner/model/framework/variation/version, the version being a number",
         )
-    return Target(kind="kaggle", address="/".join(parts))
+    return Location(handle=handle, kind="kaggle", address="/".join(parts))
 
 
 @cache
@@ -181,8 +207,8 @@ PATHS = ("./", "../", "/", "~", "file:")
 FILES = (*SUFFIXES, ".safetensors", ".ckpt", ".index", ".pb", ".h5", ".onnx", ".json")
 
 
-def read(handle: str) -> Target:
-    """Take a handle apart; names of the catalog are none of its business. Raises: HandleError."""
+def read(handle: str) -> Location:
+    """Take a handle apart by its spelling; names of the catalog are the caller's. Raises: HandleError."""
     if handle.lower().startswith(PATHS) or "\\" in handle:
         refuse(handle, "a path, and there is nothing at it", "check its spelling")
     scheme, colon, rest = handle.partition("://")
@@ -194,7 +220,7 @@ def read(handle: str) -> Target:
     return reader(handle, rest)
 
 
-def _bare(handle: str) -> Target:
+def _bare(handle: str) -> Location:
     """Read what has no scheme: an id of one word, two or more."""
     parts = handle.split("/")
     on_tfhub = TFHUB + handle
@@ -209,12 +235,12 @@ def _bare(handle: str) -> Target:
     return huggingface(handle, parts)
 
 
-def _hf(handle: str, rest: str) -> Target:
+def _hf(handle: str, rest: str) -> Location:
     name, at, revision = rest.partition("@")
     return huggingface(handle, name.split("/"), revision if at else None)
 
 
-def _gs(handle: str, rest: str) -> Target:
+def _gs(handle: str, rest: str) -> Location:
     name, _, path = rest.partition("/")
     if name not in buckets():
         refuse(
@@ -229,7 +255,7 @@ def _gs(handle: str, rest: str) -> Target:
     return _web(f"https://{STORAGE}/{name}/{archive}", "")
 
 
-def _web(handle: str, _: str) -> Target:
+def _web(handle: str, _: str) -> Location:
     """Read an http or https address, by its host."""
     try:
         url = urlsplit(handle)
@@ -255,7 +281,7 @@ def _web(handle: str, _: str) -> Target:
     return _elsewhere(handle, url)
 
 
-def _elsewhere(handle: str, url: SplitResult) -> Target:
+def _elsewhere(handle: str, url: SplitResult) -> Location:
     """Read an archive, or a module under a version as tensorflow-hub takes it, of any host."""
     host = str(url.hostname)[:LONGEST_HOST]
     if url.scheme == "http" and host not in LOOPBACK:
@@ -264,11 +290,11 @@ def _elsewhere(handle: str, url: SplitResult) -> Target:
         refuse(handle, "an address with characters that none may have", "percent-encode them")
     whole = url._replace(fragment="").geturl()
     if url.path.lower().endswith(SUFFIXES):
-        return Target(kind="archive", address=whole)
+        return Location(handle=handle, kind="archive", address=whole)
     if is_version(url.path.rpartition("/")[2]):
-        return Target(kind="tfhub", address=whole)
+        return Location(handle=handle, kind="tfhub", address=whole)
     advice = f"name an archive ({', '.join(SUFFIXES)}), or a module's address that ends in its version"
     return refuse(handle, f"an address of {host}, where wellread knows no modules", advice)
 
 
-READERS: dict[str, Callable[[str, str], Target]] = {"https": _web, "http": _web, "hf": _hf, "gs": _gs}
+READERS: dict[str, Callable[[str, str], Location]] = {"https": _web, "http": _web, "hf": _hf, "gs": _gs}

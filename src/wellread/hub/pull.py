@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from wellread.errors import CheckpointError, DownloadError, InputError
-from wellread.files import MANIFEST, Comparison, Stamp, compare, sha256s, stamps_of
-from wellread.hub.handles import locate, preprocessor_for
-from wellread.hub.records import Record, Request, all_records, find_record, recall, request_for
-from wellread.hub.resolve import DEFAULT, local
-from wellread.hub.store import complaint, examine, fetch, locked, obtain
+from wellread.files import MANIFEST, Comparison, Stamp, compare, load_json, sha256s, stamps_of
+from wellread.hub.handles import locate
+from wellread.hub.records import Fetched, Request, all_records, find_record, request_for
+from wellread.hub.resolve import DEFAULT, complaint, examine, fetch, local, locked, obtain, preprocessor_for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,15 +45,16 @@ def verify(
     """
     if handle is None:
         return [_native("default", DEFAULT), *map(_recorded, all_records())]
-    name, here = os.fspath(handle), local(handle)
+    here = local(handle)
+    name = os.fspath(handle)
     if here is None:
-        record = find_record(request_for(locate(name), revision=revision, cache_dir=cache_dir).key)
+        record = find_record(request_for(locate(name), revision=revision, cache_dir=cache_dir))
         if record is None:
             raise _unrecorded(name, "that it was never pulled", f"run wellread pull {name}")
         return [_recorded(record)]
-    verified = verify_directory(name, here)
+    verified = verify_directory(name, here.directory)
     if verified is None:
-        found = f"neither {MANIFEST} in {here} nor a record of it"
+        found = f"neither {MANIFEST} in {here.directory} nor a record of it"
         raise _unrecorded(name, found, "pull it by its handle, or write it with Module.save")
     return [verified]
 
@@ -79,12 +79,12 @@ def refuse_damaged(modules: Iterable[Verified]) -> None:
         )
 
 
-def _recorded(record: Record) -> Verified:
+def _recorded(record: Fetched) -> Verified:
     """Compare with the record, and with `wellread.json` where it is there."""
     found = examine(record, full=True)
-    own = _with_manifest(record.directory, known=found.stamps) if record.native else None
+    own = _with_manifest(record.directory, known=found.stamps) if MANIFEST in record.files else None
     faults = {**(own.faults if own else {}), **found.faults}
-    return Verified(handle=record.handle, directory=record.directory, stamps=found.stamps, faults=faults)
+    return Verified(handle=record.location.handle, directory=record.directory, stamps=found.stamps, faults=faults)
 
 
 def _native(handle: str, directory: Path) -> Verified:
@@ -94,7 +94,7 @@ def _native(handle: str, directory: Path) -> Verified:
 
 def _with_manifest(directory: Path, *, known: Mapping[str, Stamp]) -> Comparison:
     """Compare with the checksums in `wellread.json`; files whose stamps are `known` were hashed just now."""
-    data = recall(directory / MANIFEST)
+    data = load_json(directory / MANIFEST)
     wanted = data.get("files") if isinstance(data, dict) else None
     if not isinstance(wanted, dict) or not all(isinstance(value, str) for value in wanted.values()):
         return Comparison(stamps={}, faults={MANIFEST: "is damaged"})
@@ -149,23 +149,33 @@ def pull(
     >>> wellread.pull("default").fetched
     False
     """
-    found = _one(os.fspath(handle), revision=revision, token=token, cache_dir=cache_dir, force=force, show=show)
-    needed = preprocessor_for(handle, found.directory)
-    if needed is None:
-        return found
-    text = _one(needed, token=token, cache_dir=cache_dir, force=force, show=show)
-    notes = (*found.notes, f"it carries no vocabulary: its preprocessor {needed} is here too, in {text.directory}")
-    return replace(found, fetched=found.fetched or text.fetched, notes=notes)
+    pulled, fetched = _one(handle, revision=revision, token=token, cache_dir=cache_dir, force=force, show=show)
+    preprocessor = preprocessor_for(fetched)
+    if preprocessor is None:
+        return pulled
+    text, _ = _one(preprocessor, token=token, cache_dir=cache_dir, force=force, show=show)
+    note = f"it carries no vocabulary: its preprocessor {preprocessor} is here too, in {text.directory}"
+    return replace(pulled, fetched=pulled.fetched or text.fetched, notes=(*pulled.notes, note))
 
 
-def _one(handle: str, *, force: bool, show: bool | None, **options: Any) -> Pulled:
+def _one(handle: str | os.PathLike[str], *, force: bool, show: bool | None, **options: Any) -> tuple[Pulled, Fetched]:
     """Pull one handle; `options` are those of `request_for`."""
     here = local(handle)
+    name = os.fspath(handle)
     if here is not None:
-        return _local(handle, here)
-    request = replace(request_for(locate(handle), **options), force=force, show=show)
+        return _local(name, here.directory), here
+    request = replace(request_for(locate(name), **options), force=force, show=show)
     with locked(request):
-        return _held(request) if request.offline else _pulled(request)
+        record, fetched = _held(request) if request.offline else _pulled(request)
+    pulled = Pulled(
+        handle=request.name,
+        directory=record.directory,
+        files=record.files,
+        commit=record.commit,
+        fetched=fetched,
+        notes=(request.location.note,) if request.location.note else (),
+    )
+    return pulled, record
 
 
 def _local(handle: str, directory: Path) -> Pulled:
@@ -178,7 +188,7 @@ def _local(handle: str, directory: Path) -> Pulled:
     return Pulled(handle=handle, directory=directory, files=files, notes=(note,))
 
 
-def _held(request: Request) -> Pulled:
+def _held(request: Request) -> tuple[Fetched, bool]:
     """Return what was pulled before, every file hashed. Raises: DownloadError where that is nothing or damaged."""
     if request.force:
         raise DownloadError(
@@ -188,28 +198,17 @@ def _held(request: Request) -> Pulled:
     found = examine(record, full=True)
     if found.faults:
         raise DownloadError(f"{complaint(record, found.faults)}; run wellread pull {request.name} while online")
-    return _as_pulled(request, record, fetched=False)
+    return record, False
 
 
-def _pulled(request: Request) -> Pulled:
-    record = None if request.force or request.location.kind == "huggingface" else find_record(request.key)
+def _pulled(request: Request) -> tuple[Fetched, bool]:
+    record = None if request.force or request.location.kind == "huggingface" else find_record(request)
     if record is not None and not examine(record, full=True).faults:
-        return _as_pulled(request, record, fetched=False)
-    made, fetched = fetch(request, record)
-    if find_record(request.key) is None:
+        return record, False
+    fetched, names = fetch(request, record)
+    if find_record(request) is None:
         raise DownloadError(
-            f"{request.name} was pulled to {made.directory}; found that wellread's cache cannot be written, so that "
+            f"{request.name} was pulled to {fetched.directory}; found that wellread's cache cannot be written, so that "
             "each load would ask the network; make room, or name another WELLREAD_CACHE"
         )
-    return _as_pulled(request, made, fetched=bool(fetched))
-
-
-def _as_pulled(request: Request, record: Record, *, fetched: bool) -> Pulled:
-    return Pulled(
-        handle=request.name,
-        directory=record.directory,
-        files=record.files,
-        commit=record.commit,
-        fetched=fetched,
-        notes=(request.location.note,) if request.location.note else (),
-    )
+    return fetched, bool(names)

@@ -11,23 +11,11 @@ from pathlib import Path, PurePosixPath
 
 from wellread.errors import ExportError, HandleError, InputError
 from wellread.files import CARD, own_card, sha256
-from wellread.hub.blobs import blob_id
+from wellread.hub.http_errors import SENT_ONCE, STATUSES, Status
+from wellread.hub.integrity import blob_id
 from wellread.version import __version__
 
 SHOWN = 300  # characters of what the hub itself says
-# HTTP status -> what it means, what to do
-REFUSALS = {
-    400: ("it cannot take this", "correct what it names"),
-    401: ("it does not accept this token there", "log in with hf auth login, or set HF_TOKEN"),
-    402: ("it asks for payment", "make room there, or push to another owner"),
-    403: ("this token may not write there", "check the owner's name, and that the token has the right to write"),
-    404: ("it knows no such repository or branch, or not with this token", "check the spelling and the token"),
-    409: ("something else changes the repository", "wait until that is done and run it again"),
-    412: ("something else changed the branch meanwhile", "run it again"),
-    413: ("this is too large for it", "save as float16, or push a smaller module"),
-    429: ("it takes no more requests for now", "wait some minutes and run it again; what arrived is not sent twice"),
-}
-FAILED = ("it failed", "run it again later; what arrived is not sent twice")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,9 +193,9 @@ def _reason(error: BaseException) -> tuple[str, str]:
     if not isinstance(error, errors.HfHubHTTPError):
         what = _flat(f"{type(error).__name__}: {error}")
         hint = "set HF_HUB_DISABLE_XET=1 where the hub has no Xet storage, or " if "/xet-" in what else ""
-        return f"the hub was not reached, or answered what its client does not know ({what})", hint + FAILED[1]
+        return f"the hub was not reached, or answered what its client does not know ({what})", hint + SENT_ONCE
     status = error.response.status_code
-    meaning, advice = REFUSALS.get(status, FAILED)
+    meaning, advice = STATUSES.get(status, Status()).write
     words = f": {_flat(error.server_message)}" if error.server_message else ""
     return f"the hub answered {status}, {meaning}{words}", advice
 

@@ -1,4 +1,4 @@
-"""What is asked of the hub, and the record of each module that was pulled: one JSON file, in wellread's cache."""
+"""What is asked of the hub, and the record of each module that was fetched: one JSON file, in wellread's cache."""
 
 from __future__ import annotations
 
@@ -6,124 +6,29 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from wellread.errors import HandleError, InputError
-from wellread.files import MANIFEST, Stamp, cache_directory
-from wellread.hub.handles import Location
-from wellread.hub.http import is_offline
+from wellread.files import UNREADABLE, Stamp, as_stamps, cache_directory, load_json, save_json
+from wellread.hub.http_errors import is_offline
+from wellread.hub.parse import Location
 
 FORMAT = 1
-UNREADABLE = (OSError, RuntimeError, ValueError, TypeError, KeyError, AttributeError)
+KEYS = {"format", "key", "handle", "directory", "files", "commit", "archive", "time"}  # of a record
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Key:
-    """What a record is found by."""
+class Fetched:
+    """A module on this machine: where its handle leads, and the files that are there."""
 
-    kind: str  # as in hub.handles
-    address: str  # as in hub.handles
-    revision: str | None  # as it was asked for
-    cache: str  # the directory in which the module was to be kept
-
-    @property
-    def name(self) -> str:
-        """The name of its record, and of its lock: the SHA-256 of all that."""
-        text = json.dumps([self.kind, self.address, self.revision, self.cache])
-        return hashlib.sha256(text.encode()).hexdigest()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
-    """A module that was pulled, or found in the hub's cache and taken from there."""
-
-    key: Key
-    handle: str  # as it was given
+    location: Location
     directory: Path
-    files: Mapping[str, Stamp]  # path in the directory -> what it was when it was checked
+    files: Mapping[str, Stamp] = field(default_factory=dict)  # path in the directory -> as checked; empty: no record
     commit: str | None = None  # of the Hugging Face hub
     archive: str | None = None  # SHA-256 of the archive that was unpacked
-    time: str = ""  # when it was pulled, in UTC
-
-    @property
-    def native(self) -> bool:
-        """Whether the module brings its own checksums, in `wellread.json`."""
-        return MANIFEST in self.files
-
-
-def find_record(key: Key) -> Record | None:
-    """Return the record of a module whose directory is there; a damaged one, or of another format, counts as none."""
-    record = _read(_path(key))
-    return record if record is not None and record.key == key and record.directory.is_dir() else None
-
-
-def write_record(record: Record) -> bool:
-    """Write a record, whole or not at all, and say whether that went well."""
-    data = {"format": FORMAT, **asdict(record), "directory": str(record.directory)}
-    path = _path(record.key)
-    return path is not None and remember(path, data)
-
-
-def all_records() -> list[Record]:
-    """Return the record of every module that is still there, by handle."""
-    try:
-        paths = sorted((cache_directory() / "pulled").glob("*.json"))
-    except (OSError, RuntimeError):
-        return []
-    found = (_read(path) for path in paths)
-    return sorted((one for one in found if one and one.directory.is_dir()), key=lambda one: (one.handle, one.key.name))
-
-
-def remember(path: Path, data: Any) -> bool:
-    """Write JSON into wellread's cache, whole or not at all, and say whether that went well."""
-    partial = path.with_suffix(f".{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(json.dumps(data))
-        partial.replace(path)
-    except OSError:
-        with suppress(OSError):
-            partial.unlink()
-        return False
-    return True
-
-
-def recall(path: Path) -> Any:
-    """Read JSON from wellread's cache; None where there is none, or what is there is damaged."""
-    try:
-        return json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return None
-
-
-def as_stamps(data: Any) -> dict[str, Stamp]:
-    """Make stamps of what JSON keeps of them. Raises: ValueError, TypeError, AttributeError for anything else."""
-    stamps = {name: Stamp(**values) for name, values in data.items()}
-    for one in stamps.values():
-        if (type(one.size), type(one.mtime_ns), type(one.sha256)) != (int, int, str):
-            raise ValueError(f"{one} is no stamp")
-    return stamps
-
-
-def _path(key: Key) -> Path | None:
-    try:
-        return cache_directory() / "pulled" / f"{key.name}.json"
-    except RuntimeError:  # nobody knows where a cache could be
-        return None
-
-
-def _read(path: Path | None) -> Record | None:
-    try:
-        data = dict(recall(path)) if path else {}
-        if data.pop("format") != FORMAT:
-            return None
-        key, directory, files = Key(**data.pop("key")), Path(data.pop("directory")), as_stamps(data.pop("files"))
-        return Record(key=key, directory=directory, files=files, **data)
-    except UNREADABLE:
-        return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +36,6 @@ class Request:
     """A module that is wanted."""
 
     location: Location
-    revision: str | None = None  # branch, tag or commit, of Hugging Face ids alone
     token: str | None = None  # for Hugging Face alone; none: HF_TOKEN or the stored login
     cache: str  # the directory where the module is kept
     offline: bool = False
@@ -139,15 +43,83 @@ class Request:
     show: bool | None = None  # whether to show progress; None: on a terminal
 
     @property
-    def key(self) -> Key:
+    def key(self) -> dict[str, str | None]:
         """What the module's record is found by."""
-        place = self.location
-        return Key(kind=place.kind, address=place.address, revision=self.revision, cache=self.cache)
+        location = self.location
+        names = {"kind": location.kind, "address": location.address, "revision": location.revision}
+        return {**names, "cache": self.cache}
+
+    @property
+    def digest(self) -> str:
+        """The name of the module's record, and of its lock: the SHA-256 of the key."""
+        return hashlib.sha256(json.dumps(list(self.key.values())).encode()).hexdigest()
 
     @property
     def name(self) -> str:
         """The module's name in messages."""
         return self.location.handle
+
+
+def find_record(request: Request) -> Fetched | None:
+    """Return a module that was fetched before and is there; a damaged record, or of another format, counts as none."""
+    data, fetched = _read(_path(request))
+    if fetched is None or data["key"] != request.key or not fetched.directory.is_dir():
+        return None
+    return replace(fetched, location=request.location)
+
+
+def write_record(request: Request, fetched: Fetched) -> bool:
+    """Write a record, whole or not at all, and say whether that went well."""
+    path = _path(request)
+    data = {
+        "format": FORMAT,
+        "key": request.key,
+        "handle": fetched.location.handle,
+        "directory": str(fetched.directory),
+        "files": {name: asdict(stamp) for name, stamp in fetched.files.items()},
+        "commit": fetched.commit,
+        "archive": fetched.archive,
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    return path is not None and save_json(path, data)
+
+
+def all_records() -> list[Fetched]:
+    """Return every module that was fetched and is still there, by handle."""
+    try:
+        paths = sorted((cache_directory() / "pulled").glob("*.json"))
+    except (OSError, RuntimeError):
+        return []
+    every = (_read(path)[1] for path in paths)
+    return sorted(
+        (fetched for fetched in every if fetched and fetched.directory.is_dir()),
+        key=lambda fetched: fetched.location.handle,
+    )
+
+
+def _path(request: Request) -> Path | None:
+    try:
+        return cache_directory() / "pulled" / f"{request.digest}.json"
+    except RuntimeError:  # nobody knows where a cache could be
+        return None
+
+
+def _read(path: Path | None) -> tuple[dict[str, Any], Fetched | None]:
+    try:
+        data = dict(load_json(path)) if path else {}
+        if data["format"] != FORMAT or set(data) != KEYS:
+            return data, None
+        asked = {name: data["key"][name] for name in ("kind", "address", "revision")}
+        fetched = Fetched(
+            location=Location(handle=data["handle"], **asked),
+            directory=Path(data["directory"]),
+            files=as_stamps(data["files"]),
+            commit=data["commit"],
+            archive=data["archive"],
+        )
+    except UNREADABLE:
+        return {}, None
+    return data, fetched
 
 
 def request_for(
@@ -173,12 +145,11 @@ def request_for(
             f"revision {revision!r} of {handle} was asked for; found that the handle names {location.revision!r}; "
             "leave one of them out"
         )
-    own = hub_cache if location.kind == "huggingface" else module_cache
+    cache_of = hub_cache if location.kind == "huggingface" else module_cache
     return Request(
-        location=location,
-        revision=revision or location.revision,
+        location=replace(location, revision=revision or location.revision),
         token=token,
-        cache=own(cache_dir),
+        cache=cache_of(cache_dir),
         offline=local_files_only or is_offline(),
     )
 

@@ -9,38 +9,31 @@ import logging
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout
-from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
 from wellread.errors import DownloadError, HandleError
-from wellread.files import Stamp, stamps_of
+from wellread.files import stamps_of
 from wellread.hub.archives import step_in, unpack
-from wellread.hub.download import Wanted, fetch, locked, refuse_offline
-from wellread.hub.http import FaultError, shown, status_fault
-from wellread.hub.integrity import refuse_impostors
-from wellread.hub.records import Request
+from wellread.hub.download import Wanted, fetch, locked
+from wellread.hub.http import without_password
+from wellread.hub.http_errors import FaultError, refuse_offline, status_fault
+from wellread.hub.integrity import refuse_wrong_files
+from wellread.hub.records import Fetched, Request
 
 COMPRESSED = "tf-hub-format=compressed"  # asks tfhub.dev for the module in place of its page
 DEAD = ("gone", "refused", "page")  # faults of an address that no longer serves a module
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fetched:
-    """Where the files of a model are that was fetched."""
-
-    directory: Path
-    archive: str | None = None  # the SHA-256 of the archive they came in; none where none was fetched
-
-
 def fetch_archive(
     url: str, directory: Path, *, show: bool | None = None, label: str = "", expected: str | None = None
-) -> Fetched:
+) -> tuple[Path, str | None]:
     """Fetch the archive at `url`, unpack it into `directory`, and delete it.
 
-    The files are in `directory`, or in the one folder that is all it holds. A directory with files in it is taken as
+    Returns where the files are, `directory` or the one folder that is all it holds, and the SHA-256 of the archive,
+    None where none was fetched. A directory with files in it is taken as
     it is: it is there whole or not at all. `expected` is the archive's SHA-256.
 
     Raises: DownloadError as `download`; CheckpointError for an archive that is damaged or hostile, as `unpack`.
@@ -48,28 +41,30 @@ def fetch_archive(
     try:
         return unpacked(url, directory, show=show, label=label, expected=expected)
     except FaultError as fault:
-        raise DownloadError(f"{shown(url)} was to be fetched; found {fault.found}; {fault.advice}") from fault
+        raise DownloadError(
+            f"{without_password(url)} was to be fetched; found {fault.found}; {fault.advice}"
+        ) from fault
 
 
 def unpacked(
     url: str, directory: Path, *, show: bool | None = None, label: str = "", expected: str | None = None
-) -> Fetched:
+) -> tuple[Path, str | None]:
     """Fetch as `fetch_archive` does. Raises: FaultError, for callers with words of their own; CheckpointError."""
     archive = directory.with_name(f"{directory.name}.archive.gz")
     with locked(directory):
         if directory.is_dir() and any(directory.iterdir()):  # another process was sooner
-            return Fetched(directory=step_in(directory))
+            return step_in(directory), None
         label = label or directory.name
         came = fetch(Wanted(url=url, path=archive, show=show, label=label, expected=expected))
         try:
-            return Fetched(directory=unpack(archive, directory), archive=came.sha256)
+            return unpack(archive, directory), came.sha256
         finally:
             archive.unlink()
 
 
 def fetch_tfhub(
     address: str, directory: Path, *, alternatives: Sequence[str] = (), show: bool | None = None
-) -> Fetched:
+) -> tuple[Path, str | None]:
     """Fetch the module of a tfhub.dev address into `directory`, as tensorflow-hub does.
 
     `alternatives` are living handles of the same weights, for the message where the address is dead.
@@ -83,7 +78,7 @@ def fetch_tfhub(
         dead = fault.kind in DEAD
         found = f"a dead address ({fault.found})" if dead else fault.found
         advice = _advice(address, alternatives) if dead else _or_else(fault.advice, alternatives)
-        raise DownloadError(f"the module {shown(address)} was asked for; found {found}; {advice}") from fault
+        raise DownloadError(f"the module {without_password(address)} was asked for; found {found}; {advice}") from fault
 
 
 def _or_else(advice: str, alternatives: Sequence[str]) -> str:
@@ -100,7 +95,7 @@ ENDPOINT = "https://www.kaggle.com"
 PARTS = "owner/model/framework/variation/version"
 
 
-def fetch_kaggle(address: str, directory: Path, *, show: bool | None = None) -> Fetched:
+def fetch_kaggle(address: str, directory: Path, *, show: bool | None = None) -> tuple[Path, str | None]:
     """Fetch the model `owner/model/framework/variation/version`.
 
     kagglehub, where it is installed, fetches into its own cache with its own credentials; without it, or where
@@ -133,13 +128,13 @@ def _login(address: str) -> str:
     return f"accept the licence at {page}, and log in: pip install kagglehub, then kagglehub.login()"
 
 
-def _through_kagglehub(address: str, directory: Path, show: bool | None) -> Fetched:
+def _through_kagglehub(address: str, directory: Path, show: bool | None) -> tuple[Path, str | None]:
     """Have kagglehub fetch a model, one process at a time: it has no locks."""
     refuse_offline()
     with locked(directory), _kagglehub(show) as kagglehub:
         corrupted = importlib.import_module("kagglehub.exceptions").DataCorruptionError
         try:
-            return Fetched(directory=Path(kagglehub.model_download(address)))
+            return Path(kagglehub.model_download(address)), None
         except corrupted as error:
             found = f"other bytes than Kaggle promised ({' '.join(str(error).split())})"
             raise FaultError("wrong", found, "run it again") from error
@@ -170,44 +165,30 @@ def _fault(error: Exception) -> FaultError:
     return status_fault(status)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """A module that was fetched."""
-
-    directory: Path
-    files: Mapping[str, Stamp]
-    archive: str | None  # SHA-256 of the archive that was unpacked
-
-
-def fetch_module(request: Request, *, archive: str | None = None) -> Place:
+def fetch_module(request: Request, *, archive: str | None = None) -> Fetched:
     """Fetch a module anew and put it in the place of what stands there; `archive` is the SHA-256 that it must have.
 
     Raises: HandleError, DownloadError, CheckpointError.
     """
-    place = _place(request)
-    new = place.with_name(f"{place.name}.new")
-    _clear(new, *place.parent.glob(f".{new.name}.*"))  # what a process that was killed left
-    fetched = _fetched(request, new)
-    refuse_impostors(fetched.directory)
-    if archive is not None and fetched.archive != archive:
+    target = Path(request.cache) / "modules" / hashlib.sha256(request.location.address.encode()).hexdigest()
+    new = target.with_name(f"{target.name}.new")
+    _clear(new, *target.parent.glob(f".{new.name}.*"))  # what a process that was killed left
+    fetched, sha256 = _download(request, new)
+    refuse_wrong_files(fetched)
+    if archive is not None and sha256 != archive:
         _clear(new)
         raise DownloadError(
             f"{request.name} was to be fetched as it was pulled; found another archive at its address; run wellread "
             f"pull --force {request.name} to take that"
         )
-    if not fetched.directory.is_relative_to(new):  # kagglehub has a cache of its own
-        return Place(directory=fetched.directory, files=stamps_of(fetched.directory), archive=None)
-    directory = place / fetched.directory.relative_to(new)
-    _swap(new, place)
-    return Place(directory=directory, files=stamps_of(directory), archive=fetched.archive)
+    if not fetched.is_relative_to(new):  # kagglehub has a cache of its own
+        return Fetched(location=request.location, directory=fetched, files=stamps_of(fetched))
+    directory = target / fetched.relative_to(new)
+    _swap(new, target)
+    return Fetched(location=request.location, directory=directory, files=stamps_of(directory), archive=sha256)
 
 
-def _place(request: Request) -> Path:
-    name = hashlib.sha256(request.location.address.encode()).hexdigest()
-    return Path(request.cache) / "modules" / name
-
-
-def _fetched(request: Request, directory: Path) -> Fetched:
+def _download(request: Request, directory: Path) -> tuple[Path, str | None]:
     location, show = request.location, request.show
     if location.kind == "tfhub":
         return fetch_tfhub(location.address, directory, alternatives=location.alternatives, show=show)
@@ -216,13 +197,13 @@ def _fetched(request: Request, directory: Path) -> Fetched:
     return fetch_archive(location.address, directory, show=show)
 
 
-def _swap(new: Path, place: Path) -> None:
+def _swap(new: Path, target: Path) -> None:
     """Move `new` to its place. A process that is killed meanwhile leaves no place, and the next pull fetches again."""
-    old = place.with_name(f"{place.name}.old")
+    old = target.with_name(f"{target.name}.old")
     _clear(old)
-    if place.exists():
-        place.rename(old)
-    new.rename(place)
+    if target.exists():
+        target.rename(old)
+    new.rename(target)
     _clear(old)
 
 

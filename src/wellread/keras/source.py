@@ -93,7 +93,7 @@ def read_source(handle: str | os.PathLike[str], **options: Any) -> Module | Chec
     fetching = {
         name: options[name] for name in ("revision", "token", "cache_dir", "local_files_only") if name in options
     }
-    directory = resolve(handle, **fetching)
+    directory = resolve(handle, **fetching).directory
     if not is_saved_model(directory) or "tokenizer" in options:
         return load(handle, **options)
     graph, variables = read_graph(directory), read_variables(directory)
