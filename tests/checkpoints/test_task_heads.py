@@ -10,7 +10,7 @@ from headed import FAMILIES, LABELS, family_config, head_of
 from wellread.checkpoints.checkpoint import in_memory
 from wellread.checkpoints.families import FAMILIES as TABLES
 from wellread.checkpoints.family import to_ours, to_theirs
-from wellread.checkpoints.huggingface import as_told, head_keys, read_encoder, told_head
+from wellread.checkpoints.huggingface import head_from_config, head_in_config, head_keys, read_encoder
 from wellread.checkpoints.names import head_shapes, shapes
 from wellread.config import HeadConfig
 from wellread.errors import ConfigError, WeightsError
@@ -41,7 +41,7 @@ def write(place, head, family="bert", *, without=(), more=None, **keys):
 
 
 def told(data, *, found=("classifier.weight", "classifier.bias"), family="bert"):
-    return told_head(TABLES[family], family_config(family), data, found, source="config.json")
+    return head_from_config(TABLES[family], family_config(family), data, found, source="config.json")
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -49,7 +49,7 @@ def told(data, *, found=("classifier.weight", "classifier.bias"), family="bert")
 def test_what_is_written_is_read_back(tmp_path, family, task):
     head = head_of(task, family, dropout=0.25)
     checkpoint = read_encoder(write(tmp_path, head, family))
-    assert checkpoint.head == as_told(TABLES[family], checkpoint.config, head)
+    assert checkpoint.head == head_in_config(TABLES[family], checkpoint.config, head)
     assert checkpoint.head.task == ("classify" if task == "pair" else task)
     assert checkpoint.head.labels == (() if task == "answer" else LABELS)
     for name, array in drawn(checkpoint.config, head).items():
@@ -74,7 +74,7 @@ def test_a_head_without_tensors_says_nothing(family):
     table = TABLES[family]
     for head in (None, head_of("similarity")):
         assert head_keys(table, head) == {}
-        assert as_told(table, family_config(family), head) is None
+        assert head_in_config(table, family_config(family), head) is None
     assert BERT not in json.dumps(head_keys(table, None))
 
 

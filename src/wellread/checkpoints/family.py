@@ -97,27 +97,31 @@ def to_ours(
 
     Raises: WeightsError that lists every tensor that is missing, surplus, of a wrong shape or an unequal copy.
     """
-    found = _plain_names(family, stored, source)
-    if config.stored_layers > len(found):  # before a name is made for each tensor of each
+    plain = _plain_names(family, stored, source)
+    if config.stored_layers > len(plain):  # before a name is made for each tensor of each
         raise WeightsError(
-            f"{config.stored_layers} layers were asked of {source}; found {len(found)} tensors in all; "
+            f"{config.stored_layers} layers were asked of {source}; found {len(plain)} tensors in all; "
             "correct config.json or fetch the weights again"
         )
-    if not family.needs_pooler(head) and not any(name.startswith("pooler.") for name in found):
+    if not family.needs_pooler(head) and not any(name.startswith("pooler.") for name in plain):
         config = replace(config, pooler="first_token")
-    words = set(family.theirs(config, mlm=True).values()) - set(family.theirs(config, mlm=False).values())
-    theirs = family.theirs(config, mlm=not words.isdisjoint(found), head=head)
+    mlm_names = set(family.theirs(config, mlm=True).values()) - set(family.theirs(config, mlm=False).values())
+    theirs = family.theirs(config, mlm=not mlm_names.isdisjoint(plain), head=head)
     shapes = names.shapes(config, mlm=True) | names.head_shapes(config, head)
-    ignored = {name: why for name in sorted(found) if (why := _reason(family, name, theirs)) is not None}
-    kept = {name: tensor for name, tensor in found.items() if name not in ignored}
-    faults = names.mismatches({name: shapes[ours] for ours, name in theirs.items()}, kept)
-    faults = faults or _unequal_copies(family, found, theirs)
+    ignored = {name: why for name in sorted(plain) if (why := _reason(family, name, theirs)) is not None}
+    used = {name: tensor for name, tensor in plain.items() if name not in ignored}
+    # an output table that is no copy of the word table is not BERT's
+    faults = names.mismatches({name: shapes[ours] for ours, name in theirs.items()}, used) or [
+        f"{name} differs from {theirs[ours]}, of which it must be a copy"
+        for name, ours in family.copies.items()
+        if name in plain and ours in theirs and not np.array_equal(plain[name].read(), plain[theirs[ours]].read())
+    ]
     if faults:
         raise WeightsError(
             f"the tensors of {source} must be those of its {family.name} configuration; found that "
             f"{'; '.join(faults)}; correct config.json or fetch the weights again"
         )
-    return Mapped(config=config, tensors={ours: found[name] for ours, name in theirs.items()}, ignored=ignored)
+    return Mapped(config=config, tensors={ours: plain[name] for ours, name in theirs.items()}, ignored=ignored)
 
 
 def to_theirs(
@@ -132,17 +136,17 @@ def to_theirs(
 
 def _plain_names(family: Family, stored: Mapping[str, StoredTensor], source: object) -> dict[str, StoredTensor]:
     """Take the prefix off and the old names away."""
-    found: dict[str, StoredTensor] = {}
+    tensors: dict[str, StoredTensor] = {}
     for name, tensor in stored.items():
         plain = name.removeprefix(family.prefix)
         for old, new in OLD_NAMES.items():
             plain = plain.removesuffix(old) + new if plain.endswith(old) else plain
-        if plain in found:
+        if plain in tensors:
             raise WeightsError(
                 f"the tensors of {source} must bear distinct names; found {plain} twice, once as {name}; remove one"
             )
-        found[plain] = tensor
-    return found
+        tensors[plain] = tensor
+    return tensors
 
 
 def _reason(family: Family, name: str, theirs: Mapping[str, str]) -> str | None:
@@ -152,12 +156,3 @@ def _reason(family: Family, name: str, theirs: Mapping[str, str]) -> str | None:
     if family.copies.get(name) in theirs:
         return f"a copy of {family.copies[name]}"
     return next((why for pattern, why in family.ignored_tensors.items() if fnmatchcase(name, pattern)), None)
-
-
-def _unequal_copies(family: Family, found: Mapping[str, StoredTensor], theirs: Mapping[str, str]) -> list[str]:
-    """List the tensors that should be copies of another and are not: an output table of its own is not BERT's."""
-    return [
-        f"{name} differs from {theirs[ours]}, of which it must be a copy"
-        for name, ours in family.copies.items()
-        if name in found and ours in theirs and not np.array_equal(found[name].read(), found[theirs[ours]].read())
-    ]

@@ -25,10 +25,8 @@ from wellread.text.tokenizer import Tokenizer, load_tokenizer
 from wellread.text.tokenizer_files import Text, read_tokenizer
 
 _READERS = {".safetensors": read_safetensors, ".bin": read_torch}
-_KEYS = {
-    "metadata",
-    "weight_map",
-}  # metadata is ignored: it holds sizes for a progress bar, which writers count differently
+# Of an index; its metadata is ignored: sizes for a progress bar, which writers count differently.
+_KEYS = {"metadata", "weight_map"}
 
 
 def read_sharded(index_path: Path) -> dict[str, StoredTensor]:
@@ -107,44 +105,49 @@ LEFT_OUT = "the encoder is read without its head"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ToldHead:
-    """The head that config.json tells, or why none is read."""
+class ConfigHead:
+    """The head that config.json describes, or why none is read."""
 
     head: HeadConfig | None = None
-    used: Collection[str] = ()  # the keys that tell it
+    used: Collection[str] = ()  # the keys that describe it
     ignored: Mapping[str, str] = field(default_factory=dict)
     inferred: Mapping[str, str] = field(default_factory=dict)
 
 
-def told_head(
-    family: Family, config: EncoderConfig, data: Mapping[str, Any], found: Collection[str], *, source: object
-) -> ToldHead:
-    """Read the head off the keys `data` of a config.json; `found` names the tensors, `source` the file.
+def head_from_config(
+    family: Family, config: EncoderConfig, data: Mapping[str, Any], tensors: Collection[str], *, source: object
+) -> ConfigHead:
+    """Read the head off the keys `data` of a config.json; `tensors` are names, `source` is the file's.
 
-    A pair is told as `classify`, for Hugging Face's class is the same.
+    A pair comes back as `classify`, for Hugging Face's class is the same.
 
     Raises: ConfigError for labels or a rate of dropout that are none.
     """
-    named = data.get(CLASSES)
-    classes = [name for name in named if isinstance(name, str)] if isinstance(named, list) else []
+    names = data.get(CLASSES)
+    classes = [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
     kind = next((kind for kind in family.heads if classes == [family.head_architecture(kind)]), None)
-    held = _of_heads(family, found)
+    patterns = [pattern for pattern, why in family.ignored_tensors.items() if why == TASK_HEAD]
+    of_head = sorted(name for name in tensors if any(fnmatchcase(name, pattern) for pattern in patterns))
     if kind is None:
-        told = f"{CLASSES} names {', '.join(classes)}" if classes else f"config.json names no {CLASSES}"
-        return ToldHead(ignored=dict.fromkeys(held, f"a task's head of a kind not known here: {told}; {LEFT_OUT}"))
+        why = f"{CLASSES} names {', '.join(classes)}" if classes else f"config.json names no {CLASSES}"
+        return ConfigHead(ignored=dict.fromkeys(of_head, f"a task's head of a kind not known here: {why}; {LEFT_OUT}"))
     labelled = HEADS[kind.task].logits is None
     labels = _labels(data, source=source) if labelled else ()
-    if why := _unusable(kind, data, labels, held):
-        return ToldHead(ignored=dict.fromkeys(held, f"a task's head; {why}; {LEFT_OUT}"))
-    head = _made(kind, labels, _dropout(kind, config, data), source=source)
+    if fault := _unusable(kind, data, labels, of_head):
+        return ConfigHead(ignored=dict.fromkeys(of_head, f"a task's head; {fault}; {LEFT_OUT}"))
+    dropout = _dropout(kind, config, data)
+    try:
+        head = HeadConfig(task=kind.task, labels=labels, pre_classifier=kind.pre_classifier, dropout=dropout)
+    except ConfigError as error:
+        raise ConfigError(f"{source}: {error}") from None
     used = [key for key in (CLASSES, LABELS, PROBLEM, kind.dropout_key) if key is not None and key in data]
     if not labelled or LABELS in data:
-        return ToldHead(head=head, used=used)
-    return ToldHead(head=head, used=used, inferred={"head.labels": f"{', '.join(labels)}, as no {LABELS} names them"})
+        return ConfigHead(head=head, used=used)
+    return ConfigHead(head=head, used=used, inferred={"head.labels": f"{', '.join(labels)}, as no {LABELS} names them"})
 
 
 def head_keys(family: Family, head: HeadConfig | None) -> dict[str, Any]:
-    """Return what config.json tells of a head: its class, its labels, its dropout; nothing of one without tensors.
+    """Return what config.json says of a head: its class, its labels, its dropout; nothing of one without tensors.
 
     >>> from wellread.checkpoints.families.bert import FAMILY
     >>> head_keys(FAMILY, HeadConfig(task="answer"))
@@ -160,8 +163,8 @@ def head_keys(family: Family, head: HeadConfig | None) -> dict[str, Any]:
     return keys | ({kind.dropout_key: head.dropout} if kind.dropout_key else {})
 
 
-def as_told(family: Family, config: EncoderConfig, head: HeadConfig | None) -> HeadConfig | None:
-    """Return what is left of a head once it went through config.json: a pair is told as `classify`."""
+def head_in_config(family: Family, config: EncoderConfig, head: HeadConfig | None) -> HeadConfig | None:
+    """Return a head as config.json can express it: a pair is `classify` there."""
     kind = family.head_class(head)
     if head is None or kind is None:
         return None
@@ -186,55 +189,44 @@ def check_expressible(family: Family, config: EncoderConfig, head: HeadConfig | 
         )
 
 
-def _of_heads(family: Family, found: Collection[str]) -> list[str]:
-    """List the tensors that a task's head may be of."""
-    patterns = [pattern for pattern, why in family.ignored_tensors.items() if why == TASK_HEAD]
-    return sorted(name for name in found if any(fnmatchcase(name, pattern) for pattern in patterns))
-
-
 def _labels(data: Mapping[str, Any], *, source: object) -> tuple[str, ...]:
     """Return the labels in the order of their numbers; Hugging Face's own, of two or `num_labels`, where none stand."""
     if LABELS not in data:
         count = data.get(COUNT, 2)
         return tuple(f"LABEL_{i}" for i in range(count if type(count) is int and 0 <= count < MANY else 2))
-    given = data[LABELS]
-    numbers = [str(i) for i in range(len(given))] if isinstance(given, Mapping) else []
+    id2label = data[LABELS]
+    numbers = [str(i) for i in range(len(id2label))] if isinstance(id2label, Mapping) else []
     if (
-        not isinstance(given, Mapping)
-        or given.keys() != set(numbers)
-        or not all(type(x) is str for x in given.values())
+        not isinstance(id2label, Mapping)
+        or id2label.keys() != set(numbers)
+        or not all(type(label) is str for label in id2label.values())
     ):
         raise ConfigError(
-            f"{LABELS} of {source} must name a label for each of 0, 1, 2 ...; found {reprlib.repr(given)}; correct the "
-            f"file, or take {CLASSES} out of it to read the encoder alone"
+            f"{LABELS} of {source} must name a label for each of 0, 1, 2 ...; found {reprlib.repr(id2label)}; correct "
+            f"the file, or take {CLASSES} out of it to read the encoder alone"
         )
-    return tuple(given[number] for number in numbers)
+    return tuple(id2label[number] for number in numbers)
 
 
-def _unusable(kind: HeadClass, data: Mapping[str, Any], labels: tuple[str, ...], held: Collection[str]) -> str | None:
+def _unusable(
+    kind: HeadClass, data: Mapping[str, Any], labels: tuple[str, ...], of_head: Collection[str]
+) -> str | None:
     """Say why a head cannot be used; its own faults, such as a tensor that is missing, are for others to find."""
     problem = data.get(PROBLEM)
     if kind.task == "classify" and problem not in (None, SINGLE):
         return f"{PROBLEM} is {reprlib.repr(problem)}, and wellread computes {SINGLE}"
     if HEADS[kind.task].logits is None and len(labels) < 2:
         return f"it has {len(labels)} label{'s' * (len(labels) != 1)}, and a choice takes two or more"
-    if kind.pre_classifier and held and not any(name.startswith(BEFORE) for name in held):
-        return f"it is {', '.join(held)} alone, and the class that {CLASSES} names has {BEFORE}* before it"
+    if kind.pre_classifier and of_head and not any(name.startswith(BEFORE) for name in of_head):
+        return f"it is {', '.join(of_head)} alone, and the class that {CLASSES} names has {BEFORE}* before it"
     return None
 
 
 def _dropout(kind: HeadClass, config: EncoderConfig, data: Mapping[str, Any]) -> Any:
     """Return the rate before the last map: the key's, the class's own, or the encoder's."""
-    said = data.get(kind.dropout_key) if kind.dropout_key else None
-    own = config.hidden_dropout_prob if kind.dropout is None else kind.dropout
-    return own if said is None else said
-
-
-def _made(kind: HeadClass, labels: tuple[str, ...], dropout: Any, *, source: object) -> HeadConfig:
-    try:
-        return HeadConfig(task=kind.task, labels=labels, pre_classifier=kind.pre_classifier, dropout=dropout)
-    except ConfigError as error:
-        raise ConfigError(f"{source}: {error}") from None
+    rate = data.get(kind.dropout_key) if kind.dropout_key else None
+    default = config.hidden_dropout_prob if kind.dropout is None else kind.dropout
+    return default if rate is None else rate
 
 
 # In the order of preference.
@@ -272,10 +264,10 @@ def read_huggingface(directory: Path, *, ignore: Collection[str] = (), text: Tex
     Raises: CheckpointError, ConfigError, WeightsError; TextError for its vocabulary.
     """
     encoder = read_encoder(directory, ignore=ignore)
-    files_of_text = read_tokenizer(directory, ignore=ignore)
+    text_files = read_tokenizer(directory, ignore=ignore)
     files = read_sentence_files(directory, ignore=ignore) or SentenceFiles(pooling="mean")
     positions = encoder.config.max_length
-    length = files.max_seq_length if files.max_seq_length is not None else files_of_text.max_length
+    length = files.max_seq_length if files.max_seq_length is not None else text_files.max_length
     sentence = SentenceConfig(
         pooling=files.pooling,
         dense=files.dense,
@@ -289,10 +281,10 @@ def read_huggingface(directory: Path, *, ignore: Collection[str] = (), text: Tex
         encoder,
         sentence=sentence,
         tensors={**encoder.tensors, **files.tensors},
-        ignored={**encoder.ignored, **files_of_text.ignored, **files.ignored},
+        ignored={**encoder.ignored, **text_files.ignored, **files.ignored},
     )
     template = FAMILIES[encoder.family].template
-    tokenizer = text.tokenizer if text else load_tokenizer(directory, replace(files_of_text.config, template=template))
+    tokenizer = text.tokenizer if text else load_tokenizer(directory, replace(text_files.config, template=template))
     return Source(directory=directory, checkpoint=checkpoint, tokenizer=tokenizer)
 
 
@@ -304,7 +296,9 @@ def read_encoder(directory: Path, *, ignore: Collection[str] = ()) -> Checkpoint
     """
     path = directory / "config.json"
     data = read_json(path)
-    model_type = str(data.get("model_type", _unnamed(data)))
+    # one of before transformers 2.3 names no family: its keys tell
+    fitting = (family.name for family in FAMILIES.values() if data.keys() >= set(family.keys.required))
+    model_type = str(data.get("model_type", next(fitting, "bert")))
     if model_type not in FAMILIES:
         raise ConfigError(
             f"{path} names the model_type {model_type!r}; wellread reads {', '.join(FAMILIES)}; "
@@ -314,23 +308,17 @@ def read_encoder(directory: Path, *, ignore: Collection[str] = ()) -> Checkpoint
     keys = account_for(data, family.keys, source=path, ignore=ignore)
     config = record(EncoderConfig, {**family.constants, **keys.used}, source=path)
     stored = read_weights(directory)
-    told = told_head(family, config, {key: data[key] for key in data if key not in ignore}, stored, source=path)
-    mapped = to_ours(family, config, stored, source=directory, head=told.head)
-    of_config = {key: why for key, why in keys.ignored.items() if key not in told.used}
+    head = head_from_config(family, config, {key: data[key] for key in data if key not in ignore}, stored, source=path)
+    mapped = to_ours(family, config, stored, source=directory, head=head.head)
+    ignored_keys = {key: why for key, why in keys.ignored.items() if key not in head.used}
     return Checkpoint(
         family=family.name,
         config=mapped.config,
-        head=told.head,
+        head=head.head,
         tensors=mapped.tensors,
-        ignored={**of_config, **mapped.ignored, **told.ignored},
-        inferred=told.inferred,
+        ignored={**ignored_keys, **mapped.ignored, **head.ignored},
+        inferred=head.inferred,
     )
-
-
-def _unnamed(data: Mapping[str, Any]) -> str:
-    """Tell the family of a `config.json` of before transformers 2.3, which names none, by its keys."""
-    fitting = (family.name for family in FAMILIES.values() if data.keys() >= set(family.keys.required))
-    return next(fitting, "bert")
 
 
 def read_weights(directory: Path) -> dict[str, StoredTensor]:

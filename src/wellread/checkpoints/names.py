@@ -110,12 +110,12 @@ def shapes(config: EncoderConfig, *, mlm: bool = False) -> dict[str, tuple[int, 
 
 def sentence_shapes(sentence: SentenceConfig) -> dict[str, tuple[int, ...]]:
     """Return the tensors of the linear maps behind the pooling, with their shapes."""
-    made: dict[str, tuple[int, ...]] = {}
+    maps: dict[str, tuple[int, ...]] = {}
     for i, dense in enumerate(sentence.dense):
-        made[f"sentence.{i}.weight"] = (dense.out_features, dense.in_features)
+        maps[f"sentence.{i}.weight"] = (dense.out_features, dense.in_features)
         if dense.bias:
-            made[f"sentence.{i}.bias"] = (dense.out_features,)
-    return made
+            maps[f"sentence.{i}.bias"] = (dense.out_features,)
+    return maps
 
 
 def head_shapes(config: EncoderConfig, head: HeadConfig | None) -> dict[str, tuple[int, ...]]:
@@ -129,10 +129,10 @@ def head_shapes(config: EncoderConfig, head: HeadConfig | None) -> dict[str, tup
     if head is None or not head.outputs:
         return {}
     width, name = config.hidden_size, head.row.tensors
-    made: dict[str, tuple[int, ...]] = {}
+    tensors: dict[str, tuple[int, ...]] = {}
     if head.pre_classifier:
-        made |= {"pre_classifier.weight": (width, width), "pre_classifier.bias": (width,)}
-    return made | {f"{name}.weight": (head.outputs, width), f"{name}.bias": (head.outputs,)}
+        tensors |= {"pre_classifier.weight": (width, width), "pre_classifier.bias": (width,)}
+    return tensors | {f"{name}.weight": (head.outputs, width), f"{name}.bias": (head.outputs,)}
 
 
 def mismatches(expected: Mapping[str, tuple[int, ...]], found: Mapping[str, StoredTensor]) -> list[str]:

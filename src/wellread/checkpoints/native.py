@@ -17,8 +17,8 @@ from wellread.checkpoints.families import FAMILIES
 from wellread.checkpoints.family import to_theirs
 from wellread.checkpoints.huggingface import (
     Source,
-    as_told,
     check_expressible,
+    head_in_config,
     head_keys,
     is_huggingface,
     read_encoder,
@@ -107,37 +107,23 @@ def check_files(directory: Path, manifest: Manifest, *, full: bool = False, need
     `full`. Raises: CheckpointError that names every file that is unrecorded, missing or damaged.
     """
     unrecorded = [f"{name} is not recorded" for name in needed if name not in manifest.files]
-    known = {} if full else _recorded(directory)
-    found = compare(directory, manifest.files, known=known, full=full)
-    _refuse(directory, unrecorded + [f"{name} {fault}" for name, fault in found.faults.items()])
-    if found.large and found.stamps != known:
-        _remember(directory, found.stamps)
-
-
-def _refuse(directory: Path, faults: list[str]) -> None:
-    if faults:
+    stamps: dict[str, Stamp] = {}  # of the last full check; none where its record is absent or damaged: hash again
+    with suppress(*UNREADABLE):
+        stamps = {} if full else as_stamps(load_json(_record_path(directory)))
+    comparison = compare(directory, manifest.files, known=stamps, full=full)
+    if faults := unrecorded + [f"{name} {fault}" for name, fault in comparison.faults.items()]:
         raise CheckpointError(
             f"the files of {directory} must be as {NAME} records them; found that {'; '.join(faults)}; "
             "fetch or save the module again"
         )
+    if comparison.large and comparison.stamps != stamps:
+        with suppress(RuntimeError):  # a cache that cannot be written costs time at the next load, no more
+            save_json(_record_path(directory), {name: asdict(stamp) for name, stamp in comparison.stamps.items()})
 
 
 def _record_path(directory: Path) -> Path:
     name = hashlib.sha256(os.fsencode(directory.resolve())).hexdigest()
     return cache_directory() / "verified" / f"{name}.json"
-
-
-def _recorded(directory: Path) -> dict[str, Stamp]:
-    try:
-        return as_stamps(load_json(_record_path(directory)))
-    except UNREADABLE:
-        return {}  # never checked here, or the record is damaged: hash again
-
-
-def _remember(directory: Path, stamps: Mapping[str, Stamp]) -> None:
-    """Record a full check. A cache that cannot be written costs time at the next load, no more."""
-    with suppress(RuntimeError):
-        save_json(_record_path(directory), {name: asdict(stamp) for name, stamp in stamps.items()})
 
 
 DTYPES = ("float32", "float16")
@@ -172,14 +158,21 @@ def read_native(directory: Path, *, text: Text | None = None) -> Source:
     `text` is a preprocessor's, instead of its own.
     """
     manifest = read_manifest(directory)
-    check_files(directory, manifest, needed=_files_read(manifest))
+    text_files = [file for file in (manifest.tokenizer.vocab_file, manifest.tokenizer.model_file) if file is not None]
+    maps_files = [f"{dense_folder(Path(), i)}/model.safetensors" for i in range(len(manifest.sentence.dense))]
+    check_files(directory, manifest, needed=["config.json", "model.safetensors", *text_files, *maps_files])
     encoder = read_encoder(directory)
     if encoder.config.pooler != manifest.pooled_output:
         raise ConfigError(
             f"{directory / NAME} says that pooled_output is {manifest.pooled_output}; the tensors make it "
             f"{encoder.config.pooler}; save the module again"
         )
-    _check_head(directory, manifest.head, encoder)
+    expected = head_in_config(FAMILIES[encoder.family], encoder.config, manifest.head)
+    if encoder.head != expected:
+        raise ConfigError(
+            f"{directory / NAME} says that the head is {manifest.head}; config.json tells {encoder.head} where that "
+            f"makes {expected}; save the module again"
+        )
     maps: dict[str, StoredTensor] = {}
     for i in range(len(manifest.sentence.dense)):
         stored = dense_tensors(dense_folder(directory, i))
@@ -188,23 +181,6 @@ def read_native(directory: Path, *, text: Text | None = None) -> Source:
     checkpoint = replace(encoder, sentence=manifest.sentence, head=manifest.head, tensors={**encoder.tensors, **maps})
     tokenizer = text.tokenizer if text else load_tokenizer(directory, manifest.tokenizer)
     return Source(directory=directory, checkpoint=checkpoint, tokenizer=tokenizer, provenance=manifest.provenance)
-
-
-def _check_head(directory: Path, head: HeadConfig | None, encoder: Checkpoint) -> None:
-    """Refuse a head in `wellread.json` that is not the one in `config.json`, as far as that can tell it."""
-    expected = as_told(FAMILIES[encoder.family], encoder.config, head)
-    if encoder.head != expected:
-        raise ConfigError(
-            f"{directory / NAME} says that the head is {head}; config.json tells {encoder.head} where that makes "
-            f"{expected}; save the module again"
-        )
-
-
-def _files_read(manifest: Manifest) -> list[str]:
-    """Name the files that a native module is read from, by their paths in the directory."""
-    own = [file for file in (manifest.tokenizer.vocab_file, manifest.tokenizer.model_file) if file is not None]
-    maps = [f"{dense_folder(Path(), i)}/model.safetensors" for i in range(len(manifest.sentence.dense))]
-    return ["config.json", "model.safetensors", *own, *maps]
 
 
 def write_native(
@@ -292,8 +268,8 @@ def _write_encoder(directory: Path, checkpoint: Checkpoint, arrays: Mapping[str,
     family = FAMILIES[checkpoint.family]
     architecture = family.mlm_architecture if checkpoint.has_mlm else family.architecture
     keys = {theirs: getattr(checkpoint.config, ours) for theirs, ours in family.keys.used.items()}
-    said: dict[str, Any] = {"architectures": [architecture], "model_type": family.name}
-    said["dtype"] = "float32"  # without it, transformers computes in whatever the weights are stored as
-    write_json(directory / "config.json", {**said, **keys, **head_keys(family, checkpoint.head)})
+    # without dtype, transformers computes in whatever the weights are stored as
+    model = {"architectures": [architecture], "model_type": family.name, "dtype": "float32"}
+    write_json(directory / "config.json", {**model, **keys, **head_keys(family, checkpoint.head)})
     named = to_theirs(family, checkpoint.config, arrays, mlm=checkpoint.has_mlm, head=checkpoint.head)
     write_safetensors(directory / "model.safetensors", named)

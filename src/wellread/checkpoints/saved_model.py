@@ -61,35 +61,35 @@ def read_variables(directory: Path) -> SavedVariables:
         return SavedVariables()
     bundle = read_bundle(prefix)
     listed = read_object_graph(bundle.string(OBJECT_GRAPH_KEY), source=prefix)
-    held = states(bundle)
-    del held[OBJECT_GRAPH_KEY]
-    tables = {key.rpartition("-")[0] for key in held}  # the keys and values of a lookup table stand apart
-    if missing := sorted({variable.key for variable in listed} - held.keys() - tables):
+    stored = states(bundle)
+    del stored[OBJECT_GRAPH_KEY]
+    tables = {key.rpartition("-")[0] for key in stored}  # the keys and values of a lookup table stand apart
+    if missing := sorted({variable.key for variable in listed} - stored.keys() - tables):
         raise CheckpointError(
             f"{prefix} was to hold the {len(listed)} variables of its object graph; found none under "
             f"{some(missing)}; fetch the SavedModel again"
         )
-    case = _attribute(DO_LOWER_CASE, "bool", listed, held)
-    description = _attribute(DESCRIPTION, "string", listed, held)
+    case = _attribute(DO_LOWER_CASE, "bool", listed, stored)
+    description = _attribute(DESCRIPTION, "string", listed, stored)
     trained = {variable.key for variable in listed if variable.slot or variable.path.startswith(TRAINING_PATHS)}
-    left_out = {*trained, case, description}
+    apart = {*trained, case, description}
     names = {variable.key: variable.name for variable in listed}
-    pairs = ((names.get(key) or key, tensor) for key, tensor in held.items() if key not in left_out)
+    pairs = ((names.get(key) or key, tensor) for key, tensor in stored.items() if key not in apart)
     notes = {**NOTES, LABELS: f"told by the variable {DESCRIPTION} too"} if description else NOTES
-    kept = leave_out(pairs, {**TRAINING, **notes}, source=prefix)
-    left = {"optimizer, metrics": f"{len(trained)} variables: what Keras kept of training"} if trained else {}
+    tensors, ignored = leave_out(pairs, {**TRAINING, **notes}, source=prefix)
+    training = {"optimizer, metrics": f"{len(trained)} variables: what Keras kept of training"} if trained else {}
     return SavedVariables(
-        tensors=kept.variables,
-        do_lower_case=bool(held[case].read()) if case else None,
+        tensors=tensors,
+        do_lower_case=bool(stored[case].read()) if case else None,
         description=bundle.string(description) if description else None,
-        ignored={**left, **kept.ignored},
+        ignored={**training, **ignored},
     )
 
 
-def _attribute(path: str, dtype: str, listed: list[Variable], held: Mapping[str, StoredTensor]) -> str | None:
+def _attribute(path: str, dtype: str, listed: list[Variable], stored: Mapping[str, StoredTensor]) -> str | None:
     """Return the key of the scalar that is an attribute of the root object."""
-    keys = [variable.key for variable in listed if variable.path == path and variable.key in held]
-    return next((key for key in keys if held[key].dtype == dtype and held[key].shape == ()), None)
+    keys = [variable.key for variable in listed if variable.path == path and variable.key in stored]
+    return next((key for key in keys if stored[key].dtype == dtype and stored[key].shape == ()), None)
 
 
 ASSETS = "assets"
@@ -120,7 +120,10 @@ def read_text(directory: Path, graph: Graph, variables: SavedVariables) -> Text 
     model, vocabulary = _one(assets, "*.model", "*.spiece"), _one(assets, "*.txt")
     models = [] if model else graph.sentencepiece_models()
     if model or models:
-        _refuse_rules(graph, variables)
+        rules = [op for op in (CASE_FOLD, NORMALIZE) if graph.uses(op)]
+        rules += ["do_lower_case"] if variables.do_lower_case else []
+        if rules:  # the `spm` dialect has none
+            raise _other_rules(graph, f"{', '.join(rules)} beside a SentencePiece model")
     if model:
         config = TokenizerConfig(dialect="spm", model_file=model, vocab_file=vocabulary)
         return Text(tokenizer=load_tokenizer(directory, config))
@@ -133,8 +136,8 @@ def read_text(directory: Path, graph: Graph, variables: SavedVariables) -> Text 
         return Text(tokenizer=load_model(models[0], config, source=f"the model in {graph.path}"))
     if vocabulary is None:
         return None
-    said = variables.do_lower_case if variables.do_lower_case is not None else _case_of(graph)
-    return read_wordpiece(directory, TokenizerConfig(dialect="tfhub", vocab_file=vocabulary), do_lower_case=said)
+    lower_case = variables.do_lower_case if variables.do_lower_case is not None else _case_of(graph)
+    return read_wordpiece(directory, TokenizerConfig(dialect="tfhub", vocab_file=vocabulary), do_lower_case=lower_case)
 
 
 def _case_of(graph: Graph) -> bool | None:
@@ -147,14 +150,6 @@ def _case_of(graph: Graph) -> bool | None:
     return folds
 
 
-def _refuse_rules(graph: Graph, variables: SavedVariables) -> None:
-    """Refuse rules before a SentencePiece model: the `spm` dialect has none."""
-    rules = [op for op in (CASE_FOLD, NORMALIZE) if graph.uses(op)]
-    rules += ["do_lower_case"] if variables.do_lower_case else []
-    if rules:
-        raise _other_rules(graph, f"{', '.join(rules)} beside a SentencePiece model")
-
-
 def _other_rules(graph: Graph, found: str) -> TextError:
     return TextError(
         f"the text rules of {graph.path} were asked for; found {found}, which wellread does not compute; "
@@ -164,12 +159,12 @@ def _other_rules(graph: Graph, found: str) -> TextError:
 
 def _one(assets: Path, *patterns: str) -> str | None:
     """Find the one asset of a kind, and name it from the SavedModel's directory on."""
-    found = sorted(path.name for pattern in patterns for path in assets.glob(pattern))
-    if len(found) > 1:
+    names = sorted(path.name for pattern in patterns for path in assets.glob(pattern))
+    if len(names) > 1:
         raise TextError(
-            f"{assets} must hold one file of the kind {' or '.join(patterns)}; found {some(found)}; remove the others"
+            f"{assets} must hold one file of the kind {' or '.join(patterns)}; found {some(names)}; remove the others"
         )
-    return f"{ASSETS}/{found[0]}" if found else None
+    return f"{ASSETS}/{names[0]}" if names else None
 
 
 POOLER, TYPES = "pooler_transform/kernel", "type_embeddings/embeddings"
@@ -177,7 +172,7 @@ LAYER = re.compile(r"transformer/layer_(\d{1,9})/")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class Dimension:
     """Where a size of the encoder can be read: a dimension of a variable."""
 
     variable: str
@@ -186,11 +181,11 @@ class Place:
 
 
 SIZES = {
-    "vocab_size": Place(variable="word_embeddings/embeddings", rank=2, axis=0),
-    "hidden_size": Place(variable="word_embeddings/embeddings", rank=2, axis=1),
-    "max_position_embeddings": Place(variable="position_embedding/embeddings", rank=2, axis=0),
-    "num_attention_heads": Place(variable="transformer/layer_0/self_attention/query/kernel", rank=3, axis=1),
-    "intermediate_size": Place(variable="transformer/layer_0/intermediate/kernel", rank=2, axis=1),
+    "vocab_size": Dimension(variable="word_embeddings/embeddings", rank=2, axis=0),
+    "hidden_size": Dimension(variable="word_embeddings/embeddings", rank=2, axis=1),
+    "max_position_embeddings": Dimension(variable="position_embedding/embeddings", rank=2, axis=0),
+    "num_attention_heads": Dimension(variable="transformer/layer_0/self_attention/query/kernel", rank=3, axis=1),
+    "intermediate_size": Dimension(variable="transformer/layer_0/intermediate/kernel", rank=2, axis=1),
 }
 # An operation by which an activation is known, and the activation; BERT's pooler computes Tanh too, so that it is last.
 ACTIVATIONS = {"Erf": EXACT_GELU, "Erfc": EXACT_GELU, "Relu": "relu", "Sigmoid": "silu", "Tanh": GOOGLE_GELU}
@@ -211,7 +206,7 @@ class Description:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class EncoderFields:
     """The fields of a config, and how each is known that no file states."""
 
     family: str
@@ -220,7 +215,7 @@ class Found:
     head: HeadConfig | None = None  # of a task, where wellread described one
 
 
-def described_config(description: bytes, *, source: object) -> Found:
+def described_config(description: bytes, *, source: object) -> EncoderFields:
     """Read the config that wellread's exporter wrote; `source` names the SavedModel.
 
     Raises: ConfigError for a description that is none, or of an unknown family.
@@ -236,23 +231,23 @@ def described_config(description: bytes, *, source: object) -> Found:
             f"the variable {DESCRIPTION} of {source} names the family {described.family!r}; wellread reads "
             f"{', '.join(FAMILIES)}; upgrade wellread{nearest(described.family, FAMILIES)}"
         )
-    return Found(family=described.family, values=asdict(described.config), why={}, head=described.head)
+    return EncoderFields(family=described.family, values=asdict(described.config), why={}, head=described.head)
 
 
-def infer_config(found: Mapping[str, StoredTensor], graph: Graph, *, source: object) -> Found:
+def infer_config(variables: Mapping[str, StoredTensor], graph: Graph, *, source: object) -> EncoderFields:
     """Infer family and config from the variables and from the operations of the graph; `source` names the SavedModel.
 
     Raises: WeightsError for variables that are none of BERT or DistilBERT.
     """
-    _check_encoder(found, graph, source)
-    sizes = {field: found[place.variable].shape[place.axis] for field, place in SIZES.items()}
+    _check_encoder(variables, graph, source)
+    sizes = {field: variables[dim.variable].shape[dim.axis] for field, dim in SIZES.items()}
     why = {field: f"{size}, from {SIZES[field].variable}" for field, size in sizes.items()}
-    types = found[TYPES].shape[0] if TYPES in found else 0
+    types = variables[TYPES].shape[0] if TYPES in variables else 0
     why["type_vocab_size"] = f"{types}, from {TYPES}" if types else "0: there is no type table"
-    layers = 1 + max(int(match[1]) for name in found if (match := LAYER.match(name)))
+    layers = 1 + max(int(match[1]) for name in variables if (match := LAYER.match(name)))
     why["num_hidden_layers"] = f"{layers}, the layers that have variables"
-    pooler = "dense_tanh" if POOLER in found else "first_token"
-    why["pooler"] = f"{pooler}: there is {'a' if POOLER in found else 'no'} pooler_transform"
+    pooler = "dense_tanh" if POOLER in variables else "first_token"
+    why["pooler"] = f"{pooler}: there is {'a' if POOLER in variables else 'no'} pooler_transform"
     shape = {"type_vocab_size": types, "pooler": pooler, "num_hidden_layers": layers, **sizes, **CONSTANTS}
     family = family_of(shape)
     op = next(filter(graph.uses, ACTIVATIONS), None)
@@ -261,18 +256,18 @@ def infer_config(found: Mapping[str, StoredTensor], graph: Graph, *, source: obj
         f"saved_model.pb computes {op}" if op else f"TF Hub's {family} modules have it"
     )
     why |= {field: f"{value}, as TF Hub's modules have it" for field, value in CONSTANTS.items()}
-    return Found(family=family, values={**shape, "hidden_act": act}, why=why)
+    return EncoderFields(family=family, values={**shape, "hidden_act": act}, why=why)
 
 
-def _check_encoder(found: Mapping[str, StoredTensor], graph: Graph, source: object) -> None:
+def _check_encoder(variables: Mapping[str, StoredTensor], graph: Graph, source: object) -> None:
     """Refuse what has not the variables that show an encoder's shape."""
-    wanted = {place.variable: place.rank for place in SIZES.values()}
-    wanted |= {TYPES: 2} if TYPES in found else {}
-    faults = [f"no {name}" for name in wanted if name not in found]
+    ranks = {dim.variable: dim.rank for dim in SIZES.values()}
+    ranks |= {TYPES: 2} if TYPES in variables else {}
+    faults = [f"no {name}" for name in ranks if name not in variables]
     faults += [
-        f"{name} of shape {list(found[name].shape)} where it has {rank} dimensions"
-        for name, rank in wanted.items()
-        if name in found and len(found[name].shape) != rank
+        f"{name} of shape {list(variables[name].shape)} where it has {rank} dimensions"
+        for name, rank in ranks.items()
+        if name in variables and len(variables[name].shape) != rank
     ]
     if faults and graph.tokenizes:
         raise WeightsError(
@@ -280,12 +275,12 @@ def _check_encoder(found: Mapping[str, StoredTensor], graph: Graph, source: obje
             "it belongs to, and pass this as tokenizer="
         )
     if faults:
-        names = f"its {len(found)} variables are {some(found)}" if found else "it has no variables"
+        names = f"its {len(variables)} variables are {some(variables)}" if variables else "it has no variables"
         raise WeightsError(
             f"an encoder of the BERT family was asked of {source}; found {', '.join(faults)}: {names}; "
             "choose a text encoder with the variables of TF Hub's BERT or DistilBERT"
         )
-    if POOLER in found and TYPES not in found:
+    if POOLER in variables and TYPES not in variables:
         raise WeightsError(
             f"BERT or DistilBERT was asked of {source}; found {POOLER}, which BERT has, without {TYPES}; "
             "choose another module: wellread knows no family of this kind"
@@ -296,25 +291,25 @@ HEAD, PAD = "cls/predictions/", "pad_token_id"
 
 
 def read_saved_model(directory: Path, *, text: Text | None = None) -> Source:
-    """Read the encoder of a SavedModel and its tokenizer; `text` is a preprocessor's, instead of its own.
+    """Read the encoder of a SavedModel and its tokenizer; `text` is a preprocessor's, instead of its text.
 
     Raises: as `read_encoder`, and TextError without a vocabulary.
     """
     graph, variables = read_graph(directory), read_variables(directory)
     encoder = read_encoder(directory, graph, variables)
-    own = text or read_text(directory, graph, variables)
-    if own is None:
+    text = text or read_text(directory, graph, variables)
+    if text is None:
         raise TextError(
             f"a vocabulary was asked of {directory}; this encoder carries none, as DistilBERT's modules on TF Hub; "
             "pass the directory or handle of its preprocessor as tokenizer="
         )
-    inferred = {**encoder.inferred, **{f"tokenizer.{rule}": why for rule, why in own.inferred.items()}}
-    config, pad = encoder.config, own.tokenizer.special.pad
+    inferred = {**encoder.inferred, **{f"tokenizer.{rule}": why for rule, why in text.inferred.items()}}
+    config, pad = encoder.config, text.tokenizer.special.pad
     if PAD in inferred:
-        inferred[PAD] = f"{pad}, the id of {own.tokenizer.config.pad_token}"
+        inferred[PAD] = f"{pad}, the id of {text.tokenizer.config.pad_token}"
         config = replace(config, pad_token_id=pad)
     checkpoint = replace(encoder, config=config, inferred=inferred)
-    return Source(directory=directory, checkpoint=checkpoint, tokenizer=own.tokenizer)
+    return Source(directory=directory, checkpoint=checkpoint, tokenizer=text.tokenizer)
 
 
 def read_encoder(directory: Path, graph: Graph, variables: SavedVariables) -> Checkpoint:
@@ -325,19 +320,19 @@ def read_encoder(directory: Path, graph: Graph, variables: SavedVariables) -> Ch
 
     Raises: CheckpointError, ConfigError; WeightsError where it is no encoder of the BERT family.
     """
-    kept = leave_out(variables.tensors.items(), TFHUB.ignored, source=directory)
+    stored, ignored = leave_out(variables.tensors.items(), TFHUB.ignored, source=directory)
     if variables.description is not None:
-        found = described_config(variables.description, source=directory)
+        fields = described_config(variables.description, source=directory)
     else:
-        found = infer_config(kept.variables, graph, source=directory)
-    config = record(EncoderConfig, found.values, source=directory)
-    mlm = any(name.startswith(HEAD) for name in kept.variables)
+        fields = infer_config(stored, graph, source=directory)
+    config = record(EncoderConfig, fields.values, source=directory)
+    mlm = any(name.startswith(HEAD) for name in stored)
     return Checkpoint(
-        family=found.family,
+        family=fields.family,
         config=config,
-        head=found.head,
+        head=fields.head,
         sentence=SentenceConfig(max_seq_length=config.max_length),
-        tensors=to_ours(TFHUB, config, kept.variables, mlm=mlm, source=directory, head=found.head),
-        ignored={**variables.ignored, **kept.ignored},
-        inferred=found.why,
+        tensors=to_ours(TFHUB, config, stored, mlm=mlm, source=directory, head=fields.head),
+        ignored={**variables.ignored, **ignored},
+        inferred=fields.why,
     )

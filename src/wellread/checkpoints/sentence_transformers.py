@@ -105,7 +105,7 @@ def read_sentence_files(directory: Path, *, ignore: Collection[str] = ()) -> Sen
     tensors: dict[str, StoredTensor] = {}
     for i, folder in enumerate(folders["Dense"]):
         tensors |= {f"sentence.{i}.{name}": tensor for name, tensor in dense_tensors(folder).items()}
-    said = {
+    settings = {
         "pooling": _pooling(pooling.used, folders["Pooling"][0]),
         "dense": [_dense(keys.used, folder) for keys, folder in zip(dense, folders["Dense"], strict=True)],
         "normalize": bool(folders["Normalize"]),
@@ -114,7 +114,7 @@ def read_sentence_files(directory: Path, *, ignore: Collection[str] = ()) -> Sen
     }
     tables = (pooling, *dense, *normalize, prompts, transformer)
     ignored = {key: why for keys in tables for key, why in keys.ignored.items()}
-    return replace(record(SentenceFiles, said, source=directory), tensors=tensors, ignored=ignored)
+    return replace(record(SentenceFiles, settings, source=directory), tensors=tensors, ignored=ignored)
 
 
 def _folders(path: Path) -> dict[str, list[Path]]:
@@ -169,15 +169,15 @@ def _optional_keys(directory: Path, names: Collection[str], table: KeyTable, ign
 
 
 def _pooling(used: Mapping[str, Any], folder: Path) -> str:
-    """Find the one pooling that is chosen, by its switch or by its name."""
-    chosen = [pooling for switch, pooling in POOLING_SWITCHES.items() if used.get(switch)]
-    chosen += [used["pooling_mode"]] if "pooling_mode" in used else []
-    if len(chosen) != 1 or chosen[0] not in POOLING_SWITCHES.values():
+    """Find the one pooling that a switch or `pooling_mode` names."""
+    poolings = [pooling for switch, pooling in POOLING_SWITCHES.items() if used.get(switch)]
+    poolings += [used["pooling_mode"]] if "pooling_mode" in used else []
+    if len(poolings) != 1 or poolings[0] not in POOLING_SWITCHES.values():
         raise ConfigError(
             f"{folder} must choose one of {', '.join(POOLING_SWITCHES.values())}; "
-            f"found {reprlib.repr(chosen)}; use another model"
+            f"found {reprlib.repr(poolings)}; use another model"
         )
-    return str(chosen[0])
+    return str(poolings[0])
 
 
 def _dense(used: Mapping[str, Any], folder: Path) -> dict[str, Any]:
@@ -211,11 +211,11 @@ def check_sentence(
 
     Raises: ConfigError; WeightsError that lists every tensor that is missing, surplus or of a wrong shape.
     """
-    taken = sentence.dense[0].in_features if sentence.dense else config.hidden_size
-    if taken != config.hidden_size:
+    in_features = sentence.dense[0].in_features if sentence.dense else config.hidden_size
+    if in_features != config.hidden_size:
         raise ConfigError(
             f"the first linear map of {source} must take the encoder's {config.hidden_size} features; "
-            f"it takes {taken}; correct one of them"
+            f"it takes {in_features}; correct one of them"
         )
     if sentence.max_seq_length > config.max_length:
         raise ConfigError(
@@ -236,15 +236,22 @@ def write_sentence_files(directory: Path, sentence: SentenceConfig, arrays: Mapp
     `pooled_output` has no name there: the linear maps are written, and no chain.
     """
     for i, dense in enumerate(sentence.dense):
-        _write_dense(dense_folder(directory, i), dense, arrays, f"sentence.{i}.")
+        folder = dense_folder(directory, i)
+        folder.mkdir()
+        activation = next(theirs for theirs, ours in DENSE_ACTIVATIONS.items() if ours == dense.activation)
+        settings = {"in_features": dense.in_features, "out_features": dense.out_features, "bias": dense.bias}
+        write_json(folder / "config.json", {**settings, "activation_function": activation})
+        prefix = f"sentence.{i}."
+        leaves = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+        write_safetensors(folder / "model.safetensors", {f"linear.{leaf}": array for leaf, array in leaves.items()})
     if sentence.pooling == "pooled_output":
         return
     chain = [("", "Transformer"), ("1_Pooling", "Pooling")]
     chain += [(dense_folder(directory, i).name, "Dense") for i in range(len(sentence.dense))]
     chain += [(f"{len(chain)}_Normalize", "Normalize")] if sentence.normalize else []
     modules = [
-        {"idx": i, "name": str(i), "path": folder, "type": f"sentence_transformers.models.{kind}"}
-        for i, (folder, kind) in enumerate(chain)
+        {"idx": i, "name": str(i), "path": name, "type": f"sentence_transformers.models.{kind}"}
+        for i, (name, kind) in enumerate(chain)
     ]
     switches = {switch: pooling == sentence.pooling for switch, pooling in POOLING_SWITCHES.items()}
     write_json(directory / "modules.json", modules)
@@ -261,12 +268,3 @@ def write_sentence_files(directory: Path, sentence: SentenceConfig, arrays: Mapp
 def dense_folder(directory: Path, i: int) -> Path:
     """Name the folder of the i-th linear map, counted from 0."""
     return directory / f"{i + 2}_Dense"
-
-
-def _write_dense(folder: Path, dense: DenseConfig, arrays: Mapping[str, Any], prefix: str) -> None:
-    folder.mkdir()
-    activation = next(theirs for theirs, ours in DENSE_ACTIVATIONS.items() if ours == dense.activation)
-    settings = {"in_features": dense.in_features, "out_features": dense.out_features, "bias": dense.bias}
-    write_json(folder / "config.json", {**settings, "activation_function": activation})
-    own = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
-    write_safetensors(folder / "model.safetensors", {f"linear.{leaf}": array for leaf, array in own.items()})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import reprlib
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -44,21 +44,21 @@ def read_tf1(directory: Path, *, ignore: Collection[str] = (), text: Text | None
     """
     path = directory / CONFIG
     keys = account_for(read_json(path), KEYS, source=path, ignore=ignore)
-    own = text or _read_text(directory, keys.used.get(CASE), ignore=ignore)
+    text = text or _read_text(directory, keys.used.get(CASE), ignore=ignore)
     prefix = directory / find_checkpoint(directory)
-    kept = leave_out(states(read_bundle(prefix)).items(), {**TRAINING, **TF1.ignored}, source=prefix)
-    completed = _completed(keys.used, own, pooler=any(name.startswith(POOLER) for name in kept.variables))
-    config = record(EncoderConfig, completed.values, source=path)
-    mlm = any(name.startswith(HEAD) for name in kept.variables)
+    variables, ignored = leave_out(states(read_bundle(prefix)).items(), {**TRAINING, **TF1.ignored}, source=prefix)
+    values, inferred = _complete(keys.used, text, pooler=any(name.startswith(POOLER) for name in variables))
+    config = record(EncoderConfig, values, source=path)
+    mlm = any(name.startswith(HEAD) for name in variables)
     checkpoint = Checkpoint(
         family="bert",
         config=config,
         sentence=SentenceConfig(max_seq_length=config.max_length),
-        tensors=to_ours(TF1, config, kept.variables, mlm=mlm, source=prefix),
-        ignored={**keys.ignored, **kept.ignored},
-        inferred=completed.why | {f"tokenizer.{rule}": reason for rule, reason in own.inferred.items()},
+        tensors=to_ours(TF1, config, variables, mlm=mlm, source=prefix),
+        ignored={**keys.ignored, **ignored},
+        inferred=inferred | {f"tokenizer.{rule}": why for rule, why in text.inferred.items()},
     )
-    return Source(directory=directory, checkpoint=checkpoint, tokenizer=own.tokenizer)
+    return Source(directory=directory, checkpoint=checkpoint, tokenizer=text.tokenizer)
 
 
 def find_checkpoint(directory: Path) -> str:
@@ -69,8 +69,11 @@ def find_checkpoint(directory: Path) -> str:
     there = sorted(path.name.removesuffix(".index") for path in directory.glob("*.index"))
     if len(there) == 1:
         return there[0]
-    if (named := _latest(directory / STATE)) in there:
-        return named
+    if (directory / STATE).is_file():
+        with (directory / STATE).open("rb") as file:
+            latest = LATEST.search(file.read(_MAX_STATE))  # the last part of the path that TensorFlow noted
+        if latest and (name := latest[1].decode("utf-8", "replace")) in there:
+            return name
     if not there:
         raise CheckpointError(
             f"a TensorFlow checkpoint was asked of {directory}; found {CONFIG} and no .index file beside it; "
@@ -82,41 +85,24 @@ def find_checkpoint(directory: Path) -> str:
     )
 
 
-def _latest(path: Path) -> str:
-    """Return the last part of the path that TensorFlow noted; empty where it noted none."""
-    if not path.is_file():
-        return ""
-    with path.open("rb") as file:
-        found = LATEST.search(file.read(_MAX_STATE))
-    return found[1].decode("utf-8", "replace") if found else ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Completed:
-    """The fields of a config, and how those are known that no file states."""
-
-    values: dict[str, Any]
-    why: dict[str, str]
-
-
-def _completed(said: Mapping[str, Any], own: Text, *, pooler: bool) -> _Completed:
-    """Add to what `bert_config.json` says what it leaves to the code that reads it."""
-    pad = own.tokenizer.special.pad
+def _complete(used: Mapping[str, Any], text: Text, *, pooler: bool) -> tuple[dict[str, Any], dict[str, str]]:
+    """Add to the keys of `bert_config.json` what it leaves to the code that reads it; return that and the reasons."""
+    pad = text.tokenizer.special.pad
     defaults: dict[str, tuple[Any, str]] = {
         "layer_norm_eps": (1e-12, "as google-research/bert has it"),
-        "pad_token_id": (pad, f"the id of {own.tokenizer.config.pad_token}"),
+        "pad_token_id": (pad, f"the id of {text.tokenizer.config.pad_token}"),
     }
-    absent = {field: default for field, default in defaults.items() if field not in said}
+    absent = {field: default for field, default in defaults.items() if field not in used}
     if not pooler:
         absent["pooler"] = ("first_token", "the checkpoint has no pooler")
-    if said.get("hidden_act", "gelu") == "gelu":
+    if used.get("hidden_act", "gelu") == "gelu":
         absent["hidden_act"] = (GOOGLE_GELU, "which google-research/bert computes under the name of gelu")
-    values = {field: value for field, value in said.items() if field != CASE}
+    values = {field: value for field, value in used.items() if field != CASE}
     values |= {field: value for field, (value, _) in absent.items()}
-    return _Completed(values=values, why={field: f"{value}, {why}" for field, (value, why) in absent.items()})
+    return values, {field: f"{value}, {why}" for field, (value, why) in absent.items()}
 
 
-def _read_text(directory: Path, said: Any, *, ignore: Collection[str]) -> Text:
+def _read_text(directory: Path, lower_case: Any, *, ignore: Collection[str]) -> Text:
     """Load the vocabulary; its case stands in `bert_config.json` or Hugging Face's files, else it is inferred."""
     if not any(any(directory.glob(name)) for name in VOCABULARIES):
         raise TextError(
@@ -126,15 +112,12 @@ def _read_text(directory: Path, said: Any, *, ignore: Collection[str]) -> Text:
     config = read_tokenizer(directory, ignore=ignore).config
     if config.dialect != "hf":
         return Text(tokenizer=load_tokenizer(directory, config))
-    if not isinstance(said, bool | None):
+    if not isinstance(lower_case, bool | None):
         raise ConfigError(
-            f"{CASE} of {directory / CONFIG} must be true or false; found {reprlib.repr(said)}; correct the file"
+            f"{CASE} of {directory / CONFIG} must be true or false; found {reprlib.repr(lower_case)}; correct the file"
         )
-    if said is None and _case_is_said(directory):
-        said = config.do_lower_case
-    return read_wordpiece(directory, config, do_lower_case=said)
-
-
-def _case_is_said(directory: Path) -> bool:
     settings = directory / "tokenizer_config.json"
-    return (directory / "tokenizer.json").is_file() or (settings.is_file() and CASE in read_json(settings))
+    stated = (directory / "tokenizer.json").is_file() or (settings.is_file() and CASE in read_json(settings))
+    if lower_case is None and stated:
+        lower_case = config.do_lower_case
+    return read_wordpiece(directory, config, do_lower_case=lower_case)

@@ -19,40 +19,31 @@ from wellread.errors import ConfigError, WeightsError
 from wellread.formats.arrays import Array, StoredTensor
 from wellread.formats.tensor_bundle import Bundle, Entry
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Layout:
-    """One layout: both ways take an array and the number of heads H; no number is changed."""
-
-    to_theirs: Callable[[Array, int], Array]
-    to_ours: Callable[[Array, int], Array]
-
-
 # Shape letters: D hidden, H heads, K head width (D = H K).
-LAYOUTS = {
-    "as_is": Layout(to_theirs=lambda x, heads: x, to_ours=lambda x, heads: x),
-    "transposed": Layout(to_theirs=lambda x, heads: x.T, to_ours=lambda x, heads: x.T),
-    "to_heads": Layout(  # [D, D] and [D, H, K]
-        to_theirs=lambda x, heads: x.T.reshape(x.shape[1], heads, -1),
-        to_ours=lambda x, heads: x.reshape(x.shape[0], -1).T,
-    ),
-    "by_head": Layout(  # [D] and [H, K]
-        to_theirs=lambda x, heads: x.reshape(heads, -1), to_ours=lambda x, heads: x.reshape(-1)
-    ),
-    "from_heads": Layout(  # [D, D] and [H, K, D]
-        to_theirs=lambda x, heads: x.T.reshape(heads, -1, x.shape[0]),
-        to_ours=lambda x, heads: x.reshape(-1, x.shape[-1]).T,
+# Both ways take an array and the number of heads H, and change no number.
+_Layout = Callable[[Array, int], Array]
+LAYOUTS: dict[str, tuple[_Layout, _Layout]] = {  # from ours to theirs, and back
+    "as_is": (lambda x, heads: x, lambda x, heads: x),
+    "transposed": (lambda x, heads: x.T, lambda x, heads: x.T),
+    # [D, D] and [D, H, K]
+    "to_heads": (lambda x, heads: x.T.reshape(x.shape[1], heads, -1), lambda x, heads: x.reshape(x.shape[0], -1).T),
+    # [D] and [H, K]
+    "by_head": (lambda x, heads: x.reshape(heads, -1), lambda x, heads: x.reshape(-1)),
+    # [D, D] and [H, K, D]
+    "from_heads": (
+        lambda x, heads: x.T.reshape(heads, -1, x.shape[0]),
+        lambda x, heads: x.reshape(-1, x.shape[-1]).T,
     ),
 }
 
 
 def to_layout(layout: str, array: Array, heads: int) -> Array:
-    """Lay an array of from_layout out as TensorFlow does.
+    """Lay an array of ours out as TensorFlow does.
 
     >>> to_layout("to_heads", np.zeros((12, 12)), 4).shape, to_layout("from_heads", np.zeros((12, 12)), 4).shape
     ((12, 4, 3), (4, 3, 12))
     """
-    return np.ascontiguousarray(LAYOUTS[layout].to_theirs(array, heads))
+    return np.ascontiguousarray(LAYOUTS[layout][0](array, heads))
 
 
 def from_layout(layout: str, array: Array, heads: int) -> Array:
@@ -61,17 +52,17 @@ def from_layout(layout: str, array: Array, heads: int) -> Array:
     >>> from_layout("from_heads", np.zeros((4, 3, 12)), 4).shape
     (12, 12)
     """
-    return np.ascontiguousarray(LAYOUTS[layout].to_ours(array, heads))
+    return np.ascontiguousarray(LAYOUTS[layout][1](array, heads))
 
 
 def layout_shape(layout: str, shape: tuple[int, ...], heads: int) -> tuple[int, ...]:
-    """Return the shape that an array of from_layout of `shape` has in TensorFlow; nothing is allocated.
+    """Return the shape that an array of ours of `shape` has in TensorFlow; nothing is allocated.
 
     >>> layout_shape("by_head", (12,), 4)
     (4, 3)
     """
     empty = np.broadcast_to(np.zeros((), np.bool_), shape)
-    return LAYOUTS[layout].to_theirs(empty, heads).shape
+    return LAYOUTS[layout][0](empty, heads).shape
 
 
 # Google's modules compute the tanh form, whatever bert_config.json calls it; the exports of DistilBERT the exact one.
@@ -89,7 +80,7 @@ class Row:
     """Where one tensor of ours lies in a TensorFlow checkpoint."""
 
     theirs: str  # the variable's name
-    layout: str  # a key of weights.layouts.LAYOUTS
+    layout: str  # a key of LAYOUTS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,17 +93,17 @@ class Naming:
 
     def table(self, config: EncoderConfig, *, mlm: bool, head: HeadConfig | None = None) -> dict[str, Row]:
         """Return, for every tensor of ours that a checkpoint may hold, its variable, in the order of the rows."""
-        wanted = {row.name for row in names.rows(config, mlm=mlm)} | names.head_shapes(config, head).keys()
-        made: dict[str, Row] = {}
+        tensors = {row.name for row in names.rows(config, mlm=mlm)} | names.head_shapes(config, head).keys()
+        table: dict[str, Row] = {}
         for of_layers, group in groupby(self.rows.strip().splitlines(), key=lambda line: "{i}" in line):
             lines = [line.split() for line in group]
             for i in range(config.stored_layers if of_layers else 1):
-                made |= {
+                table |= {
                     ours.format(i=i): Row(theirs=theirs.format(i=i), layout=layout)
                     for ours, theirs, layout in lines
-                    if ours in wanted
+                    if ours in tensors
                 }
-        return made
+        return table
 
 
 TF1 = Naming(
@@ -211,53 +202,49 @@ TRAINING = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Kept:
-    """The variables that belong to the model, and what is said of the others: their patterns -> how many, and why."""
-
-    variables: Mapping[str, StoredTensor]
-    ignored: Mapping[str, str]
-
-
 def states(bundle: Bundle) -> dict[str, StoredTensor]:
     """Return everything that a bundle holds, strings as tensors of a type that no model takes."""
     return {**bundle.tensors, **{key: _as_tensor(strings) for key, strings in bundle.strings.items()}}
 
 
-def leave_out(found: Iterable[tuple[str, StoredTensor]], reasons: Mapping[str, str], *, source: object) -> Kept:
+def leave_out(
+    pairs: Iterable[tuple[str, StoredTensor]], reasons: Mapping[str, str], *, source: object
+) -> tuple[dict[str, StoredTensor], dict[str, str]]:
     """Take out of names and tensors those that match a pattern of `reasons`, and count them; `source` names the file.
+
+    Returns the other variables, and of those left out the patterns with how many there are and why.
 
     Raises: WeightsError: two of the others bear one name.
 
     >>> from wellread.checkpoints.checkpoint import in_memory
     >>> import numpy as np
     >>> slots = in_memory({"bias/adam_m": np.zeros(2), "bias/adam_v": np.zeros(2)})
-    >>> leave_out(slots.items(), TRAINING, source="model.ckpt").ignored
+    >>> leave_out(slots.items(), TRAINING, source="model.ckpt")[1]
     {'*/adam_m, */adam_v': '2 variables: what an optimizer kept of each tensor'}
     """
-    kept: dict[str, StoredTensor] = {}
+    variables: dict[str, StoredTensor] = {}
     counts: dict[str, dict[str, int]] = {}
-    for name, tensor in found:
+    for name, tensor in pairs:
         pattern = next((pattern for pattern in reasons if fnmatchcase(name, pattern)), None)
-        if pattern is None and name in kept:
+        if pattern is None and name in variables:
             raise WeightsError(
                 f"the variables of {source} must bear distinct names; found {name[:100]} twice; export the model again"
             )
         if pattern is None:
-            kept[name] = tensor
+            variables[name] = tensor
         else:
             of_reason = counts.setdefault(reasons[pattern], {})
             of_reason[pattern] = of_reason.get(pattern, 0) + 1
     ignored = {
         ", ".join(sorted(counted)): f"{sum(counted.values())} variables: {why}" for why, counted in counts.items()
     }
-    return Kept(variables=kept, ignored=ignored)
+    return variables, ignored
 
 
 def to_ours(
     naming: Naming,
     config: EncoderConfig,
-    found: Mapping[str, StoredTensor],
+    variables: Mapping[str, StoredTensor],
     *,
     mlm: bool,
     source: object,
@@ -268,22 +255,22 @@ def to_ours(
     Raises: ConfigError for sizes that no tensor has; WeightsError that lists the variables that are missing, surplus or
         of a wrong shape.
     """
-    _check_sizes(config, found, source)
+    _check_sizes(config, variables, source)
     heads = config.num_attention_heads
     table = naming.table(config, mlm=mlm, head=head)
     shapes = names.shapes(config, mlm=mlm) | names.head_shapes(config, head)
     expected = {row.theirs: layout_shape(row.layout, shapes[name], heads) for name, row in table.items()}
-    surplus = sorted(found.keys() - expected.keys())
-    compared = {name: found[name] for name in (*(found.keys() & expected.keys()), *surplus[:_SHOWN])}
+    surplus = sorted(variables.keys() - expected.keys())
+    compared = {name: variables[name] for name in (*(variables.keys() & expected.keys()), *surplus[:_SHOWN])}
     faults = names.mismatches(expected, compared)
     if faults:
         more = max(len(faults) - _SHOWN, 0) + max(len(surplus) - _SHOWN, 0)
-        shown = [fault[:200] for fault in faults[:_SHOWN]] + ([f"there are {more} more faults"] if more else [])
+        listed = [fault[:200] for fault in faults[:_SHOWN]] + ([f"there are {more} more faults"] if more else [])
         raise WeightsError(
             f"the variables of {source} must be those of {config.stored_layers} layers of {naming.name}'s BERT; "
-            f"found that {', '.join(shown)}; fetch it again, or one of the BERT family"
+            f"found that {', '.join(listed)}; fetch it again, or one of the BERT family"
         )
-    return {name: _laid_out(found[row.theirs], row.layout, heads, shapes[name]) for name, row in table.items()}
+    return {name: _laid_out(variables[row.theirs], row.layout, heads, shapes[name]) for name, row in table.items()}
 
 
 def some(names: Collection[str], limit: int = 5) -> str:
@@ -292,15 +279,15 @@ def some(names: Collection[str], limit: int = 5) -> str:
     >>> some(["a", "b", "c"], limit=2)
     'a, b and 1 more'
     """
-    shown = ", ".join(name[:100] for name in list(names)[:limit])
-    return shown if len(names) <= limit else f"{shown} and {len(names) - limit} more"
+    first = ", ".join(name[:100] for name in list(names)[:limit])
+    return first if len(names) <= limit else f"{first} and {len(names) - limit} more"
 
 
-def _check_sizes(config: EncoderConfig, found: Mapping[str, StoredTensor], source: object) -> None:
+def _check_sizes(config: EncoderConfig, variables: Mapping[str, StoredTensor], source: object) -> None:
     """Refuse sizes that cannot be meant, before a name is made for each layer or a shape for each tensor."""
-    if config.stored_layers > len(found):
+    if config.stored_layers > len(variables):
         raise WeightsError(
-            f"{config.stored_layers} layers were asked of {source}; found {len(found)} variables in all; "
+            f"{config.stored_layers} layers were asked of {source}; found {len(variables)} variables in all; "
             "correct the configuration or fetch the checkpoint again"
         )
     sizes = ("vocab_size", "hidden_size", "intermediate_size", "max_position_embeddings", "type_vocab_size")
