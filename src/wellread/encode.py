@@ -155,8 +155,12 @@ def encode_rows(
     if not packer.chunked:
         return vectors, pieces.lengths - lengths
     advance(len(rows))
-    averaged = _averaged(vectors, source, lengths, len(rows))
-    return unit(averaged) if packer.sentence.normalize else averaged, np.zeros(len(rows), np.int64)
+    # the mean over the pieces of each row, weighted by their tokens; an empty text counts as one
+    weights = np.maximum(lengths, 1).astype(np.float32)
+    totals = np.zeros((len(rows), vectors.shape[1]), np.float32)
+    np.add.at(totals, source, vectors * weights[:, None])
+    means: FloatArray = totals / np.bincount(source, weights, len(rows)).astype(np.float32)[:, None]
+    return unit(means) if packer.sentence.normalize else means, np.zeros(len(rows), np.int64)
 
 
 def logits_of(
@@ -188,12 +192,3 @@ def unit(vectors: FloatArray) -> FloatArray:
     """Scale every row to length 1; a row of zeros stays."""
     scaled: FloatArray = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
     return scaled
-
-
-def _averaged(vectors: FloatArray, source: NDArray[np.int64], tokens: NDArray[np.int64], count: int) -> FloatArray:
-    """Average the vectors of the pieces of each row, weighted by their tokens (an empty text counts as one)."""
-    weights = np.maximum(tokens, 1).astype(np.float32)
-    totals = np.zeros((count, vectors.shape[1]), np.float32)
-    np.add.at(totals, source, vectors * weights[:, None])
-    averaged: FloatArray = totals / np.bincount(source, weights, count).astype(np.float32)[:, None]
-    return averaged

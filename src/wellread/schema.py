@@ -48,13 +48,13 @@ def parse_json(raw: bytes) -> Any:
 
 
 def _each_key_once(pairs: list[tuple[str, Any]]) -> Mapping[str, Any]:
-    found: dict[str, Any] = {}
+    data: dict[str, Any] = {}
     for key, value in pairs:
-        if key in found:
+        if key in data:
             raise ValueError(f"the key {key!r} stands twice")
         key.encode("utf-8")  # raises for half of a surrogate pair, which no file could hold
-        found[key] = value
-    return found
+        data[key] = value
+    return data
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -78,12 +78,12 @@ def record(cls: type[T], values: Mapping[str, Any], *, source: object) -> T:
     """
     faults: list[str] = []
     try:
-        made = _dataclass(values, cls, "", faults)
+        data = _dataclass(values, cls, "", faults)
     except ConfigError as error:
         raise ConfigError(f"{source}: {error}") from None
     if faults:
         raise ConfigError(f"{source} must describe a {cls.__name__}; found that {'; '.join(faults)}; correct the file")
-    return made
+    return data
 
 
 def _dataclass(values: Mapping[str, Any], cls: type[T], place: str, faults: list[str]) -> T:
@@ -93,11 +93,11 @@ def _dataclass(values: Mapping[str, Any], cls: type[T], place: str, faults: list
     before = len(faults)
     faults += [f"{place}{key} is unknown{nearest(key, hints)}" for key in values if key not in hints]
     faults += [f"{place}{key} is missing" for key in hints if key not in values and key not in optional]
-    made = {key: _made(values[key], hints[key], f"{place}{key}", faults) for key in hints if key in values}
-    return cls(**made) if len(faults) == before else None  # type: ignore[return-value]
+    arguments = {key: _value(values[key], hints[key], f"{place}{key}", faults) for key in hints if key in values}
+    return cls(**arguments) if len(faults) == before else None  # type: ignore[return-value]
 
 
-def _made(value: Any, hint: Any, place: str, faults: list[str]) -> Any:
+def _value(value: Any, hint: Any, place: str, faults: list[str]) -> Any:
     """Turn one JSON value into what `hint` declares, or add to `faults` that it is none."""
     arguments = get_args(hint)
     of_union = next((one for one in arguments if is_dataclass(one)), None)
@@ -106,9 +106,9 @@ def _made(value: Any, hint: Any, place: str, faults: list[str]) -> Any:
     if is_dataclass(hint) and isinstance(value, dict):
         return _dataclass(value, hint, f"{place}.", faults)  # type: ignore[arg-type]
     if get_origin(hint) is tuple and isinstance(value, list):
-        return tuple(_made(item, arguments[0], f"{place}.{i}", faults) for i, item in enumerate(value))
+        return tuple(_value(item, arguments[0], f"{place}.{i}", faults) for i, item in enumerate(value))
     if get_origin(hint) is Mapping and isinstance(value, dict):
-        return {key: _made(item, arguments[1], f"{place}.{key}", faults) for key, item in value.items()}
+        return {key: _value(item, arguments[1], f"{place}.{key}", faults) for key, item in value.items()}
     if not _fits(value, hint):
         faults.append(f"{place} is {reprlib.repr(value)}, not {getattr(hint, '__name__', hint)}")
     return value
@@ -150,10 +150,10 @@ def account_for(data: Mapping[str, Any], table: KeyTable, *, source: object, ign
     >>> account_for({"dim": 12, "use_cache": True}, table, source="config.json")
     Keys(used={'hidden_size': 12}, ignored={'use_cache': 'for decoders'})
     """
-    known = {*table.used, *table.fixed, *table.ignored}
-    unknown = [key for key in data if key not in known]
+    keys = {*table.used, *table.fixed, *table.ignored}
+    unknown = [key for key in data if key not in keys]
     unsupported = [key for key, values in table.fixed.items() if key in data and data[key] not in values]
-    faults = [f"{key} is unknown{nearest(key, known)}" for key in unknown if key not in ignore]
+    faults = [f"{key} is unknown{nearest(key, keys)}" for key in unknown if key not in ignore]
     faults += [f"{key} is missing" for key in table.required if key not in data]
     faults += [
         f"{key} is {reprlib.repr(data[key])}, and wellread computes only {', '.join(map(repr, table.fixed[key]))}"

@@ -122,9 +122,9 @@ def test_memory_of_words_is_bounded_and_changes_nothing(dialect: str, monkeypatc
         == tight.tokenize(lines).to_list()
         == expected
     )
-    assert 0 < len(tight.engine.pieces.known) <= 50  # type: ignore[attr-defined]
-    assert len(roomy.engine.pieces.known) > 500  # type: ignore[attr-defined]
-    assert "z" * 101 not in roomy.engine.pieces.known  # type: ignore[attr-defined]
+    assert 0 < len(tight.engine.pieces.cache) <= 50  # type: ignore[attr-defined]
+    assert len(roomy.engine.pieces.cache) > 500  # type: ignore[attr-defined]
+    assert "z" * 101 not in roomy.engine.pieces.cache  # type: ignore[attr-defined]
 
 
 def test_decode_agrees_with_transformers() -> None:

@@ -31,23 +31,22 @@ def run(
 
     With a `head` also its `logits`: [B, C] for a text or a pair, [B, T, C] for tags, [B, T, 2] for spans.
     """
-    wanted = [name for name in OUTPUTS if name in outputs]
-    needed = set(wanted)
+    needed = {name for name in OUTPUTS if name in outputs}
     if MLM_OUTPUT in outputs:
         needed.add("sequence_output")
     if SENTENCE_OUTPUT in outputs:
         needed.add(POOLED_FROM[sentence.pooling])
     if head is not None and LOGITS_OUTPUT in outputs:
         needed.add(head_input(head))
-    made: dict[str, Any] = {**encode(ops, config, inputs, outputs=needed)}
+    values: dict[str, Any] = {**encode(ops, config, inputs, outputs=needed)}
     if MLM_OUTPUT in outputs:
-        made[MLM_OUTPUT] = mlm_logits(ops, config, made["sequence_output"], inputs[MLM_INPUT])
+        values[MLM_OUTPUT] = mlm_logits(ops, config, values["sequence_output"], inputs[MLM_INPUT])
     if SENTENCE_OUTPUT in outputs:
-        source = made[POOLED_FROM[sentence.pooling]]
-        made[SENTENCE_OUTPUT] = sentence_embedding(ops, sentence, source, inputs["input_mask"])
+        source = values[POOLED_FROM[sentence.pooling]]
+        values[SENTENCE_OUTPUT] = sentence_embedding(ops, sentence, source, inputs["input_mask"])
     if head is not None and LOGITS_OUTPUT in outputs:
-        made[LOGITS_OUTPUT] = task_logits(ops, head, made[head_input(head)])
-    return {name: made[name] for name in outputs}
+        values[LOGITS_OUTPUT] = task_logits(ops, head, values[head_input(head)])
+    return {name: values[name] for name in outputs}
 
 
 def mlm_logits(ops: Ops[T], config: EncoderConfig, sequence_output: T, positions: T) -> T:

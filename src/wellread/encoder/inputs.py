@@ -196,8 +196,8 @@ def text_rows(given: Any) -> Iterable[Any]:
         return given.to_pylist()
     elif hasattr(kind, "__iter__") and getattr(given, "ndim", None) != 0:
         return given
-    found = "None" if given is None else f"a {kind.__name__}"
-    raise InputError(f"texts were expected: a str, or an iterable of str; found {found}; {advice}")
+    type_name = "None" if given is None else f"a {kind.__name__}"
+    raise InputError(f"texts were expected: a str, or an iterable of str; found {type_name}; {advice}")
 
 
 def _columns(given: Any) -> list[str]:

@@ -306,10 +306,10 @@ def refuse_long(lengths: NDArray[np.int64], room: int, seq_length: int, *, first
     """Refuse rows of more than `room` tokens; they are numbered from `first_row`. Raises: TextError that names them."""
     long = np.flatnonzero(lengths > room)
     if long.size:
-        shown = ", ".join(f"row {first_row + row} of {lengths[row]}" for row in long[:5])
+        examples = ", ".join(f"row {first_row + row} of {lengths[row]}" for row in long[:5])
         raise TextError(
             f"a sequence length of {seq_length} leaves room for {room} tokens a row; {long.size} of {len(lengths)} "
-            f'rows are longer: {shown}; shorten them, or pass on_long="truncate" or on_long="chunk"'
+            f'rows are longer: {examples}; shorten them, or pass on_long="truncate" or on_long="chunk"'
         )
 
 

@@ -64,13 +64,16 @@ class KoBertEngine:
 
     def spans(self, text: str) -> Spans:
         """Turn one text into ids and tell where they come from."""
-        found = []
+        tokens = []
         begin = 0
         for i, part in enumerate(self.pattern.split(text)):
-            spans = self._special_span(part) if i % 2 else self._spans(part)
-            found.append((spans.ids, spans.starts + begin, spans.limits + begin))
+            if i % 2:
+                tokens.append((self.special[part], np.array([begin]), np.array([begin + len(part)])))
+            else:
+                spans = self._spans(part)
+                tokens.append((spans.ids, spans.starts + begin, spans.limits + begin))
             begin += len(part)
-        ids, starts, limits = map(np.concatenate, zip(*found, strict=True))
+        ids, starts, limits = map(np.concatenate, zip(*tokens, strict=True))
         return Spans(ids=ids, starts=starts, limits=limits)
 
     def join(self, pieces: list[str]) -> str:
@@ -94,18 +97,15 @@ class KoBertEngine:
             return ours
         return np.concatenate([self.numbers.get(id, ours[i : i + 1]) for i, id in enumerate(ids.tolist())])
 
-    def _special_span(self, token: str) -> Spans:
-        return Spans(ids=self.special[token], starts=np.zeros(1, np.int64), limits=np.array([len(token)]))
-
     def _spans(self, stretch: str) -> Spans:
         """Tell where the tokens of a stretch come from; the parts of a split number share its place."""
-        found = self.inner.processor.encode(self.simplified(stretch), return_type="offset_mapping")
-        parts = [len(self.numbers.get(id, (id,))) for id in found["ids"]]
-        first, behind = np.repeat(places(found["offsets"]), parts, axis=0).T
+        encoding = self.inner.processor.encode(self.simplified(stretch), return_type="offset_mapping")
+        parts = [len(self.numbers.get(id, (id,))) for id in encoding["ids"]]
+        first, behind = np.repeat(places(encoding["offsets"]), parts, axis=0).T
         starts, limits = _sources(stretch)
         begins = starts[first]
         return Spans(
-            ids=self._renumbered(np.array(found["ids"], np.int32)),
+            ids=self._renumbered(np.array(encoding["ids"], np.int32)),
             starts=begins,
             limits=np.where(behind > first, limits[behind - 1], begins),  # a "▁" that stands for no space is empty
         )

@@ -81,7 +81,7 @@ class RowRng:
         """Return `size` [N, B, T] numbers in [0, 1)."""
         draws, columns = (np.arange(1, n + 1, dtype=np.uint64) for n in (size[0], size[2]))
         counters = (draws[:, None, None] << np.uint64(32)) + columns
-        bits = _mixed(self.keys[:, None] + counters * STRIDE)
+        bits = _splitmix(self.keys[:, None] + counters * STRIDE)
         return (bits >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
@@ -93,10 +93,10 @@ def row_rng(seed: int, epoch: int, rows: NDArray[np.integer]) -> RowRng:
     True
     """
     key = np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)[0]
-    return RowRng(keys=_mixed(key ^ _mixed((rows.astype(np.uint64) + np.uint64(1)) * STRIDE)))
+    return RowRng(keys=_splitmix(key ^ _splitmix((rows.astype(np.uint64) + np.uint64(1)) * STRIDE)))
 
 
-def _mixed(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
+def _splitmix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
     x = (x ^ (x >> np.uint64(30))) * FIRST
     x = (x ^ (x >> np.uint64(27))) * SECOND
     mixed: NDArray[np.uint64] = x ^ (x >> np.uint64(31))
@@ -148,19 +148,19 @@ def mask_tokens(batch: Mapping[str, NDArray[np.int32]], *, masking: Masking, rng
 
     >>> special = SpecialTokens(pad=0, unk=1, cls=2, sep=3, mask=4)
     >>> batch = {"input_word_ids": np.array([[2, 7, 3]], np.int32), "input_mask": np.ones((1, 3), np.int32)}
-    >>> made = mask_tokens(batch, masking=Masking(special=special, vocab_size=9), rng=np.random.default_rng(1))
-    >>> made.input_word_ids.tolist(), made.positions.tolist(), made.labels.tolist()
+    >>> masked = mask_tokens(batch, masking=Masking(special=special, vocab_size=9), rng=np.random.default_rng(1))
+    >>> masked.input_word_ids.tolist(), masked.positions.tolist(), masked.labels.tolist()
     ([[2, 4, 3]], [1], [7])
     """
     ids, real = batch["input_word_ids"], batch["input_mask"] != 0
     draws = rng.random((4, *ids.shape))
     free = real & ~np.isin(ids, [*asdict(masking.special).values()])
     targets = masking.rate * (real if masking.kind == "smoothed" else free).sum(1)
-    positions = _chosen(ids, free, targets, masking, draws)
-    return _replaced(ids, positions, masking, draws)
+    positions = _choose_positions(ids, free, targets, masking, draws)
+    return _replace(ids, positions, masking, draws)
 
 
-def _chosen(
+def _choose_positions(
     ids: NDArray[np.int32],
     free: NDArray[np.bool_],
     targets: NDArray[np.float64],
@@ -185,19 +185,19 @@ def _chosen(
     before = np.cumsum(sizes[order]) - sizes[order]  # tokens of the units that come earlier
     before -= before[np.searchsorted(rows, rows)]  # in the same row; `rows` is sorted, and so is rows[order]
     enough = before + draws[3, rows, 0] * sizes[order] >= targets[rows]
-    taken = np.zeros(len(firsts), bool)
-    taken[order] = ~enough | (before == 0)
-    return np.flatnonzero(free.ravel() & np.append(taken, False)[unit_of])
+    is_target = np.zeros(len(firsts), bool)
+    is_target[order] = ~enough | (before == 0)
+    return np.flatnonzero(free.ravel() & np.append(is_target, False)[unit_of])
 
 
-def _replaced(
+def _replace(
     ids: NDArray[np.int32], positions: NDArray[np.int64], masking: Masking, draws: NDArray[np.float64]
 ) -> Masked:
     """Put [MASK], another piece or the same in every position, as the shares have it."""
     labels = ids.ravel()[positions]
     fate, other = (draws[i].ravel()[positions] for i in (1, 2))
     pieces = (other * masking.vocab_size).astype(np.int32)
-    made = np.where(fate < masking.mask_share + masking.random_share, pieces, labels)
-    seen = ids.copy()
-    seen.ravel()[positions] = np.where(fate < masking.mask_share, masking.special.mask, made)
-    return Masked(input_word_ids=seen, positions=positions, labels=labels)
+    other_pieces = np.where(fate < masking.mask_share + masking.random_share, pieces, labels)
+    inputs = ids.copy()
+    inputs.ravel()[positions] = np.where(fate < masking.mask_share, masking.special.mask, other_pieces)
+    return Masked(input_word_ids=inputs, positions=positions, labels=labels)

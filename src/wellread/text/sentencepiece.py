@@ -97,9 +97,9 @@ class SentencePieceEngine:
 
     def spans(self, text: str) -> Spans:
         """Turn one text into ids and tell where they come from."""
-        found = self.processor.encode(text, return_type="offset_mapping")
-        starts, limits = places(found["offsets"]).T
-        return Spans(ids=self.renumbering[np.array(found["ids"], np.int64)], starts=starts, limits=limits)
+        encoding = self.processor.encode(text, return_type="offset_mapping")
+        starts, limits = places(encoding["offsets"]).T
+        return Spans(ids=self.renumbering[np.array(encoding["ids"], np.int64)], starts=starts, limits=limits)
 
     def join(self, pieces: list[str]) -> str:
         """Turn pieces into a text."""

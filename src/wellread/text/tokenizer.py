@@ -116,8 +116,8 @@ class Tokenizer:
 
     def decode(self, ids: Iterable[int], skip_special_tokens: bool = True) -> str:
         """Join the pieces of `ids` into a text; what normalisation took away does not come back."""
-        kept = self.vocabulary.without_special(ids) if skip_special_tokens else ids
-        return self.engine.join(self.pieces(kept))
+        ids = self.vocabulary.without_special(ids) if skip_special_tokens else ids
+        return self.engine.join(self.pieces(ids))
 
     def model_bytes(self) -> bytes:
         """Return the content of the SentencePiece model; empty for WordPiece, which needs none."""
@@ -155,9 +155,11 @@ def refuse_other_rows(texts: Sequence[object], *, first_row: int = 0) -> None:
     """Refuse rows that are no str; they are numbered from `first_row`. Raises: InputError that names them."""
     wrong = [(row, text) for row, text in enumerate(texts, first_row) if not isinstance(text, str)]
     if wrong:
-        shown = ", ".join(f"{'NaN' if text != text else type(text).__name__} in row {row}" for row, text in wrong[:5])
+        examples = ", ".join(
+            f"{'NaN' if text != text else type(text).__name__} in row {row}" for row, text in wrong[:5]
+        )
         raise InputError(
-            f"each of {len(texts)} texts must be a str; {len(wrong)} are not: {shown}; convert or drop them"
+            f"each of {len(texts)} texts must be a str; {len(wrong)} are not: {examples}; convert or drop them"
         )
 
 

@@ -28,14 +28,6 @@ class Text:
     inferred: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
-    """A conclusion and its reason."""
-
-    do_lower_case: bool
-    why: str
-
-
 def read_wordpiece(directory: Path, config: TokenizerConfig, *, do_lower_case: bool | None) -> Text:
     """Load a WordPiece tokenizer; `do_lower_case` is what a file says, or None where it must be inferred.
 
@@ -44,25 +36,25 @@ def read_wordpiece(directory: Path, config: TokenizerConfig, *, do_lower_case: b
     if do_lower_case is not None:
         return Text(tokenizer=load_tokenizer(directory, replace(config, do_lower_case=do_lower_case)))
     pieces = Vocabulary.read(directory / str(config.vocab_file), config).pieces
-    case = infer_case(directory.resolve().name, pieces)
-    tokenizer = load_tokenizer(directory, replace(config, do_lower_case=case.do_lower_case))
-    return Text(tokenizer=tokenizer, inferred={"do_lower_case": f"{case.do_lower_case}: {case.why}"})
+    lower_case, why = infer_case(directory.resolve().name, pieces)
+    tokenizer = load_tokenizer(directory, replace(config, do_lower_case=lower_case))
+    return Text(tokenizer=tokenizer, inferred={"do_lower_case": f"{lower_case}: {why}"})
 
 
-def infer_case(name: str, pieces: Iterable[str]) -> Case:
-    """Conclude from the `name` of a model's directory, or from the pieces of its vocabulary.
+def infer_case(name: str, pieces: Iterable[str]) -> tuple[bool, str]:
+    """Infer from the `name` of a model's directory, or from its vocabulary, whether to lower the case, and say why.
 
-    >>> infer_case("uncased_L-12_H-768_A-12", ["Paris"]).do_lower_case
-    True
+    >>> infer_case("uncased_L-12_H-768_A-12", ["Paris"])
+    (True, 'the directory is named uncased')
     >>> infer_case("bert", ["[CLS]", "the", "Paris"])
-    Case(do_lower_case=False, why="the vocabulary holds 'Paris'")
+    (False, "the vocabulary holds 'Paris'")
     """
-    if named := _NAMED.search(name.lower()):
-        return Case(do_lower_case=named[1] is not None, why=f"the directory is named {named[0]}")
+    if match := _NAMED.search(name.lower()):
+        return match[1] is not None, f"the directory is named {match[0]}"
     upper = next((piece for piece in pieces if piece != piece.lower() and not _SPECIAL.fullmatch(piece)), None)
     if upper is not None:
-        return Case(do_lower_case=False, why=f"the vocabulary holds {upper!r}")
-    return Case(do_lower_case=True, why="the vocabulary holds no upper-case letter")
+        return False, f"the vocabulary holds {upper!r}"
+    return True, "the vocabulary holds no upper-case letter"
 
 
 SPECIAL = ("unk_token", "pad_token", "cls_token", "sep_token", "mask_token")
@@ -171,16 +163,19 @@ def read_tokenizer(directory: Path, *, ignore: Collection[str] = ()) -> Tokenize
             f"{directory} must hold one SentencePiece model; found {', '.join(models)}; remove the others"
         )
     tables = [_keys(directory / "special_tokens_map.json", SPECIAL_KEYS, ignore)]
-    tables += [_passed_over(directory / NAME) if models else _fast_keys(directory / NAME, ignore)]
+    if not models:
+        tables += [_fast_keys(directory / NAME, ignore)]
+    elif (directory / NAME).is_file():
+        tables += [Keys(used={}, ignored={NAME: "the SentencePiece model beside it is read instead"})]
     tables += [_keys(directory / "tokenizer_config.json", KEYS, ignore)]
-    said = {key: value for table in tables for key, value in table.used.items()}
+    settings = {key: value for table in tables for key, value in table.used.items()}
     ignored = {key: why for table in tables for key, why in table.ignored.items()}
     if models:
-        ignored |= {key: "a rule of WordPiece tokenizers" for key in RULES[1:] if key in said}
-    config = _config(directory, said, models)
+        ignored |= {key: "a rule of WordPiece tokenizers" for key in RULES[1:] if key in settings}
+    config = _config(directory, settings, models)
     if "added_tokens" not in ignore:
-        _refuse_added(directory, said, config)
-    lengths = [_length(said[name], name, directory) for name in LENGTHS if name in said]
+        _refuse_added(directory, settings, config)
+    lengths = [_length(settings[name], name, directory) for name in LENGTHS if name in settings]
     return TokenizerFiles(config=config, max_length=next(filter(None, lengths), None), ignored=ignored)
 
 
@@ -191,15 +186,15 @@ def _keys(path: Path, table: KeyTable, ignore: Collection[str]) -> Keys:
     )
 
 
-def _passed_over(path: Path) -> Keys:
-    """Say of a `tokenizer.json` beside a SentencePiece model that it is not read."""
-    return Keys(used={}, ignored={NAME: "the SentencePiece model beside it is read instead"} if path.is_file() else {})
-
-
 def _fast_keys(path: Path, ignore: Collection[str]) -> Keys:
     """Account for `tokenizer.json`: its rules under our names, its truncation, its added tokens."""
     whole = _keys(path, FAST_KEYS, ignore)
-    _refuse_unigram(whole.used.get("model"), path)
+    model = whole.used.get("model")
+    if isinstance(model, dict) and model.get("type") == "Unigram":  # its scores are read from SentencePiece's own file
+        raise ConfigError(
+            f"the tokenizer of {path.parent} was to be read; found a Unigram in {path.name} and no SentencePiece "
+            "model; put the model that it was made from (*.model, *.spiece) beside it, and its vocab.txt if it has one"
+        )
     tfhub = tfhub_case(whole.used)
     used: dict[str, Any] = {"added_tokens": whole.used.get("added_tokens") or [], "tfhub": tfhub}
     ignored = dict(whole.ignored)
@@ -214,34 +209,23 @@ def _fast_keys(path: Path, ignore: Collection[str]) -> Keys:
     return Keys(used=used, ignored=ignored)
 
 
-def _refuse_unigram(model: Any, path: Path) -> None:
-    """Refuse a model whose scores stand in `tokenizer.json` alone: SentencePiece itself computes them here."""
-    if isinstance(model, dict) and model.get("type") == "Unigram":
-        raise ConfigError(
-            f"the tokenizer of {path.parent} was to be read; found a Unigram in {path.name} and no SentencePiece "
-            "model; put the model that it was made from (*.model, *.spiece) beside it, and its vocab.txt if it has one"
-        )
-
-
-def _config(directory: Path, said: Mapping[str, Any], models: list[str]) -> TokenizerConfig:
+def _config(directory: Path, settings: Mapping[str, Any], models: list[str]) -> TokenizerConfig:
     """Choose the dialect, and with it the rules that have a meaning."""
-    special = {name: _token(said[name], name, directory) for name in SPECIAL if said.get(name) is not None}
+    tokens = {name: settings[name] for name in SPECIAL if settings.get(name) is not None}
+    # a special token is a text, or an object around one
+    special = {name: token.get("content") if isinstance(token, dict) else token for name, token in tokens.items()}
     vocab = "vocab.txt" if (directory / "vocab.txt").is_file() else None
     if models:
-        chosen = {"dialect": "kobert" if vocab else "spm", "model_file": models[0], "vocab_file": vocab}
-        rules = {key: said[key] for key in RULES[:1] if key in said}
-    elif said.get("tfhub") is not None:
-        chosen = {"dialect": "tfhub", "vocab_file": vocab or NAME}
-        rules = {"do_lower_case": said["tfhub"]}  # whatever tokenizer_config.json says: no rule depends on it there
+        files = {"dialect": "kobert" if vocab else "spm", "model_file": models[0], "vocab_file": vocab}
+        rules = {key: settings[key] for key in RULES[:1] if key in settings}
+    elif settings.get("tfhub") is not None:
+        files = {"dialect": "tfhub", "vocab_file": vocab or NAME}
+        rules = {"do_lower_case": settings["tfhub"]}  # whatever tokenizer_config.json says: no rule depends on it there
     else:
-        chosen = {"dialect": "hf", "vocab_file": vocab or NAME}
-        rules = {"do_lower_case": True, **{key: said[key] for key in RULES if key in said}}  # Hugging Face's default
-    return record(TokenizerConfig, {**chosen, **rules, **special}, source=f"the tokenizer of {directory}")
-
-
-def _token(value: Any, name: str, source: Path) -> Any:
-    """A special token is a text, or an object around one."""
-    return _object(value, name, source).get("content") if isinstance(value, dict) else value
+        files = {"dialect": "hf", "vocab_file": vocab or NAME}
+        rules = {"do_lower_case": True}  # Hugging Face's default
+        rules |= {key: settings[key] for key in RULES if key in settings}
+    return record(TokenizerConfig, {**files, **rules, **special}, source=f"the tokenizer of {directory}")
 
 
 def _object(value: Any, name: str, source: Path) -> dict[str, Any]:
@@ -250,12 +234,12 @@ def _object(value: Any, name: str, source: Path) -> dict[str, Any]:
     return value
 
 
-def _refuse_added(directory: Path, said: Mapping[str, Any], config: TokenizerConfig) -> None:
+def _refuse_added(directory: Path, settings: Mapping[str, Any], config: TokenizerConfig) -> None:
     """Refuse tokens beyond the special five: Hugging Face would find them whole in a text, wellread splits them."""
     path = directory / "added_tokens.json"
     added: list[Any] = list(read_json(path)) if path.is_file() else []
-    decoder = _object(said.get("added_tokens_decoder", {}), "added_tokens_decoder", directory)
-    entries = said.get("added_tokens", [])
+    decoder = _object(settings.get("added_tokens_decoder", {}), "added_tokens_decoder", directory)
+    entries = settings.get("added_tokens", [])
     if not isinstance(entries, list):
         raise ConfigError(f"added_tokens of {directory} must be a list; found {reprlib.repr(entries)}; fetch it again")
     added += [_object(entry, "an added token", directory).get("content") for entry in (*decoder.values(), *entries)]

@@ -26,13 +26,13 @@ from wellread.text.tokenizer import Tokenizer
 from wellread.text.wordpiece import DECODER, MAX_BYTES, HfEngine, table
 
 
-def code_points(chosen: Callable[[str], bool]) -> str:
-    r"""Write the characters that are chosen as the inside of a regular expression's brackets.
+def code_points(matches: Callable[[str], bool]) -> str:
+    r"""Write the characters that match as the inside of a regular expression's brackets.
 
     >>> code_points(lambda character: character in "abcx")
     '\\x{61}-\\x{63}\\x{78}-\\x{78}'
     """
-    codes = [code for code in range(sys.maxunicode + 1) if chosen(chr(code))]
+    codes = [code for code in range(sys.maxunicode + 1) if matches(chr(code))]
     breaks = [0, *(i for i in range(1, len(codes)) if codes[i] != codes[i - 1] + 1), len(codes)]
     return spans((codes[first], codes[behind - 1]) for first, behind in pairwise(breaks))
 
@@ -77,7 +77,7 @@ def words() -> pre_tokenizers.PreTokenizer:
 
 def _folding() -> list[normalizers.Normalizer]:
     """Fold the case and drop marks: NFKC_Casefold, NFD and the removal of nonspacing marks, one after the other."""
-    dropped = spans((run.first, run.last) for run in table("fold").runs if not run.target)
+    dropped = spans((run.first, run.last) for run in table("fold") if not run.target)
     lowered = [("\u0345", "ι"), ("ß", "ss"), ("ς", "σ")]  # where folding the case is more than lower-casing
     return [
         normalizers.NFKD(),
@@ -98,7 +98,7 @@ def _hiding(first: int, count: int) -> normalizers.Normalizer:
 
 def _kind(kind: str) -> str:
     """Write the characters of a kind, `space` or `alone`."""
-    return spans((run.first, run.last) for run in table("words").runs if run.target[0] == kind)
+    return spans((run.first, run.last) for run in table("words") if run.target[0] == kind)
 
 
 SYMBOL = 0.5  # score of a symbol: SentencePiece prefers it to nearly all else; with this we find it choose alike
@@ -128,9 +128,9 @@ def _scores(tokenizer: Tokenizer, model: SentencePieceModel) -> list[tuple[str, 
     before the model sees a text.
     """
     symbols = set(model.symbols) - set(_special(tokenizer))
-    known = {**model.normal, **dict.fromkeys(symbols, SYMBOL)}
+    scores = {**model.normal, **dict.fromkeys(symbols, SYMBOL)}
     low = min(model.normal.values())
-    return [(piece, known.get(piece, low)) for piece in tokenizer.vocabulary.pieces]
+    return [(piece, scores.get(piece, low)) for piece in tokenizer.vocabulary.pieces]
 
 
 def _rules(tokenizer: Tokenizer) -> list[normalizers.Normalizer]:
@@ -271,7 +271,7 @@ def tfhub_case(parts: Mapping[str, Any]) -> bool | None:
     for lower_case in (True, False):
         ours = tokenizers.Tokenizer(models.WordPiece(vocab={}, unk_token=""))
         ours.normalizer, ours.pre_tokenizer = normalizer(lower_case=lower_case), words()
-        made = json.loads(ours.to_str())
-        if all(parts.get(part) == made[part] for part in ("normalizer", "pre_tokenizer")):
+        content = json.loads(ours.to_str())
+        if all(parts.get(part) == content[part] for part in ("normalizer", "pre_tokenizer")):
             return lower_case
     return None

@@ -129,5 +129,5 @@ def _numbered(text: str, path: Path) -> list[str]:
 
 def _some(items: Sequence[object], limit: int = 5) -> str:
     """List the first few items and count the others."""
-    shown = ", ".join(repr(item) for item in items[:limit])
-    return shown if len(items) <= limit else f"{shown} and {len(items) - limit} more"
+    first = ", ".join(repr(item) for item in items[:limit])
+    return first if len(items) <= limit else f"{first} and {len(items) - limit} more"

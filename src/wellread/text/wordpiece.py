@@ -62,16 +62,18 @@ class TfHubRules(dict[int, str]):
     def cut(self, text: str) -> str:
         """Return the words of `text` with spaces between; every character of an over-long word is replaced by NUL."""
         words = text.translate(self)
-        return words if words.isascii() else MAYBE_LONG.sub(_hide_long, words)
+        # NUL is in no word, for it has become a space
+        return (
+            words
+            if words.isascii()
+            else MAYBE_LONG.sub(
+                lambda word: word[0] if len(word[0].encode()) <= MAX_BYTES else "\0" * len(word[0]), words
+            )
+        )
 
     def sources(self, text: str) -> NDArray[np.int64]:
         """Return, for each character of `cut(text)`, the position in `text` of the character that it comes from."""
         return np.repeat(np.arange(len(text)), [len(self[code]) for code in map(ord, text)])
-
-
-def _hide_long(word: re.Match[str]) -> str:
-    """Make an over-long word unknown: NUL is in no word, for it has become a space."""
-    return word[0] if len(word[0].encode()) <= MAX_BYTES else "\0" * len(word[0])
 
 
 def _spaced(character: str) -> str:
@@ -79,7 +81,7 @@ def _spaced(character: str) -> str:
     if character.isascii():  # English reads no table
         kind = "" if character.isalnum() else "alone" if character.isprintable() and character != " " else "space"
     else:
-        run = table("words").find(ord(character))
+        run = find_run("words", ord(character))
         kind = run.target[0] if run else ""
     return {"": character, "alone": f" {character} ", "space": " "}[kind]
 
@@ -93,7 +95,7 @@ def _folded(code: int) -> str:
         vowel, trailing = divmod(rest, 28)
         jamo = chr(0x1100 + leading) + chr(0x1161 + vowel)
         return jamo + chr(0x11A7 + trailing) if trailing else jamo
-    run = table("fold").find(code)
+    run = find_run("fold", code)
     return "".join(chr(int(target, 16) + code - run.first) for target in run.target) if run else chr(code)
 
 
@@ -106,28 +108,22 @@ class Run:
     target: list[str]  # what the table says of them
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Table:
-    """Runs in the order of their code points."""
-
-    firsts: list[int]
-    runs: list[Run]
-
-    def find(self, code: int) -> Run | None:
-        """Return the run that holds `code`, if any."""
-        position = bisect_right(self.firsts, code) - 1
-        return self.runs[position] if position >= 0 and code <= self.runs[position].last else None
-
-
 @cache
-def table(name: str) -> Table:
-    """Read a table: lines of `first-last target ...`, or `first target ...` for a single code point."""
+def table(name: str) -> list[Run]:
+    """Read runs in the order of their code points: lines of `first-last target ...`, or `first target ...` for one."""
     runs = []
     for line in (TABLES / f"{name}.txt").read_text("ascii").splitlines()[1:]:
         span, *target = line.split()
         first, _, last = span.partition("-")
         runs.append(Run(first=int(first, 16), last=int(last or first, 16), target=target))
-    return Table(firsts=[run.first for run in runs], runs=runs)
+    return runs
+
+
+def find_run(name: str, code: int) -> Run | None:
+    """Return the run of a table that holds `code`, if any."""
+    runs = table(name)
+    position = bisect_right(runs, code, key=lambda run: run.first) - 1
+    return runs[position] if position >= 0 and code <= runs[position].last else None
 
 
 MAX_WORD = 100  # characters; a longer word is unknown
@@ -158,14 +154,14 @@ class WordPieces:
     """The pieces of words. Texts share most of their words, so each is split once and then remembered."""
 
     model: tokenizers.Tokenizer  # takes words with spaces between
-    known: dict[str, list[int]]  # word -> ids; only grows, so that threads may share it
+    cache: dict[str, list[int]]  # word -> ids; only grows, so that threads may share it
 
     @classmethod
     def of(cls, model: models.WordPiece) -> WordPieces:
-        """Begin with no word known."""
+        """Begin with an empty cache."""
         tokenizer = tokenizers.Tokenizer(model)
         tokenizer.pre_tokenizer = pre_tokenizers.CharDelimiterSplit(" ")
-        return cls(model=tokenizer, known={})
+        return cls(model=tokenizer, cache={})
 
     def encode(self, texts: Iterable[str]) -> list[list[int]]:
         """Turn texts that are cut into words into rows of ids."""
@@ -175,12 +171,12 @@ class WordPieces:
 
     def _look_up(self, words: set[str]) -> dict[str, list[int]]:
         """Return the ids of each word; remember those that are new, while there is room."""
-        ids = {word: self.known[word] for word in words & self.known.keys()}
+        ids = {word: self.cache[word] for word in words & self.cache.keys()}
         fresh = list(words - ids.keys())
         encodings = self.model.encode_batch_fast(fresh, add_special_tokens=False)
         ids.update(zip(fresh, [encoding.ids for encoding in encodings], strict=True))
-        room = max(0, MAX_KNOWN - len(self.known))
-        self.known.update((word, ids[word]) for word in fresh[:room] if len(word) <= MAX_WORD)
+        room = max(0, MAX_KNOWN - len(self.cache))
+        self.cache.update((word, ids[word]) for word in fresh[:room] if len(word) <= MAX_WORD)
         return ids
 
 
@@ -225,9 +221,9 @@ class HfEngine:
     def encode(self, texts: list[str]) -> Ragged:
         """Turn B texts into B rows of ids."""
         simple = [text.isascii() and not self.special.search(text) for text in texts]
-        chosen = list(zip(texts, simple, strict=True))
-        words = iter(self.pieces.encode([text.translate(self.ascii_rules) for text, yes in chosen if yes]))
-        others = self.full.encode_batch_fast([text for text, yes in chosen if not yes], add_special_tokens=False)
+        pairs = list(zip(texts, simple, strict=True))
+        words = iter(self.pieces.encode([text.translate(self.ascii_rules) for text, yes in pairs if yes]))
+        others = self.full.encode_batch_fast([text for text, yes in pairs if not yes], add_special_tokens=False)
         rest = iter([encoding.ids for encoding in others])
         return _ragged([next(words if yes else rest) for yes in simple])
 
