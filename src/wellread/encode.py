@@ -114,7 +114,8 @@ def warn_unreadable(tokenizer: Tokenizer, texts: Sequence[str], *, stacklevel: i
     ids = tokenizer.tokenize(sample).values
     tokens = [token for token in tokenizer.pieces(ids.tolist()) if token != "▁"]
     unknown = tokenizer.pieces([tokenizer.special.unk])[0]
-    share = sum(token == unknown or _is_letter(token) for token in tokens) / max(1, len(tokens))
+    bare = {t for t in tokens if t.startswith("##") and len(t) == 3 and t[2].isalpha() and not t.isascii()}
+    share = sum(token == unknown or token in bare for token in tokens) / max(1, len(tokens))
     if len(tokens) >= FEWEST_TOKENS and share > UNREADABLE:
         warnings.warn(
             # in tens, so that windows of one corpus give one warning
@@ -124,11 +125,6 @@ def warn_unreadable(tokenizer: Tokenizer, texts: Sequence[str], *, stacklevel: i
             VocabularyWarning,
             stacklevel=stacklevel,
         )
-
-
-def _is_letter(token: str) -> bool:
-    """Tell whether a token is a single letter inside a word, outside ASCII."""
-    return token.startswith("##") and len(token) == 3 and not token.isascii() and token[2].isalpha()
 
 
 def encode_rows(

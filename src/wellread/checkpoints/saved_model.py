@@ -136,18 +136,12 @@ def read_text(directory: Path, graph: Graph, variables: SavedVariables) -> Text 
         return Text(tokenizer=load_model(models[0], config, source=f"the model in {graph.path}"))
     if vocabulary is None:
         return None
-    lower_case = variables.do_lower_case if variables.do_lower_case is not None else _case_of(graph)
+    lower_case = variables.do_lower_case
+    if lower_case is None and graph.uses(WORDPIECE):  # whether a graph that cuts words lower-cases them before
+        lower_case = graph.uses(CASE_FOLD)
+        if graph.uses(NORMALIZE) and not lower_case:
+            raise _other_rules(graph, f"{NORMALIZE} without {CASE_FOLD}")
     return read_wordpiece(directory, TokenizerConfig(dialect="tfhub", vocab_file=vocabulary), do_lower_case=lower_case)
-
-
-def _case_of(graph: Graph) -> bool | None:
-    """Say whether a graph that cuts words lower-cases them before."""
-    if not graph.uses(WORDPIECE):
-        return None
-    folds, normalizes = graph.uses(CASE_FOLD), graph.uses(NORMALIZE)
-    if normalizes and not folds:
-        raise _other_rules(graph, f"{NORMALIZE} without {CASE_FOLD}")
-    return folds
 
 
 def _other_rules(graph: Graph, found: str) -> TextError:

@@ -119,24 +119,6 @@ def read_sentence_files(directory: Path, *, ignore: Collection[str] = ()) -> Sen
 
 def _folders(path: Path) -> dict[str, list[Path]]:
     """Read the folders of each kind of module. Raises: ConfigError for a kind or an order that is not computed."""
-    modules = _modules(path)
-    kinds = [kind for kind, _ in modules]
-    expected = ["Transformer", "Pooling", *["Dense"] * kinds.count("Dense"), *["Normalize"] * ("Normalize" in kinds)]
-    if kinds != expected:
-        raise ConfigError(
-            f"{path} must chain Transformer, Pooling, then any Dense, then perhaps Normalize; "
-            f"found {', '.join(kinds) or 'none'}; wellread computes no other chain"
-        )
-    if modules[0][1] not in ("", "."):
-        raise ConfigError(
-            f"{path} must have its Transformer beside it; found it in {modules[0][1]!r}; "
-            "move that folder's files up, or save the model again with sentence-transformers"
-        )
-    return {kind: [path.parent / folder for k, folder in modules if k == kind] for kind in KINDS}
-
-
-def _modules(path: Path) -> list[tuple[str, str]]:
-    """Read kind and folder of every module, in order."""
     try:
         entries = sorted(parse_json(path.read_bytes()), key=lambda entry: entry["idx"])
         modules = [(entry["type"].rsplit(".", 1)[-1], entry["path"]) for entry in entries]
@@ -151,7 +133,19 @@ def _modules(path: Path) -> list[tuple[str, str]]:
             )
         if not isinstance(folder, str) or "/" in folder or "\\" in folder or folder == "..":
             raise ConfigError(f"{path} names the folder {folder!r}; a module lies beside it; correct the path")
-    return modules
+    kinds = [kind for kind, _ in modules]
+    expected = ["Transformer", "Pooling", *["Dense"] * kinds.count("Dense"), *["Normalize"] * ("Normalize" in kinds)]
+    if kinds != expected:
+        raise ConfigError(
+            f"{path} must chain Transformer, Pooling, then any Dense, then perhaps Normalize; "
+            f"found {', '.join(kinds) or 'none'}; wellread computes no other chain"
+        )
+    if modules[0][1] not in ("", "."):
+        raise ConfigError(
+            f"{path} must have its Transformer beside it; found it in {modules[0][1]!r}; "
+            "move that folder's files up, or save the model again with sentence-transformers"
+        )
+    return {kind: [path.parent / folder for k, folder in modules if k == kind] for kind in KINDS}
 
 
 def _keys(folder: Path, table: KeyTable, ignore: Collection[str]) -> Keys:

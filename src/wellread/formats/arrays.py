@@ -84,13 +84,9 @@ def decode(words: Array, dtype: str, *, what: str) -> Array:
     """
     if dtype == "bfloat16":
         return np.asarray(bfloat16_to_float32(np.array(words, np.uint16, order="C")))
-    if dtype.startswith("float"):
-        return _to_float32(words, what)
-    target = np.dtype(bool) if dtype == "bool" else words.dtype.newbyteorder("=")
-    return np.asarray(words, target, order="C")
-
-
-def _to_float32(words: Array, what: str) -> NDArray[np.float32]:
+    if not dtype.startswith("float"):
+        target = np.dtype(bool) if dtype == "bool" else words.dtype.newbyteorder("=")
+        return np.asarray(words, target, order="C")
     try:
         # a signalling NaN stays a NaN; a number too small for float32 becomes 0 as in every framework
         with np.errstate(over="raise", under="ignore", invalid="ignore"):

@@ -74,7 +74,14 @@ def read_safetensors(path: Path) -> dict[str, StoredTensor]:
         isinstance(metadata, dict) and all(type(text) is str for text in metadata.values())
     ):
         raise _damaged(path, f"a {_METADATA} that does not map text to text")
-    return _tensors(path, header, start=8 + length, size=size)
+    start, end = 8 + length, 0
+    for (begin, stop), name in sorted((_span(path, name, entry), name) for name, entry in header.items()):
+        if begin != end:
+            raise _damaged(path, f"{name!r} at byte {begin} of the data where the tensor before it ends at {end}")
+        end = stop
+    if end != size - start:
+        raise _damaged(path, f"tensors of {end} bytes in all and {size - start} bytes of data")
+    return {name: _stored(path, name, header[name], start) for name in header}
 
 
 def write_safetensors(path: Path, tensors: Mapping[str, Array]) -> None:
@@ -96,19 +103,6 @@ def write_safetensors(path: Path, tensors: Mapping[str, Array]) -> None:
     except SafetensorError as error:  # as on a full disk
         raise OSError(str(error)) from error
     path.chmod(0o644)  # it writes files that their owner alone can read
-
-
-def _tensors(path: Path, header: Mapping[str, Any], *, start: int, size: int) -> dict[str, StoredTensor]:
-    """Check every entry, and that the entries cover the bytes from `start` to `size` without gap or overlap."""
-    spans = sorted((_span(path, name, entry), name) for name, entry in header.items())
-    end = 0
-    for (begin, stop), name in spans:
-        if begin != end:
-            raise _damaged(path, f"{name!r} at byte {begin} of the data where the tensor before it ends at {end}")
-        end = stop
-    if end != size - start:
-        raise _damaged(path, f"tensors of {end} bytes in all and {size - start} bytes of data")
-    return {name: _stored(path, name, header[name], start) for name in header}
 
 
 def _span(path: Path, name: str, entry: Any) -> tuple[int, int]:

@@ -40,6 +40,13 @@ def read_sentencepiece(model: bytes) -> SentencePieceModel:
     pieces = [_values(*field) for field in whole if field[0] == PIECE]
     training = _merged(whole, TRAINING)
     normalization = _merged(whole, NORMALIZATION)
+    # settings that a Unigram of the tokenizers library has no counterpart of
+    faults = {
+        "a form that is no Unigram": training.get(MODEL, UNIGRAM) != UNIGRAM,
+        "spaces behind words": bool(training.get(SUFFIX, 0)),
+        "bytes for unknown characters": bool(training.get(BYTES, 0)),
+        "spaces left as they are": not normalization.get(ESCAPED, 1),
+    }
     return SentencePieceModel(
         normal={_text(piece): _score(piece) for piece in pieces if piece.get(KIND, NORMAL) == NORMAL},
         symbols=tuple(_text(piece) for piece in pieces if piece.get(KIND) == USER_DEFINED),
@@ -47,19 +54,8 @@ def read_sentencepiece(model: bytes) -> SentencePieceModel:
         nfkc=b"nfkc" in _bytes(normalization, NAME),
         dummy_prefix=bool(normalization.get(DUMMY_PREFIX, 1)),
         collapses_spaces=bool(normalization.get(EXTRA_SPACES, 1)),
-        faults=tuple(_faults(training, normalization)),
+        faults=tuple(fault for fault, present in faults.items() if present),
     )
-
-
-def _faults(training: dict[int, int | bytes], normalization: dict[int, int | bytes]) -> list[str]:
-    """List the settings of a model that a Unigram of the tokenizers library has no counterpart of."""
-    wrong = {
-        "a form that is no Unigram": training.get(MODEL, UNIGRAM) != UNIGRAM,
-        "spaces behind words": bool(training.get(SUFFIX, 0)),
-        "bytes for unknown characters": bool(training.get(BYTES, 0)),
-        "spaces left as they are": not normalization.get(ESCAPED, 1),
-    }
-    return [fault for fault, there in wrong.items() if there]
 
 
 def _values(number: int, message: int | bytes) -> dict[int, int | bytes]:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from wellread.errors import CheckpointError, nearest
 from wellread.formats.arrays import StoredTensor, check_magic, decode, num_bytes, read_words
 from wellread.formats.leveldb_table import mask_crc, read_table
-from wellread.formats.protobuf import Message, parse, read_varint
+from wellread.formats.protobuf import parse, read_varint
 
 Array = NDArray[np.generic]
 
@@ -123,7 +123,14 @@ def read_index(prefix: Path) -> dict[Path, list[Entry]]:
     if b"" not in table:
         raise _refused(path, ["no header"])
     try:
-        count = _count_shards(table.pop(b""))
+        header = parse(table.pop(b""), known={_SHARDS, _ENDIANNESS, _VERSION})
+        version = parse(header.content(_VERSION), known={1, _MIN_CONSUMER, _BAD_CONSUMERS})
+        if (least := version.number(_MIN_CONSUMER)) > _READER or _BAD_CONSUMERS in version.values:
+            raise ValueError(f"a format for readers of version {least} (wellread reads {_READER})")
+        if header.number(_ENDIANNESS):
+            raise ValueError("big-endian numbers, which are not read,")
+        if not 0 < (count := header.number(_SHARDS)) <= _MAX_SHARDS:
+            raise ValueError(f"{count} shards (1 to {_MAX_SHARDS} are read)")
     except ValueError as error:
         raise _refused(path, [f"{error} in the header"]) from None
     paths = [prefix.with_name(f"{prefix.name}.data-{i:05d}-of-{count:05d}") for i in range(count)]
@@ -141,18 +148,6 @@ def read_index(prefix: Path) -> dict[Path, list[Entry]]:
     return shards
 
 
-def _count_shards(raw: bytes) -> int:
-    header = parse(raw, known={_SHARDS, _ENDIANNESS, _VERSION})
-    version = parse(header.content(_VERSION), known={1, _MIN_CONSUMER, _BAD_CONSUMERS})
-    if version.number(_MIN_CONSUMER) > _READER or _BAD_CONSUMERS in version.values:
-        raise ValueError(f"a format for readers of version {version.number(_MIN_CONSUMER)} (wellread reads {_READER})")
-    if header.number(_ENDIANNESS):
-        raise ValueError("big-endian numbers, which are not read,")
-    if not 0 < (count := header.number(_SHARDS)) <= _MAX_SHARDS:
-        raise ValueError(f"{count} shards (1 to {_MAX_SHARDS} are read)")
-    return count
-
-
 def _entry(key: bytes, raw: bytes, shards: list[Path]) -> Entry:
     entry = parse(raw, known={_DTYPE, _SHAPE, _SHARD, _OFFSET, _SIZE, _CRC, _SLICES})
     if _SLICES in entry.values or key.startswith(b"\0"):  # the whole variable, or one of its parts
@@ -161,7 +156,12 @@ def _entry(key: bytes, raw: bytes, shards: list[Path]) -> Entry:
         raise ValueError(f"the type {number} ({_NOT_READ.get(number, 'unknown')}), which is not read")
     if not 0 <= (shard := entry.number(_SHARD)) < len(shards):
         raise ValueError(f"the shard {shard} of {len(shards)}")
-    dtype, shape, size = _DTYPES[number], _shape(entry), entry.number(_SIZE)
+    shape_message = parse(entry.content(_SHAPE), known={_DIM, _UNKNOWN_RANK})
+    dims = shape_message.contents(_DIM)
+    if shape_message.number(_UNKNOWN_RANK) or len(dims) > _MAX_DIMENSIONS:
+        raise ValueError(f"a shape of {len(dims)} dimensions (at most {_MAX_DIMENSIONS} are read), or of no known rank")
+    shape = tuple(parse(dim, known={_LENGTH, _DIM_NAME}).number(_LENGTH) for dim in dims)
+    dtype, size = _DTYPES[number], entry.number(_SIZE)
     if dtype == STRING:  # every string takes a byte at least, for its length
         needed = num_bytes(shape, "uint8")
         fits = needed is not None and needed + CHECKSUM <= size
@@ -178,14 +178,6 @@ def _entry(key: bytes, raw: bytes, shards: list[Path]) -> Entry:
         size=size,
         crc=entry.number(_CRC),
     )
-
-
-def _shape(entry: Message) -> tuple[int, ...]:
-    shape = parse(entry.content(_SHAPE), known={_DIM, _UNKNOWN_RANK})
-    dims = shape.contents(_DIM)
-    if shape.number(_UNKNOWN_RANK) or len(dims) > _MAX_DIMENSIONS:
-        raise ValueError(f"a shape of {len(dims)} dimensions (at most {_MAX_DIMENSIONS} are read), or of no known rank")
-    return tuple(parse(dim, known={_LENGTH, _DIM_NAME}).number(_LENGTH) for dim in dims)
 
 
 def _refused(path: Path, faults: list[str]) -> CheckpointError:

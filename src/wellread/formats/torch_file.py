@@ -182,7 +182,16 @@ def read_legacy(path: Path) -> dict[str, StoredTensor]:
     """
     with path.open("rb") as file:
         magic, protocol, system = (_value(file, path) for _ in range(3))
-        _check_preamble(path, magic, protocol, system)
+        if type(magic) is not int or magic != _LEGACY_MAGIC:
+            raise CheckpointError(f"{path} was to be read as a torch checkpoint; found another pickle; convert it")
+        if type(protocol) is not int or protocol != _PROTOCOL or type(system) is not dict:
+            raise damaged(path, f"a preamble of another protocol than {_PROTOCOL}")
+        # type_sizes is ignored: storages hold types of fixed width
+        if system.get("little_endian") is not True:
+            raise CheckpointError(
+                f"{path} was to be read as a torch checkpoint; found big-endian numbers; "
+                "load it with torch where it was made and save it as safetensors"
+            )
         value, storages = read_pickle(file, source=str(path))
         spans = _spans(file, path, storages, keys=_value(file, path))
     return stored_tensors(path, value, storages, spans)
@@ -190,19 +199,6 @@ def read_legacy(path: Path) -> dict[str, StoredTensor]:
 
 def _value(file: BinaryIO, path: Path) -> Any:
     return read_pickle(file, source=str(path))[0]
-
-
-def _check_preamble(path: Path, magic: Any, protocol: Any, system: Any) -> None:
-    if type(magic) is not int or magic != _LEGACY_MAGIC:
-        raise CheckpointError(f"{path} was to be read as a torch checkpoint; found another pickle; convert it")
-    if type(protocol) is not int or protocol != _PROTOCOL or type(system) is not dict:
-        raise damaged(path, f"a preamble of another protocol than {_PROTOCOL}")
-    # type_sizes is ignored: storages hold types of fixed width
-    if system.get("little_endian") is not True:
-        raise CheckpointError(
-            f"{path} was to be read as a torch checkpoint; found big-endian numbers; "
-            "load it with torch where it was made and save it as safetensors"
-        )
 
 
 def _spans(file: BinaryIO, path: Path, storages: Mapping[str, Storage], *, keys: Any) -> dict[str, Span]:
@@ -254,11 +250,8 @@ def read_torch(path: Path) -> dict[str, StoredTensor]:
         path, expected="a torch checkpoint", matches=lambda magic: magic.startswith((_ZIP_MAGIC, _PICKLE_MAGIC))
     )
     with path.open("rb") as file:
-        zipped = file.read(len(_ZIP_MAGIC)) == _ZIP_MAGIC
-    return _read_zip(path) if zipped else read_legacy(path)
-
-
-def _read_zip(path: Path) -> dict[str, StoredTensor]:
+        if file.read(len(_ZIP_MAGIC)) != _ZIP_MAGIC:
+            return read_legacy(path)
     members = _torch_members(path, _members(path))
     if "byteorder" in members and (order := read_span(path, members["byteorder"])) != b"little":
         raise CheckpointError(
@@ -298,13 +291,7 @@ def _members(path: Path) -> dict[str, Span]:
         raise damaged(path, f"a zip archive that cannot be opened ({error})") from None
     with path.open("rb") as file:
         members = {info.orig_filename: _span(path, file, info, end=end) for info in infos}
-    if faults := _faults(infos, members, end):
-        raise damaged(path, f"members that torch does not write: {', '.join(faults)}")
-    return members
-
-
-def _faults(infos: list[zipfile.ZipInfo], members: dict[str, Span], end: int) -> list[str]:
-    """List the members that are packed, doubled or overlap; `end` is where the archive's directory stands."""
+    # packed, doubled or overlapping ones; `end` is where the archive's directory stands
     names = [info.orig_filename for info in infos]
     faults = [f"{name!r} {times} times" for name, times in Counter(names).items() if times > 1]
     for info in infos:
@@ -318,7 +305,9 @@ def _faults(infos: list[zipfile.ZipInfo], members: dict[str, Span], end: int) ->
         span = members[info.orig_filename]
         if span.start + span.size > following:
             faults.append(f"{info.orig_filename!r} reaching into what follows it")
-    return faults
+    if faults:
+        raise damaged(path, f"members that torch does not write: {', '.join(faults)}")
+    return members
 
 
 def _span(path: Path, file: BinaryIO, info: zipfile.ZipInfo, *, end: int) -> Span:

@@ -157,7 +157,14 @@ def mask_tokens(batch: Mapping[str, NDArray[np.int32]], *, masking: Masking, rng
     free = real & ~np.isin(ids, [*asdict(masking.special).values()])
     targets = masking.rate * (real if masking.kind == "smoothed" else free).sum(1)
     positions = _choose_positions(ids, free, targets, masking, draws)
-    return _replace(ids, positions, masking, draws)
+    labels = ids.ravel()[positions]
+    fate, other = (draws[i].ravel()[positions] for i in (1, 2))
+    pieces = np.where(
+        fate < masking.mask_share + masking.random_share, (other * masking.vocab_size).astype(np.int32), labels
+    )
+    inputs = ids.copy()
+    inputs.ravel()[positions] = np.where(fate < masking.mask_share, masking.special.mask, pieces)
+    return Masked(input_word_ids=inputs, positions=positions, labels=labels)
 
 
 def _choose_positions(
@@ -188,16 +195,3 @@ def _choose_positions(
     is_target = np.zeros(len(firsts), bool)
     is_target[order] = ~enough | (before == 0)
     return np.flatnonzero(free.ravel() & np.append(is_target, False)[unit_of])
-
-
-def _replace(
-    ids: NDArray[np.int32], positions: NDArray[np.int64], masking: Masking, draws: NDArray[np.float64]
-) -> Masked:
-    """Put [MASK], another piece or the same in every position, as the shares have it."""
-    labels = ids.ravel()[positions]
-    fate, other = (draws[i].ravel()[positions] for i in (1, 2))
-    pieces = (other * masking.vocab_size).astype(np.int32)
-    other_pieces = np.where(fate < masking.mask_share + masking.random_share, pieces, labels)
-    inputs = ids.copy()
-    inputs.ravel()[positions] = np.where(fate < masking.mask_share, masking.special.mask, other_pieces)
-    return Masked(input_word_ids=inputs, positions=positions, labels=labels)

@@ -140,11 +140,20 @@ def load(directory: Path, config: TokenizerConfig) -> Tokenizer:
         engine: TfHubEngine | HfEngine = TfHubEngine(pieces=pieces, rules=TfHubRules(lower_case=config.do_lower_case))
     else:
         special = vocabulary.lookup(asdict(vocabulary.special).values())
+        full = tokenizers.Tokenizer(model)  # Hugging Face's own implementation
+        full.normalizer = normalizers.BertNormalizer(
+            clean_text=True,
+            handle_chinese_chars=config.tokenize_chinese_chars,
+            strip_accents=config.strip_accents,
+            lowercase=config.do_lower_case,
+        )
+        full.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+        full.add_special_tokens([tokenizers.AddedToken(name, normalized=False, special=True) for name in special])
         engine = HfEngine(
             pieces=pieces,
             ascii_rules=hf_ascii_rules(lower_case=config.do_lower_case),
             special=re.compile("|".join(map(re.escape, special))),
-            full=_bert_tokenizer(model, special, config),
+            full=full,
         )
     return Tokenizer(config=config, vocabulary=vocabulary, engine=engine)
 
@@ -166,18 +175,14 @@ class WordPieces:
     def encode(self, texts: Iterable[str]) -> list[list[int]]:
         """Turn texts that are cut into words into rows of ids."""
         rows = [text.split(" ") for text in texts]
-        ids = self._look_up(set(chain.from_iterable(rows)))
-        return [list(chain.from_iterable(map(ids.__getitem__, row))) for row in rows]
-
-    def _look_up(self, words: set[str]) -> dict[str, list[int]]:
-        """Return the ids of each word; remember those that are new, while there is room."""
+        words = set(chain.from_iterable(rows))
         ids = {word: self.cache[word] for word in words & self.cache.keys()}
         fresh = list(words - ids.keys())
         encodings = self.model.encode_batch_fast(fresh, add_special_tokens=False)
         ids.update(zip(fresh, [encoding.ids for encoding in encodings], strict=True))
         room = max(0, MAX_KNOWN - len(self.cache))
         self.cache.update((word, ids[word]) for word in fresh[:room] if len(word) <= MAX_WORD)
-        return ids
+        return [list(chain.from_iterable(map(ids.__getitem__, row))) for row in rows]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -238,20 +243,6 @@ class HfEngine:
     def model_bytes(self) -> bytes:
         """Return nothing: WordPiece needs its vocabulary alone."""
         return b""
-
-
-def _bert_tokenizer(model: models.WordPiece, special: list[str], config: TokenizerConfig) -> tokenizers.Tokenizer:
-    """Build Hugging Face's own implementation."""
-    tokenizer = tokenizers.Tokenizer(model)
-    tokenizer.normalizer = normalizers.BertNormalizer(
-        clean_text=True,
-        handle_chinese_chars=config.tokenize_chinese_chars,
-        strip_accents=config.strip_accents,
-        lowercase=config.do_lower_case,
-    )
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.add_special_tokens([tokenizers.AddedToken(name, normalized=False, special=True) for name in special])
-    return tokenizer
 
 
 def _spans(encoding: tokenizers.Encoding) -> Spans:
