@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -34,7 +35,7 @@ from wellread.formats.safetensors import read_safetensors, write_safetensors
 from wellread.learn.distributed import joined
 from wellread.learn.init import is_continued, with_head
 from wellread.learn.loop import run, trained_module
-from wellread.learn.objectives import build_task
+from wellread.learn.objectives import Objective, build_task
 from wellread.learn.settings import FinetuneConfig, read_finetune_recipe
 from wellread.learn.training_examples import dev_examples, head_for, training_examples
 from wellread.measure.evaluate import evaluate, exact, predictions_for
@@ -42,6 +43,7 @@ from wellread.measure.report import spread
 from wellread.module import Module
 from wellread.schema import read_json, write_json
 from wellread.tasks.registry import task_named
+from wellread.text.tokenizer import Tokenizer
 
 WEIGHTS, SCORES = "model.safetensors", "scores.json"
 
@@ -107,13 +109,12 @@ def finetune(
 
     `task` is classify, pair, similarity, tag or answer. Examples are those of `read_examples`, the path of a file, or
     rows in Python with the columns text, pair, label, score, tags, answers. `labels` names all labels in the order of
-    their ids, where that is not the sorted order of those that occur. A head of the module for the same labels is
-    trained further. `recipe` is a TOML file with settings in [finetune] and [finetune.loop]; `config` goes before it.
+    their ids (default: sorted). A head of the module for the same labels is trained further. `recipe` is a TOML file
+    with settings in [finetune] and [finetune.loop]; `config` goes before it.
 
-    `output_dir` gets checkpoints and what `log_events` writes. `dev` is scored every `eval_steps` and at the end. A run
-    that was killed goes on from `resume_from_checkpoint`: a checkpoint, or True for the last; `overwrite` begins anew
-    where there are checkpoints of another. Under torchrun every process returns the module; with `keep_best` the first
-    alone has the best weights.
+    `output_dir` gets checkpoints and the log. `dev` is scored every `eval_steps` and at the end. A killed run goes on
+    from `resume_from_checkpoint`: a checkpoint, or True for the last; `overwrite` starts over. Under torchrun every
+    process returns the module; with `keep_best` the first alone has the best weights.
 
     Raises: DataError for examples that do not fit the task; InputError; ConfigError; TrainingError as `train` does.
     """
@@ -134,24 +135,14 @@ def finetune(
         return scores
 
     with joined(config.loop.ddp_timeout) as process:
-        with warnings.catch_warnings():
-            for category in () if process.is_main else (TruncationWarning, VocabularyWarning):
-                warnings.simplefilter("ignore", category)  # one of several says it
-            warn_unreadable(module.tokenizer, train_set.texts, stacklevel=3)
-            objective = build_task(task, model, module.tokenizer, train_set, config)
+        objective = _objective(task, model, module.tokenizer, train_set, config, warn=process.is_main)
         scored = dev_set is not None and process.is_main
         if scored and best is not None and not resume_from_checkpoint:
             best.remove()
         loop = config.loop if not scored else replace(config.loop, eval_steps=config.loop.eval_steps or sys.maxsize)
-        steps = run(
-            objective,
-            loop,
-            output_dir,
-            settings=config,
-            resume_from_checkpoint=resume_from_checkpoint,
-            overwrite=overwrite,
-            evaluate=score_dev if scored else None,
-        )
+        resume: dict[str, Any] = {"resume_from_checkpoint": resume_from_checkpoint, "overwrite": overwrite}
+        scorer = score_dev if scored else None
+        steps = run(objective, loop, output_dir, settings=config, evaluate=scorer, **resume)
         if scored and not scores:  # a finished run was resumed
             score_dev()
     trained = current()
@@ -167,6 +158,17 @@ def finetune(
     if dev_set is not None and scored:
         warn_constant(trained, dev_set, task, config)
     return trained
+
+
+def _objective(
+    task: str, model: TorchEncoder, tokenizer: Tokenizer, train_set: Examples, config: FinetuneConfig, *, warn: bool
+) -> Objective:
+    """Build the training task; of several processes one alone gives its warnings."""
+    with warnings.catch_warnings():
+        for category in () if warn else (TruncationWarning, VocabularyWarning):
+            warnings.simplefilter("ignore", category)
+        warn_unreadable(tokenizer, train_set.texts, stacklevel=4)
+        return build_task(task, model, tokenizer, train_set, config)
 
 
 def dev_scores(

@@ -234,15 +234,9 @@ def pretrain(
             scores.update(held_out(task, dev_store) if dev_store else {})
             return scores
 
-        steps = run(
-            task,
-            config.loop,
-            output_dir,
-            settings=config,
-            resume_from_checkpoint=resume_from_checkpoint,
-            overwrite=overwrite,
-            evaluate=evaluate if dev_store else None,
-        )
+        resume: dict[str, Any] = {"resume_from_checkpoint": resume_from_checkpoint, "overwrite": overwrite}
+        scorer = evaluate if dev_store else None
+        steps = run(task, config.loop, output_dir, settings=config, evaluate=scorer, **resume)
         if process.is_main and not scores:  # eval_steps is 0, or no step was left
             evaluate()
     provenance = {

@@ -77,15 +77,8 @@ def distill(
             process=process,
         )
         learner = METHODS[config.method](inputs)
-        steps = run(
-            learner,
-            config.loop,
-            output_dir,
-            settings=config,
-            resume_from_checkpoint=resume_from_checkpoint,
-            overwrite=overwrite,
-            prepare=learner.teacher.prepare,
-        )
+        resume: dict[str, Any] = {"resume_from_checkpoint": resume_from_checkpoint, "overwrite": overwrite}
+        steps = run(learner, config.loop, output_dir, settings=config, prepare=learner.teacher.prepare, **resume)
     provenance = {
         "made_by": "wellread distill",
         **({"recipe": Path(recipe).stem} if recipe else {}),
