@@ -46,7 +46,7 @@ def describe(checkpoint: Checkpoint, tokenizer: Tokenizer, provenance: Mapping[s
         "stored_as": sorted({tensor.dtype for tensor in checkpoint.tensors.values()}),
         "pooled_output": POOLERS[checkpoint.config.pooler],
         "mlm_logits": checkpoint.has_mlm,
-        "head": None if checkpoint.head is None else asdict(checkpoint.head),
+        "head": None if checkpoint.head is None else as_dict(checkpoint.head),
         "sentence_embedding": asdict(checkpoint.sentence),
         "embedding_size": checkpoint.embedding_size,
         "tokenizer": {**as_dict(tokenizer.config), **tokenizer.get_special_tokens_dict()},
