@@ -40,7 +40,7 @@ class Storage:
     """A flat run of numbers in the file; tensors are views of it."""
 
     key: str
-    dtype: str  # a key of `dtypes.LAYOUTS`
+    dtype: str  # a key of `arrays.LAYOUTS`
     length: int  # numbers
 
 
