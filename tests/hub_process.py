@@ -33,7 +33,9 @@ SCRIPT = """
                 "sha256s": found.sha256s}
     def encode(handles):
         import wellread
-        return {"sums": [float(wellread.load(handle).encode("a man").sum()) for handle in handles]}
+        modules = [wellread.load(handle) for handle in handles]
+        return {"sums": [float(module.encode("a man").sum()) for module in modules],
+                "provenance": [module.info()["provenance"] for module in modules]}
     def refused(handles):
         return {"errors": [error_of(handle) for handle in handles]}
     def error_of(handle):

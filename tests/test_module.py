@@ -541,6 +541,12 @@ def test_a_preprocessor_that_is_nowhere_is_refused(module, tmp_path):
         wellread.load(tmp_path / "native", tokenizer="no/such/place")
 
 
+@pytest.mark.parametrize("handle", [None, 5, b"default"])
+def test_a_handle_that_is_no_text_is_refused(handle):
+    with pytest.raises(InputError, match="a module is named by a str or an os.PathLike; found"):
+        wellread.load(handle)
+
+
 def test_remote_code_is_refused():
     with pytest.raises(InputError, match="trust_remote_code=True was given; wellread runs no code of a repository"):
         wellread.load("default", trust_remote_code=True)

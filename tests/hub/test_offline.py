@@ -1,12 +1,13 @@
 """Offline is no socket: everything that was pulled loads and encodes in a process where making one ends it."""
 
+import hashlib
 import io
 import os
 import tarfile
 
 import pytest
 from hub_process import answer, start
-from hub_server import ReadableHub, serving
+from hub_server import COMMIT, ReadableHub, serving
 from huggingface_hub import constants
 from tiny import tiny_module
 
@@ -23,6 +24,7 @@ def pulled(tmp_path_factory):
     made = io.BytesIO()
     with tarfile.open(fileobj=made, mode="w:gz") as archive:
         archive.add(place / "native", "module")
+    (place / "sha256").write_text(hashlib.sha256(made.getvalue()).hexdigest())
     state = {"repositories": {"owner/name": files}, "plain": {"/module.tar.gz": made.getvalue()}}
     with serving(type("OwnHub", (ReadableHub,), state)) as address:
         handles = ["owner/name", f"{address}/module.tar.gz"]
@@ -48,6 +50,10 @@ def test_what_was_pulled_encodes_without_a_socket(pulled, environment):
     )
     assert len(set(found["sums"])) == 2  # the default's, and that of the tiny module, thrice
     assert found["without_hub"]
+    of_default, of_path, of_hub, of_archive = found["provenance"]
+    assert of_hub["commit"] == COMMIT
+    assert of_archive["archive"] == (place / "sha256").read_text()
+    assert {"commit", "archive"}.isdisjoint({*of_default, *of_path})
 
 
 def test_what_is_not_there_is_refused_without_a_socket(pulled):
