@@ -107,10 +107,9 @@ def finetune(
 ) -> Module:
     """Train `module` with a head for `task` on `examples`, and return it; `module` itself stays as it is.
 
-    `task` is classify, pair, similarity, tag or answer. Examples are those of `read_examples`, the path of a file, or
-    rows in Python with the columns text, pair, label, score, tags, answers. `labels` names all labels in the order of
-    their ids (default: sorted). A head of the module for the same labels is trained further. `recipe` is a TOML file
-    with settings in [finetune] and [finetune.loop]; `config` goes before it.
+    `task` is classify, pair, similarity, tag or answer. Examples are those of `read_examples`, a file's path, or rows
+    with the columns text, pair, label, score, tags, answers. `labels` names all labels in the order of their ids
+    (default: sorted). A head for the same labels is trained further. `recipe` is a TOML file; `config` goes before it.
 
     `output_dir` gets checkpoints and the log. `dev` is scored every `eval_steps` and at the end. A killed run goes on
     from `resume_from_checkpoint`: a checkpoint, or True for the last; `overwrite` starts over. Under torchrun every
@@ -119,7 +118,6 @@ def finetune(
     Raises: DataError for examples that do not fit the task; InputError; ConfigError; TrainingError as `train` does.
     """
     config = config or (read_finetune_recipe(recipe) if recipe else FinetuneConfig())
-    output_dir = Path(output_dir)
     train_set = training_examples(task, examples, config)
     head = head_for(task, train_set, module.checkpoint, config, labels)
     dev_set = None if dev is None else dev_examples(task, dev, head)
@@ -127,7 +125,9 @@ def finetune(
     checkpoint = with_head(module.checkpoint, head, max_seq_length=config.max_seq_length, seed=config.loop.seed)
     model = TorchEncoder(checkpoint).train()
     current = partial(trained_module, model, checkpoint, module.tokenizer, backend=module.backend)
-    best = BestWeights(output_dir=output_dir, main_score=task_named(task).main_score) if config.keep_best else None
+    best = (
+        BestWeights(output_dir=Path(output_dir), main_score=task_named(task).main_score) if config.keep_best else None
+    )
     scores: dict[str, float] = {}
 
     def score_dev() -> dict[str, float]:
@@ -141,23 +141,27 @@ def finetune(
             best.remove()
         loop = config.loop if not scored else replace(config.loop, eval_steps=config.loop.eval_steps or sys.maxsize)
         resume: dict[str, Any] = {"resume_from_checkpoint": resume_from_checkpoint, "overwrite": overwrite}
-        scorer = score_dev if scored else None
-        steps = run(objective, loop, output_dir, settings=config, evaluate=scorer, **resume)
+        evaluate_dev = score_dev if scored else None
+        steps = run(objective, loop, Path(output_dir), settings=config, evaluate=evaluate_dev, **resume)
         if scored and not scores:  # a finished run was resumed
             score_dev()
     trained = current()
     if scored and best is not None:
         scores = best.scores()
         trained.checkpoint = replace(checkpoint, tensors=in_memory(best.weights()))
-    trained.provenance = {
-        **{"made_by": "wellread finetune", "from": {**module.provenance}, "task": task},
-        **({"columns": dict(train_set.columns)} if train_set.columns else {}),
-        **{"rows": len(train_set), "steps": steps, "labels": list(head.labels)},
-        **{"head": head_start(module.checkpoint.head, head), "settings": asdict(config), "scores": scores},
-    }
+    trained.provenance = {**_provenance(module, train_set, head, config), "steps": steps, "scores": scores}
     if dev_set is not None and scored:
         warn_constant(trained, dev_set, task, config)
     return trained
+
+
+def _provenance(module: Module, train_set: Examples, head: HeadConfig, config: FinetuneConfig) -> dict[str, Any]:
+    return {
+        **{"made_by": "wellread finetune", "from": {**module.provenance}, "task": head.task},
+        **({"columns": dict(train_set.columns)} if train_set.columns else {}),
+        **{"rows": len(train_set), "labels": list(head.labels)},
+        **{"head": head_start(module.checkpoint.head, head), "settings": asdict(config)},
+    }
 
 
 def _objective(
