@@ -7,9 +7,8 @@ from downloads import CONTENT, base64_of, came, ranges, refused
 from fault_server import Fault
 
 from wellread.errors import DownloadError
-from wellread.hub import download as attempt
 from wellread.hub import download as module
-from wellread.hub import http as web
+from wellread.hub import http
 from wellread.hub.download import download
 
 # Checksums
@@ -165,10 +164,10 @@ def test_the_part_of_another_address_is_not_gone_on_with(server, path):
 
 
 def test_a_silent_server_is_named(server, path, monkeypatch):
-    monkeypatch.setattr(web, "READ_TIMEOUT", 0.05)
+    monkeypatch.setattr(http, "READ_TIMEOUT", 0.05)
     url = server.put("/a.bin", CONTENT, Fault(always=True, pause=0.5))
     monkeypatch.setattr(module, "TRIES", {})
-    half = len(CONTENT) // 2 // attempt.CHUNK * attempt.CHUNK
+    half = len(CONTENT) // 2 // module.CHUNK * module.CHUNK
     refused(
         path, url, f"no byte in 0.05 seconds, after {half} of {len(CONTENT)} bytes", "run it again to go on from there"
     )

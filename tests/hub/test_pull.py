@@ -15,11 +15,11 @@ from hub_server import Fault, ReadableHub, serving
 from tfhub_places import DISTILBERT, TEXT, installed
 
 from wellread.errors import CheckpointError, DownloadError, HandleError, InputError
-from wellread.hub import resolve as store
 from wellread.hub.http_errors import is_offline
 from wellread.hub.parse import Location
 from wellread.hub.pull import pull
 from wellread.hub.records import all_records, hub_cache, request_for
+from wellread.hub.resolve import locked
 
 LARGE = bytes(range(250)) * 40_000  # 10 MB
 
@@ -376,5 +376,5 @@ def test_a_lock_that_cannot_be_had_is_done_without(monkeypatch, tmp_path):
     (tmp_path / "file").touch()
     monkeypatch.setenv("WELLREAD_CACHE", str(tmp_path / "file"))
     request = request_for(Location(handle="a/b", kind="huggingface", address="a/b"))
-    with store.locked(request):
+    with locked(request):
         assert not (tmp_path / "locks").exists()

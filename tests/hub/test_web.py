@@ -14,7 +14,7 @@ from hub_server import serving
 
 from wellread.errors import DownloadError
 from wellread.hub import download as module
-from wellread.hub import http as web
+from wellread.hub import http
 from wellread.hub.download import download
 
 TOKEN = {"Authorization": "Bearer secret"}
@@ -37,7 +37,7 @@ def test_a_host_that_is_not_there_is_named_at_once(path, monkeypatch):
 
 
 def test_a_connection_that_does_not_come_about_is_named(path, monkeypatch):
-    monkeypatch.setattr(web, "CONNECT_TIMEOUT", 0.05)
+    monkeypatch.setattr(http, "CONNECT_TIMEOUT", 0.05)
     with socket.socket() as full:
         full.bind(("127.0.0.1", 0))
         full.listen(0)
@@ -97,8 +97,10 @@ def test_a_part_is_gone_on_with_behind_a_redirect(server, path):
 def test_redirects_in_a_circle_are_named(server, path):
     server.faults["/a"] = [Fault(always=True, redirect="/a")]
     host = server.address.removeprefix("http://")
-    refused(path, server.address + "/a", f"over {web.MAX_REDIRECTS} redirects, the last to {host}", "check the address")
-    assert len(server.seen) == web.MAX_REDIRECTS + 1
+    refused(
+        path, server.address + "/a", f"over {http.MAX_REDIRECTS} redirects, the last to {host}", "check the address"
+    )
+    assert len(server.seen) == http.MAX_REDIRECTS + 1
 
 
 def test_a_redirect_to_nowhere_is_named(server, path):

@@ -40,10 +40,10 @@ def selected(names: Iterable[str]) -> list[str]:
     ['config.json', 'model.safetensors']
     """
     every = sorted(names)
-    found = _matching(every, PATTERNS)
-    if not any("/" not in name for name in _matching(found, ("*.safetensors",))):
-        found += next((older for older in (_matching(every, patterns) for patterns in OLDER_PATTERNS) if older), [])
-    return found
+    files = _matching(every, PATTERNS)
+    if not any("/" not in name for name in _matching(files, ("*.safetensors",))):
+        files += next((older for older in (_matching(every, patterns) for patterns in OLDER_PATTERNS) if older), [])
+    return files
 
 
 def _matching(names: Iterable[str], patterns: Collection[str]) -> list[str]:
@@ -61,21 +61,21 @@ def fetch(request: Request, *, commit: str | None = None) -> tuple[Fetched, list
     revision = commit or request.location.revision
     commit, listing = _listing(request, revision)
     there = {name for name in listing if _cached(request, commit, name)}
-    known = fetch_large(request, commit, listing)
-    if request.force and (small := [name for name in listing if name not in known]):
+    large = fetch_large(request, commit, listing)
+    if request.force and (small := [name for name in listing if name not in large]):
         _snapshot(request, revision=revision, allow_patterns=list(map(escape, small)), force_download=True)
     directory = _download(request, listing, revision=revision, commit=commit)
-    found = compare_snapshot(directory, listing, known=known)
-    stamps = found.stamps
-    if found.faults:
-        _drop(directory, found.faults)
-        warnings.warn(f"{_damage(request.name, found.faults)}; fetching again", UserWarning, stacklevel=2)
+    comparison = compare_snapshot(directory, listing, known=large)
+    stamps = comparison.stamps
+    if comparison.faults:
+        _drop(directory, comparison.faults)
+        warnings.warn(f"{_damage(request.name, comparison.faults)}; fetching again", UserWarning, stacklevel=2)
         _download(request, listing, revision=revision, commit=commit)
-        again = compare_snapshot(directory, {name: listing[name] for name in found.faults})
+        again = compare_snapshot(directory, {name: listing[name] for name in comparison.faults})
         _refuse_again(request, directory, again.faults)
         stamps = {**stamps, **again.stamps}
     refuse_wrong_files(directory)
-    fetched = [name for name in listing if request.force or name in found.faults or name not in there]
+    fetched = [name for name in listing if request.force or name in comparison.faults or name not in there]
     return Fetched(location=request.location, directory=directory, files=stamps, commit=commit), fetched
 
 
@@ -96,10 +96,10 @@ def stamped(name: str, directory: Path, files: Iterable[str]) -> dict[str, Stamp
 
     Raises: DownloadError where one is damaged; `name` names the module.
     """
-    found = compare_snapshot(directory, dict.fromkeys(files, (None, None)))
-    if found.faults:
-        raise DownloadError(f"{_damage(name, found.faults)}; run wellread pull {name} while online")
-    return dict(found.stamps)
+    comparison = compare_snapshot(directory, dict.fromkeys(files, (None, None)))
+    if comparison.faults:
+        raise DownloadError(f"{_damage(name, comparison.faults)}; run wellread pull {name} while online")
+    return dict(comparison.stamps)
 
 
 def present(directory: Path) -> list[str]:

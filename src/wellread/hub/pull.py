@@ -81,24 +81,24 @@ def refuse_damaged(modules: Iterable[Verified]) -> None:
 
 def _recorded(record: Fetched) -> Verified:
     """Compare with the record, and with `wellread.json` where it is there."""
-    found = examine(record, full=True)
-    own = _with_manifest(record.directory, known=found.stamps) if MANIFEST in record.files else None
-    faults = {**(own.faults if own else {}), **found.faults}
-    return Verified(handle=record.location.handle, directory=record.directory, stamps=found.stamps, faults=faults)
+    comparison = examine(record, full=True)
+    manifest = _with_manifest(record.directory, known=comparison.stamps) if MANIFEST in record.files else None
+    faults = {**(manifest.faults if manifest else {}), **comparison.faults}
+    return Verified(handle=record.location.handle, directory=record.directory, stamps=comparison.stamps, faults=faults)
 
 
 def _native(handle: str, directory: Path) -> Verified:
-    found = _with_manifest(directory, known={})
-    return Verified(handle=handle, directory=directory, stamps=found.stamps, faults=found.faults)
+    comparison = _with_manifest(directory, known={})
+    return Verified(handle=handle, directory=directory, stamps=comparison.stamps, faults=comparison.faults)
 
 
 def _with_manifest(directory: Path, *, known: Mapping[str, Stamp]) -> Comparison:
     """Compare with the checksums in `wellread.json`; files whose stamps are `known` were hashed just now."""
     data = load_json(directory / MANIFEST)
-    wanted = data.get("files") if isinstance(data, dict) else None
-    if not isinstance(wanted, dict) or not all(isinstance(value, str) for value in wanted.values()):
+    checksums = data.get("files") if isinstance(data, dict) else None
+    if not isinstance(checksums, dict) or not all(isinstance(value, str) for value in checksums.values()):
         return Comparison(stamps={}, faults={MANIFEST: "is damaged"})
-    return compare(directory, wanted, known=known, trusted=known)
+    return compare(directory, checksums, known=known, trusted=known)
 
 
 def _unrecorded(name: str, found: str, advice: str) -> InputError:
@@ -195,9 +195,9 @@ def _held(request: Request) -> tuple[Fetched, bool]:
             f"{request.name} was to be fetched anew; found HF_HUB_OFFLINE set; unset it, or leave out force (--force)"
         )
     record = obtain(request)
-    found = examine(record, full=True)
-    if found.faults:
-        raise DownloadError(f"{complaint(record, found.faults)}; run wellread pull {request.name} while online")
+    comparison = examine(record, full=True)
+    if comparison.faults:
+        raise DownloadError(f"{complaint(record, comparison.faults)}; run wellread pull {request.name} while online")
     return record, False
 
 

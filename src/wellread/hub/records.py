@@ -109,9 +109,9 @@ def _read(path: Path | None) -> tuple[dict[str, Any], Fetched | None]:
         data = dict(load_json(path)) if path else {}
         if data["format"] != FORMAT or set(data) != KEYS:
             return data, None
-        asked = {name: data["key"][name] for name in ("kind", "address", "revision")}
+        names = {name: data["key"][name] for name in ("kind", "address", "revision")}
         fetched = Fetched(
-            location=Location(handle=data["handle"], **asked),
+            location=Location(handle=data["handle"], **names),
             directory=Path(data["directory"]),
             files=as_stamps(data["files"]),
             commit=data["commit"],
