@@ -243,7 +243,7 @@ def test_transformers_reads_the_tokenizer_that_wellread_writes(tmp_path, vocabul
     model.save_pretrained(tmp_path / "theirs")
     config = TokenizerConfig(dialect="hf", do_lower_case=do_lower_case)
     tokenizer = load_tokenizer(vocabulary.parent, config)
-    write_native(tmp_path / "ours", read_huggingface(tmp_path / "theirs").checkpoint, tokenizer, provenance={})
+    write_native(tmp_path / "ours", read_encoder(tmp_path / "theirs"), tokenizer, provenance={})
     theirs_again = transformers.AutoTokenizer.from_pretrained(tmp_path / "ours")
     texts = ["word1 WORD2 [MASK]", "unknown"]
     assert theirs_again(texts, add_special_tokens=False)["input_ids"] == tokenizer.tokenize(texts).to_list()
