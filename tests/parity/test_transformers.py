@@ -9,7 +9,7 @@ import transformers
 
 import wellread
 from wellread.backends.backend import load_backend
-from wellread.checkpoints.huggingface import read_encoder, read_huggingface
+from wellread.checkpoints.huggingface import read_huggingface
 from wellread.checkpoints.native import write_native
 from wellread.config import TokenizerConfig
 from wellread.text.tokenizer import load_tokenizer
@@ -243,7 +243,8 @@ def test_transformers_reads_the_tokenizer_that_wellread_writes(tmp_path, vocabul
     model.save_pretrained(tmp_path / "theirs")
     config = TokenizerConfig(dialect="hf", do_lower_case=do_lower_case)
     tokenizer = load_tokenizer(vocabulary.parent, config)
-    write_native(tmp_path / "ours", read_encoder(tmp_path / "theirs"), tokenizer, provenance={})
+    (tmp_path / "theirs" / "vocab.txt").write_bytes(vocabulary.read_bytes())
+    write_native(tmp_path / "ours", read_huggingface(tmp_path / "theirs").checkpoint, tokenizer, provenance={})
     theirs_again = transformers.AutoTokenizer.from_pretrained(tmp_path / "ours")
     texts = ["word1 WORD2 [MASK]", "unknown"]
     assert theirs_again(texts, add_special_tokens=False)["input_ids"] == tokenizer.tokenize(texts).to_list()
