@@ -1,4 +1,4 @@
-"""Module: what a user holds. Text in; vectors, hidden states and word scores out."""
+"""Module: what a user holds. Text in; vectors, hidden states and MLM logits out."""
 
 from __future__ import annotations
 
@@ -251,7 +251,7 @@ class Module:
     def _need_mlm(self) -> None:
         if not self.checkpoint.has_mlm:
             raise InputError(
-                "word scores were asked for; this module has no masked-language-model head; "
+                "mlm_logits were asked for; this module has no masked-language-model head; "
                 "load a checkpoint that was saved with one"
             )
 
