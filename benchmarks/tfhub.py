@@ -44,7 +44,7 @@ from pathlib import Path
 from wellread.formats.tensor_bundle import read_bundle
 bundle = read_bundle(Path(sys.argv[1]))
 sizes = [tensor.read().nbytes for tensor in bundle.tensors.values()]
-sizes += [sum(map(len, strings.read())) for strings in bundle.strings.values()]
+sizes += [sum(map(len, strings.read_strings())) for strings in bundle.strings.values()]
 print(json.dumps([len(sizes), sum(sizes)]))
 """,
     ),
