@@ -130,7 +130,7 @@ def finetune(
     )
     scores: dict[str, float] = {}
 
-    def score_dev() -> dict[str, float]:
+    def score() -> dict[str, float]:
         scores.update(dev_scores(current(), dev_set, task, config, best) if dev_set is not None else {})
         return scores
 
@@ -141,10 +141,9 @@ def finetune(
             best.remove()
         loop = config.loop if not scored else replace(config.loop, eval_steps=config.loop.eval_steps or sys.maxsize)
         resume: dict[str, Any] = {"resume_from_checkpoint": resume_from_checkpoint, "overwrite": overwrite}
-        evaluate_dev = score_dev if scored else None
-        steps = run(objective, loop, Path(output_dir), settings=config, evaluate=evaluate_dev, **resume)
+        steps = run(objective, loop, Path(output_dir), settings=config, evaluate=score if scored else None, **resume)
         if scored and not scores:  # a finished run was resumed
-            score_dev()
+            score()
     trained = current()
     if scored and best is not None:
         scores = best.scores()
