@@ -9,7 +9,7 @@ import transformers
 
 import wellread
 from wellread.backends.backend import load_backend
-from wellread.checkpoints.huggingface import read_huggingface
+from wellread.checkpoints.huggingface import read_encoder, read_huggingface
 from wellread.checkpoints.native import write_native
 from wellread.config import TokenizerConfig
 from wellread.text.tokenizer import load_tokenizer
