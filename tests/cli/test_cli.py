@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 import subprocess
@@ -58,7 +59,7 @@ def test_embed_prints_json(saved):
 
 def test_embed_writes_files(saved, tmp_path):
     expected = wellread.load(saved).encode(TEXTS, normalize_embeddings=True, precision="f32")
-    for name in ("v.npy", "v.parquet", "v.jsonl"):
+    for name in ("v.npy", "v.parquet", "v.jsonl", "v.csv"):
         run("embed", "-m", saved, "--normalize", "--precision", "f32", "-o", tmp_path / name, *TEXTS)
     assert np.allclose(np.load(tmp_path / "v.npy"), expected, atol=1e-6)
     table = pq.read_table(tmp_path / "v.parquet")
@@ -66,12 +67,16 @@ def test_embed_writes_files(saved, tmp_path):
     assert np.allclose(table["embedding"].to_pylist(), expected, atol=1e-6)
     lines = [json.loads(line) for line in (tmp_path / "v.jsonl").read_text().splitlines()]
     assert np.allclose([line["embedding"] for line in lines], expected, atol=1e-6)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["v.jsonl", "v.npy", "v.parquet"]
+    rows = list(csv.reader((tmp_path / "v.csv").read_text().splitlines()))
+    assert rows[0] == ["text", *map(str, range(expected.shape[1]))]
+    assert [row[0] for row in rows[1:]] == TEXTS
+    assert np.allclose(np.array([row[1:] for row in rows[1:]], float), expected, atol=1e-6)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["v.csv", "v.jsonl", "v.npy", "v.parquet"]
 
 
 def test_embed_refuses_an_unknown_kind_of_file_before_it_works(tmp_path):
     message = run("embed", "-m", "/no/such", "-o", tmp_path / "v.parqet", "a", code=3)
-    assert "wellread writes .npy, .parquet, .jsonl; name such a file (did you mean .parquet?)" in message
+    assert "wellread writes .npy, .parquet, .jsonl, .csv; name such a file (did you mean .parquet?)" in message
     assert message.count("\n") == 1
 
 
@@ -93,7 +98,7 @@ def test_embed_an_empty_input_gives_nothing(saved):
     assert run("embed", "-m", saved, given=b"") == ""
 
 
-@pytest.mark.parametrize("name", ["v.npy", "v.parquet", "v.jsonl"])
+@pytest.mark.parametrize("name", ["v.npy", "v.parquet", "v.jsonl", "v.csv"])
 def test_a_full_disk_leaves_nothing(saved, tmp_path, name):
     """The disk is full after some vectors; what stood there stays."""
     (tmp_path / name).write_bytes(b"old")
@@ -113,7 +118,7 @@ def test_a_full_disk_leaves_nothing(saved, tmp_path, name):
     [
         ("missing/v.npy", "found that there is no directory "),
         ("folder.npy", "found that it is a directory; choose another place"),
-        ("v.txt", "wellread writes .npy, .parquet, .jsonl; name such a file"),
+        ("v.txt", "wellread writes .npy, .parquet, .jsonl, .csv; name such a file"),
     ],
 )
 def test_the_place_of_the_output_is_checked_before_any_work(tmp_path, output, fault):
@@ -138,7 +143,7 @@ def test_embed_writes_windows_as_it_goes(saved, tmp_path, monkeypatch):
     texts = [f"a man {word}" for word in ("runs", "sleeps", "is playing", "of france", ".")]
     expected = wellread.load(saved).encode(texts, precision="f32")
     monkeypatch.setattr(embed, "WINDOW", 2)
-    for name in ("v.npy", "v.parquet", "v.jsonl"):
+    for name in ("v.npy", "v.parquet", "v.jsonl", "v.csv"):
         arguments = ["-m", str(saved), "--precision", "f32", "-o", str(tmp_path / name), *texts]
         assert CliRunner().invoke(embed.command, arguments, catch_exceptions=False).exit_code == 0
     vectors = np.load(tmp_path / "v.npy")
@@ -149,6 +154,7 @@ def test_embed_writes_windows_as_it_goes(saved, tmp_path, monkeypatch):
     assert table.read()["text"].to_pylist() == texts
     np.testing.assert_allclose(table.read()["embedding"].to_pylist(), expected, atol=1e-5)
     assert len((tmp_path / "v.jsonl").read_text().splitlines()) == 5
+    assert len((tmp_path / "v.csv").read_text().splitlines()) == 6  # one header
 
 
 def test_no_texts_make_a_file_of_no_rows(saved, tmp_path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from collections.abc import Iterator
 from itertools import islice
@@ -21,7 +23,7 @@ Windows = Iterator[tuple[list[str], FloatArray]]  # N texts and their vectors [N
 
 @click.command("embed")
 @click.argument("texts", nargs=-1)
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="A .npy, .parquet or .jsonl file.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="A .npy, .parquet, .jsonl or .csv file.")
 @click.option("--on-long", default="truncate", show_default=True, help="For long texts: truncate, error or chunk.")
 @click.option("--normalize", "normalize_embeddings", is_flag=True, help="Scale every vector to length 1.")
 @click.option("--truncate-dim", type=int, help="Keep the first dimensions only.")
@@ -108,4 +110,15 @@ def _write_parquet(file: IO[bytes], windows: Windows) -> None:
         writer.close()
 
 
-_WRITERS = {".npy": _write_numpy, ".parquet": _write_parquet, ".jsonl": _write_jsonl}
+def _write_csv(file: IO[bytes], windows: Windows) -> None:
+    """Write the text and a column for each dimension; a lone surrogate, which UTF-8 cannot hold, becomes "?"."""
+    for number, (texts, vectors) in enumerate(windows):
+        lines = io.StringIO()
+        writer = csv.writer(lines, lineterminator="\n")
+        if not number:
+            writer.writerow(["text", *range(vectors.shape[1])])
+        writer.writerows([text, *vector] for text, vector in zip(texts, vectors.tolist(), strict=True))
+        file.write(lines.getvalue().encode("utf-8", "replace"))
+
+
+_WRITERS = {".npy": _write_numpy, ".parquet": _write_parquet, ".jsonl": _write_jsonl, ".csv": _write_csv}
