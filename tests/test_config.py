@@ -43,10 +43,7 @@ def test_every_activation_has_its_primitive(name):
         ({"dialect": "bpe"}, "dialect was given as 'bpe'; wellread knows hf, tfhub, spm, kobert"),
         ({"dialect": "hf", "vocab_file": None}, "the hf dialect needs vocab_file; found none"),
         ({"dialect": "spm"}, "the spm dialect needs model_file; found none"),
-        (
-            {"dialect": "kobert", "model_file": "m", "vocab_file": None},
-            "the kobert dialect takes its ids from vocab_file",
-        ),
+        ({"dialect": "kobert", "vocab_file": None}, "the kobert dialect needs model_file; found none"),
         ({"dialect": "tfhub", "strip_accents": True}, "strip_accents=True, .*the tfhub dialect has its own rules"),
         ({"dialect": "tfhub", "tokenize_chinese_chars": False}, "tokenize_chinese_chars=False were given"),
     ],

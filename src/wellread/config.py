@@ -165,8 +165,6 @@ class TokenizerConfig:
                 f"strip_accents={self.strip_accents}, tokenize_chinese_chars={self.tokenize_chinese_chars} were given; "
                 f"the {self.dialect} dialect has its own rules for both; leave them out, or use hf"
             )
-        if self.dialect == "kobert" and self.vocab_file is None:
-            raise ConfigError("the kobert dialect takes its ids from vocab_file; found none; name one, or use spm")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

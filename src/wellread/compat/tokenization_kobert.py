@@ -87,7 +87,7 @@ class KoBertTokenizer:
         fetching = {name: options.pop(name) for name in FETCHING if name in options}
         directory = resolve(name_or_path, **fetching).directory
         files = read_tokenizer(directory)
-        if files.config.dialect != "kobert":
+        if files.config.dialect != "kobert" or files.config.vocab_file is None:
             raise TextError(
                 f"a KoBERT tokenizer was asked of {name_or_path}; found one of the {files.config.dialect} dialect, not "
                 "a SentencePiece model beside vocab.txt; pass monologg/kobert, or let wellread.load read it"

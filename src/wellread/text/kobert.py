@@ -1,6 +1,8 @@
 """SentencePiece behind the text rules of KoBertTokenizer, with which DistilKoBERT was made.
 
-Source: the tokenizer class beside the weights of monologg/kobert, whose rules go back to XLNet's.
+The ids are a vocabulary's, as in monologg/kobert, or the model's own, as in skt/kobert-base-v1. Source: the tokenizer
+classes KoBertTokenizer, beside the first's weights, and KoBERTTokenizer, in kobert_hf of SKTBrain/KoBERT; the rules of
+both go back to XLNet's.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ UNIT = re.compile(r"\s+|``|''|.", re.DOTALL)  # what the text rules look at, one
 
 
 def load(directory: Path, config: TokenizerConfig) -> Tokenizer:
-    """Load the model and the vocabulary from `directory`.
+    """Load the model, and the vocabulary if `config` names one, from `directory`.
 
     Raises: TextError for a file that is missing or damaged, or lacks a special token.
     """

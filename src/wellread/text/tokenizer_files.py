@@ -65,9 +65,11 @@ CLASSES = ("BertTokenizer", "BertTokenizerFast", "DistilBertTokenizer", "DistilB
 FAST_CLASS = "PreTrainedTokenizerFast"  # takes tokenizer.json as it is; BertTokenizer makes its own rules
 IGNORED_BY_BERT = "BERT's text rules do not depend on it"
 KOBERT_RULES = {"remove_space": True, "keep_accents": False}  # of KoBertTokenizer; what KoBERT was trained with
+# skt/kobert-base-v1 names XLNet's class for its KoBERTTokenizer, which keeps XLNet's text rules under BERT's template.
+KOBERT_CLASSES = ("XLNetTokenizer", "XLNetTokenizerFast", "KoBERTTokenizer")
 NO_OTHERS: dict[str, list[Any]] = {"additional_special_tokens": [[], None], "extra_special_tokens": [{}, [], None]}
 KEYS = KeyTable(
-    used={key: key for key in (*RULES, *SPECIAL, *LENGTHS[:2], "added_tokens_decoder")},
+    used={key: key for key in (*RULES, *SPECIAL, *LENGTHS[:2], "added_tokens_decoder", "tokenizer_class")},
     fixed={
         **NO_OTHERS,
         **{rule: [value] for rule, value in KOBERT_RULES.items()},
@@ -75,7 +77,8 @@ KEYS = KeyTable(
         "never_split": [None, []],
         "padding_side": ["right"],
         "truncation_side": ["right"],
-        "tokenizer_class": [*CLASSES, "KoBertTokenizer", FAST_CLASS, "TokenizersBackend", None],
+        "sp_model_kwargs": [{}, None],
+        "tokenizer_class": [*CLASSES, "KoBertTokenizer", *KOBERT_CLASSES, FAST_CLASS, "TokenizersBackend", None],
     },
     ignored={
         **dict.fromkeys(
@@ -149,11 +152,11 @@ class TokenizerFiles:
 def read_tokenizer(directory: Path, *, ignore: Collection[str] = ()) -> TokenizerFiles:
     """Read the settings of a tokenizer and choose its dialect by the files that are there.
 
-    A SentencePiece model beside a vocabulary is KoBERT's; alone it is its own. Else it is WordPiece, with its
-    vocabulary in `vocab.txt` or `tokenizer.json`; where `tokenizer_config.json` and `tokenizer.json` differ, the first
-    holds, as in Hugging Face's tokenizers. A `tokenizer.json` with the rules of TF Hub, as `write_fast_tokenizer` makes
-    it, makes it the dialect `tfhub`. `ignore` names keys to pass over; "added_tokens" among them lets a
-    vocabulary have more special tokens than the five.
+    A SentencePiece model beside a vocabulary, or under the class that SKT's files name, is KoBERT's; alone it is its
+    own. Else it is WordPiece, with its vocabulary in `vocab.txt` or `tokenizer.json`; where `tokenizer_config.json` and
+    `tokenizer.json` differ, the first holds, as in Hugging Face's tokenizers. A `tokenizer.json` with the rules of TF
+    Hub, as `write_fast_tokenizer` makes it, makes it the dialect `tfhub`. `ignore` names keys to pass over;
+    "added_tokens" among them lets a vocabulary have more special tokens than the five.
 
     Raises: CheckpointError; ConfigError for a setting, rule or added token that wellread does not compute.
     """
@@ -215,8 +218,11 @@ def _config(directory: Path, settings: Mapping[str, Any], models: list[str]) -> 
     # a special token is a text, or an object around one
     special = {name: token.get("content") if isinstance(token, dict) else token for name, token in tokens.items()}
     vocab = "vocab.txt" if (directory / "vocab.txt").is_file() else None
+    kobert = settings.get("tokenizer_class") in KOBERT_CLASSES
+    if kobert:
+        _refuse_xlnet(directory, special, models)
     if models:
-        files = {"dialect": "kobert" if vocab else "spm", "model_file": models[0], "vocab_file": vocab}
+        files = {"dialect": "kobert" if vocab or kobert else "spm", "model_file": models[0], "vocab_file": vocab}
         rules = {key: settings[key] for key in RULES[:1] if key in settings}
     elif settings.get("tfhub") is not None:
         files = {"dialect": "tfhub", "vocab_file": vocab or NAME}
@@ -226,6 +232,20 @@ def _config(directory: Path, settings: Mapping[str, Any], models: list[str]) -> 
         rules = {"do_lower_case": True}  # Hugging Face's default
         rules |= {key: settings[key] for key in RULES if key in settings}
     return record(TokenizerConfig, {**files, **rules, **special}, source=f"the tokenizer of {directory}")
+
+
+def _refuse_xlnet(directory: Path, special: Mapping[str, Any], models: list[str]) -> None:
+    """Refuse XLNet's own tokenizer, which ends a row with <sep> <cls>, and KoBERT's without its model."""
+    if special.get("cls_token") != "[CLS]":
+        raise ConfigError(
+            f"the tokenizer of {directory} is XLNet's by its class; found the cls_token {special.get('cls_token')!r} "
+            "where KoBERT's is '[CLS]'; XLNet puts its special tokens behind a text, which wellread does not"
+        )
+    if not models:
+        raise ConfigError(
+            f"the tokenizer of {directory} is KoBERT's by its class; found no SentencePiece model; put it "
+            "(spiece.model) beside tokenizer_config.json"
+        )
 
 
 def _object(value: Any, name: str, source: Path) -> dict[str, Any]:
