@@ -2,11 +2,12 @@
 
 import io
 
+import numpy as np
 import pytest
 import sentencepiece
 from neighbours import DATA
 
-from wellread.formats.sentencepiece_model import read_sentencepiece
+from wellread.formats.sentencepiece_model import check_charsmap, read_sentencepiece
 
 BYTES = (DATA / "kobert" / "tokenizer_78b3253a26.model").read_bytes()
 
@@ -69,3 +70,35 @@ def test_what_a_unigram_cannot_do_is_named(settings, fault):
 def test_a_damaged_model_is_refused(content, found):
     with pytest.raises(ValueError, match=found):
         read_sentencepiece(content)
+
+
+CHARSMAP = read_sentencepiece(BYTES).charsmap
+SIZE = int.from_bytes(CHARSMAP[:4], "little")
+
+
+def units(change):
+    """Change the trie of KoBERT's map of characters."""
+    trie = np.frombuffer(CHARSMAP[4 : 4 + SIZE], "<u4").copy()
+    change(trie, trie >> 31 == 1)
+    return CHARSMAP[:4] + trie.tobytes() + CHARSMAP[4 + SIZE :]
+
+
+def test_a_map_of_characters_that_points_into_itself_is_taken():
+    check_charsmap(CHARSMAP)
+    check_charsmap(units(lambda trie, leaf: None))
+
+
+@pytest.mark.parametrize(
+    ("charsmap", "found"),
+    [
+        (b"", "of 0 bytes with a trie of 0"),
+        (b"\x08\0\0\0ab", "of 6 bytes with a trie of 8"),
+        (b"\x03\0\0\0abcd", "of 8 bytes with a trie of 3"),
+        (units(lambda trie, leaf: np.putmask(trie, leaf, 0x80000000 | 10**8)), "of which 14809 of 44288 places"),
+        (units(lambda trie, leaf: np.putmask(trie, ~leaf, 0x7FFFFFFF)), "places do not exist"),
+        (units(lambda trie, leaf: np.putmask(trie, leaf, 0x80000000 | (len(CHARSMAP) - SIZE - 6))), "of which 14809"),
+    ],
+)
+def test_a_map_of_characters_that_points_elsewhere_is_refused(charsmap, found):
+    with pytest.raises(ValueError, match=found):
+        check_charsmap(charsmap)

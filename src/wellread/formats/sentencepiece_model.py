@@ -7,28 +7,56 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
 
 from wellread.formats.protobuf import fields
 
 UNIGRAM = 1  # of the kinds of model; a file that states none is one
-NORMAL, USER_DEFINED = 1, 4  # of the kinds of piece; one that states none is normal
+NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = (
+    1,
+    2,
+    3,
+    4,
+    5,
+    6,
+)  # of the kinds of piece; the default is the first
+NO_UNIGRAM = "a form that is no Unigram"
 PIECE, TRAINING, NORMALIZATION = 1, 2, 3  # fields of the whole
 TEXT, SCORE, KIND = 1, 2, 3  # fields of a piece
 MODEL, SUFFIX, BYTES = 3, 24, 35  # fields of the training
 NAME, CHARSMAP, DUMMY_PREFIX, EXTRA_SPACES, ESCAPED = 1, 2, 3, 4, 5  # fields of the normalization
 
 
+class Piece(NamedTuple):
+    """A piece of a model; a model may hold a quarter of a million, so it is no dataclass."""
+
+    text: str
+    score: float  # log-probability
+    kind: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SentencePieceModel:
     """A Unigram model and what it does to a text beforehand."""
 
-    normal: dict[str, float]  # piece -> log-probability
-    symbols: tuple[str, ...]  # pieces that are found wherever they stand
+    pieces: tuple[Piece, ...]  # in the order of their ids
     charsmap: bytes  # what becomes of characters, in a form of SentencePiece's own; empty: they stay
     nfkc: bool  # whether that map is over NFKC
     dummy_prefix: bool  # a space is put before the text
     collapses_spaces: bool  # spaces are taken from the ends, and repeated ones from within
     faults: tuple[str, ...]  # what no Unigram of the tokenizers library computes
+
+    @property
+    def normal(self) -> dict[str, float]:
+        """The pieces that are found by their score -> log-probability."""
+        return {piece.text: piece.score for piece in self.pieces if piece.kind == NORMAL}
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """The pieces that are found wherever they stand."""
+        return tuple(piece.text for piece in self.pieces if piece.kind == USER_DEFINED)
 
 
 def read_sentencepiece(model: bytes) -> SentencePieceModel:
@@ -37,25 +65,49 @@ def read_sentencepiece(model: bytes) -> SentencePieceModel:
     Raises: ValueError: it is no such content.
     """
     whole = list(fields(model))
-    pieces = [_values(*field) for field in whole if field[0] == PIECE]
+    pieces = [_piece(_values(*field)) for field in whole if field[0] == PIECE]
     training = _merged(whole, TRAINING)
     normalization = _merged(whole, NORMALIZATION)
     # settings that a Unigram of the tokenizers library has no counterpart of
     faults = {
-        "a form that is no Unigram": training.get(MODEL, UNIGRAM) != UNIGRAM,
+        NO_UNIGRAM: training.get(MODEL, UNIGRAM) != UNIGRAM,
         "spaces behind words": bool(training.get(SUFFIX, 0)),
         "bytes for unknown characters": bool(training.get(BYTES, 0)),
         "spaces left as they are": not normalization.get(ESCAPED, 1),
     }
     return SentencePieceModel(
-        normal={_text(piece): _score(piece) for piece in pieces if piece.get(KIND, NORMAL) == NORMAL},
-        symbols=tuple(_text(piece) for piece in pieces if piece.get(KIND) == USER_DEFINED),
+        pieces=tuple(pieces),
         charsmap=_bytes(normalization, CHARSMAP),
         nfkc=b"nfkc" in _bytes(normalization, NAME),
         dummy_prefix=bool(normalization.get(DUMMY_PREFIX, 1)),
         collapses_spaces=bool(normalization.get(EXTRA_SPACES, 1)),
         faults=tuple(fault for fault, present in faults.items() if present),
     )
+
+
+def check_charsmap(charsmap: bytes) -> None:
+    """Refuse a map of characters that points out of itself, at which the tokenizers library would panic.
+
+    It is the size of a double-array trie in bytes (little-endian, 4 bytes), the trie's units (4 bytes each), and the
+    replacements, each in UTF-8 with a NUL behind it. A leaf (the highest bit) holds the place of a replacement, another
+    unit the distance to its children. Source: the classes of darts-clone and sentencepiece's normalizer.cc.
+
+    Raises: ValueError.
+    """
+    size = int.from_bytes(charsmap[:4], "little")
+    if not size or size % 4 or size > len(charsmap) - 4:
+        raise ValueError(f"a map of characters of {len(charsmap)} bytes with a trie of {size}")
+    units = np.frombuffer(charsmap[4 : 4 + size], "<u4").astype(np.int64)
+    replacements = np.frombuffer(charsmap[4 + size :], np.uint8)
+    leaf = units >> 31 == 1
+    places = units[leaf] & 0x7FFFFFFF
+    children = np.arange(len(units)) ^ (units >> 10 << ((units >> 9 & 1) * 8))
+    outside = np.count_nonzero(children[~leaf] | 0xFF >= len(units)) + np.count_nonzero(places >= len(replacements))
+    inside = np.count_nonzero(
+        replacements[places[places < len(replacements)]] >> 6 == 2
+    )  # not where a character begins
+    if outside or inside:
+        raise ValueError(f"a map of characters of which {outside + inside} of {len(units)} places do not exist")
 
 
 def _values(number: int, message: int | bytes) -> dict[int, int | bytes]:
@@ -70,8 +122,11 @@ def _merged(whole: list[tuple[int, int | bytes]], number: int) -> dict[int, int 
     return {key: value for field in whole if field[0] == number for key, value in _values(*field).items()}
 
 
-def _text(piece: dict[int, int | bytes]) -> str:
-    return _bytes(piece, TEXT).decode("utf-8")
+def _piece(values: dict[int, int | bytes]) -> Piece:
+    kind = values.get(KIND, NORMAL)
+    if not isinstance(kind, int):
+        raise ValueError(f"field {KIND} holds bytes where a number stands")
+    return Piece(_bytes(values, TEXT).decode("utf-8"), _score(values), kind)
 
 
 def _bytes(values: dict[int, int | bytes], number: int) -> bytes:
