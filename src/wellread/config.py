@@ -20,9 +20,15 @@ ACTIVATIONS = {
     "swish": "silu",
 }
 POOLERS = ("dense_tanh", "first_token")
-POOLINGS = ("cls", "mean", "pooled_output")
+# What makes one vector of a text's, under sentence-transformers' names; `pooled_output` is the encoder's own.
+POOLINGS = ("cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken", "pooled_output")
 DIALECTS = ("hf", "tfhub", "spm", "kobert")
-DENSE_ACTIVATIONS = ("identity", "tanh")
+DENSE_ACTIVATIONS = (
+    *("identity", "tanh", "relu", "gelu", "gelu_tanh", "sigmoid", "silu"),
+    *("leaky_relu", "elu", "softplus", "mish"),
+)
+STEPS = ("dense", "layer_norm", "normalize")
+SIMILARITIES = ("cosine", "dot", "euclidean", "manhattan")
 TEMPLATES = ("bert", "roberta")
 # Of a field that files name only where it is not at its default, so that what older versions wrote stays the same.
 ADDED_LATER = {"omit_default": True}
@@ -169,33 +175,59 @@ class TokenizerConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DenseConfig:
-    """A linear map behind the pooling, with or without tanh; its weights are `sentence.{i}.weight` and `.bias`."""
+    """A step behind the pooling: a linear map with its activation, a LayerNorm, or a scaling to unit length.
+
+    The weights of the i-th are `sentence.{i}.weight` and `.bias`.
+    """
 
     in_features: int
     out_features: int
     bias: bool = True
     activation: str = "identity"  # of DENSE_ACTIVATIONS
+    kind: str = field(default="dense", metadata=ADDED_LATER)  # of STEPS
+    # what goes in is added to what comes out, through `sentence.{i}.residual.weight` where the widths differ
+    residual: bool = field(default=False, metadata=ADDED_LATER)
 
     def __post_init__(self) -> None:
-        """Refuse a map without width or with an unknown activation."""
+        """Refuse a step without width or with an unknown activation."""
         _positive(self, "in_features", "out_features")
         _one_of("activation", self.activation, DENSE_ACTIVATIONS)
+        _one_of("kind", self.kind, STEPS)
+        plain = (self.in_features, True, "identity", False)
+        if self.kind != "dense" and plain != (self.out_features, self.bias, self.activation, self.residual):
+            raise ConfigError(
+                f"a {self.kind} keeps the width and has no activation; found {self}; give it as a dense map"
+            )
+
+    @property
+    def has_weights(self) -> bool:
+        """Whether the step has tensors."""
+        return self.kind != "normalize"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SentenceConfig:
-    """How a sentence vector is made of the encoder's outputs: pooling, linear maps, normalisation."""
+    """How a sentence vector is made of the encoder's outputs: pooling, the steps behind it, normalisation."""
 
-    pooling: str = "mean"  # of POOLINGS
+    pooling: str = "mean"  # of POOLINGS; several joined by +, as in cls+mean, stand side by side in that order
     dense: tuple[DenseConfig, ...] = ()
-    normalize: bool = False
+    normalize: bool = False  # last of all, to unit length
     max_seq_length: int = 128  # tokens of one text, special tokens included
     prompts: Mapping[str, str] = field(default_factory=dict)  # name -> what is put before each text
     default_prompt_name: str | None = None
+    include_prompt: bool = field(default=True, metadata=ADDED_LATER)  # False: a prompt's tokens are not pooled
+    similarity_fn_name: str = field(default="cosine", metadata=ADDED_LATER)  # of SIMILARITIES
+    truncate_dim: int | None = field(default=None, metadata=ADDED_LATER)  # numbers of a vector that are kept
 
     def __post_init__(self) -> None:
-        """Refuse an unknown pooling, maps that do not join or a default prompt that is not there."""
-        _one_of("pooling", self.pooling, POOLINGS)
+        """Refuse an unknown pooling, steps that do not join or a default prompt that is not there."""
+        for pooling in self.poolings:
+            _one_of("pooling", pooling, POOLINGS)
+        if len(self.poolings) > 1 and "pooled_output" in self.poolings:
+            raise ConfigError(f"pooled_output stands alone; found the pooling {self.pooling}; use cls, or leave it out")
+        _one_of("similarity_fn_name", self.similarity_fn_name, SIMILARITIES)
+        if self.truncate_dim is not None:
+            _positive(self, "truncate_dim")
         if self.default_prompt_name is not None:
             _one_of("default_prompt_name", self.default_prompt_name, self.prompts)
         if self.max_seq_length < 3:
@@ -208,6 +240,11 @@ class SentenceConfig:
                     f"a dense map of {before.out_features} features is followed by one that takes "
                     f"{after.in_features}; the two must be equal; correct one of them"
                 )
+
+    @property
+    def poolings(self) -> tuple[str, ...]:
+        """The poolings whose vectors stand side by side."""
+        return tuple(self.pooling.split("+"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

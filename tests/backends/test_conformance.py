@@ -22,9 +22,9 @@ from wellread.backends.openvino import OpenVINOOps, op, ov, precisions
 from wellread.backends.tensorflow import TensorFlowOps, variables
 from wellread.backends.torch import TorchEncoder, TorchOps, dropped
 from wellread.checkpoints.checkpoint import in_memory
-from wellread.config import ACTIVATIONS, DenseConfig, SentenceConfig
+from wellread.config import ACTIVATIONS, DENSE_ACTIVATIONS, POOLINGS, DenseConfig, SentenceConfig
 from wellread.encoder.encoder import OUTPUTS
-from wellread.encoder.heads import LOGITS_OUTPUT, MLM_INPUT, MLM_OUTPUT, SENTENCE_OUTPUT
+from wellread.encoder.heads import LOGITS_OUTPUT, MLM_INPUT, MLM_OUTPUT, POOLING_MASK, SENTENCE_OUTPUT
 from wellread.errors import InputError, MissingExtra
 
 pytestmark = KERAS_WARNS
@@ -63,10 +63,16 @@ PRIMITIVES = {
     "first": (lambda ops, x: ops.squeeze(ops.first(x)), [X]),
     "gather_rows": (lambda ops, x, rows: ops.gather_rows(x, rows), [X, np.array([[6, 0], [1, 1], [3, 5]], np.int32)]),
     "mean": (lambda ops, x, mask: ops.mean(x, mask), [X, MASK]),
+    "mean over the root": (lambda ops, x, mask: ops.mean(x, mask, root=True), [X, MASK]),
+    "mean by position": (lambda ops, x, mask: ops.mean(x, ops.ramp(mask)), [X, MASK]),
+    "max": (lambda ops, x, mask: ops.max(x, mask), [X - 3, MASK]),
+    "first of a mask": (lambda ops, x, mask: ops.squeeze(ops.gather_rows(x, ops.argmax(mask))), [X, MASK[:, ::-1].copy()]),
+    "last of a mask": (lambda ops, x, mask: ops.squeeze(ops.gather_rows(x, ops.argmax(ops.ramp(mask)))), [X, MASK]),
+    "concat": (lambda ops, x: ops.concat([ops.squeeze(ops.first(x))] * 2), [X]),
     "normalize": (lambda ops, x: ops.normalize(ops.squeeze(ops.first(x))), [np.concatenate([X, X[:1] * 0])]),
     **{
         kind: (lambda ops, x, kind=kind: ops.activation(x, kind), [X * 3])
-        for kind in sorted({*ACTIVATIONS.values(), "tanh"})
+        for kind in sorted({*ACTIVATIONS.values(), *DENSE_ACTIVATIONS} - {"identity"})
     },
 }
 
@@ -159,8 +165,20 @@ MODELS = {
                 normalize=True,
             )
         )
-        for pooling in ("cls", "mean", "pooled_output")
+        for pooling in POOLINGS
     },
+    "three poolings, then every step": tiny_checkpoint(
+        sentence=SentenceConfig(
+            pooling="lasttoken+cls+max",
+            dense=(
+                DenseConfig(in_features=36, out_features=36, kind="normalize"),
+                DenseConfig(in_features=36, out_features=36, activation="gelu", residual=True),
+                DenseConfig(in_features=36, out_features=36, kind="layer_norm"),
+                DenseConfig(in_features=36, out_features=5, bias=False, residual=True),
+            ),
+        )
+    ),
+    "a prompt left out": tiny_checkpoint(sentence=SentenceConfig(pooling="cls+weightedmean", include_prompt=False)),
 }
 
 
@@ -176,6 +194,20 @@ def test_model_agrees_with_float64(backend, model):
     for name in names:
         assert_close(np.asarray(made[name]), np.asarray(reference[name]))
     assert np.array_equal(made["encoder_outputs"][-1], made["sequence_output"])
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_mask_of_its_own_keeps_the_pooling_from_a_prompt(backend):
+    checkpoint = MODELS["a prompt left out"]
+    mask = np.where(np.arange(7) < 2, 0, MASK)
+    runner = load_backend(backend, checkpoint, precision=exact(backend))
+    vectors = runner.run({**tiny_inputs(), POOLING_MASK: mask}, [SENTENCE_OUTPUT])[SENTENCE_OUTPUT]
+    tokens = load_backend("numpy", checkpoint).run(tiny_inputs(), ["sequence_output"])["sequence_output"]
+    weights = (mask * np.arange(1, 8))[:2, :, None]
+    assert_close(vectors[:2, :12], tokens[:2, 2])
+    assert_close(vectors[:2, 12:], (tokens[:2] * weights).sum(1) / weights.sum(1))
+    (item,) = runner.stream(iter([{**tiny_inputs(), POOLING_MASK: mask}]), SENTENCE_OUTPUT)
+    assert_close(item.value, vectors)
 
 
 HEADS = {f"{task} on {family}": headed_checkpoint(task, family) for task in TASKS[:4] for family in FAMILIES}

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from wellread.checkpoints.checkpoint import Checkpoint
 from wellread.encoder.encoder import INPUTS
-from wellread.encoder.heads import MLM_INPUT, MLM_OUTPUT
+from wellread.encoder.heads import MLM_INPUT, MLM_OUTPUT, POOLING_MASK, SENTENCE_OUTPUT
 from wellread.errors import InputError, nearest, require_extra
 
 FloatArray = NDArray[np.floating]
@@ -104,7 +104,14 @@ def is_installed(name: str) -> bool:
 def graph_inputs(checkpoint: Checkpoint, outputs: Sequence[str]) -> list[str]:
     """Name the inputs, int32 [B, T] or [B, P], that a graph of `outputs` takes."""
     names = [*INPUTS, MLM_INPUT] if MLM_OUTPUT in outputs else list(INPUTS)
+    if SENTENCE_OUTPUT in outputs and not checkpoint.sentence.include_prompt:
+        names.append(POOLING_MASK)
     return [name for name in names if name != "input_type_ids" or checkpoint.config.type_vocab_size]
+
+
+def fed(inputs: Inputs, names: Iterable[str]) -> dict[str, NDArray[np.int32]]:
+    """Return the inputs of those names; without a mask of its own the pooling takes the encoder's."""
+    return {name: inputs["input_mask" if name == POOLING_MASK and name not in inputs else name] for name in names}
 
 
 def convert_outputs(outputs: Mapping[str, Any], convert: Callable[[Any], FloatArray]) -> Outputs:

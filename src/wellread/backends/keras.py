@@ -25,6 +25,11 @@ ACTIVATIONS = {
     "relu": ops.relu,
     "silu": ops.silu,
     "tanh": ops.tanh,
+    "sigmoid": ops.sigmoid,
+    "leaky_relu": lambda x: ops.leaky_relu(x, negative_slope=0.01),
+    "elu": ops.elu,
+    "softplus": ops.softplus,
+    "mish": lambda x: x * ops.tanh(ops.softplus(x)),
 }
 
 
@@ -110,9 +115,23 @@ class KerasOps:
     def gather_rows(self, x: Tensor, positions: Tensor) -> Tensor:
         return ops.take_along_axis(x, positions[:, :, None], axis=1)
 
-    def mean(self, x: Tensor, mask: Tensor) -> Tensor:
-        weights = ops.cast(mask, x.dtype)[:, :, None]
-        return ops.sum(x * weights, axis=1) / ops.maximum(ops.sum(weights, axis=1), 1e-9)
+    def ramp(self, mask: Tensor) -> Tensor:
+        return mask * ops.arange(1, ops.shape(mask)[1] + 1, dtype=mask.dtype)
+
+    def argmax(self, numbers: Tensor) -> Tensor:
+        return ops.argmax(numbers, axis=1)[:, None]
+
+    def mean(self, x: Tensor, weights: Tensor, *, root: bool = False) -> Tensor:
+        shares = ops.cast(weights, x.dtype)[:, :, None]
+        total = ops.maximum(ops.sum(shares, axis=1), 1e-9)
+        return ops.sum(x * shares, axis=1) / (ops.sqrt(total) if root else total)
+
+    def max(self, x: Tensor, mask: Tensor) -> Tensor:
+        inside = ops.cast(mask, x.dtype)[:, :, None]
+        return ops.max(x * inside + (1 - inside) * MASKED, axis=1) * ops.max(inside, axis=1)
+
+    def concat(self, vectors: Sequence[Tensor]) -> Tensor:
+        return ops.concatenate(list(vectors), axis=-1)
 
     def normalize(self, x: Tensor) -> Tensor:
         return x / ops.maximum(ops.norm(x, axis=-1, keepdims=True), 1e-12)

@@ -27,6 +27,11 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "relu": lambda x: np.maximum(x, 0),
     "silu": lambda x: x * 0.5 * (1 + np.tanh(0.5 * x)),
     "tanh": np.tanh,
+    "sigmoid": lambda x: 0.5 * (1 + np.tanh(0.5 * x)),
+    "leaky_relu": lambda x: np.where(x < 0, 0.01 * x, x),
+    "elu": lambda x: np.where(x < 0, np.expm1(np.minimum(x, 0)), x),
+    "softplus": lambda x: np.logaddexp(x, 0),
+    "mish": lambda x: x * np.tanh(np.logaddexp(x, 0)),
 }
 
 
@@ -88,9 +93,23 @@ class NumpyOps:
     def gather_rows(self, x: Array, positions: IntArray) -> Array:
         return x[np.arange(len(x))[:, None], positions]
 
-    def mean(self, x: Array, mask: IntArray) -> Array:
-        weights = mask[:, :, None].astype(np.float64)
-        return (x * weights).sum(1) / np.maximum(weights.sum(1), 1e-9)
+    def ramp(self, mask: IntArray) -> IntArray:
+        return mask * np.arange(1, mask.shape[1] + 1)
+
+    def argmax(self, numbers: IntArray) -> IntArray:
+        return numbers.argmax(1)[:, None]
+
+    def mean(self, x: Array, weights: IntArray, *, root: bool = False) -> Array:
+        shares = weights[:, :, None].astype(np.float64)
+        total = np.maximum(shares.sum(1), 1e-9)
+        return (x * shares).sum(1) / (np.sqrt(total) if root else total)
+
+    def max(self, x: Array, mask: IntArray) -> Array:
+        inside = mask[:, :, None].astype(np.float64)
+        return (x * inside + (1 - inside) * MASKED).max(1) * inside.max(1)
+
+    def concat(self, vectors: Sequence[Array]) -> Array:
+        return np.concatenate(vectors, -1)
 
     def normalize(self, x: Array) -> Array:
         return x / np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), 1e-12)

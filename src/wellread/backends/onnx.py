@@ -9,19 +9,25 @@ import numpy as np
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
-from wellread.backends.backend import Backend, Inputs, Outputs, cpu_count, graph_inputs, name_outputs
+from wellread.backends.backend import Backend, Inputs, Outputs, cpu_count, fed, graph_inputs, name_outputs
 from wellread.checkpoints.checkpoint import Checkpoint
 from wellread.encoder.heads import run
 
 # Gelu stands in ONNX since opset 20; MultiHeadAttention in ONNX Runtime's own domain, where its kernels are fused.
 OPSETS = (("", 20), ("com.microsoft", 1))
 IR_VERSION = 10
+ONE = numpy_helper.from_array(np.ones(1, np.int32))
 MASKED = -1e30  # swallows any score whole; see the NumPy backend
 ACTIVATIONS: dict[str, tuple[str, dict[str, str]]] = {
     "gelu": ("Gelu", {"approximate": "none"}),
     "gelu_tanh": ("Gelu", {"approximate": "tanh"}),
     "relu": ("Relu", {}),
     "tanh": ("Tanh", {}),
+    "sigmoid": ("Sigmoid", {}),
+    "leaky_relu": ("LeakyRelu", {}),  # by ONNX's defaults the slope is 0.01, and elu's alpha 1, as torch's
+    "elu": ("Elu", {}),
+    "softplus": ("Softplus", {}),
+    "mish": ("Mish", {}),
 }
 
 
@@ -106,11 +112,30 @@ class OnnxOps:
         rows = self.node("Cast", self.node("Unsqueeze", positions, self.ints(2)), to=TensorProto.INT64)
         return self.node("GatherND", x, rows, batch_dims=1)
 
-    def mean(self, x: str, mask: str) -> str:
-        weights = self.node("Unsqueeze", self.node("Cast", mask, to=TensorProto.FLOAT), self.ints(1))
-        total = self.squeeze(self.node("MatMul", weights, x))
-        count = self.node("ReduceSum", weights, self.ints(2), keepdims=0)
-        return self.node("Div", total, self.node("Max", count, self.constant("least", np.float32(1e-9))))
+    def ramp(self, mask: str) -> str:
+        ones = self.node("ConstantOfShape", self.node("Shape", mask, start=1, end=2), value=ONE)
+        return self.node("Mul", mask, self.node("CumSum", ones, self.constant("axis_0", np.int64(0))))
+
+    def argmax(self, numbers: str) -> str:
+        return self.node("ArgMax", numbers, axis=1, keepdims=1)
+
+    def mean(self, x: str, weights: str, *, root: bool = False) -> str:
+        shares = self.node("Unsqueeze", self.node("Cast", weights, to=TensorProto.FLOAT), self.ints(1))
+        mixed = self.squeeze(self.node("MatMul", shares, x))
+        total = self.node("ReduceSum", shares, self.ints(2), keepdims=0)
+        total = self.node("Max", total, self.constant("least", np.float32(1e-9)))
+        return self.node("Div", mixed, self.node("Sqrt", total) if root else total)
+
+    def max(self, x: str, mask: str) -> str:
+        inside = self.node("Unsqueeze", self.node("Cast", mask, to=TensorProto.FLOAT), self.ints(2))
+        outside = self.node("Sub", inside, self.constant("one", np.float32(1)))
+        outside = self.node("Mul", outside, self.constant("masked", np.float32(-MASKED)))
+        shown = self.node("Add", self.node("Mul", x, inside), outside)
+        largest = self.node("ReduceMax", shown, self.ints(1), keepdims=0)
+        return self.node("Mul", largest, self.node("ReduceMax", inside, self.ints(1), keepdims=0))
+
+    def concat(self, vectors: Sequence[str]) -> str:
+        return self.node("Concat", *vectors, axis=-1)
 
     def normalize(self, x: str) -> str:
         length = self.node("ReduceL2", x, self.ints(-1))
@@ -166,8 +191,8 @@ class OnnxBackend(Backend):
         key = tuple(outputs)
         if key not in self._sessions:
             self._sessions[key] = session(build(self.checkpoint, outputs))
-        feed = {name: np.asarray(inputs[name], np.int32) for name in graph_inputs(self.checkpoint, outputs)}
-        arrays = self._sessions[key].run(None, feed)
+        feed = fed(inputs, graph_inputs(self.checkpoint, outputs))
+        arrays = self._sessions[key].run(None, {name: np.asarray(array, np.int32) for name, array in feed.items()})
         return name_outputs(arrays, outputs, layers=self.checkpoint.config.num_hidden_layers)
 
 

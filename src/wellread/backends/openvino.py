@@ -19,6 +19,7 @@ from wellread.backends.backend import (
     Outputs,
     StreamItem,
     cpu_count,
+    fed,
     graph_inputs,
     name_outputs,
 )
@@ -119,11 +120,28 @@ class OpenVINOOps:
     def gather_rows(self, x: Any, positions: Any) -> Any:
         return op.gather(x, positions, _ints(1), 1)
 
-    def mean(self, x: Any, mask: Any) -> Any:
-        weights = op.unsqueeze(op.convert(mask, "f32"), _ints([1]))
-        total = op.squeeze(op.matmul(weights, x, False, False), _ints([1]))
-        count = op.reduce_sum(op.convert(mask, "f32"), _ints([1]), True)
-        return op.divide(total, op.maximum(count, _float(1e-9)))
+    def ramp(self, mask: Any) -> Any:
+        tokens = op.gather(op.shape_of(mask, "i32"), _ints(1), _ints(0))
+        return op.multiply(mask, op.range(_ints(1), op.add(tokens, _ints(1)), _ints(1), "i32"))
+
+    def argmax(self, numbers: Any) -> Any:
+        # of equal numbers the first: a stable sort
+        return op.topk(numbers, _ints(1), 1, "max", "value", "i32", True).output(1)
+
+    def mean(self, x: Any, weights: Any, *, root: bool = False) -> Any:
+        shares = op.convert(weights, "f32")
+        mixed = op.squeeze(op.matmul(op.unsqueeze(shares, _ints([1])), x, False, False), _ints([1]))
+        total = op.maximum(op.reduce_sum(shares, _ints([1]), True), _float(1e-9))
+        return op.divide(mixed, op.sqrt(total) if root else total)
+
+    def max(self, x: Any, mask: Any) -> Any:
+        inside = op.unsqueeze(op.convert(mask, "f32"), _ints([2]))
+        outside = op.multiply(op.subtract(inside, _float(1.0)), _float(-MASKED))
+        largest = op.reduce_max(op.add(op.multiply(x, inside), outside), _ints([1]), False)
+        return op.multiply(largest, op.reduce_max(inside, _ints([1]), False))
+
+    def concat(self, vectors: Sequence[Any]) -> Any:
+        return op.concat(list(vectors), -1)
 
     def normalize(self, x: Any) -> Any:
         length = op.sqrt(op.reduce_sum(op.multiply(x, x), _ints([-1]), True))
@@ -136,6 +154,11 @@ _ACTIVATIONS = {
     "relu": op.relu,
     "silu": op.swish,
     "tanh": op.tanh,
+    "sigmoid": op.sigmoid,
+    "leaky_relu": lambda x: op.prelu(x, _float(0.01)),
+    "elu": lambda x: op.elu(x, 1.0),
+    "softplus": op.softplus,
+    "mish": op.mish,
 }
 
 
@@ -185,7 +208,7 @@ class OpenVINOBackend(Backend):
     def run(self, inputs: Inputs, outputs: Sequence[str]) -> Outputs:
         """Run one batch on all threads; outputs are float32."""
         request = self._compile(outputs, 1).create_infer_request()
-        request.infer({port.any_name: inputs[port.any_name] for port in request.model_inputs})
+        request.infer(fed(inputs, (port.any_name for port in request.model_inputs)))
         arrays = [np.array(request.get_output_tensor(i).data) for i in range(len(request.model_outputs))]
         return name_outputs(arrays, outputs, layers=self.checkpoint.config.num_hidden_layers)
 
@@ -203,7 +226,7 @@ class OpenVINOBackend(Backend):
                 if len(pending) == len(requests):
                     yield _finished(*pending.popleft())
                 request = requests[index % len(requests)]
-                request.start_async({name: inputs[name] for name in names})
+                request.start_async(fed(inputs, names))
                 pending.append((index, request))
             while pending:
                 yield _finished(*pending.popleft())

@@ -22,6 +22,11 @@ ACTIVATIONS: dict[str, Callable[[tf.Tensor], tf.Tensor]] = {
     "relu": tf.nn.relu,
     "silu": tf.nn.silu,
     "tanh": tf.tanh,
+    "sigmoid": tf.sigmoid,
+    "leaky_relu": lambda x: tf.nn.leaky_relu(x, 0.01),
+    "elu": tf.nn.elu,
+    "softplus": tf.nn.softplus,
+    "mish": lambda x: x * tf.tanh(tf.nn.softplus(x)),
 }
 
 
@@ -95,9 +100,23 @@ class TensorFlowOps:
     def gather_rows(self, x: tf.Tensor, positions: tf.Tensor) -> tf.Tensor:
         return tf.gather(x, positions, batch_dims=1)
 
-    def mean(self, x: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
-        weights = tf.cast(mask[:, :, None], x.dtype)
-        return tf.reduce_sum(x * weights, 1) / tf.maximum(tf.reduce_sum(weights, 1), 1e-9)
+    def ramp(self, mask: tf.Tensor) -> tf.Tensor:
+        return mask * tf.range(1, tf.shape(mask)[1] + 1, dtype=mask.dtype)
+
+    def argmax(self, numbers: tf.Tensor) -> tf.Tensor:
+        return tf.argmax(numbers, 1, tf.int32)[:, None]
+
+    def mean(self, x: tf.Tensor, weights: tf.Tensor, *, root: bool = False) -> tf.Tensor:
+        shares = tf.cast(weights[:, :, None], x.dtype)
+        total = tf.maximum(tf.reduce_sum(shares, 1), 1e-9)
+        return tf.reduce_sum(x * shares, 1) / (tf.sqrt(total) if root else total)
+
+    def max(self, x: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
+        inside = tf.cast(mask[:, :, None], x.dtype)
+        return tf.reduce_max(x * inside + (1 - inside) * MASKED, 1) * tf.reduce_max(inside, 1)
+
+    def concat(self, vectors: Sequence[tf.Tensor]) -> tf.Tensor:
+        return tf.concat(list(vectors), -1)
 
     def normalize(self, x: tf.Tensor) -> tf.Tensor:
         return x / tf.maximum(tf.norm(x, axis=-1, keepdims=True), 1e-12)

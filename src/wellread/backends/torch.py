@@ -26,6 +26,11 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": functional.relu,
     "silu": functional.silu,
     "tanh": torch.tanh,
+    "sigmoid": torch.sigmoid,
+    "leaky_relu": functional.leaky_relu,
+    "elu": functional.elu,
+    "softplus": functional.softplus,
+    "mish": functional.mish,
 }
 
 
@@ -107,9 +112,23 @@ class TorchOps:
     def gather_rows(self, x: Tensor, positions: Tensor) -> Tensor:
         return x.gather(1, positions.long()[:, :, None].expand(-1, -1, x.shape[-1]))
 
-    def mean(self, x: Tensor, mask: Tensor) -> Tensor:
-        weights = mask[:, :, None].to(x.dtype)
-        return (x * weights).sum(1) / weights.sum(1).clamp(min=1e-9)
+    def ramp(self, mask: Tensor) -> Tensor:
+        return mask * torch.arange(1, mask.shape[1] + 1, device=mask.device)
+
+    def argmax(self, numbers: Tensor) -> Tensor:
+        return numbers.argmax(1, keepdim=True)
+
+    def mean(self, x: Tensor, weights: Tensor, *, root: bool = False) -> Tensor:
+        shares = weights[:, :, None].to(x.dtype)
+        total = shares.sum(1).clamp(min=1e-9)
+        return (x * shares).sum(1) / (total.sqrt() if root else total)
+
+    def max(self, x: Tensor, mask: Tensor) -> Tensor:
+        inside = mask[:, :, None].to(x.dtype)
+        return (x * inside + (1 - inside) * MASKED).amax(1) * inside.amax(1)
+
+    def concat(self, vectors: Sequence[Tensor]) -> Tensor:
+        return torch.cat(list(vectors), -1)
 
     def normalize(self, x: Tensor) -> Tensor:
         return functional.normalize(x, dim=-1, eps=1e-12)

@@ -37,8 +37,9 @@ class Checkpoint:
 
     @property
     def embedding_size(self) -> int:
-        """Width E of a sentence vector."""
-        return self.sentence.dense[-1].out_features if self.sentence.dense else self.config.hidden_size
+        """Width E of a sentence vector, before `truncate_dim` cuts it."""
+        width = self.config.hidden_size * len(self.sentence.poolings)
+        return self.sentence.dense[-1].out_features if self.sentence.dense else width
 
     @property
     def num_parameters(self) -> int:

@@ -109,12 +109,16 @@ def shapes(config: EncoderConfig, *, mlm: bool = False) -> dict[str, tuple[int, 
 
 
 def sentence_shapes(sentence: SentenceConfig) -> dict[str, tuple[int, ...]]:
-    """Return the tensors of the linear maps behind the pooling, with their shapes."""
+    """Return the tensors of the steps behind the pooling, with their shapes."""
     maps: dict[str, tuple[int, ...]] = {}
     for i, dense in enumerate(sentence.dense):
-        maps[f"sentence.{i}.weight"] = (dense.out_features, dense.in_features)
-        if dense.bias:
-            maps[f"sentence.{i}.bias"] = (dense.out_features,)
+        shape = (dense.out_features, dense.in_features)
+        if dense.has_weights:
+            maps[f"sentence.{i}.weight"] = shape if dense.kind == "dense" else shape[:1]
+            if dense.bias:
+                maps[f"sentence.{i}.bias"] = shape[:1]
+        if dense.residual and dense.in_features != dense.out_features:
+            maps[f"sentence.{i}.residual.weight"] = shape
     return maps
 
 

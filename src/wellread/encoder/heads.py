@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any, TypeVar
 
-from wellread.config import EncoderConfig, HeadConfig, SentenceConfig
+from wellread.config import DenseConfig, EncoderConfig, HeadConfig, SentenceConfig
 from wellread.encoder.encoder import OUTPUTS, encode
 from wellread.encoder.ops import Ops
 
@@ -15,7 +15,9 @@ MLM_INPUT = "masked_lm_positions"
 MLM_OUTPUT = "mlm_logits"
 SENTENCE_OUTPUT = "sentence_embedding"
 LOGITS_OUTPUT = "logits"
-POOLED_FROM = {"cls": "cls_output", "mean": "sequence_output", "pooled_output": "pooled_output"}
+POOLING_MASK = "pooling_mask"  # an input: `input_mask` without a prompt's tokens; where absent, the same
+POOLED_FROM = {"cls": "cls_output", "pooled_output": "pooled_output"}  # the others read every position
+SENTENCE_NORM_EPS = 1e-5  # of a LayerNorm behind the pooling: torch's own
 
 
 def run(
@@ -35,15 +37,15 @@ def run(
     if MLM_OUTPUT in outputs:
         needed.add("sequence_output")
     if SENTENCE_OUTPUT in outputs:
-        needed.add(POOLED_FROM[sentence.pooling])
+        needed |= {sentence_source(sentence, pooling) for pooling in sentence.poolings}
     if head is not None and LOGITS_OUTPUT in outputs:
         needed.add(head_input(head))
     values: dict[str, Any] = {**encode(ops, config, inputs, outputs=needed)}
     if MLM_OUTPUT in outputs:
         values[MLM_OUTPUT] = mlm_logits(ops, config, values["sequence_output"], inputs[MLM_INPUT])
     if SENTENCE_OUTPUT in outputs:
-        source = values[POOLED_FROM[sentence.pooling]]
-        values[SENTENCE_OUTPUT] = sentence_embedding(ops, sentence, source, inputs["input_mask"])
+        mask = inputs.get(POOLING_MASK, inputs["input_mask"])
+        values[SENTENCE_OUTPUT] = sentence_embedding(ops, sentence, values, mask)
     if head is not None and LOGITS_OUTPUT in outputs:
         values[LOGITS_OUTPUT] = task_logits(ops, head, values[head_input(head)])
     return {name: values[name] for name in outputs}
@@ -61,14 +63,52 @@ def mlm_logits(ops: Ops[T], config: EncoderConfig, sequence_output: T, positions
     return ops.logits(x, "embeddings.word_embeddings.weight", "cls.predictions.bias")
 
 
-def sentence_embedding(ops: Ops[T], sentence: SentenceConfig, source: T, mask: T) -> T:
-    """Pool, map and normalise as `sentence` says; `source` is what POOLED_FROM names for its pooling: [B, E]."""
-    x = ops.mean(source, mask) if sentence.pooling == "mean" else source
+def sentence_source(sentence: SentenceConfig, pooling: str) -> str:
+    """Name the encoder's output that a pooling reads: position 0 alone where that will do."""
+    if pooling == "cls" and not sentence.include_prompt:
+        return "sequence_output"
+    return POOLED_FROM.get(pooling, "sequence_output")
+
+
+def sentence_embedding(ops: Ops[T], sentence: SentenceConfig, values: Mapping[str, Any], mask: T) -> T:
+    """Pool over `mask` [B, T] the outputs that `sentence_source` names, run the steps, normalise: [B, E]."""
+    sources = [sentence_source(sentence, pooling) for pooling in sentence.poolings]
+    vectors = [
+        pool_tokens(ops, pooling, values[source], mask) if source == "sequence_output" else values[source]
+        for pooling, source in zip(sentence.poolings, sources, strict=True)
+    ]
+    x = ops.concat(vectors) if len(vectors) > 1 else vectors[0]
     for i, dense in enumerate(sentence.dense):
-        x = ops.linear(x, f"sentence.{i}")
-        if dense.activation != "identity":
-            x = ops.activation(x, dense.activation)
+        x = sentence_step(ops, dense, f"sentence.{i}", x)
     return ops.normalize(x) if sentence.normalize else x
+
+
+def pool_tokens(ops: Ops[T], pooling: str, x: T, mask: T) -> T:
+    """Make one vector [B, D] of the tokens x [B, T, D], as sentence-transformers does.
+
+    `weightedmean` weighs tokens by their position from 1 on (Muennighoff 2022, arXiv:2202.08904);
+    `mean_sqrt_len_tokens` divides the sum by the square root of the length.
+    """
+    if pooling in ("cls", "lasttoken"):
+        position = ops.argmax(mask if pooling == "cls" else ops.ramp(mask))
+        return ops.squeeze(ops.gather_rows(x, position))
+    if pooling == "max":
+        return ops.max(x, mask)
+    weights = ops.ramp(mask) if pooling == "weightedmean" else mask
+    return ops.mean(x, weights, root=pooling == "mean_sqrt_len_tokens")
+
+
+def sentence_step(ops: Ops[T], dense: DenseConfig, name: str, x: T) -> T:
+    """Run one step behind the pooling on x [B, E]."""
+    if dense.kind == "normalize":
+        return ops.normalize(x)
+    if dense.kind == "layer_norm":
+        return ops.layer_norm(x, name, SENTENCE_NORM_EPS)
+    mapped = ops.linear(x, name)
+    mapped = mapped if dense.activation == "identity" else ops.activation(mapped, dense.activation)
+    if not dense.residual:
+        return mapped
+    return ops.add(mapped, x if dense.in_features == dense.out_features else ops.linear(x, f"{name}.residual"))
 
 
 def head_input(head: HeadConfig) -> str:

@@ -7,6 +7,7 @@ Shape letters, used throughout the project: B batch, T tokens, P predictions, D 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
 T = TypeVar("T")
@@ -37,7 +38,7 @@ class Ops(Protocol[T]):
         """Normalise the last axis to mean 0, variance 1 (biased, plus eps); scale and shift (Ba et al. 2016)."""
 
     def activation(self, x: T, kind: str) -> T:
-        """Apply gelu (erf), gelu_tanh, relu, silu or tanh to every element."""
+        """Apply gelu (erf), gelu_tanh, relu, silu, tanh or another of config.DENSE_ACTIVATIONS to every element."""
 
     def mask_bias(self, mask: T) -> T:
         """Turn a mask of ones and zeros [B, T] into what `attention` adds to its scores: [B, 1, 1, T]."""
@@ -57,8 +58,23 @@ class Ops(Protocol[T]):
     def gather_rows(self, x: T, positions: T) -> T:
         """Pick positions [B, P] of x [B, T, D], row by row: [B, P, D]."""
 
-    def mean(self, x: T, mask: T) -> T:
-        """Average x [B, T, D] over the positions where mask [B, T] is one: [B, D]; zeros where none is."""
+    def ramp(self, mask: T) -> T:
+        """Number the positions of mask [B, T]: the mask times 1, 2, ..., T."""
+
+    def argmax(self, numbers: T) -> T:
+        """Return the first position of the largest of whole numbers [B, T]: [B, 1]."""
+
+    def mean(self, x: T, weights: T, *, root: bool = False) -> T:
+        """Average x [B, T, D] by whole weights [B, T], such as a mask: [B, D]; zeros where all are zero.
+
+        With `root` the sum is divided by the square root of the sum of the weights.
+        """
+
+    def max(self, x: T, mask: T) -> T:
+        """Return the maximum of x [B, T, D] over the positions where mask [B, T] is one: [B, D]; zeros where none is."""
+
+    def concat(self, vectors: Sequence[T]) -> T:
+        """Put vectors [B, D] side by side: [B, D + D + ...]."""
 
     def normalize(self, x: T) -> T:
         """Scale x [B, D] to unit length; a vector of zeros stays."""
