@@ -56,7 +56,12 @@ def test_an_impossible_tokenizer_is_refused(given, message):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"pooling": "max"}, "pooling was given as 'max'; wellread knows cls, mean, pooled_output"),
+        ({"pooling": "min"}, "pooling was given as 'min'; wellread knows cls, max, mean, mean_sqrt_len_tokens, weight"),
+        ({"pooling": "cls+min"}, "pooling was given as 'min'"),
+        ({"pooling": ""}, "pooling was given as ''"),
+        ({"pooling": "cls+pooled_output"}, r"pooled_output stands alone; found the pooling cls\+pooled_output"),
+        ({"similarity_fn_name": "maxsim"}, "similarity_fn_name was given as 'maxsim'; wellread knows cosine, dot, eu"),
+        ({"truncate_dim": 0}, "truncate_dim must be a whole number of at least 1; found 0"),
         ({"max_seq_length": 2}, r"max_seq_length must hold \[CLS\], a token and \[SEP\]; found 2"),
         ({"default_prompt_name": "query"}, "default_prompt_name was given as 'query'"),
         (
@@ -74,7 +79,10 @@ def test_an_impossible_sentence_vector_is_refused(given, message):
     ("given", "message"),
     [
         ({"in_features": 0, "out_features": 3}, "in_features must be a whole number of at least 1; found 0"),
-        ({"in_features": 2, "out_features": 3, "activation": "relu"}, "activation was given as 'relu'"),
+        ({"in_features": 2, "out_features": 3, "activation": "softmax"}, "activation was given as 'softmax'"),
+        ({"in_features": 2, "out_features": 2, "kind": "lstm"}, "kind was given as 'lstm'; wellread knows dense, layer"),
+        ({"in_features": 2, "out_features": 3, "kind": "normalize"}, "a normalize keeps the width and has no activa"),
+        ({"in_features": 2, "out_features": 2, "kind": "layer_norm", "bias": False}, "a layer_norm keeps the width"),
     ],
 )
 def test_an_impossible_linear_map_is_refused(given, message):

@@ -10,7 +10,7 @@ from typing import Any
 
 from wellread.checkpoints.checkpoint import Checkpoint
 from wellread.checkpoints.families import FAMILIES
-from wellread.config import HeadConfig
+from wellread.config import DenseConfig, HeadConfig
 from wellread.errors import HandleError
 from wellread.files import CARD_MARK
 from wellread.hub.handles import locate
@@ -27,7 +27,15 @@ DIALECTS = {
     "kobert": "SentencePiece by the rules of KoBertTokenizer",
 }
 POOLERS = {"dense_tanh": "tanh of a dense map of position 0", "first_token": "the vector of position 0 as it is"}
-POOLINGS = {"mean": "mean of the tokens", "cls": "position 0", "pooled_output": "`pooled_output`"}
+POOLINGS = {
+    "mean": "mean of the tokens",
+    "cls": "position 0",
+    "max": "maximum over the tokens",
+    "mean_sqrt_len_tokens": "sum of the tokens over the square root of their number",
+    "weightedmean": "mean of the tokens, weighted by their positions",
+    "lasttoken": "last token",
+    "pooled_output": "`pooled_output`",
+}
 SHOWN = 40  # labels that a card lists
 # What wellread notes of a training run: each has a section of its own.
 COUNTS = ("made_by", "task", "columns", "rows", "texts", "steps")
@@ -140,7 +148,7 @@ def _yaml(values: Mapping[str, str | Sequence[str] | None]) -> str:
 def _facts(checkpoint: Checkpoint, tokenizer: Tokenizer) -> dict[str, object]:
     """Say what the module is, in the words of a reader."""
     config, sentence = checkpoint.config, checkpoint.sentence
-    vector = [POOLINGS[sentence.pooling], *(f"a linear map to {dense.out_features}" for dense in sentence.dense)]
+    vector = [" beside the ".join(POOLINGS[pooling] for pooling in sentence.poolings), *map(_step, sentence.dense)]
     vector += ["length 1"] if sentence.normalize else []
     return {
         **(_head_facts(checkpoint.head) if checkpoint.head is not None else {}),
@@ -154,8 +162,21 @@ def _facts(checkpoint: Checkpoint, tokenizer: Tokenizer) -> dict[str, object]:
         "longest text": f"{sentence.max_seq_length} tokens (the position table has {config.max_length})",
         "`pooled_output`": POOLERS[config.pooler],
         "sentence vector": f"{checkpoint.embedding_size} numbers: {', then '.join(vector)}",
+        **({"compared by": sentence.similarity_fn_name} if sentence.similarity_fn_name != "cosine" else {}),
         **{f"prompt {_code(name)}": _code(prompt) for name, prompt in sentence.prompts.items()},
     }
+
+
+def _step(dense: DenseConfig) -> str:
+    """Say what a step behind the pooling does.
+
+    >>> _step(DenseConfig(in_features=12, out_features=5, activation="tanh"))
+    'a linear map to 5 with tanh'
+    """
+    if dense.kind != "dense":
+        return "length 1" if dense.kind == "normalize" else "LayerNorm"
+    activation = f" with {dense.activation}" if dense.activation != "identity" else ""
+    return f"a linear map to {dense.out_features}{activation}" + (", added to what went in" if dense.residual else "")
 
 
 def _head_facts(head: HeadConfig) -> dict[str, object]:

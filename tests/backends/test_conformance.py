@@ -66,7 +66,10 @@ PRIMITIVES = {
     "mean over the root": (lambda ops, x, mask: ops.mean(x, mask, root=True), [X, MASK]),
     "mean by position": (lambda ops, x, mask: ops.mean(x, ops.ramp(mask)), [X, MASK]),
     "max": (lambda ops, x, mask: ops.max(x, mask), [X - 3, MASK]),
-    "first of a mask": (lambda ops, x, mask: ops.squeeze(ops.gather_rows(x, ops.argmax(mask))), [X, MASK[:, ::-1].copy()]),
+    "first of a mask": (
+        lambda ops, x, mask: ops.squeeze(ops.gather_rows(x, ops.argmax(mask))),
+        [X, MASK[:, ::-1].copy()],
+    ),
     "last of a mask": (lambda ops, x, mask: ops.squeeze(ops.gather_rows(x, ops.argmax(ops.ramp(mask)))), [X, MASK]),
     "concat": (lambda ops, x: ops.concat([ops.squeeze(ops.first(x))] * 2), [X]),
     "normalize": (lambda ops, x: ops.normalize(ops.squeeze(ops.first(x))), [np.concatenate([X, X[:1] * 0])]),

@@ -71,7 +71,7 @@ class Ops(Protocol[T]):
         """
 
     def max(self, x: T, mask: T) -> T:
-        """Return the maximum of x [B, T, D] over the positions where mask [B, T] is one: [B, D]; zeros where none is."""
+        """Return the maximum of x [B, T, D] where mask [B, T] is one: [B, D]; zeros where it is nowhere."""
 
     def concat(self, vectors: Sequence[T]) -> T:
         """Put vectors [B, D] side by side: [B, D + D + ...]."""

@@ -25,6 +25,7 @@ from wellread.errors import TrainingError
 from wellread.learn.distributed import Process, wait
 from wellread.module import Module
 from wellread.progress import progress
+from wellread.schema import as_dict
 from wellread.text.batch import token_budget_batches
 
 Half = NDArray[np.float16]
@@ -40,7 +41,7 @@ def fingerprint(module: Module) -> str:
     config, sentence = checkpoint.config, checkpoint.sentence
     settings = [config.num_attention_heads, config.hidden_act, config.layer_norm_eps, sentence.pooling]
     settings += [sentence.normalize, sentence.max_seq_length, text.dialect, text.do_lower_case, text.strip_accents]
-    settings += [config.pooler, [asdict(dense) for dense in sentence.dense]]
+    settings += [config.pooler, [as_dict(dense) for dense in sentence.dense]]
     settings += [asdict(checkpoint.head) if checkpoint.head else None]
     digest = hashlib.sha256(json.dumps(settings).encode())
     for name, array in sorted(checkpoint.arrays().items()):
