@@ -49,6 +49,57 @@ def test_a_missing_or_used_key_cannot_be_passed_over():
     assert sort({"dim": 12}, ignore=["dim"]).used == {"hidden_size": 12}
 
 
+OPEN = KeyTable(
+    used={"dim": "hidden_size", "pad_token_id": "pad_token_id"},
+    required=("dim",),
+    nullable=("pad_token_id",),
+    fixed={"is_decoder": [False]},
+    equal={"width": "dim"},
+    ignored={"use_cache": "for decoders"},
+    patterns={"*dropout*": "a rate of training", "*norm*": None, "*layer*": None},
+)
+
+
+def test_an_open_table_ignores_what_nobody_knows_and_says_so():
+    data = {"dim": 12, "author": "me", "norm_dropout": 0.5, "layers_from": None, "norm_first": False, "width": 12}
+    assert account_for(data, OPEN, source="config.json") == Keys(
+        used={"hidden_size": 12},
+        ignored={
+            "author": "unknown; nothing that wellread computes is known to depend on it",
+            "norm_dropout": "unknown; a rate of training, by its name",
+            "layers_from": "unknown, and switched off",
+            "norm_first": "unknown, and switched off",
+        },
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        ({"pad_tokn_id": 0}, r"pad_tokn_id is unknown \(did you mean pad_token_id\?\)"),
+        ({"is_decodr": False}, r"is_decodr is unknown \(did you mean is_decoder\?\)"),
+        ({"PreNorm": True}, "PreNorm is True, which is unknown, and by its name may touch what wellread computes"),
+        ({"width": 7}, "width is 7, and wellread computes only dim, 12"),
+        ({"is_decoder": True}, "is_decoder is True, and wellread computes only False"),
+        ({"pad_token_id": None, "dim": None}, None),
+    ],
+)
+def test_an_open_table_refuses_what_may_touch_the_arithmetic(change, found):
+    data = {"dim": 12, **change}
+    if found is None:
+        keys = account_for(data, OPEN, source="config.json")
+        assert keys == Keys(used={"hidden_size": None}, ignored={"pad_token_id": "null, as if it were absent"})
+        return
+    with pytest.raises(ConfigError, match=f"found that {found}; correct the file"):
+        account_for(data, OPEN, source="config.json")
+    asked = account_for(data, OPEN, source="config.json", ignore=["*"])
+    assert asked.ignored == dict.fromkeys(change, "passed over as the caller asked")
+
+
+def test_keys_are_passed_over_by_pattern():
+    assert list(sort({"dim": 12, "zzz": 1, "zzy": 2}, ignore=["zz?"]).ignored) == ["zzz", "zzy"]
+
+
 def test_a_long_value_is_shortened_in_the_message():
     with pytest.raises(ConfigError) as error:
         sort({"dim": 12, "is_decoder": "x" * 10_000})

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import difflib
 import importlib.util
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 
 class WellreadError(Exception):
@@ -85,6 +85,10 @@ class VocabularyWarning(UserWarning):
     """The module's vocabulary cannot read the texts: most tokens are unknown or single letters."""
 
 
+class UnusedTensorsWarning(UserWarning):
+    """A file holds tensors that are no part of the encoder nor of a head that wellread computes."""
+
+
 class TrainingWarning(UserWarning):
     """A training run has ended in a module that is of no use."""
 
@@ -106,3 +110,13 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """
     close = difflib.get_close_matches(name, list(known), n=1)
     return f" (did you mean {close[0]}?)" if close else ""
+
+
+def some(names: Collection[str], limit: int = 5) -> str:
+    """List the first few names, each cut at 100 characters, and count the others.
+
+    >>> some(["a", "b", "c"], limit=2)
+    'a, b and 1 more'
+    """
+    first = ", ".join(name[:100] for name in list(names)[:limit])
+    return first if len(names) <= limit else f"{first} and {len(names) - limit} more"

@@ -58,8 +58,8 @@ def load(
 
     Handles are those of `hub.handles`. `tokenizer` names the preprocessor (directory or handle) whose tokenizer is
     taken instead of the module's own; TF Hub's DistilBERT modules carry none, and get that of their page. `ignore`
-    names unknown configuration keys to pass over. No code of a repository ever runs, so `trust_remote_code=True` is
-    refused.
+    names configuration keys and tensors to pass over, by themselves or by a pattern such as `crf.*`. No code of a
+    repository ever runs, so `trust_remote_code=True` is refused.
 
     Raises: HandleError, DownloadError, CheckpointError and its kin, TextError, InputError.
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import reprlib
 import sys
 from collections.abc import Collection, Mapping
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from types import UnionType
 from typing import Any, NoReturn, TypeVar, get_args, get_origin, get_type_hints
@@ -129,8 +131,13 @@ class KeyTable:
 
     used: Mapping[str, str]  # their key -> our field
     required: Collection[str] = ()  # their keys that must be there
+    nullable: Collection[str] = ()  # their keys whose null says no more than that they are absent
     fixed: Mapping[str, Collection[Any]] = field(default_factory=dict)  # their key -> the values that wellread computes
+    equal: Mapping[str, str] = field(default_factory=dict)  # their key -> the used key whose value it must repeat
     ignored: Mapping[str, str] = field(default_factory=dict)  # their key -> why it has no effect here
+    # Of keys that stand in none of these: a pattern -> why such a key has no effect, or None where it may have one. The
+    # first that matches counts. Without patterns the table is closed: every other key is refused.
+    patterns: Mapping[str, str | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,33 +148,80 @@ class Keys:
     ignored: Mapping[str, str]
 
 
+ASKED = "passed over as the caller asked"
+UNKNOWN = "unknown; nothing that wellread computes is known to depend on it"
+_MISSPELT = 0.85  # how like a key of the table another is that must be meant for it
+
+
+def is_named(name: str, ignore: Collection[str]) -> bool:
+    """Say whether the caller named a key or tensor to be passed over, by itself or by a pattern.
+
+    >>> is_named("crf.transitions", ["crf.*"])
+    True
+    """
+    return name in ignore or any(fnmatchcase(name, pattern) for pattern in ignore)
+
+
 def account_for(data: Mapping[str, Any], table: KeyTable, *, source: object, ignore: Collection[str] = ()) -> Keys:
     """Sort the keys of `data`; those named in `ignore`, unknown or of unsupported value, are passed over.
 
-    Raises: ConfigError that lists every unknown key, missing key and unsupported value; `source` names the file.
+    A key that stands nowhere in a table with patterns is refused where it is nearly one that the table uses, or where
+    its pattern says that it may have an effect and its value is not null, false, 0 or empty. Any other is ignored, and
+    the reason says that it is unknown.
 
-    >>> table = KeyTable(used={"dim": "hidden_size"}, ignored={"use_cache": "for decoders"})
+    Raises: ConfigError that lists every refused key, missing key and unsupported value; `source` names the file.
+
+    >>> table = KeyTable(used={"dim": "hidden_size"}, ignored={"use_cache": "for decoders"}, patterns={"*norm*": None})
     >>> account_for({"dim": 12, "use_cache": True}, table, source="config.json")
     Keys(used={'hidden_size': 12}, ignored={'use_cache': 'for decoders'})
+    >>> account_for({"dim": 12, "pre_norm": True}, table, source="config.json", ignore=["pre_*"]).ignored
+    {'pre_norm': 'passed over as the caller asked'}
     """
-    keys = {*table.used, *table.fixed, *table.ignored}
-    unknown = [key for key in data if key not in keys]
-    unsupported = [key for key, values in table.fixed.items() if key in data and data[key] not in values]
-    faults = [f"{key} is unknown{nearest(key, keys)}" for key in unknown if key not in ignore]
+    keys = {*table.used, *table.fixed, *table.equal, *table.ignored}
+    fates = {key: _fate(key, data[key], table, keys) for key in data if key not in keys}
+    unknown = {key: words for key, (refused, words) in fates.items() if refused}
+    unsupported = {
+        key: f"{reprlib.repr(data[key])}, and wellread computes only {', '.join(map(repr, values))}"
+        for key, values in table.fixed.items()
+        if key in data and data[key] not in values
+    } | {
+        key: f"{reprlib.repr(data[key])}, and wellread computes only {other}, {reprlib.repr(data.get(other))}"
+        for key, other in table.equal.items()
+        if key in data and data[key] != data.get(other)
+    }
+    faults = [f"{key} is {words}" for key, words in unknown.items() if not is_named(key, ignore)]
     faults += [f"{key} is missing" for key in table.required if key not in data]
-    faults += [
-        f"{key} is {reprlib.repr(data[key])}, and wellread computes only {', '.join(map(repr, table.fixed[key]))}"
-        for key in unsupported
-        if key not in ignore
-    ]
+    faults += [f"{key} is {words}" for key, words in unsupported.items() if not is_named(key, ignore)]
     if faults:
         raise ConfigError(
             f"every key of {source} must be accounted for; found that {'; '.join(faults)}; correct the file, or name "
             "keys that may be passed over with ignore="
         )
+    absent = {key for key in table.nullable if key in data and data[key] is None}
     reasons = {key: table.ignored[key] for key in data if key in table.ignored}
-    reasons |= dict.fromkeys((*unknown, *unsupported), "passed over as the caller asked")
-    return Keys(used={ours: data[theirs] for theirs, ours in table.used.items() if theirs in data}, ignored=reasons)
+    reasons |= {key: words for key, (refused, words) in fates.items() if not refused}
+    reasons |= dict.fromkeys((*unknown, *unsupported), ASKED) | dict.fromkeys(absent, "null, as if it were absent")
+    used = {ours: data[theirs] for theirs, ours in table.used.items() if theirs in data and theirs not in absent}
+    return Keys(used=used, ignored=reasons)
+
+
+def _fate(key: str, value: Any, table: KeyTable, keys: Collection[str]) -> tuple[bool, str]:
+    """Say of a key that the table does not name whether it is refused, and why."""
+    if not table.patterns:
+        return True, f"unknown{nearest(key, keys)}"
+    if value is not None:
+        meant = difflib.get_close_matches(key, [*table.used, *table.fixed], n=1, cutoff=_MISSPELT)
+        if meant:
+            return True, f"unknown (did you mean {meant[0]}?)"
+    pattern = next((pattern for pattern in table.patterns if fnmatchcase(key.lower(), pattern)), None)
+    if pattern is None:
+        return False, UNKNOWN
+    why = table.patterns[pattern]
+    if why is not None:
+        return False, f"unknown; {why}, by its name"
+    if not value:
+        return False, "unknown, and switched off"
+    return True, f"{reprlib.repr(value)}, which is unknown, and by its name may touch what wellread computes"
 
 
 def as_dict(value: Any) -> Any:

@@ -134,7 +134,7 @@ def test_every_variable_is_accounted_for(tmp_path, change, message):
 @pytest.mark.parametrize(
     ("keys", "error", "message"),
     [
-        ({"embedding_size": 7}, ConfigError, "embedding_size is unknown"),
+        ({"embedding_size": 7}, ConfigError, "embedding_size is 7, and wellread computes only hidden_size, 12"),
         ({"num_hidden_layers": 10**9}, WeightsError, "1000000000 layers were asked of .*; found 60 variables in all;"),
         (
             {"intermediate_size": 10**30, "vocab_size": 2**31},

@@ -5,8 +5,8 @@ import pytest
 from tiny import tiny_checkpoint, tiny_config
 
 from wellread.checkpoints.checkpoint import in_memory
-from wellread.checkpoints.tf_variables import TF1, TFHUB, TRAINING, leave_out, some, to_layout, to_ours
-from wellread.errors import ConfigError, WeightsError
+from wellread.checkpoints.tf_variables import TF1, TFHUB, TRAINING, leave_out, to_layout, to_ours
+from wellread.errors import ConfigError, WeightsError, some
 
 CONFIG = tiny_config()
 

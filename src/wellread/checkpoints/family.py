@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Any
@@ -11,9 +12,9 @@ import numpy as np
 
 from wellread.checkpoints import names
 from wellread.config import HEADS, EncoderConfig, HeadConfig
-from wellread.errors import WeightsError
+from wellread.errors import UnusedTensorsWarning, WeightsError, some
 from wellread.formats.arrays import StoredTensor
-from wellread.schema import KeyTable
+from wellread.schema import ASKED, KeyTable, is_named
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,9 +45,14 @@ class Family:
     ignored_tensors: Mapping[str, str] = field(default_factory=dict)  # their name (a trailing * matches) -> why
     copies: Mapping[str, str] = field(default_factory=dict)  # their name of a second copy -> our tensor it must equal
 
+    @property
+    def rows(self) -> dict[str, str]:
+        """The rows of `tensors`: our name, and theirs."""
+        return dict(line.split() for line in self.tensors.strip().splitlines())
+
     def theirs(self, config: EncoderConfig, *, mlm: bool, head: HeadConfig | None = None) -> dict[str, str]:
         """Return, for every tensor of ours that a checkpoint may hold, its name in the family's files."""
-        table = dict(line.split() for line in self.tensors.strip().splitlines())
+        table = self.rows
         encoder = {
             row.name.format(i=row.layer): table.get(row.name, row.name).format(i=row.layer)
             for row in names.rows(config, mlm=mlm)
@@ -80,6 +86,19 @@ class Mapped:
     config: EncoderConfig
     tensors: Mapping[str, StoredTensor]
     ignored: Mapping[str, str]
+    inferred: Mapping[str, str] = field(default_factory=dict)
+
+
+# What changes the outputs of an encoder wherever its tensors lie in the file: a pattern of their names -> what it is.
+ALTERING = {
+    "*lora_*": "an adapter",
+    "*adapter*": "an adapter",
+    "*prefix_encoder*": "tuned prefixes",
+    "*prompt_encoder*": "tuned prompts",
+    "*prompt_embeddings*": "tuned prompts",
+}
+ANOTHERS = "no tensor of the encoder, nor of a head that wellread computes"
+WORDS = "embeddings.word_embeddings.weight"
 
 
 def to_ours(
@@ -89,15 +108,20 @@ def to_ours(
     *,
     source: object,
     head: HeadConfig | None = None,
+    ignore: Collection[str] = (),
 ) -> Mapped:
     """Name every tensor of a file as wellread does; `source` names the file, `head` is a task's that it must hold.
 
-    A file without pooler makes `pooled_output` the vector of position 0, where `head` can do without; one without the
+    The encoder's tensors stand behind one prefix, whatever it is. Tensors beside it that are no head of the family are
+    left out with an UnusedTensorsWarning; `ignore` names tensors, or patterns of them, to leave out without one. A
+    file without pooler makes `pooled_output` the vector of position 0, where `head` can do without; one without the
     masked-language-model head makes a checkpoint without it.
 
     Raises: WeightsError that lists every tensor that is missing, surplus, of a wrong shape or an unequal copy.
     """
-    plain = _plain_names(family, stored, source)
+    prefix = _prefix(family, stored, source, ignore)
+    raw = _plain_names(family, stored, prefix, source)
+    plain = {name: stored[theirs] for name, theirs in raw.items()}
     if config.stored_layers > len(plain):  # before a name is made for each tensor of each
         raise WeightsError(
             f"{config.stored_layers} layers were asked of {source}; found {len(plain)} tensors in all; "
@@ -109,9 +133,17 @@ def to_ours(
     theirs = family.theirs(config, mlm=not mlm_names.isdisjoint(plain), head=head)
     shapes = names.shapes(config, mlm=True) | names.head_shapes(config, head)
     ignored = {name: why for name in sorted(plain) if (why := _reason(family, name, theirs)) is not None}
-    used = {name: tensor for name, tensor in plain.items() if name not in ignored}
+    surplus = sorted(plain.keys() - {*ignored, *theirs.values()})
+    ignored |= {name: ASKED for name in surplus if is_named(name, ignore) or is_named(raw[name], ignore)}
+    altering = {name: what for name in surplus if name not in ignored and (what := _first_match(name, ALTERING))}
+    inside = _inside(family, raw, prefix)
+    beside = [name for name in surplus if name not in {*ignored, *altering, *inside}]
+    apart = {*ignored, *altering, *beside}
+    used = {name: tensor for name, tensor in plain.items() if name not in apart}
+    faults = [f"{name} is of {what}, which changes what the encoder computes" for name, what in altering.items()]
+    faults += names.mismatches({name: shapes[ours] for ours, name in theirs.items()}, used)
     # an output table that is no copy of the word table is not BERT's
-    faults = names.mismatches({name: shapes[ours] for ours, name in theirs.items()}, used) or [
+    faults = faults or [
         f"{name} differs from {theirs[ours]}, of which it must be a copy"
         for name, ours in family.copies.items()
         if name in plain and ours in theirs and not np.array_equal(plain[name].read(), plain[theirs[ours]].read())
@@ -121,7 +153,19 @@ def to_ours(
             f"the tensors of {source} must be those of its {family.name} configuration; found that "
             f"{'; '.join(faults)}; correct config.json or fetch the weights again"
         )
-    return Mapped(config=config, tensors={ours: plain[name] for ours, name in theirs.items()}, ignored=ignored)
+    if beside:
+        warnings.warn(
+            f"{some(beside)} of {source} {'is' if len(beside) == 1 else 'are'} not used: {ANOTHERS}; the module is the "
+            "encoder without; name what is known to be of no use with ignore=",
+            UnusedTensorsWarning,
+            stacklevel=2,
+        )
+    return Mapped(
+        config=config,
+        tensors={ours: plain[name] for ours, name in theirs.items()},
+        ignored=ignored | dict.fromkeys(beside, ANOTHERS),
+        inferred={} if prefix in ("", family.prefix) else {"tensors": f"the encoder's begin with {prefix}"},
+    )
 
 
 def to_theirs(
@@ -134,19 +178,56 @@ def to_theirs(
     return {prefix + name if ours in encoder else name: arrays[ours] for ours, name in theirs.items()}
 
 
-def _plain_names(family: Family, stored: Mapping[str, StoredTensor], source: object) -> dict[str, StoredTensor]:
-    """Take the prefix off and the old names away."""
-    tensors: dict[str, StoredTensor] = {}
-    for name, tensor in stored.items():
-        plain = name.removeprefix(family.prefix)
+def _prefix(family: Family, stored: Iterable[str], source: object, ignore: Collection[str]) -> str:
+    """Return what stands before the names of the encoder's tensors: nothing, the family's prefix, or a wrapper's too.
+
+    The word table shows it. Raises: WeightsError where there are two word tables.
+    """
+    words = family.rows.get(WORDS, WORDS)
+    tables = [name for name in stored if f".{name}".endswith(f".{words}") and not is_named(name, ignore)]
+    if len(tables) > 1:
+        raise WeightsError(
+            f"the tensors of {source} must bear distinct names; found {words} twice, once as {max(tables, key=len)}; "
+            "remove one, or pass over the tensors of the other with ignore="
+        )
+    return tables[0].removesuffix(words) if tables else family.prefix
+
+
+def _plain_names(family: Family, stored: Iterable[str], prefix: str, source: object) -> dict[str, str]:
+    """Return the name in the file by the name without prefix, wrapper and the old endings."""
+    wrapper = prefix.removesuffix(family.prefix)
+    raw: dict[str, str] = {}
+    for name in stored:
+        plain = name.removeprefix(prefix if name.startswith(prefix) else wrapper)
         for old, new in OLD_NAMES.items():
             plain = plain.removesuffix(old) + new if plain.endswith(old) else plain
-        if plain in tensors:
+        if plain in raw:
             raise WeightsError(
                 f"the tensors of {source} must bear distinct names; found {plain} twice, once as {name}; remove one"
             )
-        tensors[plain] = tensor
-    return tensors
+        raw[plain] = name
+    return raw
+
+
+def _inside(family: Family, raw: Mapping[str, str], prefix: str) -> set[str]:
+    """Return the names that lie where the encoder's tensors do, or its masked-language-model head's.
+
+    What is surplus there may belong to the arithmetic: more layers, tables of positions, norms.
+    """
+    table = family.rows
+    encoder = [ours for group in names.TABLES if group != "mlm" for ours in names.plain_rows(group)]
+    tops = {name.split(".")[0] for ours in encoder for name in (ours, table.get(ours, ours))}
+    heads = {table.get(ours, ours).rpartition(".")[0] + "." for ours in names.plain_rows("mlm")}
+    return {
+        name
+        for name, theirs in raw.items()
+        if (theirs.startswith(prefix) if prefix else name.split(".")[0] in tops) or name.startswith(tuple(heads))
+    }
+
+
+def _first_match(name: str, reasons: Mapping[str, str]) -> str | None:
+    """Return what is said of the first pattern that a name matches."""
+    return next((why for pattern, why in reasons.items() if fnmatchcase(name, pattern)), None)
 
 
 def _reason(family: Family, name: str, theirs: Mapping[str, str]) -> str | None:
@@ -155,4 +236,4 @@ def _reason(family: Family, name: str, theirs: Mapping[str, str]) -> str | None:
         return None
     if family.copies.get(name) in theirs:
         return f"a copy of {family.copies[name]}"
-    return next((why for pattern, why in family.ignored_tensors.items() if fnmatchcase(name, pattern)), None)
+    return _first_match(name, family.ignored_tensors)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from wellread.checkpoints.checkpoint import Checkpoint
+from wellread.checkpoints.config_keys import OTHER_TYPES
 from wellread.checkpoints.families import FAMILIES
 from wellread.checkpoints.families.bert import TASK_HEAD
 from wellread.checkpoints.family import Family, HeadClass, to_ours
@@ -300,8 +301,9 @@ def read_encoder(directory: Path, *, ignore: Collection[str] = ()) -> Checkpoint
     fitting = (family.name for family in FAMILIES.values() if data.keys() >= set(family.keys.required))
     model_type = str(data.get("model_type", next(fitting, "bert")))
     if model_type not in FAMILIES:
+        why = f", which has {OTHER_TYPES[model_type]}" if model_type in OTHER_TYPES else ""
         raise ConfigError(
-            f"{path} names the model_type {model_type!r}; wellread reads {', '.join(FAMILIES)}; "
+            f"{path} names the model_type {model_type!r}{why}; wellread reads {', '.join(FAMILIES)}; "
             f"choose a checkpoint of these{nearest(model_type, FAMILIES)}"
         )
     family = FAMILIES[model_type]
@@ -309,7 +311,7 @@ def read_encoder(directory: Path, *, ignore: Collection[str] = ()) -> Checkpoint
     config = record(EncoderConfig, {**family.constants, **keys.used}, source=path)
     stored = read_weights(directory)
     head = head_from_config(family, config, {key: data[key] for key in data if key not in ignore}, stored, source=path)
-    mapped = to_ours(family, config, stored, source=directory, head=head.head)
+    mapped = to_ours(family, config, stored, source=directory, head=head.head, ignore=ignore)
     ignored_keys = {key: why for key, why in keys.ignored.items() if key not in head.used}
     return Checkpoint(
         family=family.name,
@@ -317,7 +319,7 @@ def read_encoder(directory: Path, *, ignore: Collection[str] = ()) -> Checkpoint
         head=head.head,
         tensors=mapped.tensors,
         ignored={**ignored_keys, **mapped.ignored, **head.ignored},
-        inferred=head.inferred,
+        inferred={**mapped.inferred, **head.inferred},
     )
 
 

@@ -80,6 +80,11 @@ def rows(config: EncoderConfig, *, mlm: bool = False) -> Iterator[Row]:
         yield from _table("mlm")
 
 
+def plain_rows(group: str) -> list[str]:
+    """Return the names of a group of TABLES, with {i} where the layer's number goes."""
+    return [row.name for row in _table(group)]
+
+
 def _table(group: str, *, layer: int = 0) -> Iterator[Row]:
     for line in TABLES[group].strip().splitlines():
         name, *letters = line.split()

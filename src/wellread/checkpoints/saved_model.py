@@ -19,12 +19,11 @@ from wellread.checkpoints.tf_variables import (
     TFHUB,
     TRAINING,
     leave_out,
-    some,
     states,
     to_ours,
 )
 from wellread.config import EncoderConfig, HeadConfig, SentenceConfig, TokenizerConfig
-from wellread.errors import CheckpointError, ConfigError, TextError, WeightsError, nearest
+from wellread.errors import CheckpointError, ConfigError, TextError, WeightsError, nearest, some
 from wellread.formats.arrays import StoredTensor
 from wellread.formats.object_graph import OBJECT_GRAPH_KEY, Variable, read_object_graph
 from wellread.formats.saved_model_pb import NAME, Graph, read_graph

@@ -12,9 +12,9 @@ from typing import Any
 from wellread.checkpoints.checkpoint import Checkpoint
 from wellread.checkpoints.families import bert
 from wellread.checkpoints.huggingface import Source
-from wellread.checkpoints.tf_variables import GOOGLE_GELU, TF1, TRAINING, leave_out, some, states, to_ours
+from wellread.checkpoints.tf_variables import GOOGLE_GELU, TF1, TRAINING, leave_out, states, to_ours
 from wellread.config import EncoderConfig, SentenceConfig
-from wellread.errors import CheckpointError, ConfigError, TextError
+from wellread.errors import CheckpointError, ConfigError, TextError, some
 from wellread.formats.tensor_bundle import read_bundle
 from wellread.schema import account_for, read_json, record
 from wellread.text.tokenizer import load_tokenizer

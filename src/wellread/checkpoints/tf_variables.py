@@ -6,7 +6,7 @@ jeongukjae/huggingface-to-tfhub. A dense map is stored as [in, out]; TF Hub spli
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from itertools import groupby
@@ -271,16 +271,6 @@ def to_ours(
             f"found that {', '.join(listed)}; fetch it again, or one of the BERT family"
         )
     return {name: _laid_out(variables[row.theirs], row.layout, heads, shapes[name]) for name, row in table.items()}
-
-
-def some(names: Collection[str], limit: int = 5) -> str:
-    """List the first few names, each cut at 100 characters, and count the others.
-
-    >>> some(["a", "b", "c"], limit=2)
-    'a, b and 1 more'
-    """
-    first = ", ".join(name[:100] for name in list(names)[:limit])
-    return first if len(names) <= limit else f"{first} and {len(names) - limit} more"
 
 
 def _check_sizes(config: EncoderConfig, variables: Mapping[str, StoredTensor], source: object) -> None:

@@ -40,7 +40,11 @@ def module_options(command: F) -> F:
         click.option("--local-files-only", is_flag=True, help="Use the cache and make no network call.", **section),
         click.option("--tokenizer", metavar="HANDLE", help=TOKENIZER, **section),
         click.option(
-            "--ignore", multiple=True, metavar="KEY", help="Pass over this unknown configuration key.", **section
+            "--ignore",
+            multiple=True,
+            metavar="NAME",
+            help="Pass over this configuration key or tensor; * matches.",
+            **section,
         ),
     )
     for option in reversed(options):

@@ -78,7 +78,10 @@ def shape_of_file(path: Path) -> EncoderConfig:
             f"{nearest(model_type, FAMILIES)}"
         )
     family = FAMILIES[model_type]
-    return record(EncoderConfig, {**family.constants, **account_for(data, family.keys, source=path).used}, source=path)
+    keys = account_for(
+        data, replace(family.keys, patterns={}), source=path
+    )  # one writes it by hand: no key is a stranger
+    return record(EncoderConfig, {**family.constants, **keys.used}, source=path)
 
 
 def from_scratch(config: EncoderConfig, tokenizer: Tokenizer, *, seed: int = 0, max_seq_length: int = 128) -> Module:

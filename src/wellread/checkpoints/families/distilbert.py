@@ -1,6 +1,7 @@
 """DistilBERT (Sanh et al. 2019) as Hugging Face stores it: no type table, no pooler, other names. Also DistilKoBERT."""
 
-from wellread.checkpoints.families.bert import BOOKKEEPING, FIXED, IGNORED_TENSORS, TASK_HEAD
+from wellread.checkpoints.config_keys import BOOKKEEPING, FIXED, PATTERNS
+from wellread.checkpoints.families.bert import IGNORED_TENSORS, TASK_HEAD
 from wellread.checkpoints.family import Family, HeadClass
 from wellread.schema import KeyTable
 
@@ -30,6 +31,7 @@ FAMILY = Family(
             "pad_token_id": "pad_token_id",
         },
         required=("vocab_size", "dim", "n_layers", "n_heads", "hidden_dim", "max_position_embeddings"),
+        nullable=("pad_token_id",),
         fixed={**FIXED, "model_type": ["distilbert"], "tie_weights_": [True]},
         ignored={
             **BOOKKEEPING,
@@ -37,6 +39,7 @@ FAMILY = Family(
             "seq_classif_dropout": "for task heads",
             "sinusoidal_pos_embds": "how the position table began; the table itself is in the file",
         },
+        patterns=PATTERNS,
     ),
     constants={"type_vocab_size": 0, "pooler": "first_token", "layer_norm_eps": 1e-12},
     tensors="""
