@@ -1,0 +1,126 @@
+"""The encoders that people use most, made tiny: each gives what sentence-transformers or transformers gives of it."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import transformers
+from encoders import ROWS, published, write_tiny
+from sentence_transformers import CrossEncoder, SentenceTransformer
+
+import wellread
+from wellread.errors import WellreadError
+
+TEXTS = [
+    "A man is playing a guitar.",
+    "  Two   spaces, ÉCLAIRS and 12,345 (ﬁne)!  ",
+    "영화가 정말 재미있었다. 배우들의 연기도 좋았다.",
+    "",
+    "the film " * 60,  # longer than any module here
+    "[MASK] <mask> of Paris 음악ㅋㅋ",
+]
+PAIRS = [
+    ("who plays the guitar?", "A man is playing a guitar."),
+    ("배우들의 연기는?", "영화가 정말 재미있었다."),
+    ("what", "the film was good and " * 40),
+]
+WAITING = (Path(__file__).parent / "encoders_waiting.txt").read_text().split()
+KOBERT = ("kobert", "kobert-v1")  # no class of transformers reads their tokenizers
+
+
+@pytest.fixture(autouse=True)
+def quiet():
+    """Let pass what both libraries say of long texts and of texts that a tiny vocabulary cannot spell."""
+    transformers.logging.set_verbosity_error()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory):
+    place = tmp_path_factory.mktemp("encoders")
+
+    def made(name: str) -> Path:
+        path = place / name.replace("/", "--")
+        if not path.exists():
+            write_tiny(ROWS[name], path)
+        return path
+
+    return made
+
+
+def names(which):
+    """Name the rows of a kind; those whose feature is still to come must fail."""
+    waits = pytest.mark.xfail(strict=True, reason="not read yet")
+    return [pytest.param(name, marks=[waits] * (name in WAITING)) for name, row in ROWS.items() if which(row)]
+
+
+def load(place, name):
+    """Load with the default backend the first row of each family and use, and the others with the reference."""
+    kin = [key for key, row in ROWS.items() if (row["base"], row["use"]) == (ROWS[name]["base"], ROWS[name]["use"])]
+    return wellread.load(place, backend="openvino" if name == kin[0] else "numpy")
+
+
+def assert_near(found, expected):
+    assert found.shape == expected.shape
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * max(1, np.abs(expected).max()))
+
+
+@pytest.mark.parametrize("name", names(lambda row: "sentence" in row and "refused" not in row))
+def test_vectors_are_those_of_sentence_transformers(name, directory):
+    peer = SentenceTransformer(str(directory(name)), device="cpu", model_kwargs={"dtype": torch.float32})
+    module = load(directory(name), name)
+    assert module.max_seq_length == peer.max_seq_length
+    assert_near(module.encode(TEXTS, precision="f32" if module.backend == "openvino" else None), peer.encode(TEXTS))
+
+
+@pytest.mark.parametrize("name", names(lambda row: not row.keys() & {"sentence", "scores", "refused"}))
+def test_hidden_states_are_those_of_transformers(name, directory):
+    place, config = directory(name), published(ROWS[name])
+    model = transformers.AutoConfig.for_model(config.get("model_type", "bert"))
+    kind = transformers.MODEL_MAPPING[type(model)]
+    peer = kind.from_pretrained(place, dtype=torch.float32).eval()
+    module = load(place, name)
+    if ROWS[name]["tokenizer"] in KOBERT:
+        packed = module.bert_pack_inputs([module.tokenize(TEXTS)], module.max_seq_length)
+        inputs = {"input_ids": packed.input_word_ids, "attention_mask": packed.input_mask}
+        inputs = {key: torch.tensor(array).long() for key, array in inputs.items()}
+    else:
+        auto = transformers.AutoTokenizer if "model_type" in config else transformers.BertTokenizer
+        tokenizer = auto.from_pretrained(place)
+        inputs = tokenizer(TEXTS, padding=True, truncation=True, max_length=module.max_seq_length, return_tensors="pt")
+    with torch.no_grad():
+        expected = peer(**inputs).last_hidden_state.numpy()
+    found = module(TEXTS, seq_length=module.max_seq_length)["sequence_output"]
+    length = min(found.shape[1], expected.shape[1])
+    mask = inputs["attention_mask"].numpy()[:, :length].astype(bool)
+    assert mask.sum() == inputs["attention_mask"].sum()
+    assert_near(found[:, :length][mask], expected[:, :length][mask])
+
+
+@pytest.mark.parametrize("name", names(lambda row: "scores" in row and "refused" not in row))
+def test_scores_are_those_of_the_cross_encoder(name, directory):
+    peer = CrossEncoder(str(directory(name)), device="cpu", model_kwargs={"dtype": torch.float32})
+    module = load(directory(name), name)
+    found = module.predict(PAIRS)
+    assert_near(np.asarray(found, np.float32), peer.predict(PAIRS))
+
+
+@pytest.mark.parametrize("name", names(lambda row: "refused" in row))
+def test_what_is_not_read_is_refused_by_name(name, directory):
+    with pytest.raises(WellreadError) as caught:
+        wellread.load(directory(name))
+    for word in ROWS[name]["names"]:
+        assert word in str(caught.value)
+
+
+def test_every_row_is_made_with_the_keys_that_the_hub_has(directory):
+    for name in ("nlpaueb/legal-bert-base-uncased", "BAAI/bge-base-zh-v1.5"):
+        made = json.loads((directory(name) / "config.json").read_text())
+        assert made.keys() == published(ROWS[name]).keys()
