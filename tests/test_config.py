@@ -80,7 +80,10 @@ def test_an_impossible_sentence_vector_is_refused(given, message):
     [
         ({"in_features": 0, "out_features": 3}, "in_features must be a whole number of at least 1; found 0"),
         ({"in_features": 2, "out_features": 3, "activation": "softmax"}, "activation was given as 'softmax'"),
-        ({"in_features": 2, "out_features": 2, "kind": "lstm"}, "kind was given as 'lstm'; wellread knows dense, layer"),
+        (
+            {"in_features": 2, "out_features": 2, "kind": "lstm"},
+            "kind was given as 'lstm'; wellread knows dense, layer",
+        ),
         ({"in_features": 2, "out_features": 3, "kind": "normalize"}, "a normalize keeps the width and has no activa"),
         ({"in_features": 2, "out_features": 2, "kind": "layer_norm", "bias": False}, "a layer_norm keeps the width"),
     ],

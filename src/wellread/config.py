@@ -76,12 +76,16 @@ class EncoderConfig:
     layer_norm_eps: float = 1e-12
     pad_token_id: int = 0
     pooler: str = "dense_tanh"  # of POOLERS: what `pooled_output` is
-    # the row of the position table that the first token has: RoBERTa's begin behind those of padding, at 2
+    # the row of the position table that the first token has: RoBERTa's begin behind that of padding, at 2
     position_offset: int = field(default=0, metadata=ADDED_LATER)
     # W, width of the embeddings, which a linear map takes to hidden_size (ALBERT, ELECTRA); None: they are of one width
     embedding_size: int | None = field(default=None, metadata=ADDED_LATER)
-    # every layer has the weights of the first (ALBERT)
+    # every layer has the weights of the first, and a map to hidden_size stands behind embeddings of any width (ALBERT)
     shared_layers: bool = field(default=False, metadata=ADDED_LATER)
+    # a key of ACTIVATIONS, in the masked-language-model head; None: hidden_act (BERT)
+    mlm_act: str | None = field(default=None, metadata=ADDED_LATER)
+    # rows of the table of attention biases by relative position (MPNet); 0: the family has none
+    relative_attention_num_buckets: int = field(default=0, metadata=ADDED_LATER)
 
     def __post_init__(self) -> None:
         """Refuse a shape that no encoder can have."""
@@ -92,6 +96,7 @@ class EncoderConfig:
         )
         _rate(self, "hidden_dropout_prob", "attention_probs_dropout_prob")
         _one_of("hidden_act", self.hidden_act, ACTIVATIONS)
+        _one_of("mlm_act", self.mlm_act or self.hidden_act, ACTIVATIONS)
         _one_of("pooler", self.pooler, POOLERS)
         if self.hidden_size % self.num_attention_heads:
             raise ConfigError(
@@ -109,6 +114,12 @@ class EncoderConfig:
             raise ConfigError(
                 f"position_offset must be a row of the position table; found {self.position_offset!r} of "
                 f"{self.max_position_embeddings}; correct it"
+            )
+        buckets = self.relative_attention_num_buckets
+        if type(buckets) is not int or buckets < 0 or buckets % 4:
+            raise ConfigError(
+                f"relative_attention_num_buckets must be a multiple of 4, half of them for either direction; found "
+                f"{buckets!r}; correct it"
             )
         if not 0 <= self.pad_token_id < self.vocab_size:
             raise ConfigError(
@@ -132,9 +143,19 @@ class EncoderConfig:
         return 1 if self.shared_layers else self.num_hidden_layers
 
     @property
+    def has_projection(self) -> bool:
+        """Whether a linear map takes the embeddings to hidden_size."""
+        return self.shared_layers or self.embedding_width != self.hidden_size
+
+    @property
     def activation(self) -> str:
         """The primitive behind `hidden_act`: gelu, gelu_tanh, relu or silu."""
         return ACTIVATIONS[self.hidden_act]
+
+    @property
+    def mlm_activation(self) -> str:
+        """The primitive behind `mlm_act`."""
+        return ACTIVATIONS[self.mlm_act or self.hidden_act]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

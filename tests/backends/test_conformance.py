@@ -53,6 +53,10 @@ PRIMITIVES = {
         lambda ops, x, ids: ops.add(x, ops.positions(ids, "embeddings.position_embeddings.weight", 2)),
         [X, IDS],
     ),
+    "positions that pass over padding": (
+        lambda ops, x, ids: ops.add(x, ops.positions(ids, "embeddings.position_embeddings.weight", 2)),
+        [X, IDS * (IDS % 3 > 0) + (IDS % 3 == 0)],
+    ),
     "add": (lambda ops, a, b: ops.add(a, b), [X, X[:, :1]]),
     "dropout": (lambda ops, x: ops.dropout(x, 0.5), [X]),
     "linear": (lambda ops, x: ops.linear(x, f"{LAYER}.intermediate.dense"), [X]),

@@ -48,7 +48,7 @@ def test_a_shape_of_a_file(tmp_path, keys, types):
     [
         (
             {**CONFIG, **BERT, "model_type": "bertt"},
-            r"names the model_type 'bertt'; wellread trains bert, distilbert; .*",
+            r"names the model_type 'bertt'; wellread trains bert, distilbert, .*; .*",
         ),
         ({**CONFIG, **BERT, "hiden": 1}, "hiden is unknown"),
         (CONFIG, "hidden_size is missing"),

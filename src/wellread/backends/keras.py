@@ -63,7 +63,10 @@ class KerasOps:
         return ops.take(self.weights[name], ids, axis=0)
 
     def positions(self, ids: Tensor, name: str, offset: int) -> Tensor:
-        return ops.convert_to_tensor(self.weights[name])[offset : offset + ops.shape(ids)[1]]
+        if not offset:
+            return ops.convert_to_tensor(self.weights[name])[: ops.shape(ids)[1]]
+        real = ops.cast(ids != offset - 1, "int32")
+        return ops.take(self.weights[name], ops.cumsum(real, 1) * real + (offset - 1), axis=0)
 
     def add(self, a: Tensor, b: Tensor) -> Tensor:
         return ops.add(a, b)

@@ -46,7 +46,10 @@ class NumpyOps:
         return self.weights[name][ids]
 
     def positions(self, ids: IntArray, name: str, offset: int) -> Array:
-        return self.weights[name][offset : offset + ids.shape[1]]
+        if not offset:
+            return self.weights[name][: ids.shape[1]]
+        real = ids != offset - 1
+        return self.weights[name][np.cumsum(real, 1) * real + (offset - 1)]
 
     def add(self, a: Array, b: Array) -> Array:
         return a + b

@@ -67,9 +67,12 @@ class OnnxOps:
         return self.node("Gather", self.weight(name), ids)
 
     def positions(self, ids: str, name: str, offset: int) -> str:
-        tokens = self.node("Shape", ids, start=1, end=2)
-        end = self.node("Add", tokens, self.ints(offset)) if offset else tokens
-        return self.node("Slice", self.weight(name), self.ints(offset), end)
+        if not offset:
+            return self.node("Slice", self.weight(name), self.ints(0), self.node("Shape", ids, start=1, end=2))
+        padding = self.constant("padding", np.int32(offset - 1))
+        real = self.node("Cast", self.node("Not", self.node("Equal", ids, padding)), to=TensorProto.INT32)
+        counted = self.node("Mul", self.node("CumSum", real, self.constant("axis_1", np.int64(1))), real)
+        return self.node("Gather", self.weight(name), self.add(counted, padding))
 
     def add(self, a: str, b: str) -> str:
         return self.node("Add", a, b)

@@ -73,9 +73,12 @@ class OpenVINOOps:
         return op.gather(self.weight(name), ids, _ints(0))
 
     def positions(self, ids: Any, name: str, offset: int) -> Any:
-        tokens = op.gather(op.shape_of(ids, "i32"), _ints([1]), _ints(0))
-        end = op.add(tokens, _ints([offset])) if offset else tokens
-        return op.slice(self.weight(name), _ints([offset]), end, _ints([1]), _ints([0]))
+        if not offset:
+            tokens = op.gather(op.shape_of(ids, "i32"), _ints([1]), _ints(0))
+            return op.slice(self.weight(name), _ints([0]), tokens, _ints([1]), _ints([0]))
+        real = op.convert(op.not_equal(ids, _ints(offset - 1)), "i32")
+        counted = op.multiply(op.cumsum(real, _ints(1)), real)
+        return op.gather(self.weight(name), op.add(counted, _ints(offset - 1)), _ints(0))
 
     def add(self, a: Any, b: Any) -> Any:
         return op.add(a, b)

@@ -46,8 +46,10 @@ class TensorFlowOps:
         return _like(ids, tf.matmul(rows, table), axes=2)
 
     def positions(self, ids: tf.Tensor, name: str, offset: int) -> tf.Tensor:
-        table = self.variables[name][offset:] if offset else self.variables[name]
-        return table[: tf.shape(ids)[1]]
+        if not offset:
+            return self.variables[name][: tf.shape(ids)[1]]
+        real = tf.cast(ids != offset - 1, tf.int32)
+        return tf.gather(self.variables[name], tf.cumsum(real, 1) * real + (offset - 1))
 
     def add(self, a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
         return a + b

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
 import numpy as np
 
 from wellread.checkpoints import names
-from wellread.config import HEADS, EncoderConfig, HeadConfig
-from wellread.errors import UnusedTensorsWarning, WeightsError, some
+from wellread.config import ADDED_LATER, HEADS, EncoderConfig, HeadConfig
+from wellread.errors import ConfigError, UnusedTensorsWarning, WeightsError, some
 from wellread.formats.arrays import StoredTensor
-from wellread.schema import ASKED, KeyTable, is_named
+from wellread.schema import ASKED, KeyTable, is_named, record
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +39,8 @@ class Family:
     heads: tuple[HeadClass, ...]  # and of the encoder under the head of a task
     keys: KeyTable  # config.json
     constants: Mapping[str, Any] = field(default_factory=dict)  # our fields that the family fixes
+    defaults: Mapping[str, Any] = field(default_factory=dict)  # our fields where config.json has no key, if not ours
+    positions_follow_padding: bool = False  # whether the first token's position is pad_token_id + 1
     template: str = "bert"  # of config.TEMPLATES: where special tokens stand in a row
     tfhub_act: str | None = None  # the activation of its modules on TF Hub, which state none; None: there are none
     tensors: str = ""  # rows `ours theirs`; a name without a row is the same in both
@@ -49,6 +51,32 @@ class Family:
     def rows(self) -> dict[str, str]:
         """The rows of `tensors`: our name, and theirs."""
         return dict(line.split() for line in self.tensors.strip().splitlines())
+
+    def encoder_config(self, used: Mapping[str, Any], *, source: object) -> EncoderConfig:
+        """Make a config of what a config.json states, under our names. Raises: ConfigError that names `source`."""
+        config = record(EncoderConfig, {**self.defaults, **self.constants, **used}, source=source)
+        try:
+            return self.with_padding(config, config.pad_token_id)
+        except ConfigError as error:
+            raise ConfigError(f"{source}: {error}") from None
+
+    def with_padding(self, config: EncoderConfig, pad_token_id: int) -> EncoderConfig:
+        """Return a config whose padding has an id, and whose positions begin where the family lets them."""
+        offset = pad_token_id + 1 if self.positions_follow_padding else config.position_offset
+        return replace(config, pad_token_id=pad_token_id, position_offset=offset)
+
+    def misfits(self, config: EncoderConfig) -> list[str]:
+        """List the fields of a config that the family's files cannot express, with the values that they stand for."""
+        stated = set(self.keys.used.values())
+        later = {row.name: row.default for row in fields(EncoderConfig) if row.metadata == ADDED_LATER}
+        fixed = {name: default for name, default in later.items() if name not in stated} | {**self.constants}
+        if self.positions_follow_padding:
+            fixed["position_offset"] = config.pad_token_id + 1
+        return [
+            f"{name} is {getattr(config, name)!r} instead of {value!r}"
+            for name, value in fixed.items()
+            if getattr(config, name) != value
+        ]
 
     def theirs(self, config: EncoderConfig, *, mlm: bool, head: HeadConfig | None = None) -> dict[str, str]:
         """Return, for every tensor of ours that a checkpoint may hold, its name in the family's files."""

@@ -21,7 +21,7 @@ from wellread.errors import CheckpointError, ConfigError, nearest
 from wellread.formats.arrays import StoredTensor, check_magic
 from wellread.formats.safetensors import read_safetensors
 from wellread.formats.torch_file import read_torch
-from wellread.schema import account_for, parse_object, read_json, record
+from wellread.schema import account_for, parse_object, read_json
 from wellread.text.tokenizer import Tokenizer, load_tokenizer
 from wellread.text.tokenizer_files import Text, read_tokenizer
 
@@ -308,7 +308,7 @@ def read_encoder(directory: Path, *, ignore: Collection[str] = ()) -> Checkpoint
         )
     family = FAMILIES[model_type]
     keys = account_for(data, family.keys, source=path, ignore=ignore)
-    config = record(EncoderConfig, {**family.constants, **keys.used}, source=path)
+    config = family.encoder_config(keys.used, source=path)
     stored = read_weights(directory)
     head = head_from_config(family, config, {key: data[key] for key in data if key not in ignore}, stored, source=path)
     mapped = to_ours(family, config, stored, source=directory, head=head.head, ignore=ignore)

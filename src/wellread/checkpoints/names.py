@@ -70,7 +70,7 @@ def rows(config: EncoderConfig, *, mlm: bool = False) -> Iterator[Row]:
     yield from _table("embeddings")
     if config.type_vocab_size:
         yield from _table("types")
-    if config.embedding_width != config.hidden_size:
+    if config.has_projection:
         yield from _table("projection")
     for layer in range(config.stored_layers):
         yield from _table("layer", layer=layer)

@@ -237,13 +237,7 @@ def _refuse_stranger(checkpoint: Checkpoint) -> None:
             f"a {checkpoint.family} module was to be saved; found that {'; '.join(faults)}; "
             "make its tensors and its configuration agree"
         )
-    fixed = FAMILIES[checkpoint.family].constants
-    wrong = [
-        f"{name} is {getattr(config, name)!r} instead of {value!r}"
-        for name, value in fixed.items()
-        if getattr(config, name) != value
-    ]
-    if wrong:
+    if wrong := FAMILIES[checkpoint.family].misfits(config):
         raise ConfigError(
             f"a {checkpoint.family} module was to be saved; found that {', '.join(wrong)}; save it as another family"
         )

@@ -52,7 +52,6 @@ def encode(
 def embed(ops: Ops[T], config: EncoderConfig, inputs: Mapping[str, T]) -> T:
     """Sum word, position and, where the family has them, type embeddings; normalise; drop out: [B, T, D].
 
-    Tokens count from `position_offset`. RoBERTa's code gives padding a position of its own; it is masked in any case.
     Embeddings of another width [B, T, W] are mapped to D.
     """
     ids = inputs["input_word_ids"]
@@ -61,7 +60,7 @@ def embed(ops: Ops[T], config: EncoderConfig, inputs: Mapping[str, T]) -> T:
         x = ops.add(x, ops.embedding(inputs["input_type_ids"], "embeddings.token_type_embeddings.weight"))
     x = ops.add(x, ops.positions(ids, "embeddings.position_embeddings.weight", config.position_offset))
     x = ops.dropout(ops.layer_norm(x, "embeddings.LayerNorm", config.layer_norm_eps), config.hidden_dropout_prob)
-    return x if config.embedding_width == config.hidden_size else ops.linear(x, "embeddings_project")
+    return ops.linear(x, "embeddings_project") if config.has_projection else x
 
 
 def block(ops: Ops[T], config: EncoderConfig, name: str, queries: T, hidden: T, bias: T) -> T:

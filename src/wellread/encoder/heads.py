@@ -58,7 +58,7 @@ def mlm_logits(ops: Ops[T], config: EncoderConfig, sequence_output: T, positions
     itself, plus a bias.
     """
     x = ops.gather_rows(sequence_output, positions)
-    x = ops.activation(ops.linear(x, "cls.predictions.transform.dense"), config.activation)
+    x = ops.activation(ops.linear(x, "cls.predictions.transform.dense"), config.mlm_activation)
     x = ops.layer_norm(x, "cls.predictions.transform.LayerNorm", config.layer_norm_eps)
     return ops.logits(x, "embeddings.word_embeddings.weight", "cls.predictions.bias")
 

@@ -20,7 +20,11 @@ class Ops(Protocol[T]):
         """Look up rows of the table `name` [V, D] for ids [B, T]: [B, T, D]."""
 
     def positions(self, ids: T, name: str, offset: int) -> T:
-        """Return T rows of the position table `name` from row `offset` on, for ids [B, T]: [1, T, D] or [T, D]."""
+        """Return the rows of the position table `name` for ids [B, T]: [T, D] or [B, T, D].
+
+        Without `offset` they are the first T. With one, the id `offset - 1` is padding and has the row of that number;
+        the other tokens count from row `offset` on and pass over padding, as in RoBERTa (Liu et al. 2019).
+        """
 
     def add(self, a: T, b: T) -> T:
         """Return a + b, broadcast."""

@@ -19,7 +19,7 @@ from wellread.config import HEADS, DenseConfig, EncoderConfig, HeadConfig, Sente
 from wellread.errors import ConfigError, nearest
 from wellread.learn.settings import DistillConfig, LayersConfig
 from wellread.module import Module
-from wellread.schema import account_for, read_json, record
+from wellread.schema import account_for, read_json
 from wellread.text.tokenizer import Tokenizer
 
 
@@ -78,10 +78,9 @@ def shape_of_file(path: Path) -> EncoderConfig:
             f"{nearest(model_type, FAMILIES)}"
         )
     family = FAMILIES[model_type]
-    keys = account_for(
-        data, replace(family.keys, patterns={}), source=path
-    )  # one writes it by hand: no key is a stranger
-    return record(EncoderConfig, {**family.constants, **keys.used}, source=path)
+    # one writes it by hand: no key is a stranger
+    keys = account_for(data, replace(family.keys, patterns={}), source=path)
+    return family.encoder_config(keys.used, source=path)
 
 
 def from_scratch(config: EncoderConfig, tokenizer: Tokenizer, *, seed: int = 0, max_seq_length: int = 128) -> Module:

@@ -1,4 +1,4 @@
-"""The families of checkpoints. Each file here is one: its table, under the name FAMILY."""
+"""The families of checkpoints. Each file here is one table, under the name FAMILY, or several alike, under FAMILIES."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from typing import Any
 
 from wellread.checkpoints.family import Family
 
-# model_type in config.json -> its family
+_FILES = [
+    importlib.import_module(f"wellread.checkpoints.families.{file.name}") for file in pkgutil.iter_modules(__path__)
+]
+# model_type in config.json -> its family, BERT's own two first
 FAMILIES: dict[str, Family] = {
     family.name: family
-    for family in (
-        importlib.import_module(f"wellread.checkpoints.families.{file.name}").FAMILY
-        for file in pkgutil.iter_modules(__path__)
-    )
+    for file in sorted(_FILES, key=lambda file: file.__name__.rpartition(".")[2] not in ("bert", "distilbert"))
+    for family in (file.FAMILIES if hasattr(file, "FAMILIES") else [file.FAMILY])
 }
 
 

@@ -1,0 +1,97 @@
+"""Every family beside BERT and DistilBERT against transformers: read, computed on every backend, written, read back."""
+
+import numpy as np
+import pytest
+import torch
+from bodies import BODIES, batch, body, outputs
+from keras_tools import KERAS_WARNS
+from near import exact
+from tiny import PIECES
+
+import wellread
+from wellread.backends.backend import BACKENDS, load_backend
+from wellread.checkpoints.checkpoint import in_memory
+from wellread.checkpoints.families import FAMILIES
+from wellread.checkpoints.family import to_ours
+from wellread.checkpoints.huggingface import read_encoder
+from wellread.checkpoints.names import shapes
+from wellread.errors import WeightsError
+
+pytestmark = KERAS_WARNS
+CLASSES = ["Model", "ForMaskedLM"]
+CASES = [(name, kind) for name in BODIES for kind in CLASSES]
+
+
+def assert_close(found, expected):
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        ours, other = np.asarray(found[name]), np.asarray(value)
+        assert ours.shape == other.shape
+        np.testing.assert_allclose(ours, other, rtol=0, atol=1e-5 * max(1, np.abs(other).max()), err_msg=name)
+
+
+@pytest.fixture(scope="module")
+def read(tmp_path_factory):
+    """Return a model of transformers, and what is read of the directory that it writes; each is made once."""
+    made = {}
+
+    def once(name, kind):
+        if (name, kind) not in made:
+            directory = tmp_path_factory.mktemp("body")
+            model = body(name, kind)
+            model.save_pretrained(directory)
+            made[name, kind] = model, read_encoder(directory), directory
+        return made[name, kind]
+
+    return once
+
+
+@pytest.mark.parametrize(("name", "kind"), CASES)
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_every_output_is_that_of_transformers(read, backend, name, kind):
+    model, checkpoint, _ = read(name, kind)
+    inputs = batch(model)
+    expected = outputs(model, inputs)
+    runner = load_backend(backend, checkpoint, precision=exact(backend))
+    assert_close(runner.run(inputs, list(expected)), expected)
+    alone = runner.run(inputs, ["pooled_output", "cls_output"])  # position 0 alone in the last block
+    assert_close(alone, {"pooled_output": expected["pooled_output"], "cls_output": expected["sequence_output"][:, 0]})
+
+
+@pytest.mark.parametrize(("name", "kind"), CASES)
+def test_what_is_saved_opens_in_transformers_with_the_same_outputs(read, tmp_path, name, kind):
+    model, _, directory = read(name, kind)
+    (directory / "vocab.txt").write_text("".join(f"{piece}\n" for piece in PIECES), "utf-8")
+    module = wellread.load(directory, backend="numpy")
+    module.save(tmp_path / "ours")
+    again = type(model).from_pretrained(tmp_path / "ours").eval()
+    for tensor, weight in model.state_dict().items():
+        assert torch.equal(again.state_dict()[tensor], weight)
+    ours, theirs = again.config, model.config
+    assert ours.model_type == theirs.model_type
+    for key in ("pad_token_id", "layer_norm_eps", "hidden_act", "type_vocab_size", "embedding_size"):
+        assert getattr(ours, key, None) == getattr(theirs, key, None)
+    assert_close(outputs(again, batch(model)), outputs(model, batch(model)))
+    saved = wellread.load(tmp_path / "ours")
+    assert saved.checkpoint.config == module.checkpoint.config
+    assert saved.checkpoint.family == module.checkpoint.family == model.config.model_type
+
+
+@pytest.mark.parametrize("name", BODIES)
+def test_both_kinds_of_names_are_read(read, name):
+    model, checkpoint, _ = read(name, "ForMaskedLM")
+    prefix = f"{model.base_model_prefix}."
+    stored = {key: value for key, value in model.state_dict().items() if key.startswith(prefix)}
+    plain = in_memory({key.removeprefix(prefix): value.numpy() for key, value in stored.items()})
+    mapped = to_ours(FAMILIES[checkpoint.family], checkpoint.config, plain, source="memory")
+    assert mapped.tensors.keys() == shapes(checkpoint.config).keys()
+
+
+@pytest.mark.parametrize("name", BODIES)
+def test_the_untied_head_is_refused(read, name):
+    model, checkpoint, _ = read(name, "ForMaskedLM")
+    stored = {key: value.numpy() for key, value in model.state_dict().items()}
+    family = FAMILIES[checkpoint.family]
+    table = next(copy for copy, ours in family.copies.items() if ours.endswith("word_embeddings.weight"))
+    with pytest.raises(WeightsError, match=f"{table} differs from .*, of which it must be a copy"):
+        to_ours(family, checkpoint.config, in_memory({**stored, table: stored[table] + 1}), source="memory")
