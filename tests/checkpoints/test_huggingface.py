@@ -133,7 +133,10 @@ def test_reasons_are_kept(directory):
         ({"add_cross_attention": True}, "add_cross_attention is True"),
         ({"rotary_pct": 0.25}, "rotary_pct is 0.25, which is unknown, and by its name may touch"),
         ({"tie_word_embeddings": False}, "tie_word_embeddings is False"),
-        ({"model_type": "gpt2"}, "names the model_type 'gpt2'; wellread reads bert, distilbert, .*; choose"),
+        (
+            {"model_type": "gpt2"},
+            "names the model_type 'gpt2', which has a decoder; wellread reads bert, distilbert, .*; choose",
+        ),
         ({"model_type": "distil_bert"}, r"choose a checkpoint of these \(did you mean distilbert\?\)"),
         ({"model_type": None}, "names the model_type 'None'"),
         ({"hidden_act": "mish"}, "config.json: hidden_act was given as 'mish'; wellread knows gelu"),
