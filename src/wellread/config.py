@@ -24,7 +24,7 @@ POOLERS = ("dense_tanh", "first_token")
 POOLINGS = ("cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken", "pooled_output")
 DIALECTS = ("hf", "tfhub", "spm", "kobert")
 DENSE_ACTIVATIONS = (
-    *("identity", "tanh", "relu", "gelu", "gelu_tanh", "sigmoid", "silu"),
+    *("identity", "tanh", "relu", "gelu", "sigmoid", "silu"),
     *("leaky_relu", "elu", "softplus", "mish"),
 )
 STEPS = ("dense", "layer_norm", "normalize")

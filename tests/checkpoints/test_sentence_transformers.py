@@ -7,12 +7,8 @@ import pytest
 import torch
 
 from wellread.checkpoints.checkpoint import in_memory
-from wellread.checkpoints.sentence_transformers import (
-    check_sentence,
-    dense_tensors,
-    read_sentence_files,
-    write_sentence_files,
-)
+from wellread.checkpoints.sentence_steps import read_steps, step_tensors
+from wellread.checkpoints.sentence_transformers import check_sentence, read_sentence_files, write_sentence_files
 from wellread.config import DenseConfig, EncoderConfig, SentenceConfig
 from wellread.errors import CheckpointError, ConfigError, WeightsError
 from wellread.formats.safetensors import write_safetensors
@@ -39,7 +35,10 @@ def write_modules(directory, *chain):
     """Write modules.json for pairs of kind and folder."""
     write(
         directory / "modules.json",
-        [{"idx": i, "path": path, "type": f"x.{kind}"} for i, (kind, path) in enumerate(chain)],
+        [
+            {"idx": i, "path": path, "type": kind if "." in kind else f"sentence_transformers.models.{kind}"}
+            for i, (kind, path) in enumerate(chain)
+        ],
     )
 
 
@@ -72,6 +71,7 @@ def test_the_whole_chain_is_read(directory):
     assert (files.pooling, files.normalize, files.max_seq_length) == ("mean", True, 23)
     assert files.dense == (DenseConfig(in_features=12, out_features=7, activation="tanh"),)
     assert (files.prompts, files.default_prompt_name) == ({"query": "q: "}, "query")
+    assert files.similarity_fn_name == "dot"
     assert files.ignored == {"__version__": "a note"}
     np.testing.assert_array_equal(files.tensors["sentence.0.weight"].read(), WEIGHTS["weight"])
     np.testing.assert_array_equal(files.tensors["sentence.0.bias"].read(), WEIGHTS["bias"])
@@ -87,7 +87,7 @@ def test_a_map_of_torch_is_read(directory):
     (directory / "2_Dense" / "model.safetensors").unlink()
     tensors = {f"linear.{name}": torch.from_numpy(array) for name, array in WEIGHTS.items()}
     torch.save(tensors, directory / "2_Dense" / "pytorch_model.bin")
-    np.testing.assert_array_equal(dense_tensors(directory / "2_Dense")["weight"].read(), WEIGHTS["weight"])
+    np.testing.assert_array_equal(step_tensors(directory / "2_Dense", "Dense")["weight"].read(), WEIGHTS["weight"])
 
 
 @pytest.mark.parametrize(
@@ -97,6 +97,12 @@ def test_a_map_of_torch_is_read(directory):
         ({"pooling_mode": "mean"}, "mean"),
         ({"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": False, "pooling_mode_max_tokens": False}, "cls"),
         ({"word_embedding_dimension": 12, "pooling_mode_mean_tokens": True, "pooling_mode_lasttoken": False}, "mean"),
+        ({"pooling_mode_max_tokens": True}, "max"),
+        ({"pooling_mode_mean_tokens": True, "pooling_mode_cls_token": True}, "cls+mean"),
+        ({"pooling_mode_lasttoken": True, "pooling_mode_weightedmean_tokens": True}, "weightedmean+lasttoken"),
+        ({"pooling_mode": ["mean", "cls"]}, "mean+cls"),
+        ({"pooling_mode": "cls", "pooling_mode_mean_tokens": True}, "cls"),  # the new key holds
+        ({"pooling_mode_mean_tokens": False}, "mean"),  # sentence-transformers' default
     ],
 )
 def test_pooling_is_read_in_both_forms(directory, config, pooling):
@@ -107,12 +113,12 @@ def test_pooling_is_read_in_both_forms(directory, config, pooling):
 @pytest.mark.parametrize(
     ("config", "found"),
     [
-        ({}, r"1_Pooling must choose one of cls, mean; found \[\]; use another model"),
-        ({"pooling_mode": "max"}, r"must choose one of cls, mean; found \['max'\]"),
-        ({"pooling_mode": ["cls", "mean"]}, "must choose one of cls, mean"),
-        ({"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": True}, r"found \['cls', 'mean'\]"),
-        ({"pooling_mode_max_tokens": True}, "pooling_mode_max_tokens is True, and wellread computes only False"),
-        ({"pooling_mode": "mean", "include_prompt": False}, "include_prompt is False"),
+        ({}, "1_Pooling must choose of cls, max, mean, mean_sqrt_len_tokens, .*; found None; use another model"),
+        ({"pooling_mode": "min"}, r"must choose of cls, .*; found \['min'\]"),
+        ({"pooling_mode": ["cls", 7]}, r"found \['cls', 7\]"),
+        ({"pooling_mode": []}, r"found \[\]"),
+        ({"pooling_mode": "mean", "include_prompt": "no"}, "include_prompt is 'no', not bool"),
+        ({"pooling_mode_median_tokens": True}, "pooling_mode_median_tokens is unknown"),
         ({"pooling_mode": "mean", "zzz": 1}, "zzz is unknown"),
     ],
 )
@@ -127,11 +133,17 @@ def test_another_pooling_is_refused(directory, config, found):
     [
         ([], "found none; wellread computes no other chain"),
         ([("Transformer", "")], "must chain Transformer, Pooling, .*; found Transformer; wellread computes no other"),
-        ([("Transformer", ""), ("Pooling", "1"), ("Normalize", "2"), ("Dense", "3")], "found .*, Normalize, Dense;"),
+        ([("Transformer", ""), ("Dense", "1"), ("Pooling", "2")], "found Transformer, Dense, Pooling;"),
+        ([("Transformer", ""), ("Pooling", "1"), ("Pooling", "2")], "found Transformer, Pooling, Pooling;"),
         (
             [("Transformer", ""), ("LSTM", "1")],
-            "names a module 'LSTM'; wellread computes Transformer, Pooling, Dense, Norm",
+            r"names the module LSTM \(sentence_transformers.models.LSTM\); of sentence-transformers' modules wellread "
+            "computes Transformer, Pooling, Dense, Layer",
         ),
+        ([("sentence_transformers.models.StaticEmbedding", "")], "names the module StaticEmbedding"),
+        ([("custom_st.Transformer", "")], "'custom_st.Transformer'; it is no class of sentence-transformers but code"),
+        ([("Transformer", ""), ("mycode.Pooling", "1")], "'mycode.Pooling'; it is no class .* wellread never runs"),
+        ([("Transformer", ""), ("sentence_transformers.models.Pooling.x.Pooling", "1")], "names the module Pooling"),
         (
             [("Transformer", ""), ("Pooling", "../1")],
             r"names the folder '\.\./1'; a module lies beside it; correct the path",
@@ -140,10 +152,6 @@ def test_another_pooling_is_refused(directory, config, found):
         ([("Transformer", ""), ("Pooling", "a\\b")], "a module lies beside it"),
         ([("Transformer", ""), ("Pooling", "/etc")], "a module lies beside it"),
         ([("Transformer", ""), ("Pooling", 7)], "names the folder 7"),
-        (
-            [("Transformer", "0_BERT"), ("Pooling", "1")],
-            "must have its Transformer beside it; found it in '0_BERT'; move",
-        ),
         ([("Transformer", ""), ("Pooling", "gone")], r"gone/config\.json was to be read; found no such file"),
         ([("Transformer", ""), ("Pooling", "x" * 5000)], "found no such file .File name too long"),
     ],
@@ -158,6 +166,7 @@ def test_another_chain_is_refused(directory, chain, found):
     ("text", "found"),
     [
         ("{}", "none; wellread"),
+        ("[7]", "'int' object has no attribute"),
         ("7", "'int' object is not iterable"),
         ('[{"idx": 0}]', "KeyError"),
         ('[{"idx": 0, "path": "", "type": 7}]', "AttributeError"),
@@ -177,11 +186,13 @@ def test_damaged_modules_are_refused(directory, text, found):
     [
         (
             "2_Dense",
-            {**MAP, "activation_function": "torch.nn.modules.activation.ReLU"},
-            "names the activation .*ReLU'; wellread",
+            {**MAP, "activation_function": "torch.nn.modules.activation.Softmax"},
+            "names the activation .*Softmax'; wellread computes Identity, Tanh, ReLU, .* of torch.nn; use another",
         ),
         ("2_Dense", {**MAP, "activation_function": ["a"]}, r"names the activation \['a'\]"),
-        ("2_Dense", {**MAP, "use_residual": True}, "use_residual is True, and wellread computes only False"),
+        ("2_Dense", {**MAP, "activation_function": "mycode.Tanh"}, "names the activation 'mycode.Tanh'"),
+        ("2_Dense", {**MAP, "activation_function": None}, "names the activation None"),
+        ("2_Dense", {**MAP, "use_residual": 1}, r"dense\.0\.residual is 1, not bool"),
         ("2_Dense", {**MAP, "module_input_name": "token_embeddings"}, "module_input_name is 'token_embeddings'"),
         ("2_Dense", {"in_features": 12}, "out_features is missing"),
         ("2_Dense", {**MAP, "out_features": "7"}, r"dense\.0\.out_features is '7', not int"),
@@ -204,11 +215,16 @@ def test_another_map_is_refused(directory, name, config, found):
 @pytest.mark.parametrize(
     ("name", "config", "found"),
     [
+        ("sentence_bert_config.json", {"do_lower_case": "yes"}, "do_lower_case is 'yes', not bool"),
+        ("sentence_bert_config.json", {"model_args": 7}, "model_args of .* must be an object; found 7"),
+        ("sentence_bert_config.json", {"model_args": {"load_in_8bit": True}}, "model_args must .*load_in_8bit is unkn"),
         (
             "sentence_bert_config.json",
-            {"do_lower_case": True},
-            "do_lower_case is True, and wellread computes only False",
+            {"config_args": {"num_hidden_layers": 1}},
+            "config_args must .*num_hidden_layers",
         ),
+        ("sentence_bert_config.json", {"tokenizer_args": {"do_lower_case": True}}, "tokenizer_args must .*do_lower"),
+        ("sentence_bert_config.json", {"query_expansion": {"length": 32}}, "query_expansion is {'length': 32}"),
         ("sentence_bert_config.json", {"max_seq_length": "128"}, "max_seq_length is '128', not int | None"),
         (
             "sentence_distilbert_config.json",
@@ -218,11 +234,7 @@ def test_another_map_is_refused(directory, name, config, found):
         ("sentence_bert_config.json", {"transformer_task": "fill-mask"}, "transformer_task is 'fill-mask'"),
         ("config_sentence_transformers.json", {"prompts": {"a": 1}}, r"prompts\.a is 1, not str"),
         ("config_sentence_transformers.json", {"prompts": None}, "prompts is None, not Mapping"),
-        (
-            "config_sentence_transformers.json",
-            {"truncate_dim": 7},
-            "truncate_dim is 7, and wellread computes only None",
-        ),
+        ("config_sentence_transformers.json", {"truncate_dim": "7"}, "truncate_dim is '7', not int"),
         ("config_sentence_transformers.json", {"model_type": "SparseEncoder"}, "model_type is 'SparseEncoder'"),
     ],
 )
@@ -295,4 +307,4 @@ def test_a_pooled_output_has_no_name_there(tmp_path):
     sentence = SentenceConfig(pooling="pooled_output", dense=(DenseConfig(in_features=12, out_features=7),))
     write_sentence_files(tmp_path, sentence, {f"sentence.0.{k}": v for k, v in WEIGHTS.items()}, width=12)
     assert read_sentence_files(tmp_path) is None
-    assert dense_tensors(tmp_path / "2_Dense").keys() == {"weight", "bias"}
+    assert read_steps(tmp_path, sentence).keys() == {"sentence.0.weight", "sentence.0.bias"}

@@ -16,7 +16,7 @@ from wellread.checkpoints.families import FAMILIES
 from wellread.checkpoints.families.bert import TASK_HEAD
 from wellread.checkpoints.family import Family, HeadClass, to_ours
 from wellread.checkpoints.sentence_transformers import SentenceFiles, check_sentence, read_sentence_files
-from wellread.config import HEADS, EncoderConfig, HeadConfig, SentenceConfig
+from wellread.config import HEADS, EncoderConfig, HeadConfig, SentenceConfig, TokenizerConfig
 from wellread.errors import CheckpointError, ConfigError, nearest
 from wellread.formats.arrays import StoredTensor, check_magic
 from wellread.formats.safetensors import read_safetensors
@@ -260,13 +260,15 @@ def read_huggingface(directory: Path, *, ignore: Collection[str] = (), text: Tex
     `text` is a preprocessor's, instead of its own. `ignore` names configuration keys, unknown or of unsupported value,
     that may be passed over. The sequence length is the first of: what `sentence_bert_config.json`,
     `tokenizer_config.json` and the truncation in `tokenizer.json` say, and the position table; never more than the
-    last. Without `modules.json` the sentence vector is the plain mean.
+    last. Without `modules.json` the sentence vector is the plain mean; with it, encoder and tokenizer lie in the folder
+    that it names.
 
     Raises: CheckpointError, ConfigError, WeightsError; TextError for its vocabulary.
     """
-    encoder = read_encoder(directory, ignore=ignore)
-    text_files = read_tokenizer(directory, ignore=ignore)
     files = read_sentence_files(directory, ignore=ignore) or SentenceFiles(pooling="mean")
+    folder = directory if files.folder is None else files.folder
+    encoder = read_encoder(folder, ignore=ignore)
+    text_files = read_tokenizer(folder, ignore=ignore)
     positions = encoder.config.max_length
     length = files.max_seq_length if files.max_seq_length is not None else text_files.max_length
     sentence = SentenceConfig(
@@ -276,6 +278,9 @@ def read_huggingface(directory: Path, *, ignore: Collection[str] = (), text: Tex
         max_seq_length=min(length if length is not None else positions, positions),
         prompts=files.prompts,
         default_prompt_name=files.default_prompt_name,
+        include_prompt=files.include_prompt,
+        similarity_fn_name=files.similarity_fn_name,
+        truncate_dim=files.truncate_dim,
     )
     check_sentence(sentence, encoder.config, files.tensors, source=directory)
     checkpoint = replace(
@@ -285,8 +290,21 @@ def read_huggingface(directory: Path, *, ignore: Collection[str] = (), text: Tex
         ignored={**encoder.ignored, **text_files.ignored, **files.ignored},
     )
     template = FAMILIES[encoder.family].template
-    tokenizer = text.tokenizer if text else load_tokenizer(directory, replace(text_files.config, template=template))
+    text_config = replace(text_files.config, template=template)
+    text_config = lower_cased(text_config) if files.do_lower_case else text_config
+    tokenizer = text.tokenizer if text else load_tokenizer(folder, text_config)
     return Source(directory=directory, checkpoint=checkpoint, tokenizer=tokenizer)
+
+
+def lower_cased(config: TokenizerConfig) -> TokenizerConfig:
+    """Let a tokenizer lower its texts and keep the accents that it keeps, as sentence-transformers' `do_lower_case`.
+
+    >>> lower_cased(TokenizerConfig(dialect="hf")).strip_accents
+    False
+    """
+    if config.do_lower_case or config.dialect != "hf":
+        return replace(config, do_lower_case=True)
+    return replace(config, do_lower_case=True, strip_accents=bool(config.strip_accents))
 
 
 def read_encoder(directory: Path, *, ignore: Collection[str] = ()) -> Checkpoint:

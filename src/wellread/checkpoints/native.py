@@ -26,7 +26,8 @@ from wellread.checkpoints.huggingface import (
 )
 from wellread.checkpoints.names import head_shapes, mismatches, sentence_shapes, shapes
 from wellread.checkpoints.saved_model import read_preprocessor, read_saved_model
-from wellread.checkpoints.sentence_transformers import check_sentence, dense_folder, dense_tensors, write_sentence_files
+from wellread.checkpoints.sentence_steps import read_steps, step_files
+from wellread.checkpoints.sentence_transformers import check_sentence, write_sentence_files
 from wellread.checkpoints.tf1 import is_tf1, read_tf1
 from wellread.config import HeadConfig, SentenceConfig, TokenizerConfig
 from wellread.errors import CheckpointError, ConfigError, WeightsError
@@ -44,7 +45,6 @@ from wellread.files import (
     sha256,
     whole_directory,
 )
-from wellread.formats.arrays import StoredTensor
 from wellread.formats.safetensors import write_safetensors
 from wellread.formats.saved_model_pb import NAME as SAVED_MODEL
 from wellread.schema import as_dict, read_json, record, write_json
@@ -159,8 +159,9 @@ def read_native(directory: Path, *, text: Text | None = None) -> Source:
     """
     manifest = read_manifest(directory)
     text_files = [file for file in (manifest.tokenizer.vocab_file, manifest.tokenizer.model_file) if file is not None]
-    maps_files = [f"{dense_folder(Path(), i)}/model.safetensors" for i in range(len(manifest.sentence.dense))]
-    check_files(directory, manifest, needed=["config.json", "model.safetensors", *text_files, *maps_files])
+    check_files(
+        directory, manifest, needed=["config.json", "model.safetensors", *text_files, *step_files(manifest.sentence)]
+    )
     encoder = read_encoder(directory)
     if encoder.config.pooler != manifest.pooled_output:
         raise ConfigError(
@@ -173,10 +174,7 @@ def read_native(directory: Path, *, text: Text | None = None) -> Source:
             f"{directory / NAME} says that the head is {manifest.head}; config.json tells {encoder.head} where that "
             f"makes {expected}; save the module again"
         )
-    maps: dict[str, StoredTensor] = {}
-    for i in range(len(manifest.sentence.dense)):
-        stored = dense_tensors(dense_folder(directory, i))
-        maps |= {f"sentence.{i}.{leaf}": tensor for leaf, tensor in stored.items()}
+    maps = read_steps(directory, manifest.sentence)
     check_sentence(manifest.sentence, encoder.config, maps, source=directory)
     checkpoint = replace(encoder, sentence=manifest.sentence, head=manifest.head, tensors={**encoder.tensors, **maps})
     tokenizer = text.tokenizer if text else load_tokenizer(directory, manifest.tokenizer)

@@ -2,88 +2,108 @@
 
 from __future__ import annotations
 
-import os
 import reprlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from wellread.checkpoints.names import mismatches, sentence_shapes
+from wellread.checkpoints.sentence_modules import NAME, read_modules
+from wellread.checkpoints.sentence_steps import (
+    STEP_CLASSES,
+    STEP_KEYS,
+    described,
+    effective,
+    step_folder,
+    step_tensors,
+    write_step,
+)
 from wellread.config import DenseConfig, EncoderConfig, SentenceConfig
 from wellread.errors import ConfigError, WeightsError
 from wellread.formats.arrays import StoredTensor
-from wellread.formats.safetensors import read_safetensors, write_safetensors
-from wellread.formats.torch_file import read_torch
-from wellread.schema import Keys, KeyTable, account_for, parse_json, read_json, record, write_json
+from wellread.schema import Keys, KeyTable, account_for, read_json, record, write_json
 
-KINDS = ("Transformer", "Pooling", "Dense", "Normalize")  # the last word of a module's type; the path is never resolved
-# Old keys, one switch a pooling, and the new `pooling_mode`, which names it.
-POOLING_SWITCHES = {"pooling_mode_cls_token": "cls", "pooling_mode_mean_tokens": "mean"}
+# Old keys, one switch a pooling, and the new `pooling_mode`, which names it or several. Switches have this order.
+POOLING_SWITCHES = {
+    "pooling_mode_cls_token": "cls",
+    "pooling_mode_max_tokens": "max",
+    "pooling_mode_mean_tokens": "mean",
+    "pooling_mode_mean_sqrt_len_tokens": "mean_sqrt_len_tokens",
+    "pooling_mode_weightedmean_tokens": "weightedmean",
+    "pooling_mode_lasttoken": "lasttoken",
+}
+ALWAYS_WRITTEN = ("cls", "mean")  # their switches stand in every file
+NO_EFFECT = "nothing that wellread computes depends on it"
 POOLING_KEYS = KeyTable(
-    used={**{key: key for key in POOLING_SWITCHES}, "pooling_mode": "pooling_mode"},
-    fixed={
-        "include_prompt": [True],
-        "pooling_mode_max_tokens": [False],
-        "pooling_mode_mean_sqrt_len_tokens": [False],
-        "pooling_mode_weightedmean_tokens": [False],
-        "pooling_mode_lasttoken": [False],
-    },
-    ignored={
-        "word_embedding_dimension": "the encoder's own width is used",
-        "embedding_dimension": "the encoder's own width is used",
-    },
+    used={key: key for key in (*POOLING_SWITCHES, "pooling_mode", "include_prompt")},
+    ignored=dict.fromkeys(("word_embedding_dimension", "embedding_dimension"), "the encoder's own width is used"),
 )
-ON_SENTENCE: dict[str, list[Any]] = {
-    "module_input_name": ["sentence_embedding"],
-    "module_output_name": ["sentence_embedding", None],
-}
-DENSE_KEYS = KeyTable(
-    used={key: key for key in ("in_features", "out_features", "bias", "activation_function")},
-    required=("in_features", "out_features"),
-    fixed={**ON_SENTENCE, "use_residual": [False]},
-)
-NORMALIZE_KEYS = KeyTable(used={}, fixed=ON_SENTENCE)
-DENSE_ACTIVATIONS = {
-    "torch.nn.modules.linear.Identity": "identity",
-    "torch.nn.modules.activation.Tanh": "tanh",
-}
 PROMPT_KEYS = KeyTable(
-    used={"prompts": "prompts", "default_prompt_name": "default_prompt_name"},
-    fixed={
-        "model_type": ["SentenceTransformer"],
-        "similarity_fn_name": ["cosine", "dot", None],
-        "truncate_dim": [None],
-    },
+    used={key: key for key in ("prompts", "default_prompt_name", "similarity_fn_name", "truncate_dim")},
+    fixed={"model_type": ["SentenceTransformer"]},
     ignored={"__version__": "a note"},
 )
+DEFAULT_PROMPTS = ("query", "document")  # sentence-transformers has these whatever the file says: empty
 
-
-# The settings of the encoder, whatever its family.
-TRANSFORMER_CONFIGS = ("sentence_bert_config.json", "sentence_distilbert_config.json")
+# The settings of the encoder, under a name for each body of before version 1.
+BODIES = ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet", "electra", "mpnet")
+TRANSFORMER_CONFIGS = tuple(f"sentence_{body}_config.json" for body in BODIES)
 TRANSFORMER_KEYS = KeyTable(
-    used={"max_seq_length": "max_seq_length"},
+    used={"max_seq_length": "max_seq_length", "do_lower_case": "do_lower_case"},
     fixed={
-        "do_lower_case": [False],
         "transformer_task": ["feature-extraction"],
         "modality_config": [{"text": {"method": "forward", "method_output_name": "last_hidden_state"}}],
         "module_output_name": ["token_embeddings"],
-        "processing_kwargs": [{}],
+        "processing_kwargs": [{}, None],
+        "tokenizer_name_or_path": [None],
+        **{key: [None] for key in ("query_length", "document_length", "query_expansion")},
     },
-    ignored={"unpad_inputs": "a choice of kernels, not of arithmetic"},
+    ignored={
+        "unpad_inputs": "a choice of kernels, not of arithmetic",
+        "cache_dir": "a path elsewhere",
+        "backend": "a choice of the caller",
+    },
 )
+LOADING = "an argument of loading; wellread has its own"
+_LOADING = (
+    *("trust_remote_code", "torch_dtype", "dtype", "attn_implementation", "device_map", "low_cpu_mem_usage", "token"),
+    *("use_safetensors", "cache_dir", "local_files_only", "use_auth_token", "force_download", "proxies", "revision"),
+    *("add_pooling_layer", "output_attentions", "output_hidden_states", "output_loading_info", "return_dict"),
+    *("use_cache", "use_fast", "legacy", "clean_up_tokenization_spaces", "code_revision", "max_memory"),
+)
+# What stands in `model_args` and its like is passed to transformers' loaders; what is not listed may change the model.
+LOADER_KEYS = {
+    **{
+        name: KeyTable(used={}, ignored=dict.fromkeys(_LOADING, LOADING))
+        for name in ("model_args", "model_kwargs", "config_args", "config_kwargs")
+    },
+    **{
+        name: KeyTable(
+            used={"model_max_length": "max_seq_length"},
+            fixed={"padding_side": ["right"], "truncation_side": ["right"]},
+            ignored=dict.fromkeys(_LOADING, LOADING),
+        )
+        for name in ("tokenizer_args", "processor_kwargs")
+    },
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SentenceFiles:
-    """What the directory says of the sentence vector, and the tensors of its linear maps."""
+    """What the directory says of the sentence vector, and the tensors of the steps behind the pooling."""
 
     pooling: str
+    folder: Path | None = None  # of the encoder's own files; none: the directory
     dense: tuple[DenseConfig, ...] = ()
     normalize: bool = False
     prompts: Mapping[str, str] = field(default_factory=dict)
     default_prompt_name: str | None = None
+    include_prompt: bool = True
+    similarity_fn_name: str = "cosine"
+    truncate_dim: int | None = None
     max_seq_length: int | None = None  # none: as the tokenizer says
+    do_lower_case: bool = False  # the tokenizer lowers texts, whatever its own files say
     tensors: Mapping[str, StoredTensor] = field(default_factory=dict)
     ignored: Mapping[str, str] = field(default_factory=dict)
 
@@ -91,111 +111,95 @@ class SentenceFiles:
 def read_sentence_files(directory: Path, *, ignore: Collection[str] = ()) -> SentenceFiles | None:
     """Read `modules.json` and what it names, or return None where there is none.
 
-    Raises: ConfigError for a kind, an order or a setting that wellread does not compute; CheckpointError; WeightsError.
+    Raises: ConfigError for a class, an order or a setting that is not computed; CheckpointError; WeightsError.
     """
-    path = directory / "modules.json"
-    if not path.is_file():
+    chain = read_modules(directory)
+    if chain is None:
         return None
-    folders = _folders(path)
-    pooling = _keys(folders["Pooling"][0], POOLING_KEYS, ignore)
-    dense = [_keys(folder, DENSE_KEYS, ignore) for folder in folders["Dense"]]
-    normalize = [_keys(folder, NORMALIZE_KEYS, ignore) for folder in folders["Normalize"] if os.path.isdir(folder)]
-    prompts = _optional_keys(directory, ("config_sentence_transformers.json",), PROMPT_KEYS, ignore)
-    transformer = _optional_keys(directory, TRANSFORMER_CONFIGS, TRANSFORMER_KEYS, ignore)
-    tensors: dict[str, StoredTensor] = {}
-    for i, folder in enumerate(folders["Dense"]):
-        tensors |= {f"sentence.{i}.{name}": tensor for name, tensor in dense_tensors(folder).items()}
+    transformer, pooling, *steps = chain
+    pooling_keys = account_for(
+        read_json(pooling.folder / "config.json"), POOLING_KEYS, source=pooling.folder / "config.json", ignore=ignore
+    )
+    prompts = _settings([directory / "config_sentence_transformers.json"], PROMPT_KEYS, ignore, closed=False)
+    encoder = _encoder_settings(transformer.folder, ignore)
+    accounted = [_settings([step.folder / "config.json"], STEP_KEYS[step.kind], ignore, closed=False) for step in steps]
+    kept = effective(zip(steps, (keys.used for keys in accounted), strict=True))
+    normalize = bool(kept) and kept[-1][0].kind == "Normalize"
+    kept = kept[:-1] if normalize else kept
     settings = {
-        "pooling": _pooling(pooling.used, folders["Pooling"][0]),
-        "dense": [_dense(keys.used, folder) for keys, folder in zip(dense, folders["Dense"], strict=True)],
-        "normalize": bool(folders["Normalize"]),
-        **prompts.used,
-        **transformer.used,
+        **_pooling(pooling_keys.used, pooling.folder),
+        **_prompts(prompts.used),
+        **{key: value for key, value in encoder.used.items() if value is not None},
+        "dense": described(kept),
+        "normalize": normalize,
     }
-    tables = (pooling, *dense, *normalize, prompts, transformer)
-    ignored = {key: why for keys in tables for key, why in keys.ignored.items()}
-    return replace(record(SentenceFiles, settings, source=directory), tensors=tensors, ignored=ignored)
+    ignored = {key: why for keys in (pooling_keys, *accounted, prompts, encoder) for key, why in keys.ignored.items()}
+    ignored |= {step.path: "Dropout does nothing but in training" for step in steps if step.kind == "Dropout"}
+    tensors = {
+        f"sentence.{i}.{name}": tensor
+        for i, (step, _) in enumerate(kept)
+        for name, tensor in step_tensors(step.folder, step.kind).items()
+    }
+    files = record(SentenceFiles, settings, source=directory)
+    return replace(files, tensors=tensors, ignored=ignored, folder=transformer.folder)
 
 
-def _folders(path: Path) -> dict[str, list[Path]]:
-    """Read the folders of each kind of module. Raises: ConfigError for a kind or an order that is not computed."""
-    try:
-        entries = sorted(parse_json(path.read_bytes()), key=lambda entry: entry["idx"])
-        modules = [(entry["type"].rsplit(".", 1)[-1], entry["path"]) for entry in entries]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ConfigError(
-            f"{path} must be a list of modules with idx, path and type; found that {error!r}; fetch the file again"
-        ) from None
-    for kind, folder in modules:
-        if kind not in KINDS:
+def _settings(paths: Iterable[Path], table: KeyTable, ignore: Collection[str], *, closed: bool = True) -> Keys:
+    """Account for the keys of the first of `paths` that is there; where not `closed`, unknown ones are ignored."""
+    path = next((path for path in paths if path.is_file()), None)
+    data = {} if path is None else read_json(path)
+    known = {*table.used, *table.fixed, *table.ignored}
+    others = {} if closed else {key: NO_EFFECT for key in data if key not in known and key not in ignore}
+    listed = {key: value for key, value in data.items() if key not in others}
+    if path is None and table.required:
+        read_json(next(iter(paths)))  # raises: it must be there
+    keys = account_for(listed, table, source=path, ignore=ignore)
+    return replace(keys, ignored={**keys.ignored, **others})
+
+
+def _encoder_settings(folder: Path, ignore: Collection[str]) -> Keys:
+    """Read `sentence_bert_config.json`, or the file of its older names, and the arguments of loaders in it."""
+    paths = [folder / name for name in TRANSFORMER_CONFIGS]
+    loaders = {name: name for name in LOADER_KEYS}
+    whole = _settings(paths, replace(TRANSFORMER_KEYS, used={**TRANSFORMER_KEYS.used, **loaders}), ignore)
+    used = {key: value for key, value in whole.used.items() if key not in LOADER_KEYS}
+    ignored = dict(whole.ignored)
+    for name in whole.used.keys() & LOADER_KEYS.keys():
+        arguments = whole.used[name] or {}
+        if not isinstance(arguments, dict):
             raise ConfigError(
-                f"{path} names a module {kind!r}; wellread computes {', '.join(KINDS)}; use another model"
+                f"{name} of {folder} must be an object; found {reprlib.repr(arguments)}; correct the file"
             )
-        if not isinstance(folder, str) or "/" in folder or "\\" in folder or folder == "..":
-            raise ConfigError(f"{path} names the folder {folder!r}; a module lies beside it; correct the path")
-    kinds = [kind for kind, _ in modules]
-    expected = ["Transformer", "Pooling", *["Dense"] * kinds.count("Dense"), *["Normalize"] * ("Normalize" in kinds)]
-    if kinds != expected:
+        keys = account_for(arguments, LOADER_KEYS[name], source=f"{folder}, {name}", ignore=ignore)
+        used |= keys.used
+        ignored |= {f"{name}.{key}": why for key, why in keys.ignored.items()} or {name: "empty"}
+    return Keys(used=used, ignored=ignored)
+
+
+def _pooling(used: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Find the poolings that switches or `pooling_mode` name; where no switch is on, sentence-transformers' mean."""
+    mode = used.get("pooling_mode")
+    switches = [switch for switch in POOLING_SWITCHES if switch in used]
+    if "pooling_mode" not in used and switches:
+        mode = [POOLING_SWITCHES[switch] for switch in switches if used[switch]] or "mean"
+    poolings = [mode] if isinstance(mode, str) else mode
+    known = [*POOLING_SWITCHES.values()]
+    if not isinstance(poolings, list) or not poolings or not all(pooling in known for pooling in poolings):
         raise ConfigError(
-            f"{path} must chain Transformer, Pooling, then any Dense, then perhaps Normalize; "
-            f"found {', '.join(kinds) or 'none'}; wellread computes no other chain"
+            f"{folder} must choose of {', '.join(known)}; found {reprlib.repr(poolings)}; use another model"
         )
-    if modules[0][1] not in ("", "."):
-        raise ConfigError(
-            f"{path} must have its Transformer beside it; found it in {modules[0][1]!r}; "
-            "move that folder's files up, or save the model again with sentence-transformers"
-        )
-    return {kind: [path.parent / folder for k, folder in modules if k == kind] for kind in KINDS}
+    return {"pooling": "+".join(poolings), "include_prompt": used.get("include_prompt", True)}
 
 
-def _keys(folder: Path, table: KeyTable, ignore: Collection[str]) -> Keys:
-    """Account for the keys of a module's `config.json`."""
-    path = folder / "config.json"
-    return account_for(read_json(path), table, source=path, ignore=ignore)
-
-
-def _optional_keys(directory: Path, names: Collection[str], table: KeyTable, ignore: Collection[str]) -> Keys:
-    """Account for the keys of the first of `names` that is there."""
-    for path in (directory / name for name in names):
-        if path.is_file():
-            return account_for(read_json(path), table, source=path, ignore=ignore)
-    return Keys(used={}, ignored={})
-
-
-def _pooling(used: Mapping[str, Any], folder: Path) -> str:
-    """Find the one pooling that a switch or `pooling_mode` names."""
-    poolings = [pooling for switch, pooling in POOLING_SWITCHES.items() if used.get(switch)]
-    poolings += [used["pooling_mode"]] if "pooling_mode" in used else []
-    if len(poolings) != 1 or poolings[0] not in POOLING_SWITCHES.values():
-        raise ConfigError(
-            f"{folder} must choose one of {', '.join(POOLING_SWITCHES.values())}; "
-            f"found {reprlib.repr(poolings)}; use another model"
-        )
-    return str(poolings[0])
-
-
-def _dense(used: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """Describe one linear map under our names; sentence-transformers' default is tanh."""
-    shape = dict(used)
-    activation = shape.pop("activation_function", "torch.nn.modules.activation.Tanh")
-    if not isinstance(activation, str) or activation not in DENSE_ACTIVATIONS:
-        raise ConfigError(
-            f"{folder} names the activation {reprlib.repr(activation)}; "
-            f"wellread computes {', '.join(DENSE_ACTIVATIONS)}; use another model"
-        )
-    return {**shape, "activation": DENSE_ACTIVATIONS[activation]}
-
-
-def dense_tensors(folder: Path) -> dict[str, StoredTensor]:
-    """Open the `weight` and `bias` of one linear map. Raises: CheckpointError, WeightsError."""
-    safe = folder / "model.safetensors"
-    stored = read_safetensors(safe) if safe.is_file() else read_torch(folder / "pytorch_model.bin")
-    strangers = [name for name in stored if not name.startswith("linear.")]
-    if strangers:
-        raise WeightsError(
-            f"{folder} must hold linear.weight and linear.bias; found {', '.join(strangers)}; remove them"
-        )
-    return {name.removeprefix("linear."): tensor for name, tensor in stored.items()}
+def _prompts(used: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of texts and vectors: a null prompt is empty, a null similarity the cosine."""
+    settings = {key: value for key, value in used.items() if key != "similarity_fn_name" or value is not None}
+    prompts, default = settings.get("prompts", {}), settings.get("default_prompt_name")
+    if isinstance(prompts, dict):
+        settings["prompts"] = {name: "" if prompt is None else prompt for name, prompt in prompts.items()}
+        if default in DEFAULT_PROMPTS:
+            settings["prompts"].setdefault(default, "")
+    return settings
 
 
 def check_sentence(
@@ -205,10 +209,11 @@ def check_sentence(
 
     Raises: ConfigError; WeightsError that lists every tensor that is missing, surplus or of a wrong shape.
     """
-    in_features = sentence.dense[0].in_features if sentence.dense else config.hidden_size
-    if in_features != config.hidden_size:
+    width = config.hidden_size * len(sentence.poolings)
+    in_features = sentence.dense[0].in_features if sentence.dense else width
+    if in_features != width:
         raise ConfigError(
-            f"the first linear map of {source} must take the encoder's {config.hidden_size} features; "
+            f"the first linear map of {source} must take the encoder's {width} features; "
             f"it takes {in_features}; correct one of them"
         )
     if sentence.max_seq_length > config.max_length:
@@ -227,38 +232,47 @@ def check_sentence(
 def write_sentence_files(directory: Path, sentence: SentenceConfig, arrays: Mapping[str, Any], *, width: int) -> None:
     """Write what `read_sentence_files` reads, so that sentence-transformers opens the directory too.
 
-    `pooled_output` has no name there: the linear maps are written, and no chain.
+    `pooled_output` has no name there: the steps behind it are written, and no chain.
     """
     for i, dense in enumerate(sentence.dense):
-        folder = dense_folder(directory, i)
-        folder.mkdir()
-        activation = next(theirs for theirs, ours in DENSE_ACTIVATIONS.items() if ours == dense.activation)
-        settings = {"in_features": dense.in_features, "out_features": dense.out_features, "bias": dense.bias}
-        write_json(folder / "config.json", {**settings, "activation_function": activation})
-        prefix = f"sentence.{i}."
-        leaves = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
-        write_safetensors(folder / "model.safetensors", {f"linear.{leaf}": array for leaf, array in leaves.items()})
+        write_step(step_folder(directory, sentence, i), dense, arrays, f"sentence.{i}.")
     if sentence.pooling == "pooled_output":
         return
     chain = [("", "Transformer"), ("1_Pooling", "Pooling")]
-    chain += [(dense_folder(directory, i).name, "Dense") for i in range(len(sentence.dense))]
+    chain += [
+        (step_folder(directory, sentence, i).name, STEP_CLASSES[dense.kind]) for i, dense in enumerate(sentence.dense)
+    ]
     chain += [(f"{len(chain)}_Normalize", "Normalize")] if sentence.normalize else []
     modules = [
         {"idx": i, "name": str(i), "path": name, "type": f"sentence_transformers.models.{kind}"}
         for i, (name, kind) in enumerate(chain)
     ]
-    switches = {switch: pooling == sentence.pooling for switch, pooling in POOLING_SWITCHES.items()}
-    write_json(directory / "modules.json", modules)
+    write_json(directory / NAME, modules)
     (directory / "1_Pooling").mkdir()
-    write_json(directory / "1_Pooling" / "config.json", {"word_embedding_dimension": width, **switches})
+    write_json(directory / "1_Pooling" / "config.json", _pooling_keys(sentence, width))
+    later = {"similarity_fn_name": "cosine", "truncate_dim": None}  # named where they are not at these
     write_json(
         directory / "config_sentence_transformers.json",
-        {"prompts": dict(sentence.prompts), "default_prompt_name": sentence.default_prompt_name},
+        {
+            "prompts": dict(sentence.prompts),
+            "default_prompt_name": sentence.default_prompt_name,
+            **{key: getattr(sentence, key) for key, value in later.items() if getattr(sentence, key) != value},
+        },
     )
     transformer = {"max_seq_length": sentence.max_seq_length, "do_lower_case": False}
     write_json(directory / TRANSFORMER_CONFIGS[0], transformer)
 
 
-def dense_folder(directory: Path, i: int) -> Path:
-    """Name the folder of the i-th linear map, counted from 0."""
-    return directory / f"{i + 2}_Dense"
+def _pooling_keys(sentence: SentenceConfig, width: int) -> dict[str, Any]:
+    """Say the pooling as switches, which every sentence-transformers reads; another order than theirs is a list."""
+    in_order = [pooling for pooling in POOLING_SWITCHES.values() if pooling in sentence.poolings]
+    keys: dict[str, Any] = {"word_embedding_dimension": width}
+    if in_order == list(sentence.poolings):
+        keys |= {
+            switch: pooling in sentence.poolings
+            for switch, pooling in POOLING_SWITCHES.items()
+            if pooling in (*ALWAYS_WRITTEN, *sentence.poolings)
+        }
+    else:
+        keys |= {"pooling_mode": list(sentence.poolings)}
+    return keys | ({} if sentence.include_prompt else {"include_prompt": False})
