@@ -216,8 +216,8 @@ def test_without_sentence_files_the_vector_is_the_mean_over_the_whole_position_t
 def test_the_sequence_length_is_the_first_that_is_said(directory, sentence, tokenizer, truncation, expected):
     pooling = {"pooling_mode_mean_tokens": True}
     modules = [
-        {"idx": i, "path": path, "type": kind}
-        for i, (path, kind) in enumerate([("", "a.Transformer"), ("p", "Pooling")])
+        {"idx": i, "path": path, "type": f"sentence_transformers.models.{kind}"}
+        for i, (path, kind) in enumerate([("", "Transformer"), ("p", "Pooling")])
     ]
     (directory / "p").mkdir()
     (directory / "p" / "config.json").write_text(json.dumps(pooling))
