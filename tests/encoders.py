@@ -1,26 +1,22 @@
-"""The encoders of tests/data/encoders.toml, made tiny: config.json, layout and tokenizer of their own, drawn weights."""
+"""The encoders of tests/data/encoders.toml, made tiny: their config.json, layout and tokenizer, and drawn weights."""
 
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
+from encoder_rows import DATA, OTHER_NAMES, SIZES, published, with_null
 from encoder_tokenizers import write_tokenizer_files
 from safetensors.torch import save_file
 
-DATA = tomllib.loads((Path(__file__).parent / "data" / "encoders.toml").read_text("utf-8"))
-ROWS: dict[str, dict[str, Any]] = {row["id"]: row for row in DATA["encoder"]}
 # the sizes of a tiny one; those of DistilBERT go by other names
 LAYERS, WIDTH, HEADS, INNER = 2, 24, 4, 37
 POSITIONS = 40  # that a text may take
 FACTOR = 10  # the width of factorised embeddings
-SIZES = ("num_hidden_layers", "hidden_size", "num_attention_heads", "intermediate_size")
-OTHER_NAMES = {"distilbert": ("n_layers", "dim", "n_heads", "hidden_dim")}
 SWITCHES = {
     "cls": "pooling_mode_cls_token",
     "mean": "pooling_mode_mean_tokens",
@@ -31,13 +27,6 @@ SWITCHES = {
 }
 
 
-def published(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return config.json as the hub has it."""
-    base = {key: value for key, value in DATA["config"][row["base"]].items() if key not in row.get("without", ())}
-    names = OTHER_NAMES.get(base.get("model_type", ""), SIZES)
-    return _with_null({**base, **dict(zip(names, row["shape"], strict=True)), **row["config"]})
-
-
 def write_tiny(row: Mapping[str, Any], directory: Path) -> None:
     """Write a directory as `row` describes it, with few layers, few pieces and weights far from zero."""
     directory.mkdir(parents=True)
@@ -45,7 +34,7 @@ def write_tiny(row: Mapping[str, Any], directory: Path) -> None:
     sentence = row.get("sentence")
     folder = directory / "0_Transformer" if sentence and sentence["layout"] == 2020 else directory
     folder.mkdir(exist_ok=True)
-    settings = _with_null({**tokenizer["config"], **row.get("tokenizer_config", {})})
+    settings = with_null({**tokenizer["config"], **row.get("tokenizer_config", {})})
     for name in ("model_max_length", "max_len", "max_length"):  # of which some are of no effect
         if name in settings:
             settings[name] = _scaled(settings[name], row)
@@ -139,7 +128,7 @@ def write_sentence_modules(row: Mapping[str, Any], directory: Path) -> None:
         _write(directory / "config.json", {"__version__": "0.3.9"})
     elif sentence["layout"] == 2024:
         prompts = {"prompts": sentence.get("prompts", {}), "default_prompt_name": None}
-        prompts |= _with_null({"similarity_fn_name": sentence["similarity"]}) if "similarity" in sentence else {}
+        prompts |= with_null({"similarity_fn_name": sentence["similarity"]}) if "similarity" in sentence else {}
         _write(directory / "config_sentence_transformers.json", {"__version__": versions, **prompts})
     else:
         _write(directory / "config_sentence_transformers.json", {"__version__": versions})
@@ -148,7 +137,3 @@ def write_sentence_modules(row: Mapping[str, Any], directory: Path) -> None:
 def _write(path: Path, content: Any) -> None:
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps(content, indent=2))
-
-
-def _with_null(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: None if value == "null" else value for key, value in values.items()}

@@ -21,7 +21,7 @@ def tool(name):
     return module
 
 
-@pytest.mark.parametrize("name", ["api", "cli", "handles", "settings"])
+@pytest.mark.parametrize("name", ["api", "cli", "encoders", "handles", "settings"])
 def test_a_page_is_that_of_the_code(name):
     assert (ROOT / "docs" / f"{name}.md").read_text("utf-8") == tool(f"{name}_page").page(), (
         f"run python tools/{name}_page.py"

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from encoders import ROWS, published, write_tiny
+from encoder_rows import ROWS, published
+from encoders import write_tiny
 from sentence_transformers import CrossEncoder, SentenceTransformer
 
 import wellread
