@@ -24,9 +24,9 @@ These are {total} encoders of the BERT family that people use most; wellread rea
 by name. The data hold the published configuration of each, the layout of its directory and the kind of its tokenizer;
 where no source stands in the data, they were written down from memory.
 
-`tests/parity/test_encoders.py` makes each of them with few layers, few pieces and drawn weights. It compares vectors with
-sentence-transformers, scores with its `CrossEncoder`, and hidden states with transformers, within 1e-5 of the largest
-value; of a refused encoder it reads the error.
+`tests/parity/test_encoders.py` makes each of them with few layers, few pieces and drawn weights. It compares vectors
+with sentence-transformers, scores with its `CrossEncoder`, and hidden states with transformers, within 1e-5 of the
+largest value; of a refused encoder it reads the error.
 
 A shape is layers x width, then heads; `pieces` is the size of the word table. "states" stands for a repository of
 transformers: its sentence vector is the mean of the tokens, unless a model card says otherwise.
