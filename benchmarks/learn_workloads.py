@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
-
 from wellread.config import EncoderConfig
 from wellread.data.token_store import TokenStore, token_store
 from wellread.learn.pretrain import HELD_OUT, ROWS, TOKENS, masked_inputs
@@ -142,8 +140,9 @@ class StartingPoint:
     def rows(self, texts: Sequence[str] | None = None) -> list[list[int]]:
         """Return ids with [CLS] and [SEP]: of the store, or of `texts`, cut at the length."""
         ids = self.store().rows if texts is None else self.module.tokenizer.tokenize(texts)
-        special = self.module.tokenizer.special
-        return [[special.cls, *np.asarray(row)[: LENGTH - 2].tolist(), special.sep] for row in ids]
+        packed = self.module.tokenizer.template.pack([ids], seq_length=LENGTH, pad_to_longest=True)
+        lengths = packed.input_mask.sum(1)
+        return [row[:length].tolist() for row, length in zip(packed.input_word_ids, lengths, strict=True)]
 
 
 def starting_point(directory: Path, texts: Sequence[str]) -> StartingPoint:

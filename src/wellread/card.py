@@ -25,6 +25,7 @@ DIALECTS = {
     "tfhub": "WordPiece by the rules of TF Hub's preprocessors",
     "spm": "SentencePiece",
     "kobert": "SentencePiece by the rules of KoBertTokenizer",
+    "fast": "those of tokenizer.json, run by the tokenizers library",
 }
 POOLERS = {"dense_tanh": "tanh of a dense map of position 0", "first_token": "the vector of position 0 as it is"}
 POOLINGS = {

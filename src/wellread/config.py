@@ -22,7 +22,7 @@ ACTIVATIONS = {
 POOLERS = ("dense_tanh", "first_token")
 # What makes one vector of a text's, under sentence-transformers' names; `pooled_output` is the encoder's own.
 POOLINGS = ("cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken", "pooled_output")
-DIALECTS = ("hf", "tfhub", "spm", "kobert")
+DIALECTS = ("hf", "tfhub", "spm", "kobert", "fast")
 DENSE_ACTIVATIONS = (
     *("identity", "tanh", "relu", "gelu", "sigmoid", "silu"),
     *("leaky_relu", "elu", "softplus", "mish"),
@@ -159,11 +159,42 @@ class EncoderConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TemplateConfig:
+    """Where special tokens stand in a row that no name of TEMPLATES covers: pieces, and None for a segment's tokens.
+
+    >>> TemplateConfig(single=("[CLS]", None), pair=("[CLS]", None, None), pair_types=(0, 0, 1)).single_types
+    (0, 0)
+    """
+
+    single: tuple[str | None, ...]  # a row of one segment
+    pair: tuple[str | None, ...]  # of two
+    single_types: tuple[int, ...] = ()  # the type id of each entry; none: 0 everywhere
+    pair_types: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse rows without their segments, or with types that are not theirs; fill in types that are left out."""
+        for name, segments in (("single", 1), ("pair", 2)):
+            row, types = getattr(self, name), getattr(self, f"{name}_types")
+            if not types:
+                object.__setattr__(self, f"{name}_types", (0,) * len(row))
+            elif len(types) != len(row) or any(not 0 <= type_id < 1 << 31 for type_id in types):
+                raise ConfigError(
+                    f"the template's {name}_types must be one type id for each of {len(row)} entries; found "
+                    f"{len(types)}: {', '.join(map(str, types[:9]))}; correct them"
+                )
+            if row.count(None) != segments:
+                raise ConfigError(
+                    f"the template's {name} must hold {segments} segment(s); found {row.count(None)}; correct it"
+                )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TokenizerConfig:
     """How text becomes ids.
 
     Dialects: `hf` (BertTokenizer of Hugging Face), `tfhub` (BertTokenizer of tensorflow-text, as TF Hub's preprocessors
-    use it), `spm` (SentencePiece as it is), `kobert` (SentencePiece behind KoBertTokenizer's text rules).
+    use it), `spm` (SentencePiece as it is), `kobert` (SentencePiece behind KoBertTokenizer's text rules), `fast`
+    (whatever a `tokenizer.json` of the tokenizers library holds). A special token that is None is not there.
     """
 
     dialect: str  # of DIALECTS
@@ -172,19 +203,20 @@ class TokenizerConfig:
     do_lower_case: bool = False
     strip_accents: bool | None = None  # hf only; None: as do_lower_case
     tokenize_chinese_chars: bool = True  # hf only; tfhub always splits ideographs
-    unk_token: str = "[UNK]"
-    pad_token: str = "[PAD]"
-    cls_token: str = "[CLS]"
-    sep_token: str = "[SEP]"
-    mask_token: str = "[MASK]"
-    template: str = field(default="bert", metadata=ADDED_LATER)  # of TEMPLATES: where special tokens stand in a row
+    unk_token: str | None = "[UNK]"
+    pad_token: str | None = "[PAD]"
+    cls_token: str | None = "[CLS]"
+    sep_token: str | None = "[SEP]"
+    mask_token: str | None = "[MASK]"
+    # of TEMPLATES, or written out: where special tokens stand in a row
+    template: str | TemplateConfig = field(default="bert", metadata=ADDED_LATER)
 
     def __post_init__(self) -> None:
         """Refuse a dialect that is unknown or lacks its file."""
         _one_of("dialect", self.dialect, DIALECTS)
-        _one_of("template", self.template, TEMPLATES)
-        wordpiece = self.dialect in ("hf", "tfhub")
-        needed = "vocab_file" if wordpiece else "model_file"
+        if isinstance(self.template, str):
+            _one_of("template", self.template, TEMPLATES)
+        needed = "model_file" if self.dialect in ("spm", "kobert") else "vocab_file"
         if getattr(self, needed) is None:
             raise ConfigError(f"the {self.dialect} dialect needs {needed}; found none; name the file")
         if self.dialect != "hf" and (self.strip_accents is not None or not self.tokenize_chinese_chars):

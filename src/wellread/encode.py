@@ -113,7 +113,7 @@ def warn_unreadable(tokenizer: Tokenizer, texts: Sequence[str], *, stacklevel: i
         return
     ids = tokenizer.tokenize(sample).values
     tokens = [token for token in tokenizer.pieces(ids.tolist()) if token != "▁"]
-    unknown = tokenizer.pieces([tokenizer.special.unk])[0]
+    unknown = tokenizer.config.unk_token
     inner_letters = {t for t in tokens if t.startswith("##") and len(t) == 3 and t[2].isalpha() and not t.isascii()}
     share = sum(token == unknown or token in inner_letters for token in tokens) / max(1, len(tokens))
     if len(tokens) >= FEWEST_TOKENS and share > UNREADABLE:

@@ -289,8 +289,9 @@ def read_huggingface(directory: Path, *, ignore: Collection[str] = (), text: Tex
         tensors={**encoder.tensors, **files.tensors},
         ignored={**encoder.ignored, **text_files.ignored, **files.ignored},
     )
-    template = FAMILIES[encoder.family].template
-    text_config = replace(text_files.config, template=template)
+    text_config = text_files.config
+    if text_config.dialect != "fast":  # whose tokenizer.json says it
+        text_config = replace(text_config, template=FAMILIES[encoder.family].template)
     text_config = lower_cased(text_config) if files.do_lower_case else text_config
     tokenizer = text.tokenizer if text else load_tokenizer(folder, text_config)
     return Source(directory=directory, checkpoint=checkpoint, tokenizer=tokenizer)

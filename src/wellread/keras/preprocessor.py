@@ -216,7 +216,7 @@ class BertPackInputs(keras.layers.Layer):  # type: ignore[misc]  # Keras has no 
 
         special = self.special
         ids = {"padding_id": special.pad, "start_of_sequence_id": special.cls, "end_of_segment_id": special.sep}
-        return PackInputs(ids, type_ids=self.type_ids)
+        return PackInputs({name: id for name, id in ids.items() if id is not None}, type_ids=self.type_ids)
 
     def compute_output_spec(self, segments: Sequence[Any], seq_length: Any = 128) -> dict[str, Any]:
         """Return the shapes of the inputs; a length that is a number stays known."""

@@ -32,12 +32,18 @@ def fill_masks(
     Raises: InputError for a text without masks; TextError for one that is too long.
     """
     mask, template = tokenizer.config.mask_token, tokenizer.template
+    mask_id = tokenizer.special.mask
+    if mask is None or mask_id is None:
+        raise InputError(
+            f"a text with masks was to be filled; this module's vocabulary has no {mask or 'mask token'}; take "
+            "one that has"
+        )
     parts = tokenizer.tokenize(text.split(mask))
     if len(parts) == 1:
         raise InputError(f"a text with {mask} was asked for; found none in {text[:80]!r}; put one where to guess")
-    row = [id for i, part in enumerate(parts) for id in ([tokenizer.special.mask] if i else []) + part.tolist()]
+    row = [id for i, part in enumerate(parts) for id in ([mask_id] if i else []) + part.tolist()]
     packed = template.pack([[row]], seq_length=min(len(row) + template.overhead(), max_length), on_long="error")
-    positions = np.flatnonzero(packed.input_word_ids[0] == tokenizer.special.mask).astype(np.int32)
+    positions = np.flatnonzero(packed.input_word_ids[0] == mask_id).astype(np.int32)
     return [
         best_tokens(tokenizer, row, int(position) - template.first_column, logits, top_k=top_k)
         for position, logits in zip(positions, mlm({**packed, MLM_INPUT: positions[None]})[0], strict=True)

@@ -9,6 +9,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from wellread.config import TemplateConfig
 from wellread.errors import InputError, TextError, nearest
 from wellread.text.vocabulary import SpecialTokens
 
@@ -129,13 +130,13 @@ TEMPLATES = {
     "bert": (("cls",), ("sep",), ("sep",), (0, 1)),  # [CLS] A [SEP] B [SEP]
     "roberta": (("cls",), ("sep", "sep"), ("sep",), (0, 0)),  # <s> A </s></s> B </s>
 }
+# A special token's id, or None where a segment's tokens stand; and the type id of either.
+Part = tuple[int | None, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Template:
     """Where special tokens stand in a row of one or two segments, as ids.
-
-    Tokens before and between count as the first segment, those after as the last.
 
     >>> template = Template.of("bert", SpecialTokens(pad=0, unk=1, cls=2, sep=3, mask=4))
     >>> template.overhead(2), template.room(128), template.first_column, template.second_column(7)
@@ -143,25 +144,61 @@ class Template:
     """
 
     special: SpecialTokens
-    before: tuple[int, ...]
-    between: tuple[int, ...]
-    after: tuple[int, ...]
-    types: tuple[int, int]  # the type id of each segment
+    single: tuple[Part, ...]  # a row of one segment
+    pair: tuple[Part, ...]  # of two
 
     @classmethod
-    def of(cls, name: str, special: SpecialTokens) -> Template:
-        """Fill in the template `name`, of TEMPLATES, with a vocabulary's ids."""
-        *tokens, types = TEMPLATES[name]
-        before, between, after = (tuple(getattr(special, token) for token in part) for part in tokens)
-        return cls(special=special, before=before, between=between, after=after, types=types)
+    def of(
+        cls, template: str | TemplateConfig, special: SpecialTokens, index: Mapping[str, int] | None = None
+    ) -> Template:
+        """Fill in a template, a name of TEMPLATES or one written out, with the ids of a vocabulary: its `index`.
+
+        Raises: TextError for special tokens that the vocabulary lacks.
+        """
+        if isinstance(template, str):
+            *tokens, (first, second) = TEMPLATES[template]
+            before, between, after = (tuple(getattr(special, token) for token in part) for part in tokens)
+            single: tuple[Part, ...] = ((None, first), *((id, first) for id in after))
+            pair: tuple[Part, ...] = (
+                *((None, first), *((id, first) for id in between)),
+                *((None, second), *((id, second) for id in after)),
+            )
+            begin = tuple((id, first) for id in before)
+            lacking = [
+                name
+                for name in ("cls", "sep")
+                if getattr(special, name) is None and any(name in part for part in tokens)
+            ]
+            row_pair = cls(special=special, single=begin + single, pair=begin + pair)
+        else:
+            index = index or {}
+            lacking = sorted({token for token in template.single + template.pair if token is not None} - index.keys())
+            row_pair = cls(
+                special=special,
+                single=_parts(template.single, template.single_types, index),
+                pair=_parts(template.pair, template.pair_types, index),
+            )
+        if lacking:
+            raise TextError(
+                f"a row takes the special tokens {', '.join(lacking)}; the vocabulary has none of that name; name the "
+                "right ones in the tokenizer's configuration"
+            )
+        return row_pair
+
+    def row(self, segments: int) -> tuple[Part, ...]:
+        """Return the row of one or two segments."""
+        return self.single if segments == 1 else self.pair
 
     def for_types(self, type_vocab_size: int) -> Template:
-        """Return the template for a type table of that size: with one row, both segments have type 0."""
-        return replace(self, types=(0, 0)) if type_vocab_size == 1 else self
+        """Return the template for a type table of that size: with one row, everything has type 0."""
+        if type_vocab_size != 1:
+            return self
+        single, pair = (tuple((id, 0) for id, _ in row) for row in (self.single, self.pair))
+        return replace(self, single=single, pair=pair)
 
     def overhead(self, segments: int = 1) -> int:
         """Count the special tokens of a row."""
-        return len(self.before) + len(self.after) + (segments - 1) * len(self.between)
+        return len(self.row(segments)) - segments
 
     def room(self, max_seq_length: int, segments: int = 1) -> int:
         """Count the tokens of text that fit in a row."""
@@ -169,12 +206,13 @@ class Template:
 
     @property
     def first_column(self) -> int:
-        """The column of the first segment's first token."""
-        return len(self.before)
+        """The column of the first token of a row's only segment."""
+        return [id for id, _ in self.single].index(None)
 
     def second_column(self, first_length: Length) -> Length:
         """Return the column of the second segment's first token behind a first segment of that length."""
-        return first_length + len(self.before) + len(self.between)
+        behind = [id for id, _ in self.pair[::-1]].index(None)
+        return first_length + len(self.pair) - behind - 2
 
     def pack(
         self,
@@ -214,21 +252,28 @@ class Template:
         ids = np.full((lengths.shape[1], width), self.special.pad, np.int32)
         types = np.zeros_like(ids)
         columns, every = np.arange(width), np.arange(len(ids))
-        ids[:, : len(self.before)] = self.before
-        begin = np.full(len(ids), len(self.before))
-        for number, (segment, count) in enumerate(zip(segments, lengths, strict=True)):
-            end = begin + count
-            preceding = np.cumsum(count) - count  # tokens in the rows before
-            source = np.repeat(segment.splits[:-1] - preceding, count) + np.arange(count.sum())
-            ids[(columns >= begin[:, None]) & (columns < end[:, None])] = segment.values[source]
-            for token in self.after if number == len(segments) - 1 else self.between:
-                ids[every, end] = token
-                end = end + 1
-            if self.types[number]:
-                types[(columns >= begin[:, None]) & (columns < end[:, None])] = self.types[number]
+        begin = np.zeros(len(ids), np.int64)
+        remaining = zip(segments, lengths, strict=True)
+        for token, type_id in self.row(len(segments)):
+            if token is not None:
+                ids[every, begin] = token
+                end = begin + 1
+            else:
+                segment, count = next(remaining)
+                end = begin + count
+                preceding = np.cumsum(count) - count  # tokens in the rows before
+                source = np.repeat(segment.splits[:-1] - preceding, count) + np.arange(count.sum())
+                ids[(columns >= begin[:, None]) & (columns < end[:, None])] = segment.values[source]
+            if type_id:
+                types[(columns >= begin[:, None]) & (columns < end[:, None])] = type_id
             begin = end
         mask = (columns < begin[:, None]).astype(np.int32)
         return dict(zip(INPUTS, (ids, mask, types), strict=True))
+
+
+def _parts(row: Sequence[str | None], types: Sequence[int], index: Mapping[str, int]) -> tuple[Part, ...]:
+    ids = (None if token is None else index.get(token, 0) for token in row)
+    return tuple(zip(ids, types, strict=True))
 
 
 def bert_pack_inputs(

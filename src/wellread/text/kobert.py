@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +31,7 @@ def load(directory: Path, config: TokenizerConfig) -> Tokenizer:
     Raises: TextError for a file that is missing or damaged, or lacks a special token.
     """
     vocabulary, inner = load_parts(directory, config)
-    special = vocabulary.lookup(asdict(vocabulary.special).values())
+    special = vocabulary.lookup(vocabulary.special.ids)
     engine = KoBertEngine(
         inner=inner,
         lower_case=config.do_lower_case,

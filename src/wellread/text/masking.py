@@ -55,6 +55,8 @@ class Masking:
             table = getattr(self, name)
             if self.kind == kind and (table is None or len(table) != self.vocab_size):
                 faults.append(f"{name} for {0 if table is None else len(table)} of {self.vocab_size} pieces")
+        if self.special.mask is None:
+            faults.append("a vocabulary without a mask token")
         if faults:
             raise ConfigError(
                 f"tokens were to be masked; found {'; '.join(faults)}; kind is one of {', '.join(KINDS)}, rate lies "
@@ -163,6 +165,7 @@ def mask_tokens(batch: Mapping[str, NDArray[np.int32]], *, masking: Masking, rng
         fate < masking.mask_share + masking.random_share, (other * masking.vocab_size).astype(np.int32), labels
     )
     inputs = ids.copy()
+    assert masking.special.mask is not None  # or there would be no Masking
     inputs.ravel()[positions] = np.where(fate < masking.mask_share, masking.special.mask, pieces)
     return Masked(input_word_ids=inputs, positions=positions, labels=labels)
 

@@ -87,7 +87,8 @@ class SentencePieceEngine:
     def of(cls, processor: sentencepiece.SentencePieceProcessor, vocabulary: Vocabulary) -> SentencePieceEngine:
         """Renumber the pieces of a model as a vocabulary does."""
         renumbering = np.array(vocabulary.ids(_pieces(processor)), np.int32)
-        renumbering[processor.unk_id()] = vocabulary.special.unk  # whatever the model calls it
+        if vocabulary.special.unk is not None:
+            renumbering[processor.unk_id()] = vocabulary.special.unk  # whatever the model calls it
         return cls(processor=processor, renumbering=renumbering)
 
     def encode(self, texts: list[str]) -> Ragged:

@@ -18,7 +18,7 @@ from wellread.text.batch import Ragged, Template
 from wellread.text.vocabulary import SpecialTokens, Vocabulary
 
 # dialect -> the file of this package that implements it
-IMPLEMENTATIONS = {"hf": "wordpiece", "tfhub": "wordpiece", "spm": "sentencepiece", "kobert": "kobert"}
+IMPLEMENTATIONS = {"hf": "wordpiece", "tfhub": "wordpiece", "spm": "sentencepiece", "kobert": "kobert", "fast": "fast"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -86,7 +86,7 @@ class Tokenizer:
     @property
     def template(self) -> Template:
         """Where the special tokens stand in a row of one text or two."""
-        return Template.of(self.config.template, self.special)
+        return Template.of(self.config.template, self.special, self.vocabulary.index)
 
     def tokenize(self, texts: Sequence[str]) -> Ragged:
         """Turn B texts into B rows of ids, without adding special tokens.
@@ -120,18 +120,22 @@ class Tokenizer:
         return self.engine.join(self.pieces(ids))
 
     def model_bytes(self) -> bytes:
-        """Return the content of the SentencePiece model; empty for WordPiece, which needs none."""
+        """Return the content of the SentencePiece model or of tokenizer.json; empty for WordPiece, which needs none."""
         return self.engine.model_bytes()
 
     def get_special_tokens_dict(self) -> dict[str, int]:
-        """Return what TF Hub's preprocessors call the special tokens, and the size of the vocabulary."""
-        return {
+        """Return what TF Hub's preprocessors call the special tokens, and the size of the vocabulary.
+
+        A token that the vocabulary does without is left out, as there.
+        """
+        ids = {
             "vocab_size": self.vocab_size,
             "padding_id": self.special.pad,
             "start_of_sequence_id": self.special.cls,
             "end_of_segment_id": self.special.sep,
             "mask_id": self.special.mask,
         }
+        return {name: id for name, id in ids.items() if id is not None}
 
 
 def load_tokenizer(directory: Path, config: TokenizerConfig) -> Tokenizer:

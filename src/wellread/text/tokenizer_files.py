@@ -12,9 +12,10 @@ from typing import Any
 from wellread.config import TokenizerConfig
 from wellread.errors import ConfigError
 from wellread.schema import Keys, KeyTable, account_for, read_json, record, write_json
+from wellread.text.fast import of_library, parse_library
 from wellread.text.tokenizer import Tokenizer, load_tokenizer
 from wellread.text.tokenizer_json import NAME, tfhub_case
-from wellread.text.vocabulary import Vocabulary
+from wellread.text.vocabulary import Vocabulary, read_bounded
 
 _NAMED = re.compile(r"(?<![a-z])(un)?cased(?![a-z])")  # as in "uncased_L-12_H-768_A-12"
 _SPECIAL = re.compile(r"\[.*\]|<.*>")  # "[CLS]" is written in capitals everywhere
@@ -166,7 +167,10 @@ def read_tokenizer(directory: Path, *, ignore: Collection[str] = ()) -> Tokenize
             f"{directory} must hold one SentencePiece model; found {', '.join(models)}; remove the others"
         )
     tables = [_keys(directory / "special_tokens_map.json", SPECIAL_KEYS, ignore)]
-    if not models:
+    fast = _other_rules(directory / NAME) if not models else None
+    if fast is not None:
+        tables += [Keys(used={"fast": fast}, ignored={})]
+    elif not models:
         tables += [_fast_keys(directory / NAME, ignore)]
     elif (directory / NAME).is_file():
         tables += [Keys(used={}, ignored={NAME: "the SentencePiece model beside it is read instead"})]
@@ -176,7 +180,7 @@ def read_tokenizer(directory: Path, *, ignore: Collection[str] = ()) -> Tokenize
     if models:
         ignored |= {key: "a rule of WordPiece tokenizers" for key in RULES[1:] if key in settings}
     config = _config(directory, settings, models)
-    if "added_tokens" not in ignore:
+    if "added_tokens" not in ignore and fast is None:
         _refuse_added(directory, settings, config)
     lengths = [_length(settings[name], name, directory) for name in LENGTHS if name in settings]
     return TokenizerFiles(config=config, max_length=next(filter(None, lengths), None), ignored=ignored)
@@ -187,6 +191,17 @@ def _keys(path: Path, table: KeyTable, ignore: Collection[str]) -> Keys:
     return (
         account_for(read_json(path), table, source=path, ignore=ignore) if path.is_file() else Keys(used={}, ignored={})
     )
+
+
+def _other_rules(path: Path) -> dict[str, Any] | None:
+    """Read a tokenizer.json whose rules are neither BERT's nor TF Hub's; None for one of these, or none at all."""
+    if not path.is_file():
+        return None
+    content = read_json(path)
+    parts = [content.get(part) for part in ("normalizer", "pre_tokenizer", "model")]
+    kinds = [part.get("type", "WordPiece") if isinstance(part, dict) else None for part in parts]
+    bert = kinds == ["BertNormalizer", "BertPreTokenizer", "WordPiece"]
+    return None if bert or tfhub_case(content) is not None else content
 
 
 def _fast_keys(path: Path, ignore: Collection[str]) -> Keys:
@@ -216,7 +231,9 @@ def _config(directory: Path, settings: Mapping[str, Any], models: list[str]) -> 
     """Choose the dialect, and with it the rules that have a meaning."""
     tokens = {name: settings[name] for name in SPECIAL if settings.get(name) is not None}
     # a special token is a text, or an object around one
-    special = {name: token.get("content") if isinstance(token, dict) else token for name, token in tokens.items()}
+    special = {
+        name: token.get("content", token) if isinstance(token, dict) else token for name, token in tokens.items()
+    }
     vocab = "vocab.txt" if (directory / "vocab.txt").is_file() else None
     kobert = settings.get("tokenizer_class") in KOBERT_CLASSES
     if kobert:
@@ -224,6 +241,10 @@ def _config(directory: Path, settings: Mapping[str, Any], models: list[str]) -> 
     if models:
         files = {"dialect": "kobert" if vocab or kobert else "spm", "model_file": models[0], "vocab_file": vocab}
         rules = {key: settings[key] for key in RULES[:1] if key in settings}
+    elif "fast" in settings:
+        library = parse_library(read_bounded(directory / NAME, "tokenizer"), source=directory / NAME)
+        tokenizer = of_library(library, special, source=directory / NAME)
+        return tokenizer.config
     elif settings.get("tfhub") is not None:
         files = {"dialect": "tfhub", "vocab_file": vocab or NAME}
         rules = {"do_lower_case": settings["tfhub"]}  # whatever tokenizer_config.json says: no rule depends on it there
@@ -295,12 +316,16 @@ def write_tokenizer(
     settings |= {"tokenizer_class": CLASSES[0] if config.dialect == "hf" else FAST_CLASS}
     settings |= {"do_lower_case": config.do_lower_case, "model_max_length": max_length}
     settings |= {"model_input_names": ["input_ids", *(["token_type_ids"] if segments else []), "attention_mask"]}
-    if config.model_file is not None:
+    if config.dialect == "fast":
+        config = replace(config, vocab_file=NAME)
+        (directory / NAME).write_bytes(tokenizer.model_bytes())
+        settings.pop("do_lower_case")
+    elif config.model_file is not None:
         config = replace(config, model_file=Path(config.model_file).name)
         (directory / str(config.model_file)).write_bytes(tokenizer.model_bytes())
     else:
         settings |= {name: getattr(config, name) for name in RULES}
-    if config.vocab_file is not None:
+    if config.vocab_file is not None and config.dialect != "fast":
         config = replace(config, vocab_file="vocab.txt")
         text = "".join(f"{piece}\n" for piece in tokenizer.vocabulary.pieces)
         (directory / "vocab.txt").write_bytes(text.encode("utf-8"))

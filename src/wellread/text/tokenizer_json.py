@@ -10,8 +10,7 @@ import json
 import re
 import sys
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,8 @@ import tokenizers
 from tokenizers import AddedToken, Regex, decoders, models, normalizers, pre_tokenizers, processors
 
 from wellread.formats.sentencepiece_model import SentencePieceModel, read_sentencepiece
+from wellread.text.batch import Part
+from wellread.text.fast import FastEngine
 from wellread.text.kobert import KoBertEngine
 from wellread.text.sentencepiece import SPACE
 from wellread.text.tokenizer import Tokenizer
@@ -174,7 +175,7 @@ def _cuts(tokenizer: Tokenizer, model: SentencePieceModel) -> list[pre_tokenizer
 
 
 def _special(tokenizer: Tokenizer) -> list[str]:
-    return tokenizer.pieces(asdict(tokenizer.special).values())
+    return tokenizer.pieces(tokenizer.special.ids)
 
 
 NAME = "tokenizer.json"
@@ -193,6 +194,7 @@ ABSENT = (
 # dialect -> what a text becomes otherwise than with wellread; tests hold the numbers
 DIFFERENCES: dict[str, list[str]] = {
     "hf": [],
+    "fast": [],
     "tfhub": [
         MARKED.format(dialect="tfhub"),
         "Words of over 100 bytes in UTF-8 that mix characters of different widths, and some 400 rare characters, such "
@@ -214,8 +216,8 @@ def text_differences(tokenizer: Tokenizer) -> list[str]:
     >>> text_differences(wellread.load("default").tokenizer)
     []
     """
-    model = tokenizer.model_bytes()
-    faults = read_sentencepiece(model).faults if model else ()
+    sentencepiece = tokenizer.config.model_file is not None
+    faults = read_sentencepiece(tokenizer.model_bytes()).faults if sentencepiece else ()
     return [ABSENT.format(faults=", ".join(faults))] if faults else list(DIFFERENCES[tokenizer.config.dialect])
 
 
@@ -232,21 +234,22 @@ def write_fast_tokenizer(directory: Path, tokenizer: Tokenizer) -> None:
 def fast_tokenizer(tokenizer: Tokenizer) -> tokenizers.Tokenizer | None:
     """Build the tokenizers library's form of a tokenizer, special tokens included; None where there is none."""
     fast = BUILDERS[tokenizer.config.dialect](tokenizer)
-    if fast is None:
-        return None
+    if fast is None or tokenizer.config.dialect == "fast":
+        return fast
     names, template = _special(tokenizer), tokenizer.template
     fast.add_special_tokens([AddedToken(name, normalized=False, special=True) for name in names])
-    first, second = template.types
 
-    def tokens(ids: Iterable[int], segment_type: int) -> list[str]:
-        return [f"{token}:{segment_type}" for token in tokenizer.pieces(ids)]
+    def row(parts: Sequence[Part]) -> str:
+        segments = iter("AB")
+        return " ".join(
+            f"${next(segments)}:{type_id}" if id is None else f"{tokenizer.pieces([id])[0]}:{type_id}"
+            for id, type_id in parts
+        )
 
-    begin = [*tokens(template.before, first), f"$A:{first}"]
-    pair = [*begin, *tokens(template.between, first), f"$B:{second}", *tokens(template.after, second)]
-    ids = dict.fromkeys((*template.before, *template.between, *template.after))
+    ids = dict.fromkeys(id for id, _ in template.single + template.pair if id is not None)
     fast.post_processor = processors.TemplateProcessing(
-        single=" ".join([*begin, *tokens(template.after, first)]),
-        pair=" ".join(pair),
+        single=row(template.single),
+        pair=row(template.pair),
         special_tokens=list(zip(tokenizer.pieces(ids), ids, strict=True)),
     )
     return fast
@@ -260,7 +263,13 @@ def _bert(tokenizer: Tokenizer) -> tokenizers.Tokenizer:
     return fast
 
 
-BUILDERS = {"hf": _bert, "tfhub": wordpiece, "spm": unigram, "kobert": unigram}
+def _library(tokenizer: Tokenizer) -> tokenizers.Tokenizer:
+    """Return what the `fast` dialect holds already, special tokens and rows included."""
+    assert isinstance(tokenizer.engine, FastEngine)
+    return tokenizer.engine.library
+
+
+BUILDERS = {"hf": _bert, "tfhub": wordpiece, "spm": unigram, "kobert": unigram, "fast": _library}
 
 
 def tfhub_case(parts: Mapping[str, Any]) -> bool | None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache
 from itertools import chain
 from pathlib import Path
@@ -139,7 +139,7 @@ def load(directory: Path, config: TokenizerConfig) -> Tokenizer:
     if config.dialect == "tfhub":
         engine: TfHubEngine | HfEngine = TfHubEngine(pieces=pieces, rules=TfHubRules(lower_case=config.do_lower_case))
     else:
-        special = vocabulary.lookup(asdict(vocabulary.special).values())
+        special = vocabulary.lookup(vocabulary.special.ids)
         full = tokenizers.Tokenizer(model)  # Hugging Face's own implementation
         full.normalizer = normalizers.BertNormalizer(
             clean_text=True,

@@ -1,0 +1,135 @@
+"""The `fast` dialect: whatever text rules a tokenizers.Tokenizer holds, run by the tokenizers library itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import tokenizers
+
+from wellread.config import TEMPLATES, TokenizerConfig
+from wellread.errors import TextError
+from wellread.text.batch import Ragged, Template
+from wellread.text.post_processor import read_template
+from wellread.text.tokenizer import Spans, Tokenizer, places
+from wellread.text.vocabulary import Vocabulary, by_id, read_bounded
+
+NAME = "tokenizer.json"
+
+
+def load(directory: Path, config: TokenizerConfig) -> Tokenizer:
+    """Load the `tokenizer.json` that `config` names from `directory`.
+
+    Raises: TextError for a file that is missing or damaged, or lacks a special token.
+    """
+    path = directory / str(config.vocab_file)
+    return from_library(parse_library(read_bounded(path, "tokenizer"), source=path), config, source=path)
+
+
+def parse_library(raw: bytes, *, source: object) -> tokenizers.Tokenizer:
+    """Parse a `tokenizer.json`. Raises: TextError for one that the tokenizers library does not read."""
+    with translated(f"{source} was to be read as a tokenizer.json"):
+        return tokenizers.Tokenizer.from_buffer(raw)
+
+
+def from_library(
+    library: tokenizers.Tokenizer, config: TokenizerConfig, *, source: object = "the tokenizer"
+) -> Tokenizer:
+    """Make a tokenizer of one of the library's, with the special tokens and the template that `config` names.
+
+    Truncation and padding of `library` are taken away: rows are cut and padded by the template.
+
+    Raises: TextError for ids that are none, or a special token that is missing.
+    """
+    library.no_truncation()
+    library.no_padding()
+    pieces = by_id(library.get_vocab(with_added_tokens=True), source=source)
+    vocabulary = Vocabulary.of(pieces, config, source=str(source))
+    return Tokenizer(config=config, vocabulary=vocabulary, engine=FastEngine(library=library))
+
+
+def of_library(
+    library: tokenizers.Tokenizer, special: Mapping[str, str | None], *, source: object = "the tokenizer"
+) -> Tokenizer:
+    """Make a tokenizer of one of the library's; its post-processor says where special tokens stand.
+
+    `special` names the tokens (`unk_token`, `pad_token`, `cls_token`, `sep_token`, `mask_token`); one that is left out
+    is not there.
+
+    Raises: ConfigError for a post-processor that no row has; TextError as `from_library`.
+
+    >>> model = tokenizers.models.WordLevel({"<unk>": 0, "guitar": 1}, unk_token="<unk>")
+    >>> tokenizer = of_library(tokenizers.Tokenizer(model), {"unk_token": "<unk>"})
+    >>> tokenizer.tokenize(["guitar"]).to_list(), tokenizer.template.overhead()
+    ([[1]], 0)
+    """
+    processor = json.loads(library.to_str())["post_processor"]
+    config = TokenizerConfig(
+        dialect="fast",
+        vocab_file=NAME,
+        unk_token=special.get("unk_token"),
+        pad_token=special.get("pad_token"),
+        cls_token=special.get("cls_token"),
+        sep_token=special.get("sep_token"),
+        mask_token=special.get("mask_token"),
+        template=read_template(processor, library.token_to_id, source=source),
+    )
+    return named_template(from_library(library, config, source=source))
+
+
+def named_template(tokenizer: Tokenizer) -> Tokenizer:
+    """Give a tokenizer's template the name of TEMPLATES that stands for the same rows, if there is one."""
+    special = tokenizer.special
+    if special.cls is None or special.sep is None:
+        return tokenizer
+    written = tokenizer.template
+    same = [name for name in TEMPLATES if Template.of(name, special) == written]
+    return replace(tokenizer, config=replace(tokenizer.config, template=same[0])) if same else tokenizer
+
+
+@contextmanager
+def translated(attempt: str) -> Iterator[None]:
+    """Turn what the library raises into TextError, a panic of its own (which is no Exception) included."""
+    try:
+        yield
+    except BaseException as error:
+        if isinstance(error, TextError) or not (isinstance(error, Exception) or type(error).__name__ == PANIC):
+            raise
+        found = str(error) or type(error).__name__
+        raise TextError(f"{attempt}; the tokenizers library found: {found[:300]}; fetch the file again") from None
+
+
+PANIC = "PanicException"  # of the library's Rust; no module that one could import exports it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FastEngine:
+    """The library's own implementation. Offsets are those it gives, with the spaces that its rules count or trim."""
+
+    library: tokenizers.Tokenizer
+
+    def encode(self, texts: list[str]) -> Ragged:
+        """Turn B texts into B rows of ids."""
+        with translated(f"{len(texts)} texts were to be tokenised"):
+            encodings = self.library.encode_batch_fast(texts, add_special_tokens=False)
+        return Ragged.from_rows([np.array(encoding.ids, np.int32) for encoding in encodings])
+
+    def spans(self, text: str) -> Spans:
+        """Turn one text into ids and tell where they come from."""
+        with translated("a text was to be tokenised"):
+            encoding = self.library.encode(text, add_special_tokens=False)
+        starts, limits = places(encoding.offsets).T
+        return Spans(ids=np.array(encoding.ids, np.int32), starts=starts, limits=limits)
+
+    def join(self, pieces: list[str]) -> str:
+        """Turn pieces into a text."""
+        decoder = self.library.decoder
+        return " ".join(pieces) if decoder is None else str(decoder.decode(pieces))
+
+    def model_bytes(self) -> bytes:
+        """Return the content of tokenizer.json."""
+        return self.library.to_str().encode("utf-8")
