@@ -23,6 +23,12 @@ BODIES: dict[str, tuple[str, dict[str, Any]]] = {
     "roberta, relu, two types": ("Roberta", {"hidden_act": "relu", "type_vocab_size": 2, "pad_token_id": 4}),
     "xlm-roberta": ("XLMRoberta", ROBERTA),
     "camembert": ("Camembert", ROBERTA),
+    "electra": ("Electra", {"embedding_size": 5, "hidden_act": "relu"}),
+    "electra, as wide as its embeddings": ("Electra", {"embedding_size": 12}),
+    "albert": ("Albert", {"embedding_size": 5}),
+    "albert, as wide as its embeddings": ("Albert", {"embedding_size": 12, "hidden_act": "relu"}),
+    "mpnet": ("MPNet", {"layer_norm_eps": 1e-5}),
+    "mpnet, relu": ("MPNet", {"hidden_act": "relu", "pad_token_id": 4}),
 }
 
 

@@ -23,7 +23,7 @@ from wellread.backends.tensorflow import TensorFlowOps, variables
 from wellread.backends.torch import TorchEncoder, TorchOps, dropped
 from wellread.checkpoints.checkpoint import in_memory
 from wellread.config import ACTIVATIONS, DENSE_ACTIVATIONS, POOLINGS, DenseConfig, SentenceConfig
-from wellread.encoder.encoder import OUTPUTS
+from wellread.encoder.encoder import OUTPUTS, relative_position_buckets
 from wellread.encoder.heads import LOGITS_OUTPUT, MLM_INPUT, MLM_OUTPUT, POOLING_MASK, SENTENCE_OUTPUT
 from wellread.errors import InputError, MissingExtra
 
@@ -35,11 +35,18 @@ MASK = tiny_inputs()["input_mask"]
 IDS = tiny_inputs()["input_word_ids"]
 LAYER = "encoder.layer.1"
 CHECKPOINT = tiny_checkpoint()
+WEIGHTS = tiny_checkpoint(tiny_config(relative_attention_num_buckets=8))  # of every primitive
 CALM = tiny_config(hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
 
 
 def attend(ops, q, k, v, mask):
     return ops.attention(q, k, v, ops.mask_bias(mask), heads=4, rate=0.1, name=f"{LAYER}.attention.self")
+
+
+def attend_by_position(ops, q, k, v, mask):
+    buckets = relative_position_buckets(41, 8)
+    bias = ops.relative_bias(ops.mask_bias(mask), q, buckets, "embeddings.relative_attention_bias.weight")
+    return ops.attention(q, k, v, bias, heads=4, rate=0.1, name=f"{LAYER}.attention.self")
 
 
 # name -> how the primitive is called, and on which arrays
@@ -64,6 +71,8 @@ PRIMITIVES = {
     "layer_norm": (lambda ops, x: ops.layer_norm(x, f"{LAYER}.output.LayerNorm", 1e-12), [X]),
     "attention": (attend, [X, X[::-1].copy(), X * 0.5, MASK]),
     "attention from one position": (attend, [X[:, :1].copy(), X, X * 0.5, MASK]),
+    "attention by position": (attend_by_position, [X, X[::-1].copy(), X * 0.5, MASK]),
+    "attention by position from one": (attend_by_position, [X[:, :1].copy(), X, X * 0.5, MASK]),
     "first": (lambda ops, x: ops.squeeze(ops.first(x)), [X]),
     "gather_rows": (lambda ops, x, rows: ops.gather_rows(x, rows), [X, np.array([[6, 0], [1, 1], [3, 5]], np.int32)]),
     "mean": (lambda ops, x, mask: ops.mean(x, mask), [X, MASK]),
@@ -85,29 +94,29 @@ PRIMITIVES = {
 
 
 def on_numpy(call, arrays):
-    weights = {name: array.astype(np.float64) for name, array in CHECKPOINT.arrays().items()}
+    weights = {name: array.astype(np.float64) for name, array in WEIGHTS.arrays().items()}
     return call(NumpyOps(weights), *(a.astype(np.float64) if a.dtype.kind == "f" else a for a in arrays))
 
 
 def on_torch(call, arrays):
     with torch.no_grad():
-        return call(TorchOps(TorchEncoder(CHECKPOINT).eval()), *map(torch.from_numpy, arrays)).numpy()
+        return call(TorchOps(TorchEncoder(WEIGHTS).eval()), *map(torch.from_numpy, arrays)).numpy()
 
 
 def on_openvino(call, arrays):
     # dynamic lengths, static width: as in the encoder
     parameters = [op.parameter([-1, -1, *a.shape[2:]], np.int32 if a.dtype.kind == "i" else np.float32) for a in arrays]
-    model = ov.Model([op.result(call(OpenVINOOps(CHECKPOINT), *parameters))], parameters, "primitive")
+    model = ov.Model([op.result(call(OpenVINOOps(WEIGHTS), *parameters))], parameters, "primitive")
     compiled = ov.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     return np.array(compiled(arrays)[0])
 
 
 def on_tensorflow(call, arrays):
-    return call(TensorFlowOps(variables(CHECKPOINT)), *map(tf.constant, arrays)).numpy()
+    return call(TensorFlowOps(variables(WEIGHTS)), *map(tf.constant, arrays)).numpy()
 
 
 def on_keras(call, arrays):
-    made = call(KerasBackend(CHECKPOINT).ops, *map(keras.ops.convert_to_tensor, arrays))
+    made = call(KerasBackend(WEIGHTS).ops, *map(keras.ops.convert_to_tensor, arrays))
     return keras.ops.convert_to_numpy(made)
 
 
@@ -118,7 +127,7 @@ def on_onnx(call, arrays):
         onnx.helper.make_tensor_value_info(f"x{i}", types[a.dtype.kind], [None, None, *a.shape[2:]])
         for i, a in enumerate(arrays)
     ]
-    ops = OnnxOps(CHECKPOINT)
+    ops = OnnxOps(WEIGHTS)
     result = call(ops, *(value.name for value in inputs))
     feed = {value.name: array for value, array in zip(inputs, arrays, strict=True)}
     return session(model_of(ops, inputs, [result])).run(None, feed)[0]
@@ -159,6 +168,9 @@ MODELS = {
     "positions from row 2": tiny_checkpoint(tiny_config(position_offset=2, max_position_embeddings=9)),
     "narrow embeddings": tiny_checkpoint(tiny_config(embedding_size=5)),
     "wide embeddings": tiny_checkpoint(tiny_config(embedding_size=17, type_vocab_size=0, pooler="first_token")),
+    "relative positions": tiny_checkpoint(
+        tiny_config(relative_attention_num_buckets=8, hidden_act="relu", mlm_act="silu")
+    ),
     "shared layers": tiny_checkpoint(tiny_config(shared_layers=True, embedding_size=5, position_offset=1)),
     **{name: tiny_checkpoint(tiny_config(hidden_act=name)) for name in ACTIVATIONS},
     **{

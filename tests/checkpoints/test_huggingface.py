@@ -38,7 +38,7 @@ SIZES = {
 }
 
 
-SIZES |= dict.fromkeys(("roberta", "xlm-roberta", "camembert"), SIZES["bert"])
+SIZES = {name: SIZES.get(name, SIZES["bert"]) for name in FAMILIES}
 
 
 def encoder_config(family):

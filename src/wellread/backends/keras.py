@@ -95,6 +95,11 @@ class KerasOps:
     def mask_bias(self, mask: Tensor) -> Tensor:
         return (1 - ops.cast(mask, "float32")[:, None, None, :]) * MASKED
 
+    def relative_bias(self, bias: Tensor, queries: Tensor, buckets: NDArray[np.int32], name: str) -> Tensor:
+        chosen = ops.convert_to_tensor(buckets)[: ops.shape(queries)[1], : ops.shape(bias)[-1]]
+        values = ops.take(self.weights[name], chosen, axis=0)  # [Tq, T, H]
+        return bias + ops.cast(ops.transpose(values, (2, 0, 1)), "float32")
+
     def attention(
         self, query: Tensor, key: Tensor, value: Tensor, bias: Tensor, *, heads: int, rate: float, name: str
     ) -> Tensor:

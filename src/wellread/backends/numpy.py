@@ -76,6 +76,10 @@ class NumpyOps:
     def mask_bias(self, mask: IntArray) -> Array:
         return (1 - mask[:, None, None, :].astype(np.float64)) * MASKED
 
+    def relative_bias(self, bias: Array, queries: Array, buckets: NDArray[np.int32], name: str) -> Array:
+        chosen = self.weights[name][buckets[: queries.shape[1], : bias.shape[-1]]]  # [Tq, T, H]
+        return bias + chosen.transpose(2, 0, 1)
+
     def attention(
         self, query: Array, key: Array, value: Array, bias: Array, *, heads: int, rate: float, name: str
     ) -> Array:

@@ -39,6 +39,7 @@ class OnnxOps:
         self.checkpoint = checkpoint
         self.nodes: list[Any] = []
         self.constants: dict[str, Any] = {}
+        self.biases: set[str] = set()  # values that attention adds to its scores, beside masks
 
     def node(self, kind: str, *inputs: str, **attributes: Any) -> str:
         """Add a node of one output, and return the output's name."""
@@ -101,9 +102,21 @@ class OnnxOps:
     def mask_bias(self, mask: str) -> str:
         return mask  # MultiHeadAttention makes its own bias of a mask
 
+    def relative_bias(self, bias: str, queries: str, buckets: Any, name: str) -> str:
+        ends = [self.node("Shape", x, start=1, end=2) for x in (queries, bias)]  # `bias` is the mask [B, T]
+        table, axes = self.constant(f"buckets_{len(buckets)}", buckets), self.ints(0, 1)
+        chosen = self.node("Slice", table, self.ints(0, 0), self.node("Concat", *ends, axis=0), axes)
+        values = self.node("Transpose", self.node("Gather", self.weight(name), chosen), perm=[2, 0, 1])
+        masked = self.node("Cast", self.node("Sub", bias, self.constant("one", np.int32(1))), to=TensorProto.FLOAT)
+        swallowing = self.node("Mul", masked, self.constant("swallowing", np.float32(-MASKED)))
+        added = self.add(self.node("Unsqueeze", swallowing, self.ints(1, 2)), values)
+        self.biases.add(added)
+        return added
+
     def attention(self, query: str, key: str, value: str, bias: str, *, heads: int, rate: float, name: str) -> str:
         options = {"num_heads": heads, "mask_filter_value": MASKED, "domain": "com.microsoft"}
-        return self.node("MultiHeadAttention", query, key, value, "", bias, **options)
+        masks = ("", "", bias) if bias in self.biases else ("", bias)  # added to the scores [B, H, Tq, T], or a mask
+        return self.node("MultiHeadAttention", query, key, value, *masks, **options)
 
     def first(self, x: str) -> str:
         return self.node("Slice", x, self.ints(0), self.ints(1), self.ints(1))

@@ -12,6 +12,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from wellread.backends.backend import (
     Backend,
@@ -104,6 +105,13 @@ class OpenVINOOps:
     def mask_bias(self, mask: Any) -> Any:
         masked = op.subtract(op.convert(mask, "f32"), _float(1.0))
         return op.unsqueeze(op.multiply(masked, _float(-MASKED)), _ints([1, 2]))
+
+    def relative_bias(self, bias: Any, queries: Any, buckets: NDArray[np.int32], name: str) -> Any:
+        lengths = [op.gather(op.shape_of(x, "i32"), _ints([axis]), _ints(0)) for x, axis in ((queries, 1), (bias, 3))]
+        ends, axes = op.concat(lengths, 0), _ints([0, 1])
+        chosen = op.slice(op.constant(buckets), _ints([0, 0]), ends, _ints([1, 1]), axes)
+        values = op.gather(self.weight(name), chosen, _ints(0))  # [Tq, T, H]
+        return op.add(bias, op.transpose(values, _ints([2, 0, 1])))
 
     def attention(self, query: Any, key: Any, value: Any, bias: Any, *, heads: int, rate: float, name: str) -> Any:
         width = query.output(0).get_partial_shape()[2].get_length()

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from wellread.backends.backend import Backend, Inputs, Outputs, convert_outputs
 from wellread.checkpoints.checkpoint import Checkpoint
@@ -80,6 +81,10 @@ class TensorFlowOps:
 
     def mask_bias(self, mask: tf.Tensor) -> tf.Tensor:
         return (1 - tf.cast(mask[:, None, None, :], tf.float32)) * MASKED
+
+    def relative_bias(self, bias: tf.Tensor, queries: tf.Tensor, buckets: NDArray[np.int32], name: str) -> tf.Tensor:
+        chosen = tf.constant(buckets)[: tf.shape(queries)[1], : tf.shape(bias)[-1]]
+        return bias + tf.transpose(tf.gather(self.variables[name], chosen), [2, 0, 1])
 
     def attention(
         self, query: tf.Tensor, key: tf.Tensor, value: tf.Tensor, bias: tf.Tensor, *, heads: int, rate: float, name: str

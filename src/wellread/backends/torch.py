@@ -92,6 +92,10 @@ class TorchOps:
     def mask_bias(self, mask: Tensor) -> Tensor:
         return (1 - mask[:, None, None, :].to(self.weight("embeddings.LayerNorm.weight").dtype)) * MASKED
 
+    def relative_bias(self, bias: Tensor, queries: Tensor, buckets: NDArray[np.int32], name: str) -> Tensor:
+        chosen = torch.from_numpy(buckets[: queries.shape[1], : bias.shape[-1]]).to(bias.device)
+        return bias + functional.embedding(chosen, self.weight(name)).permute(2, 0, 1)
+
     def attention(
         self, query: Tensor, key: Tensor, value: Tensor, bias: Tensor, *, heads: int, rate: float, name: str
     ) -> Tensor:

@@ -9,7 +9,8 @@ from wellread.config import EncoderConfig, HeadConfig, SentenceConfig
 from wellread.errors import nearest
 from wellread.formats.arrays import StoredTensor
 
-# Shape letters: V vocabulary, P positions, Y types, W embeddings, D hidden, F inner. {i} is the layer.
+# Shape letters: V vocabulary, P positions, Y types, R buckets of relative positions, W embeddings, D hidden, H heads,
+# F inner. {i} is the layer.
 TABLES = {
     "embeddings": """
         embeddings.word_embeddings.weight                   V W
@@ -19,6 +20,9 @@ TABLES = {
     """,
     "types": """
         embeddings.token_type_embeddings.weight             Y W
+    """,
+    "relative positions": """
+        embeddings.relative_attention_bias.weight           R H
     """,
     "projection": """
         embeddings_project.weight                           D W
@@ -70,6 +74,8 @@ def rows(config: EncoderConfig, *, mlm: bool = False) -> Iterator[Row]:
     yield from _table("embeddings")
     if config.type_vocab_size:
         yield from _table("types")
+    if config.relative_attention_num_buckets:
+        yield from _table("relative positions")
     if config.has_projection:
         yield from _table("projection")
     for layer in range(config.stored_layers):
@@ -104,6 +110,8 @@ def shapes(config: EncoderConfig, *, mlm: bool = False) -> dict[str, tuple[int, 
         "V": config.vocab_size,
         "P": config.max_position_embeddings,
         "Y": config.type_vocab_size,
+        "R": config.relative_attention_num_buckets,
+        "H": config.num_attention_heads,
         "W": config.embedding_width,
         "D": config.hidden_size,
         "F": config.intermediate_size,

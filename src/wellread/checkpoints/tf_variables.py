@@ -154,6 +154,7 @@ TFHUB = Naming(
         embeddings.token_type_embeddings.weight              type_embeddings/embeddings                                   as_is
         embeddings.LayerNorm.weight                          embeddings/layer_norm/gamma                                  as_is
         embeddings.LayerNorm.bias                            embeddings/layer_norm/beta                                   as_is
+        embeddings.relative_attention_bias.weight            relative_attention_bias/embeddings                           as_is
         embeddings_project.weight                            embedding_projection/kernel                                  transposed
         embeddings_project.bias                              embedding_projection/bias                                    as_is
         encoder.layer.{i}.attention.self.query.weight        transformer/layer_{i}/self_attention/query/kernel            to_heads

@@ -6,8 +6,13 @@ pooler and type table. What differs between families is in the config and in whi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
+from functools import cache
 from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from wellread.config import EncoderConfig
 from wellread.encoder.ops import Ops
@@ -30,13 +35,17 @@ def encode(
     asks for the last block at every position, it computes position 0 only: the same values for less work.
     """
     hidden = embedding_output = embed(ops, config, inputs)
-    bias = ops.mask_bias(inputs["input_mask"])
+    mask = ops.mask_bias(inputs["input_mask"])
+    bias = attention_bias(ops, config, hidden, mask)
     first_alone = ALL_POSITIONS.isdisjoint(outputs)
     layers: list[T] = []
     for i in range(config.num_hidden_layers):
         last = i == config.num_hidden_layers - 1
-        queries = ops.first(hidden) if last and first_alone else hidden
-        hidden = block(ops, config, f"encoder.layer.{0 if config.shared_layers else i}", queries, hidden, bias)
+        queries = hidden
+        if last and first_alone:
+            queries = ops.first(hidden)
+            bias = attention_bias(ops, config, queries, mask)
+        hidden = block(ops, config, layer_name(config, i), queries, hidden, bias)
         layers.append(hidden)
     values: dict[str, T | list[T]] = {
         "sequence_output": hidden,
@@ -61,6 +70,42 @@ def embed(ops: Ops[T], config: EncoderConfig, inputs: Mapping[str, T]) -> T:
     x = ops.add(x, ops.positions(ids, "embeddings.position_embeddings.weight", config.position_offset))
     x = ops.dropout(ops.layer_norm(x, "embeddings.LayerNorm", config.layer_norm_eps), config.hidden_dropout_prob)
     return ops.linear(x, "embeddings_project") if config.has_projection else x
+
+
+def attention_bias(ops: Ops[T], config: EncoderConfig, queries: T, mask: T) -> T:
+    """Return what is added to the scores of attention: the mask's bias, and where the family has one, the positions'.
+
+    The latter is the same in every layer: [B, H, Tq, T] for `queries` [B, Tq, D] at positions 0, 1, 2 ...
+    """
+    if not config.relative_attention_num_buckets:
+        return mask
+    buckets = relative_position_buckets(config.max_position_embeddings, config.relative_attention_num_buckets)
+    return ops.relative_bias(mask, queries, buckets, "embeddings.relative_attention_bias.weight")
+
+
+@cache
+def relative_position_buckets(length: int, buckets: int) -> NDArray[np.int32]:
+    """Return the row of the table of biases for a query at one position and a key at another: [length, length].
+
+    Either direction has half of the buckets; half of those are for one distance each, the others for spans that grow
+    by the same factor up to 128 (Raffel et al. 2020, arXiv:1910.10683, section 2.1).
+
+    >>> relative_position_buckets(200, 32)[[0, 0, 0, 0, 5], [0, 1, 8, 199, 0]].tolist()
+    [0, 17, 24, 31, 5]
+    """
+    side = buckets // 2
+    exact = side // 2
+    behind = np.arange(length)[:, None] - np.arange(length)  # how far the key lies before the query
+    distance = np.abs(behind)
+    spans = np.log(np.maximum(distance, exact) / exact) / math.log(128 / exact) * (side - exact)
+    far = np.minimum(exact + (spans + 1e-9).astype(np.int64), side - 1)
+    table: NDArray[np.int32] = (np.where(distance < exact, distance, far) + side * (behind < 0)).astype(np.int32)
+    return table
+
+
+def layer_name(config: EncoderConfig, layer: int) -> str:
+    """Return what the names of a layer's tensors begin with; shared layers have those of the first."""
+    return f"encoder.layer.{0 if config.shared_layers else layer}"
 
 
 def block(ops: Ops[T], config: EncoderConfig, name: str, queries: T, hidden: T, bias: T) -> T:

@@ -10,6 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 T = TypeVar("T")
 
 
@@ -46,6 +49,12 @@ class Ops(Protocol[T]):
 
     def mask_bias(self, mask: T) -> T:
         """Turn a mask of ones and zeros [B, T] into what `attention` adds to its scores: [B, 1, 1, T]."""
+
+    def relative_bias(self, bias: T, queries: T, buckets: NDArray[np.int32], name: str) -> T:
+        """Add to `bias` [B, 1, 1, T] the biases by position for `queries` [B, Tq, D]: [B, H, Tq, T].
+
+        `buckets` [P, P] holds the row of the table `name` [R, H] for each position of a query and a key.
+        """
 
     def attention(self, query: T, key: T, value: T, bias: T, *, heads: int, rate: float, name: str) -> T:
         """Attend: softmax(Q K' / sqrt(K) + bias) V per head, dropout at `rate` on the probabilities: [B, Tq, D].
