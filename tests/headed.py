@@ -10,18 +10,21 @@ from tiny import tiny_checkpoint, tiny_config
 
 from wellread.checkpoints.checkpoint import Checkpoint, in_memory
 from wellread.checkpoints.names import head_shapes
-from wellread.config import EncoderConfig, HeadConfig, SentenceConfig
+from wellread.config import HEADS, REGRESSION, EncoderConfig, HeadConfig, SentenceConfig
 
 LABELS = ("no", "yes", "모름", "d", "e")  # C 5
-TASKS = ("classify", "pair", "tag", "answer", "similarity")
+TASKS = ("classify", "pair", "tag", "answer", "similarity", "score", "rank", "multilabel")
 FAMILIES = ("bert", "distilbert")
 
 
 def head_of(task: str, family: str = "bert", **changes: Any) -> HeadConfig:
     """Make the head that a fine-tuned module of the family has."""
-    labelled = task in ("classify", "pair", "tag")
-    before = family == "distilbert" and task in ("classify", "pair")
-    return HeadConfig(**{"task": task, "labels": LABELS if labelled else (), "pre_classifier": before, **changes})
+    labels = LABELS if HEADS[task].logits is None else ()
+    before = family == "distilbert" and HEADS[task].on_text
+    given: dict[str, Any] = {"task": task, "labels": labels, "pre_classifier": before}
+    if HEADS[task].problem_type == REGRESSION:
+        given |= {"labels": ("score",), "activation": "sigmoid" if task == "rank" else "identity"}
+    return HeadConfig(**{**given, **changes})
 
 
 def family_config(family: str, **changes: Any) -> EncoderConfig:

@@ -15,6 +15,7 @@ from wellread.config import EncoderConfig, HeadConfig, SentenceConfig
 from wellread.module import Module
 
 LABELS = {"classify": ("bad", "fair", "good"), "pair": ("no", "yes"), "tag": ("O", "B-LC", "I-LC", "B-PS", "I-PS")}
+LABELS |= {"score": ("score",), "rank": ("score",), "multilabel": ("toxic", "insult", "threat")}
 
 
 def headed_module(

@@ -106,8 +106,32 @@ AB = ("a", "b")
         ({"task": "tag", "labels": ("a", 1)}, "two or more distinct labels; found 'a', 1; correct"),
         ({"task": "answer", "labels": AB}, "a head for answer needs no labels; found 'a', 'b'; correct them"),
         ({"task": "similarity", "labels": AB}, "a head for similarity needs no labels; found 'a', 'b'"),
-        ({"task": "tag", "labels": AB, "pre_classifier": True}, "pre_classifier is for classify and pair; found it wi"),
-        ({"task": "answer", "pre_classifier": True}, "pre_classifier is for classify and pair; found it with answer"),
+        (
+            {"task": "tag", "labels": AB, "pre_classifier": True},
+            "pre_classifier is for classify, pair, score, rank, multilabel; found it wi",
+        ),
+        ({"task": "score"}, "a head for score needs one or more distinct labels; found none; correct them"),
+        (
+            {"task": "multilabel", "labels": ("a", "a")},
+            "a head for multilabel needs one or more distinct labels; found",
+        ),
+        (
+            {"task": "score", "labels": ("a",), "activation": "sigmod"},
+            "activation was given as 'sigmod'; wellread knows",
+        ),
+        (
+            {"task": "classify", "labels": AB, "activation": "tanh"},
+            "heads that give numbers; found tanh and None with cl",
+        ),
+        (
+            {"task": "pair", "labels": AB, "problem_type": "regression"},
+            "found identity and 'regression' with pair; leave",
+        ),
+        ({"task": "rank", "labels": AB, "problem_type": "x"}, "found identity and 'x' with rank; leave them out"),
+        (
+            {"task": "answer", "pre_classifier": True},
+            "pre_classifier is for classify, pair, score, rank, multilabel; found it with answer",
+        ),
         ({"task": "answer", "dropout": 1.0}, r"dropout must be a rate in \[0, 1\); found 1.0"),
         ({"task": "answer", "dropout": True}, r"dropout must be a rate in \[0, 1\); found True"),
         ({"task": "similarity", "low": 5.0}, "low must be below high, both finite; found 5.0 and 1.0; correct one"),

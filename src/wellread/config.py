@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from wellread.errors import ConfigError, nearest
 
@@ -300,6 +300,12 @@ class SentenceConfig:
         return tuple(self.pooling.split("+"))
 
 
+# What Hugging Face's class for whole texts computes, by config.json's `problem_type`: a softmax over labels, numbers as
+# they are, a sigmoid for each label.
+SINGLE, REGRESSION, MULTIPLE = "single_label_classification", "regression", "multi_label_classification"
+SCORE_ACTIVATIONS = ("identity", "sigmoid", "tanh", "relu", "softplus", "softmax")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeadKind:
     """The arithmetic of a head: what its last map reads, what that is called, and how many logits it gives."""
@@ -308,14 +314,27 @@ class HeadKind:
     tensors: str  # the last map is `{tensors}.weight` and `{tensors}.bias`
     huggingface: str | None  # how the names of Hugging Face's classes end; None: it has no such class
     logits: int | None = None  # of a row or a token; None: one a label
+    problem_type: str | None = None  # of Hugging Face's class, where that computes several
+    fewest_labels: int = 2  # where there is a logit for each
+
+    @property
+    def on_text(self) -> bool:
+        """Whether it judges a whole text, or a pair: such heads differ in what is made of their logits."""
+        return self.problem_type is not None
 
 
-_TEXT = HeadKind(reads="pooled_output", tensors="classifier", huggingface="ForSequenceClassification")
+_TEXT = HeadKind(
+    reads="pooled_output", tensors="classifier", huggingface="ForSequenceClassification", problem_type=SINGLE
+)
+_SCORE = replace(_TEXT, problem_type=REGRESSION, fewest_labels=1)
 # By the task that a head of the kind is for where a configuration names no other. Hugging Face's do not tell a text
 # from a pair.
 HEADS = {
     "classify": _TEXT,
     "pair": _TEXT,
+    "score": _SCORE,
+    "rank": _SCORE,
+    "multilabel": replace(_TEXT, problem_type=MULTIPLE, fewest_labels=1),
     "similarity": HeadKind(reads=None, tensors="", huggingface=None, logits=0),
     "tag": HeadKind(reads="sequence_output", tensors="classifier", huggingface="ForTokenClassification"),
     "answer": HeadKind(reads="sequence_output", tensors="qa_outputs", huggingface="ForQuestionAnswering", logits=2),
@@ -327,12 +346,15 @@ class HeadConfig:
     """What a fine-tuned module predicts, and the head that it has for it."""
 
     task: str  # a row of `wellread.tasks`
-    labels: tuple[str, ...] = ()  # C of them, in the order of the logits
+    labels: tuple[str, ...] = ()  # C of them, in the order of the logits; of numbers their names
     pre_classifier: bool = False  # on `pooled_output` alone: a dense map with ReLU before the last, as DistilBERT's
     dropout: float = 0.1  # before the last map; training only
     low: float = 0.0  # similarity: the score that a cosine of 0 stands for
     high: float = 1.0  # and a cosine of 1
     kind: str | None = field(default=None, metadata=ADDED_LATER)  # of HEADS; None: that of the task's own name
+    activation: str = field(default="identity", metadata=ADDED_LATER)  # score, rank: of SCORE_ACTIVATIONS, on logits
+    # score, rank: what config.json states of it, for Hugging Face's training; None: nothing
+    problem_type: str | None = field(default=None, metadata=ADDED_LATER)
 
     def __post_init__(self) -> None:
         """Refuse a head that cannot predict anything."""
@@ -340,16 +362,28 @@ class HeadConfig:
         _rate(self, "dropout")
         labelled = self.row.logits is None
         distinct = len(set(self.labels)) == len(self.labels) and all(isinstance(label, str) for label in self.labels)
-        if labelled != bool(self.labels) or (labelled and len(self.labels) < 2) or not distinct:
+        fewest = self.row.fewest_labels
+        if labelled != bool(self.labels) or (labelled and len(self.labels) < fewest) or not distinct:
+            wanted = f"{('one', 'two')[fewest - 1]} or more distinct labels" if labelled else "no labels"
             raise ConfigError(
-                f"a head for {self.task} needs {'two or more distinct labels' if labelled else 'no labels'}; "
-                f"found {', '.join(map(repr, self.labels)) or 'none'}; correct them"
+                f"a head for {self.task} needs {wanted}; found {', '.join(map(repr, self.labels)) or 'none'}; "
+                "correct them"
             )
-        if self.pre_classifier and self.row != _TEXT:
-            raise ConfigError(f"pre_classifier is for classify and pair; found it with {self.task}; leave it out")
+        if self.pre_classifier and not self.row.on_text:
+            kinds = ", ".join(name for name, row in HEADS.items() if row.on_text)
+            raise ConfigError(f"pre_classifier is for {kinds}; found it with {self.task}; leave it out")
         if not -math.inf < self.low < self.high < math.inf:
             raise ConfigError(
                 f"low must be below high, both finite; found {self.low} and {self.high}; correct one of them"
+            )
+        _one_of("activation", self.activation, SCORE_ACTIVATIONS)
+        stated = (self.activation, self.problem_type) != ("identity", None)
+        if self.problem_type not in (None, SINGLE, REGRESSION, MULTIPLE) or (
+            stated and self.row.problem_type != REGRESSION
+        ):
+            raise ConfigError(
+                f"activation and problem_type are for heads that give numbers; found {self.activation} and "
+                f"{self.problem_type!r} with {self.task}; leave them out"
             )
 
     @property

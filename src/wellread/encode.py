@@ -46,6 +46,7 @@ class Packer:
     sentence: SentenceConfig
     max_rows: int = TOKENS_A_BATCH  # texts of a batch at most
     chunked: bool = False  # long rows are encoded piece by piece, not cut
+    truncation: str = "round_robin"  # of text.batch.TRUNCATIONS: how two segments that are too long are cut
 
     @property
     def room(self) -> int:
@@ -58,7 +59,8 @@ class Packer:
 
     def pack(self, segments: Sequence[Ragged]) -> Batch:
         """Pack the rows of a batch."""
-        return self.template.pack(segments, seq_length=self.sentence.max_seq_length, pad_to_longest=True)
+        length = self.sentence.max_seq_length
+        return self.template.pack(segments, seq_length=length, pad_to_longest=True, truncation=self.truncation)
 
 
 def prompt_of(sentence: SentenceConfig, name: str | None, prompt: str | None) -> str:

@@ -36,8 +36,8 @@ from wellread.files import own_card, public_name
 from wellread.hub.push import Pushed, Upload
 from wellread.hub.resolve import preprocessor_for, resolve
 from wellread.tasks.fill_mask import FilledMask, fill_masks
-from wellread.tasks.predict import check_inputs, predict_all, read_options
-from wellread.tasks.task import Inputs, Predictor, Spans
+from wellread.tasks.predict import check_inputs, head_of, predict_all, read_options
+from wellread.tasks.task import Inputs, Predictor, Spans, Texts
 from wellread.text.batch import Batch, Ragged, Rows, check_on_long
 from wellread.text.tokenizer import RaggedOffsets, Tokenizer
 
@@ -362,7 +362,7 @@ class Module:
 
     def predict(
         self,
-        texts: str | Sequence[str],
+        texts: Texts,
         pairs: str | Sequence[str] | None = None,
         *,
         tokens: Sequence[Spans] | None = None,
@@ -373,14 +373,18 @@ class Module:
     ) -> Any:
         """Answer as the module was fine-tuned to: a list with an answer for each text, or one answer for one text.
 
-        `classify` and `pair` give a `Prediction`; `similarity` scores, float32 [N]; `tag` a `Tagged`, for words or for
-        the spans of characters that `tokens` names; `answer` a `FoundAnswer` of the questions `texts` in the contexts
-        `pairs`, with the options of `AnswerSettings` (`top_k`, `max_answer_length`, `null_threshold`, `stride`).
+        Two texts a row are `texts` and `pairs`, or a list of pairs of texts. `classify` and `pair` give a `Prediction`;
+        `multilabel` a `LabelSet`, of the labels above `threshold`; `similarity`, `score` and `rank` (a cross-encoder)
+        numbers, float32 [N], or [N, C] of a head with C outputs, the latter two through the head's activation or
+        `activation`; `tag` a `Tagged`, for words or for the spans of characters that `tokens` names; `answer` a
+        `FoundAnswer` of the questions `texts` in the contexts `pairs`, with the options of `AnswerSettings` (`top_k`,
+        `max_answer_length`, `null_threshold`, `stride`).
 
         Raises: InputError for a module without a head, or texts and options that its task does not take; TextError.
         """
         inputs = Inputs.of(texts, pairs, tokens)
-        head = check_inputs(self.checkpoint.head, inputs)
+        head = head_of(self.checkpoint)
+        check_inputs(head, inputs)
         predictor = Predictor(
             checkpoint=self.checkpoint,
             head=head,

@@ -2,22 +2,25 @@
 
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from headed import FAMILIES, LABELS, family_config, head_of
+from headed import FAMILIES, family_config, head_of
 
 from wellread.checkpoints.checkpoint import in_memory
 from wellread.checkpoints.families import FAMILIES as TABLES
 from wellread.checkpoints.family import to_ours, to_theirs
-from wellread.checkpoints.huggingface import head_from_config, head_in_config, head_keys, read_encoder
+from wellread.checkpoints.huggingface import read_encoder
 from wellread.checkpoints.names import head_shapes, shapes
+from wellread.checkpoints.task_head import LEFT_OUT, check_expressible, head_from_config, head_in_config, head_keys
 from wellread.config import HeadConfig
 from wellread.errors import ConfigError, WeightsError
 from wellread.formats.safetensors import write_safetensors
 
-TASKS = ("classify", "pair", "tag", "answer")
+TASKS = ("classify", "pair", "tag", "answer", "score", "rank", "multilabel")
 CLASSES = {"classify": "ForSequenceClassification", "tag": "ForTokenClassification", "answer": "ForQuestionAnswering"}
+SBERT = "sbert_ce_default_activation_function"
 BERT, TOLD = "BertForSequenceClassification", {"0": "no", "1": "yes"}
 
 
@@ -51,7 +54,7 @@ def test_what_is_written_is_read_back(tmp_path, family, task):
     checkpoint = read_encoder(write(tmp_path, head, family))
     assert checkpoint.head == head_in_config(TABLES[family], checkpoint.config, head)
     assert checkpoint.head.task == ("classify" if task == "pair" else task)
-    assert checkpoint.head.labels == (() if task == "answer" else LABELS)
+    assert checkpoint.head.labels == head.labels
     for name, array in drawn(checkpoint.config, head).items():
         np.testing.assert_array_equal(checkpoint.tensors[name].read(), array)
     assert checkpoint.ignored == ({} if task == "answer" else {"label2id": "id2label tells the labels"})
@@ -108,17 +111,33 @@ def test_labels_that_are_not_named_are_inferred(data, labels):
 
 
 @pytest.mark.parametrize(
-    "labels", [["no", "yes"], "no", 7, None, {"0": "no", "2": "yes"}, {"0": "no", "1": 7}, {"a": "no", "b": "yes"}]
+    "labels", [["no", "yes"], "no", 7, {"0": "no", "2": "yes"}, {"a": "no", "b": "yes"}, {"1": "no", "2": "yes"}, []]
 )
-def test_labels_that_are_none_are_refused(labels):
-    wanted = "id2label of config.json must name a label for each of 0, 1, 2 ...; found "
-    with pytest.raises(ConfigError, match=re.escape(wanted) + r".*; correct the file, or take architectures out"):
-        told({"architectures": [BERT], "id2label": labels})
+def test_labels_that_are_none_leave_the_head_out(labels):
+    found = told({"architectures": [BERT], "id2label": labels})
+    why = "a task's head; id2label names no label for each of 0, 1, 2 ...: it is "
+    assert found.head is None
+    assert found.ignored.keys() == {"classifier.weight", "classifier.bias"}
+    assert all(reason.startswith(why) and reason.endswith(LEFT_OUT) for reason in found.ignored.values())
 
 
-def test_equal_labels_and_no_rate_are_refused_with_the_files_name():
-    with pytest.raises(ConfigError, match=r"^config\.json: a head for classify needs two or more distinct labels"):
-        told({"architectures": [BERT], "id2label": {"0": "a", "1": "a"}})
+def test_labels_of_any_type_are_shown_as_json_writes_them():
+    labels = {"0": 0, "1": None, "2": True, "3": 4.5, "4": "모름", "5": ["a"]}
+    found = told({"architectures": [BERT], "id2label": labels})
+    assert found.head.labels == ("0", "null", "true", "4.5", "모름", '["a"]')
+    assert found.inferred == {}
+    assert told({"architectures": [BERT], "id2label": None}).head.labels == ("LABEL_0", "LABEL_1")
+
+
+@pytest.mark.parametrize(("labels", "twice"), [({"0": "a", "1": "a"}, "'a'"), ({"0": 7, "1": "b", "2": "7"}, "'7'")])
+def test_equal_labels_are_told_apart_by_their_numbers(labels, twice):
+    found = told({"architectures": [BERT], "id2label": labels})
+    names = tuple(f"LABEL_{i}" for i in range(len(labels)))
+    assert found.head.labels == names
+    assert found.inferred == {"head.labels": f"{', '.join(names)}, as id2label names {twice} twice"}
+
+
+def test_a_rate_that_is_none_is_refused_with_the_files_name():
     with pytest.raises(ConfigError, match=r"^config\.json: dropout must be a rate in \[0, 1\); found '0.1'"):
         told({"architectures": [BERT], "id2label": TOLD, "classifier_dropout": "0.1"})
 
@@ -146,10 +165,17 @@ def test_a_bare_encoder_has_nothing_to_leave_out():
 @pytest.mark.parametrize(
     ("keys", "why"),
     [
-        ({"problem_type": "regression"}, "problem_type is 'regression', and wellread computes single_label_"),
+        ({"problem_type": "ranking"}, "problem_type is 'ranking', and wellread computes single_label_"),
         ({"problem_type": ["x"]}, r"problem_type is \['x'\], and"),
-        ({"id2label": {"0": "score"}}, "it has 1 label, and a choice takes two or more"),
-        ({"id2label": {}}, "it has 0 labels, and a choice takes two or more"),
+        ({"id2label": {}}, "it has 0 labels, and a head gives one number or more"),
+        (
+            {"architectures": ["BertForTokenClassification"], "id2label": {"0": "O"}},
+            "it has 1 label, and a choice takes",
+        ),
+        (
+            {SBERT: "torch.nn.modules.activation.GELU"},
+            "its scores go through torch.nn.modules.activation.GELU, which is",
+        ),
     ],
 )
 def test_what_is_not_computed_is_left_out(keys, why):
@@ -163,6 +189,77 @@ def test_a_stated_problem_of_one_label_is_used():
     found = told({"architectures": [BERT], "id2label": TOLD, "problem_type": "single_label_classification"})
     assert found.head.labels == ("no", "yes")
     assert {"architectures", "id2label", "problem_type"} <= set(found.used)
+
+
+ONE = {"0": "LABEL_0"}
+SIGMOID, IDENTITY = "torch.nn.modules.activation.Sigmoid", "torch.nn.modules.linear.Identity"
+
+
+@pytest.mark.parametrize(
+    ("keys", "task", "activation"),
+    [
+        ({"id2label": ONE}, "score", "sigmoid"),
+        ({"id2label": ONE, "problem_type": "single_label_classification"}, "score", "sigmoid"),
+        ({"id2label": ONE, "problem_type": "regression"}, "score", "identity"),
+        ({"problem_type": "regression"}, "score", "identity"),
+        ({"id2label": ONE, "problem_type": "multi_label_classification"}, "multilabel", "identity"),
+        ({"problem_type": "multi_label_classification"}, "multilabel", "identity"),
+        ({"id2label": ONE, SBERT: IDENTITY}, "rank", "identity"),
+        ({"id2label": ONE, SBERT: None}, "score", "sigmoid"),
+        ({"id2label": ONE, SBERT: "torch.nn.Tanh"}, "rank", "tanh"),
+        (
+            {"id2label": ONE, "sentence_transformers": {"activation_fn": IDENTITY, "version": "4.1.0"}},
+            "rank",
+            "identity",
+        ),
+        ({"id2label": ONE, "sentence_transformers": {"version": "4.1.0"}}, "rank", "sigmoid"),
+        ({"id2label": ONE, "sentence_transformers": {"activation_fn": SIGMOID}, SBERT: IDENTITY}, "rank", "sigmoid"),
+        ({SBERT: SIGMOID}, "rank", "sigmoid"),
+        ({"sentence_transformers": {}}, "rank", "identity"),
+        ({"id2label": ONE, SBERT: IDENTITY, "problem_type": "regression"}, "rank", "identity"),
+    ],
+)
+def test_what_is_made_of_the_logits(keys, task, activation):
+    found = told({"architectures": [BERT], "id2label": TOLD, **keys})
+    assert (found.head.task, found.head.activation) == (task, activation)
+    assert found.head.problem_type == (keys.get("problem_type") if task in ("score", "rank") else None)
+    assert found.ignored == {}
+    assert {"architectures", *keys} - {"sentence_transformers", SBERT} <= set(found.used)
+
+
+def test_the_keys_of_numbers_and_of_label_sets():
+    head = HeadConfig(task="rank", labels=("score",), activation="tanh", problem_type="regression")
+    keys = head_keys(TABLES["bert"], head)
+    assert keys["sentence_transformers"] == {"activation_fn": "torch.nn.modules.activation.Tanh"}
+    assert (keys["architectures"], keys["problem_type"]) == ([BERT], "regression")
+    score = HeadConfig(task="score", labels=("a",))
+    assert head_keys(TABLES["bert"], score)["problem_type"] == "regression"
+    assert "problem_type" not in head_keys(TABLES["bert"], replace(score, activation="sigmoid"))
+    several = HeadConfig(task="multilabel", labels=("a", "b"))
+    assert head_keys(TABLES["bert"], several)["problem_type"] == "multi_label_classification"
+    assert "sentence_transformers" not in head_keys(TABLES["bert"], several)
+
+
+@pytest.mark.parametrize(("labels", "activation"), [(("a", "b"), "sigmoid"), (("a",), "tanh")])
+def test_an_activation_that_no_file_tells_is_refused(labels, activation):
+    head = HeadConfig(task="score", labels=labels, activation=activation)
+    found = f"found {len(labels)} outputs that go through {activation}, which Hugging Face's configuration cannot tell"
+    with pytest.raises(ConfigError, match=found):
+        check_expressible(TABLES["bert"], family_config("bert"), head)
+    check_expressible(TABLES["bert"], family_config("bert"), replace(head, task="rank"))
+
+
+def test_an_activation_that_is_code_is_never_run():
+    found = told({"architectures": [BERT], "id2label": ONE, SBERT: "own.activations.Squash"})
+    assert (found.head.task, found.head.activation) == ("rank", "sigmoid")
+    why = "it names 'own.activations.Squash', code that is never run; the usual activation, sigmoid, is taken"
+    assert found.ignored == {SBERT: why}
+
+
+def test_a_task_of_tokens_has_no_activation():
+    found = told({"architectures": ["BertForTokenClassification"], "id2label": TOLD, SBERT: SIGMOID})
+    assert (found.head.task, found.head.activation) == ("tag", "identity")
+    assert SBERT not in found.used
 
 
 @pytest.mark.parametrize("held", [["classifier.bias", "classifier.weight"], ["label_classifier.linear.weight"]])

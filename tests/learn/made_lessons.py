@@ -1,4 +1,4 @@
-"""Made examples of the five tasks that a tiny module can learn, and the module.
+"""Made examples of the tasks that a tiny module can learn, and the module.
 
 Sentences are drawn from a few words, and what is to be answered follows from them: whether a cat is there, whether two
 sentences name the same animal, how many words two share, which words are places, and who is asked for.
@@ -28,6 +28,9 @@ COLUMNS = {
     "similarity": {"pair": "pair", "score": "score"},
     "tag": {"tags": "tags"},
     "answer": {"pair": "pair", "answers": "answers"},
+    "multilabel": {"label_set": "label_set"},
+    "score": {"score": "score"},
+    "rank": {"pair": "pair", "score": "score"},
 }
 
 
@@ -107,4 +110,23 @@ def _answer(rng: np.random.Generator) -> dict[str, object]:
     return {"text": "a man of", "pair": context, "answers": answers}
 
 
+def _multilabel(rng: np.random.Generator) -> dict[str, object]:
+    words = _sentence(rng, str(rng.choice(["cat", "man"]))).split()
+    words += [str(rng.choice(PLACES))] if rng.random() < 0.5 else []
+    kinds = {"animal": {"cat"}, "place": {*PLACES}}
+    return {"text": " ".join(words), "label_set": [kind for kind, names in kinds.items() if names & {*words}]}
+
+
+def _score(rng: np.random.Generator) -> dict[str, object]:
+    count = int(rng.integers(4))
+    words = [*_words(rng), *["cat"] * count]
+    return {"text": " ".join(map(str, rng.permutation(words))), "score": count / 2}
+
+
+def _rank(rng: np.random.Generator) -> dict[str, object]:
+    row = _pair(rng)
+    return {"text": row["text"], "pair": row["pair"], "score": float(row["label"] == 1)}
+
+
 MAKERS = {"classify": _classify, "pair": _pair, "similarity": _similarity, "tag": _tag, "answer": _answer}
+MAKERS |= {"multilabel": _multilabel, "score": _score, "rank": _rank}

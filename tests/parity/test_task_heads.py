@@ -21,7 +21,11 @@ SIZES = {
     "distilbert": {"dim": 12, "n_layers": 3, "n_heads": 4, "hidden_dim": 37},
 }
 NAMES = {"bert": "Bert", "distilbert": "DistilBert"}
-CLASSES = {"classify": "ForSequenceClassification", "tag": "ForTokenClassification", "answer": "ForQuestionAnswering"}
+TEXT = "ForSequenceClassification"
+CLASSES = {"classify": TEXT, "tag": "ForTokenClassification", "answer": "ForQuestionAnswering"}
+CLASSES |= dict.fromkeys(("score", "multilabel"), TEXT)
+ONE = {"id2label": {0: "LABEL_0"}, "label2id": {"LABEL_0": 0}}
+KEYS = {"score": {**ONE, "problem_type": "regression"}, "multilabel": {"problem_type": "multi_label_classification"}}
 BACKENDS = {"numpy": "f64", "openvino": "f32", "torch": "f32"}
 LABELS = {0: "neg", 1: "neu", 2: "긍정"}
 CASES = [(family, task) for family in FAMILIES for task in CLASSES]
@@ -30,7 +34,8 @@ CASES = [(family, task) for family in FAMILIES for task in CLASSES]
 def make(family, task, **keys):
     torch.manual_seed(0)
     labels = {} if task == "answer" else {"id2label": LABELS, "label2id": {v: k for k, v in LABELS.items()}}
-    keys = {"vocab_size": 99, "max_position_embeddings": 41, **SIZES[family], **labels, **keys}
+    sizes = {"vocab_size": 99, "max_position_embeddings": 41, **SIZES[family]}
+    keys = {**sizes, **labels, **KEYS.get(task, {}), **keys}
     config = getattr(transformers, f"{NAMES[family]}Config")(**keys)
     model = getattr(transformers, NAMES[family] + CLASSES[task])(config).eval()
     with torch.no_grad():
@@ -63,8 +68,9 @@ def test_the_logits_are_those_of_transformers(tmp_path, family, task, backend):
     model.save_pretrained(tmp_path)
     checkpoint = read_encoder(tmp_path)
     head = checkpoint.head
-    assert (head.task, head.labels) == (task, () if task == "answer" else tuple(LABELS.values()))
-    assert head.pre_classifier == (family == "distilbert" and task == "classify")
+    labels = {"answer": (), "score": ("LABEL_0",)}.get(task, tuple(LABELS.values()))
+    assert (head.task, head.labels) == (task, labels)
+    assert head.pre_classifier == (family == "distilbert" and CLASSES[task] == TEXT)
     running = load_backend(backend, checkpoint, precision=BACKENDS[backend])
     assert_near(running.run(tiny_inputs(), ["logits"])["logits"], logits_of(model))
 
@@ -76,7 +82,7 @@ def test_every_tensor_of_the_head_is_read_as_it_was_saved(tmp_path, family, task
     checkpoint = read_encoder(tmp_path)
     written = sorted(value.detach().numpy().tobytes() for value in model.parameters())
     assert sorted(array.tobytes() for array in checkpoint.arrays().values()) == written
-    assert checkpoint.ignored.keys().isdisjoint({"architectures", "id2label"})
+    assert checkpoint.ignored.keys().isdisjoint({"architectures", "id2label", "problem_type"})
     assert not checkpoint.inferred
 
 
@@ -114,13 +120,7 @@ def test_two_labels_that_transformers_leaves_unsaid_have_its_names(tmp_path):
 @pytest.mark.parametrize(
     ("architecture", "keys", "why"),
     [
-        ("BertForSequenceClassification", {"num_labels": 1}, "it has 1 label, and a choice takes two or more"),
-        (
-            "BertForSequenceClassification",
-            {"problem_type": "multi_label_classification"},
-            "problem_type is 'multi_label_classification', and wellread computes single_label_classification",
-        ),
-        ("DistilBertForSequenceClassification", {"problem_type": "regression", "num_labels": 3}, "'regression', and"),
+        ("BertForTokenClassification", {"num_labels": 1}, "it has 1 label, and a choice takes two or more"),
         ("BertForMultipleChoice", {}, "not known here: architectures names BertForMultipleChoice"),
         ("DistilBertForMultipleChoice", {}, "not known here: architectures names DistilBertForMultipleChoice"),
     ],
@@ -154,12 +154,12 @@ def written(checkpoint: Checkpoint, place):
     return place / "ours"
 
 
-@pytest.mark.parametrize("task", ["classify", "pair", "tag", "answer"])
+@pytest.mark.parametrize("task", ["classify", "pair", "tag", "answer", "score", "rank", "multilabel"])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_what_wellread_saves_opens_as_the_right_class(tmp_path, family, task):
     checkpoint = headed_checkpoint(task, family, dropout=0.3)
     saved = written(checkpoint, tmp_path)
-    auto = "AutoModel" + CLASSES["classify" if task == "pair" else task]
+    auto = "AutoModel" + CLASSES.get(task, TEXT)
     model, report = getattr(transformers, auto).from_pretrained(saved, output_loading_info=True)
     assert type(model).__name__ == model.config.architectures[0]
     assert not report["missing_keys"]
@@ -171,13 +171,15 @@ def test_what_wellread_saves_opens_as_the_right_class(tmp_path, family, task):
     if task != "answer":
         assert model.config.id2label == dict(enumerate(checkpoint.head.labels))
         assert model.config.label2id == {label: i for i, label in enumerate(checkpoint.head.labels)}
+    problems = {"score": "regression", "multilabel": "multi_label_classification"}
+    assert model.config.problem_type == problems.get(task)
     said = {"bert": {"classify": "classifier_dropout", "pair": "classifier_dropout", "tag": "classifier_dropout"}}
     said["distilbert"] = {"classify": "seq_classif_dropout", "pair": "seq_classif_dropout", "answer": "qa_dropout"}
     if task in said[family]:
         assert getattr(model.config, said[family][task]) == 0.3
 
 
-@pytest.mark.parametrize("task", ["classify", "tag", "answer"])
+@pytest.mark.parametrize("task", ["classify", "tag", "answer", "score", "rank", "multilabel"])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_without_our_own_file_it_reads_back_as_hugging_faces(tmp_path, family, task):
     checkpoint = headed_checkpoint(task, family)
@@ -187,4 +189,5 @@ def test_without_our_own_file_it_reads_back_as_hugging_faces(tmp_path, family, t
     found = read_huggingface(saved).checkpoint.head
     assert native == checkpoint.head
     assert (found.task, found.labels, found.pre_classifier) == (task, native.labels, native.pre_classifier)
+    assert found.activation == native.activation
     assert found.dropout == (0.0 if (family, task) == ("bert", "answer") else 0.1)

@@ -64,6 +64,8 @@ BOOKKEEPING: dict[str, str] = {
     "prefix": "what some pipelines put before a text; see the prompts of sentence-transformers",
     "problem_type": _HEADS,
     "return_dict": "outputs are always named",
+    "sbert_ce_default_activation_function": _HEADS,
+    "sentence_transformers": _HEADS,
     "summary_activation": _HEADS,
     "summary_last_dropout": _HEADS,
     "summary_type": _HEADS,

@@ -21,7 +21,7 @@ from wellread.schema import ASKED, KeyTable, is_named, record
 class HeadClass:
     """One of Hugging Face's classes of an encoder under a task's head."""
 
-    task: str  # of config.HEADS; `classify` stands for a pair too
+    task: str  # of config.HEADS; `classify` stands for whatever judges a text or a pair
     dropout_key: str | None = None  # config.json's key of the dropout before the last map
     dropout: float | None = None  # where there is no such key, or null stands there; None: hidden_dropout_prob
     pre_classifier: bool = False  # as in HeadConfig
@@ -91,7 +91,7 @@ class Family:
         """Return the class that computes a head; None where there is none, or one without tensors."""
         if head is None or not head.outputs:
             return None
-        return next(kind for kind in self.heads if HEADS[kind.task] == head.row)
+        return next(kind for kind in self.heads if HEADS[kind.task].huggingface == head.row.huggingface)
 
     def head_architecture(self, kind: HeadClass) -> str:
         """Return the name of Hugging Face's class of the encoder under a head."""

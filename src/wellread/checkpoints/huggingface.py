@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import reprlib
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 from wellread.checkpoints.checkpoint import Checkpoint
 from wellread.checkpoints.config_keys import OTHER_TYPES
 from wellread.checkpoints.families import FAMILIES
-from wellread.checkpoints.families.bert import TASK_HEAD
-from wellread.checkpoints.family import Family, HeadClass, to_ours
+from wellread.checkpoints.family import to_ours
 from wellread.checkpoints.sentence_transformers import SentenceFiles, check_sentence, read_sentence_files
-from wellread.config import HEADS, EncoderConfig, HeadConfig, SentenceConfig, TokenizerConfig
+from wellread.checkpoints.task_head import head_from_config, read_cross_encoder
+from wellread.config import EncoderConfig, SentenceConfig, TokenizerConfig
 from wellread.errors import CheckpointError, ConfigError, nearest
 from wellread.formats.arrays import StoredTensor, check_magic
 from wellread.formats.safetensors import read_safetensors
@@ -96,138 +94,6 @@ def _refuse(path: Path, faults: list[str]) -> None:
 
 def _damaged(path: Path, found: str) -> CheckpointError:
     return CheckpointError(f"{path} was to be read as an index of shards; found {found}; fetch the file again")
-
-
-CLASSES, LABELS, PROBLEM, COUNT = "architectures", "id2label", "problem_type", "num_labels"
-SINGLE = "single_label_classification"  # of Hugging Face's kinds of problem the one with one label a row
-MANY = 100_000  # labels: more are no count that can be meant
-BEFORE = "pre_classifier."  # DistilKoBERT's own fine-tuning had none, in a class that bore Hugging Face's name
-LEFT_OUT = "the encoder is read without its head"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConfigHead:
-    """The head that config.json describes, or why none is read."""
-
-    head: HeadConfig | None = None
-    used: Collection[str] = ()  # the keys that describe it
-    ignored: Mapping[str, str] = field(default_factory=dict)
-    inferred: Mapping[str, str] = field(default_factory=dict)
-
-
-def head_from_config(
-    family: Family, config: EncoderConfig, data: Mapping[str, Any], tensors: Collection[str], *, source: object
-) -> ConfigHead:
-    """Read the head off the keys `data` of a config.json; `tensors` are names, `source` is the file's.
-
-    A pair comes back as `classify`, for Hugging Face's class is the same.
-
-    Raises: ConfigError for labels or a rate of dropout that are none.
-    """
-    names = data.get(CLASSES)
-    classes = [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
-    kind = next((kind for kind in family.heads if classes == [family.head_architecture(kind)]), None)
-    patterns = [pattern for pattern, why in family.ignored_tensors.items() if why == TASK_HEAD]
-    of_head = sorted(name for name in tensors if any(fnmatchcase(name, pattern) for pattern in patterns))
-    if kind is None:
-        why = f"{CLASSES} names {', '.join(classes)}" if classes else f"config.json names no {CLASSES}"
-        return ConfigHead(ignored=dict.fromkeys(of_head, f"a task's head of a kind not known here: {why}; {LEFT_OUT}"))
-    labelled = HEADS[kind.task].logits is None
-    labels = _labels(data, source=source) if labelled else ()
-    if fault := _unusable(kind, data, labels, of_head):
-        return ConfigHead(ignored=dict.fromkeys(of_head, f"a task's head; {fault}; {LEFT_OUT}"))
-    dropout = _dropout(kind, config, data)
-    try:
-        head = HeadConfig(task=kind.task, labels=labels, pre_classifier=kind.pre_classifier, dropout=dropout)
-    except ConfigError as error:
-        raise ConfigError(f"{source}: {error}") from None
-    used = [key for key in (CLASSES, LABELS, PROBLEM, kind.dropout_key) if key is not None and key in data]
-    if not labelled or LABELS in data:
-        return ConfigHead(head=head, used=used)
-    return ConfigHead(head=head, used=used, inferred={"head.labels": f"{', '.join(labels)}, as no {LABELS} names them"})
-
-
-def head_keys(family: Family, head: HeadConfig | None) -> dict[str, Any]:
-    """Return what config.json says of a head: its class, its labels, its dropout; nothing of one without tensors.
-
-    >>> from wellread.checkpoints.families.bert import FAMILY
-    >>> head_keys(FAMILY, HeadConfig(task="answer"))
-    {'architectures': ['BertForQuestionAnswering']}
-    """
-    kind = family.head_class(head)
-    if head is None or kind is None:
-        return {}
-    keys: dict[str, Any] = {CLASSES: [family.head_architecture(kind)]}
-    if head.labels:
-        keys[LABELS] = {str(i): label for i, label in enumerate(head.labels)}
-        keys["label2id"] = {label: i for i, label in enumerate(head.labels)}
-    return keys | ({kind.dropout_key: head.dropout} if kind.dropout_key else {})
-
-
-def head_in_config(family: Family, config: EncoderConfig, head: HeadConfig | None) -> HeadConfig | None:
-    """Return a head as config.json can express it: a pair is `classify` there."""
-    kind = family.head_class(head)
-    if head is None or kind is None:
-        return None
-    dropout = head.dropout if kind.dropout_key else _dropout(kind, config, {})
-    return HeadConfig(task=kind.task, labels=head.labels, pre_classifier=head.pre_classifier, dropout=dropout)
-
-
-def check_expressible(family: Family, config: EncoderConfig, head: HeadConfig | None) -> None:
-    """Refuse a head that Hugging Face's classes of the family do not compute. Raises: ConfigError."""
-    kind = family.head_class(head)
-    if head is None or kind is None:
-        return
-    if head.pre_classifier != kind.pre_classifier:
-        raise ConfigError(
-            f"a {family.name} module with a head for {head.task} was to be saved; found pre_classifier "
-            f"{head.pre_classifier} where this family has {kind.pre_classifier}; make its head anew"
-        )
-    if family.needs_pooler(head) and config.pooler != "dense_tanh":
-        raise ConfigError(
-            f"a {family.name} module with a head for {head.task} was to be saved; found the pooler {config.pooler} "
-            "where Hugging Face's class has a dense map; give it one before fine-tuning"
-        )
-
-
-def _labels(data: Mapping[str, Any], *, source: object) -> tuple[str, ...]:
-    """Return the labels in the order of their numbers; Hugging Face's own, of two or `num_labels`, where none stand."""
-    if LABELS not in data:
-        count = data.get(COUNT, 2)
-        return tuple(f"LABEL_{i}" for i in range(count if type(count) is int and 0 <= count < MANY else 2))
-    id2label = data[LABELS]
-    numbers = [str(i) for i in range(len(id2label))] if isinstance(id2label, Mapping) else []
-    if (
-        not isinstance(id2label, Mapping)
-        or id2label.keys() != set(numbers)
-        or not all(type(label) is str for label in id2label.values())
-    ):
-        raise ConfigError(
-            f"{LABELS} of {source} must name a label for each of 0, 1, 2 ...; found {reprlib.repr(id2label)}; correct "
-            f"the file, or take {CLASSES} out of it to read the encoder alone"
-        )
-    return tuple(id2label[number] for number in numbers)
-
-
-def _unusable(
-    kind: HeadClass, data: Mapping[str, Any], labels: tuple[str, ...], of_head: Collection[str]
-) -> str | None:
-    """Say why a head cannot be used; its own faults, such as a tensor that is missing, are for others to find."""
-    problem = data.get(PROBLEM)
-    if kind.task == "classify" and problem not in (None, SINGLE):
-        return f"{PROBLEM} is {reprlib.repr(problem)}, and wellread computes {SINGLE}"
-    if HEADS[kind.task].logits is None and len(labels) < 2:
-        return f"it has {len(labels)} label{'s' * (len(labels) != 1)}, and a choice takes two or more"
-    if kind.pre_classifier and of_head and not any(name.startswith(BEFORE) for name in of_head):
-        return f"it is {', '.join(of_head)} alone, and the class that {CLASSES} names has {BEFORE}* before it"
-    return None
-
-
-def _dropout(kind: HeadClass, config: EncoderConfig, data: Mapping[str, Any]) -> Any:
-    """Return the rate before the last map: the key's, the class's own, or the encoder's."""
-    rate = data.get(kind.dropout_key) if kind.dropout_key else None
-    default = config.hidden_dropout_prob if kind.dropout is None else kind.dropout
-    return default if rate is None else rate
 
 
 # In the order of preference.
@@ -329,7 +195,8 @@ def read_encoder(directory: Path, *, ignore: Collection[str] = ()) -> Checkpoint
     keys = account_for(data, family.keys, source=path, ignore=ignore)
     config = family.encoder_config(keys.used, source=path)
     stored = read_weights(directory)
-    head = head_from_config(family, config, {key: data[key] for key in data if key not in ignore}, stored, source=path)
+    described = {key: data[key] for key in data if key not in ignore} | read_cross_encoder(directory)
+    head = head_from_config(family, config, described, stored, source=path)
     mapped = to_ours(family, config, stored, source=directory, head=head.head, ignore=ignore)
     ignored_keys = {key: why for key, why in keys.ignored.items() if key not in head.used}
     return Checkpoint(

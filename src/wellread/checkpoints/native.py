@@ -15,19 +15,12 @@ import numpy as np
 from wellread.checkpoints.checkpoint import Array, Checkpoint
 from wellread.checkpoints.families import FAMILIES
 from wellread.checkpoints.family import to_theirs
-from wellread.checkpoints.huggingface import (
-    Source,
-    check_expressible,
-    head_in_config,
-    head_keys,
-    is_huggingface,
-    read_encoder,
-    read_huggingface,
-)
+from wellread.checkpoints.huggingface import Source, is_huggingface, read_encoder, read_huggingface
 from wellread.checkpoints.names import head_shapes, mismatches, sentence_shapes, shapes
 from wellread.checkpoints.saved_model import read_preprocessor, read_saved_model
 from wellread.checkpoints.sentence_steps import read_steps, step_files
 from wellread.checkpoints.sentence_transformers import check_sentence, write_sentence_files
+from wellread.checkpoints.task_head import check_expressible, head_in_config, head_keys
 from wellread.checkpoints.tf1 import is_tf1, read_tf1
 from wellread.config import HeadConfig, SentenceConfig, TokenizerConfig
 from wellread.errors import CheckpointError, ConfigError, WeightsError

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 FOR_PREDICTIONS = ("prediction", "labels")
 FOR_MODULES = ("stsb", "mlm")  # tasks without predictions
-FOR_LABELLED = ("pair", "label", "score", "tags")  # columns that mere texts have not
+FOR_LABELLED = ("pair", "label", "label_set", "score", "tags")  # columns that mere texts have not
 
 
 @click.command("evaluate")

@@ -25,6 +25,7 @@ COLUMNS = {
     "text": "The column of the texts.  [default: text, or the only one of texts]",
     "pair": "The column of the second text of each pair, or of the context of a question.",
     "label": "The column of the labels.",
+    "label_set": "The column of any number of labels: a list, or labels with commas.",
     "score": "The column of the scores.",
     "tags": "The column of the tags.",
 }
@@ -38,7 +39,7 @@ def reading_options(*roles: str) -> Callable[[F], F]:
     section: dict[str, Any] = {"cls": Setting, "section": "The files"}
     options = [
         click.option(
-            f"--{role}",
+            f"--{role.replace('_', '-')}",
             *(["--column"] if role == "text" else []),
             role,
             metavar="COLUMN",

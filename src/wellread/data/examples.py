@@ -144,6 +144,7 @@ class Examples:
     texts: list[str]  # the text, or the first of two; the question of a span task
     pairs: list[str] | None = None  # the second text; the context of a span task
     labels: list[str] | None = None
+    label_sets: list[list[str]] | None = None  # any number of labels each
     scores: list[float] | None = None
     tags: list[list[str]] | None = None  # one for every token
     spans: list[list[tuple[int, int]]] | None = None  # with tags: where a token begins and ends in its text
@@ -175,9 +176,10 @@ def read_examples(
     """Read a file of labelled data; `-` is standard input.
 
     `format` is a name that `formats.formats` knows. Without it the file's ending says its `kind`. Other arguments say
-    which column is the `text`, `pair`, `label`, `score`, `tags`, `answers` or `id`, and go before what the format says;
-    where neither a format nor any but the text is named, columns that bear these names are taken for what they say.
-    `labels` names those that may occur, in the order of their ids; spaces around a label are no part of it.
+    which column is the `text`, `pair`, `label`, `label_set` (a list, or labels with commas), `score`, `tags`, `answers`
+    or `id`, and go before what the format says; where neither a format nor any but the text is named, columns that bear
+    these names are taken for what they say. `labels` names those that may occur, in the order of their ids; spaces
+    around a label are no part of it.
 
     Raises: DataError for a file that cannot be read, and one that counts all rows that do not fit.
     """
@@ -255,8 +257,11 @@ def _by_name(table: Table, form: Format) -> Format:
     if form.columns.keys() - {"text"}:
         return form
     names: dict[str, str] = {
-        role: role for role in ("pair", "label", "score", "tags", "answers") if role in table.columns
+        role: role for role in ("pair", "label", "label_set", "score", "tags", "answers") if role in table.columns
     }
+    lists = table.columns.get("labels", [])
+    if not names.keys() & {"label", "label_set"} and lists and all(isinstance(value, list) for value in lists):
+        names["label_set"] = "labels"  # what Hugging Face's data sets of several labels call them
     return replace(form, columns={**names, **form.columns})
 
 
@@ -267,12 +272,14 @@ def _examples(table: Table, form: Format) -> Examples:
         column(table, name, role=role)
     if "text" not in roles:
         raise DataError(f"a text was asked of {table.source}; no column was named for it; name one with --text")
+    several = _role_of_sets(table, roles)
     examples = Examples(
         source=table.source,
         lines=table.lines,
         texts=_texts(table, form, "text"),
         pairs=_texts(table, form, "pair") if "pair" in roles else None,
-        labels=_labels(table, form) if "label" in roles else None,
+        labels=_labels(table, form) if "label" in roles and not several else None,
+        label_sets=_label_sets(table, form, roles[several]) if several else None,
         scores=_scores(table, form) if "score" in roles else None,
         answers=_answers(table, form) if "answers" in roles else None,
         ids=[str(value) for value in column(table, roles["id"])] if "id" in roles else None,
@@ -296,6 +303,38 @@ def _labels(table: Table, form: Format) -> list[str]:
     if form.labels:
         LabelMap(names=form.labels).ids(labels, source=f"the column {name} of {table.source}", lines=table.lines)
     return labels
+
+
+def _role_of_sets(table: Table, roles: Mapping[str, str]) -> str:
+    """Name the role of the column that holds sets of labels: the one named for it, or labels that are lists."""
+    if "label_set" in roles:
+        return "label_set"
+    listed = "label" in roles and all(isinstance(value, list) for value in table.columns[roles["label"]])
+    return "label" if listed else ""
+
+
+def _label_sets(table: Table, form: Format, name: str) -> list[list[str]]:
+    sets = [split_labels(value) for value in column(table, name)]
+    bad = (labels is None for labels in sets)
+    refuse_rows(table, bad, f"a list of labels, or labels with commas, was asked of the column {name}", "mend them")
+    labels = [label for row in sets for label in row or []]
+    lines = [line for line, row in zip(table.lines, sets, strict=True) for _ in row or []]
+    if form.labels and labels:
+        LabelMap(names=form.labels).ids(labels, source=f"the column {name} of {table.source}", lines=lines)
+    return [row or [] for row in sets]
+
+
+def split_labels(value: object) -> list[str] | None:
+    """Return the labels of a row, each once: a list's, or those of a text with commas; None for anything else.
+
+    >>> split_labels("toxic, insult"), split_labels(""), split_labels([3, 1, 3])
+    (['toxic', 'insult'], [], ['3', '1'])
+    """
+    parts = value.split(",") if isinstance(value, str) else value
+    if not isinstance(parts, list | tuple):
+        return [] if parts is None or parts != parts else None  # NaN too
+    labels = [str(part).strip() for part in parts]
+    return list(dict.fromkeys(label for label in labels if label))
 
 
 def _scores(table: Table, form: Format) -> list[float]:

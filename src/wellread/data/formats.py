@@ -13,7 +13,7 @@ from wellread.errors import DataError, nearest
 
 FilePath = str | os.PathLike[str]
 STDIN = "-"
-ROLES = ("id", "text", "pair", "label", "score", "tags", "answers")
+ROLES = ("id", "text", "pair", "label", "label_set", "score", "tags", "answers")
 
 # What a kind of file calls its columns, unless the caller names others.
 KINDS: dict[str, dict[str, str]] = {

@@ -135,7 +135,8 @@ def is_continued(old: HeadConfig | None, new: HeadConfig) -> bool:
     """
     if old is None or not new.outputs:
         return False
-    return (old.row, old.labels, old.pre_classifier) == (new.row, new.labels, new.pre_classifier)
+    alike = (old.row.huggingface, old.labels, old.pre_classifier)
+    return alike == (new.row.huggingface, new.labels, new.pre_classifier)
 
 
 def with_head(checkpoint: Checkpoint, head: HeadConfig, *, max_seq_length: int, seed: int) -> Checkpoint:
@@ -173,7 +174,7 @@ def with_head(checkpoint: Checkpoint, head: HeadConfig, *, max_seq_length: int, 
 def has_pre_classifier(checkpoint: Checkpoint, head: str) -> bool:
     """Say whether a head of config.HEADS has a map of its own before the last: where the family knows no pooler."""
     kinds = FAMILIES[checkpoint.family].heads
-    return any(kind.pre_classifier for kind in kinds if HEADS[kind.task] == HEADS[head])
+    return any(kind.pre_classifier for kind in kinds if HEADS[kind.task].huggingface == HEADS[head].huggingface)
 
 
 WORDS = "embeddings.word_embeddings.weight"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,8 @@ class LabelledTask:
 
     model: TorchEncoder
     rows: Rows
-    targets: NDArray[np.int64] | Ragged  # [N], [N, 2] (first and last position of a span), or one a piece of the text
+    # [N], [N, 2] (first and last position of a span), one a piece of the text, or numbers [N, C]
+    targets: NDArray[np.int64] | NDArray[np.float32] | Ragged
     loss_of: Callable[[Tensor, Inputs], Loss]  # from logits and inputs, `targets` among them
     settings: Mapping[str, Any]  # what the result depends on beside the data
 
@@ -45,10 +47,9 @@ class LabelledTask:
         """Pad rows to their longest, and put their targets beside them."""
         inputs = tensors(self.rows.pack(rows))
         if isinstance(self.targets, Ragged):
-            targets = beside_pieces(self.targets.take(rows), inputs["input_mask"].shape[1], self.rows.template)
-        else:
-            targets = self.targets[rows]
-        return {**inputs, "targets": torch.from_numpy(targets)}
+            pieces = beside_pieces(self.targets.take(rows), inputs["input_mask"].shape[1], self.rows.template)
+            return {**inputs, "targets": torch.from_numpy(pieces)}
+        return {**inputs, "targets": torch.from_numpy(self.targets[rows])}
 
     def loss(self, inputs: Inputs) -> Loss:
         """Sum the losses of the logits."""
@@ -97,6 +98,31 @@ def span_loss(logits: Tensor, inputs: Inputs) -> Loss:
     real = logits.masked_fill(inputs["input_mask"][:, :, None] == 0, float("-inf"))
     total = functional.cross_entropy(real.transpose(1, 2).flatten(0, 1), inputs["targets"].flatten(), reduction="sum")
     return Loss(total=total / 2, count=len(logits))
+
+
+# Of numbers behind a head's activation; a sigmoid has a loss of its own.
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "identity": lambda logits: logits,
+    "tanh": torch.tanh,
+    "relu": functional.relu,
+    "softplus": functional.softplus,
+}
+
+
+def score_loss(logits: Tensor, inputs: Inputs, *, activation: str = "identity") -> Loss:
+    """Sum the losses of numbers over rows [B, 1]: cross-entropy behind a sigmoid, else squared errors."""
+    targets = inputs["targets"]
+    if activation == "sigmoid":
+        return binary_loss(logits, inputs)
+    scores = ACTIVATIONS[activation](logits)
+    return Loss(total=(scores - targets).square().sum(), count=targets.numel())
+
+
+def binary_loss(logits: Tensor, inputs: Inputs) -> Loss:
+    """Sum the cross-entropy of every label's sigmoid over rows [B, C]."""
+    targets = inputs["targets"]
+    total = functional.binary_cross_entropy_with_logits(logits, targets, reduction="sum")
+    return Loss(total=total, count=targets.numel())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -154,7 +180,12 @@ class PairingTask:
 
 
 # `Task.loss` -> the loss of logits; a cosine is lost by `PairingTask` itself
-LOSSES: dict[str, Callable[[Tensor, Inputs], Loss]] = {"cross_entropy": label_loss, "start_end": span_loss}
+LOSSES: dict[str, Callable[[Tensor, Inputs], Loss]] = {
+    "cross_entropy": label_loss,
+    "start_end": span_loss,
+    "regression": score_loss,
+    "binary_cross_entropy": binary_loss,
+}
 Objective = LabelledTask | PairingTask
 
 
@@ -177,12 +208,14 @@ def build_task(
             "pieces is in it; take a module of their language, or check the column"
         )
     template = tokenizer.template.for_types(model.encoder_config.type_vocab_size)
-    rows = Rows(segments=segments, template=template, max_seq_length=config.max_seq_length)
+    length = config.max_seq_length
+    rows = Rows(segments=segments, template=template, max_seq_length=length, truncation=row.truncation)
     rows.warn_cut()
     settings = _shape(model, tokenizer)
     if row.loss == "cosine":
         return PairingTask(model=model, rows=rows, targets=targets, scale=config.scale, settings=settings)  # type: ignore[arg-type]
-    return LabelledTask(model=model, rows=rows, targets=targets, loss_of=LOSSES[row.loss], settings=settings)  # type: ignore[arg-type]
+    loss_of = partial(score_loss, activation=head.activation) if row.loss == "regression" else LOSSES[row.loss]
+    return LabelledTask(model=model, rows=rows, targets=targets, loss_of=loss_of, settings=settings)  # type: ignore[arg-type]
 
 
 def _shape(model: TorchEncoder, tokenizer: Tokenizer) -> dict[str, Any]:

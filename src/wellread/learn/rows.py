@@ -24,6 +24,7 @@ class Rows:
     template: Template
     max_seq_length: int
     kept: NDArray[np.int64] | None = None  # [N], which of the segments' rows these are; None: all
+    truncation: str = "round_robin"  # of text.batch.TRUNCATIONS
 
     def __len__(self) -> int:
         return len(self.segments[0]) if self.kept is None else len(self.kept)
@@ -49,7 +50,8 @@ class Rows:
         """Pack some rows, padded to the longest of them."""
         numbers = rows if self.kept is None else self.kept[rows]
         chosen = [segment.take(numbers) for segment in self.segments]
-        return self.template.pack(chosen, seq_length=self.max_seq_length, pad_to_longest=True)
+        length = self.max_seq_length
+        return self.template.pack(chosen, seq_length=length, pad_to_longest=True, truncation=self.truncation)
 
     def digest(self) -> str:
         """Return the SHA-256 of all ids, in hexadecimal; little of them is in memory at once."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from wellread.checkpoints.checkpoint import Checkpoint
-from wellread.config import HeadConfig
+from wellread.config import HEADS, REGRESSION, HeadConfig
 from wellread.data.examples import Examples, Given, LabelMap, as_examples
 from wellread.errors import DataError
 from wellread.learn.init import has_pre_classifier
@@ -52,19 +53,25 @@ def head_for(
     Raises: DataError for labels that `labels` does not name, or examples that all have one label or score.
     """
     row = task_named(task)
-    names: tuple[str, ...] = ()
+    old = checkpoint.head
+    names: tuple[str, ...] = row.outputs
+    numbers: dict[str, Any] = {}
     if row.labelled:
         present, _ = row.labels(examples)
         _refuse_one(present, examples, "label")
         names = tuple(labels) or LabelMap.of(present).names
         _refuse_unknown_labels(row, examples, names)
-    if checkpoint.head is not None and set(checkpoint.head.labels) == set(names):
-        names = checkpoint.head.labels
+    if old is not None and set(old.labels) == set(names):
+        names = old.labels
     low, high = 0.0, 1.0
+    if examples.scores is not None and (row.outputs or (row.loss == "cosine" and config.loss == "cosine")):
+        _refuse_one([str(score) for score in examples.scores], examples, "score")
     if row.loss == "cosine" and config.loss == "cosine":
-        scores = examples.scores or []
-        _refuse_one([str(score) for score in scores], examples, "score")
-        low, high = min(scores), max(scores)
+        low, high = min(examples.scores or []), max(examples.scores or [])
+    if row.outputs:
+        numbers = {"problem_type": REGRESSION}
+        if old is not None and old.row == HEADS[row.head] and len(old.labels) == len(names):
+            names, numbers = old.labels, {"problem_type": old.problem_type, "activation": old.activation}
     return HeadConfig(
         task=task,
         labels=names,
@@ -73,6 +80,7 @@ def head_for(
         low=low,
         high=high,
         kind=None if row.head == task else row.head,
+        **numbers,
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from wellread.backends.backend import FloatArray
 from wellread.config import HeadConfig
@@ -52,28 +53,33 @@ def softmax(logits: FloatArray) -> FloatArray:
     return probabilities
 
 
-def predict(predictor: Predictor, inputs: Inputs, advance: Advance) -> Predictions:
-    """Label N texts, or N pairs."""
-    sides = [inputs.texts] if inputs.pairs is None else [inputs.texts, inputs.pairs]
-    segments = [predictor.tokenizer.tokenize(side) for side in sides]
+def text_logits(predictor: Predictor, inputs: Inputs, advance: Advance) -> tuple[FloatArray, NDArray[np.int64]]:
+    """Return the logits of N texts, or N pairs, [N, C], and how many tokens of each found no room [N]."""
+    segments = text_segments(predictor.tokenizer, inputs)
     logits = np.empty((len(inputs.texts), predictor.head.outputs))
     for rows, values in logits_of(predictor.backend, segments, predictor.packer):
         logits[rows] = values
         advance(len(rows))
     tokens = np.sum([segment.lengths for segment in segments], axis=0)
-    return Predictions(
-        values=read_classes(logits, predictor.head.labels),
-        truncated=np.maximum(0, tokens - predictor.packer.beside(len(segments))),
-    )
+    return logits, np.maximum(0, tokens - predictor.packer.beside(len(segments)))
+
+
+def text_segments(tokenizer: Tokenizer, given: Inputs | Examples) -> list[Ragged]:
+    """Make rows of a text, or of two where there are pairs."""
+    return [tokenizer.tokenize(side) for side in ([given.texts] if given.pairs is None else [given.texts, given.pairs])]
+
+
+def predict(predictor: Predictor, inputs: Inputs, advance: Advance) -> Predictions:
+    """Label N texts, or N pairs."""
+    logits, truncated = text_logits(predictor, inputs, advance)
+    return Predictions(values=read_classes(logits, predictor.head.labels), truncated=truncated)
 
 
 def targets(
     tokenizer: Tokenizer, examples: Examples, head: HeadConfig, *, max_seq_length: int, stride: int
 ) -> tuple[list[Ragged], Targets]:
     """Make rows of a text, or of two where there are pairs, each with the id of its label: int64 [N]."""
-    sides = [examples.texts] if examples.pairs is None else [examples.texts, examples.pairs]
-    ids = LabelMap(names=head.labels).ids(examples.labels or [])
-    return [tokenizer.tokenize(side) for side in sides], ids
+    return text_segments(tokenizer, examples), LabelMap(names=head.labels).ids(examples.labels or [])
 
 
 def score(examples: Examples, predicted: Sequence[object], scoring: Scoring) -> Scores:

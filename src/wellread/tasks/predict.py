@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from wellread.checkpoints.checkpoint import Checkpoint
+from wellread.checkpoints.task_head import LEFT_OUT
 from wellread.config import HeadConfig
 from wellread.encode import WINDOW
 from wellread.encoder.inputs import warn_truncated
@@ -36,16 +38,17 @@ def predict_all(predictor: Predictor, inputs: Inputs, *, show: bool | None = Non
     return np.asarray(values, np.float32) if task.in_array else values
 
 
-def check_inputs(head: HeadConfig | None, inputs: Inputs) -> HeadConfig:
-    """Return the head that predictions are made with.
+def head_of(checkpoint: Checkpoint) -> HeadConfig:
+    """Return the head that predictions are made with. Raises: InputError that says why there is none."""
+    if checkpoint.head is not None:
+        return checkpoint.head
+    left_out = next((why for why in checkpoint.ignored.values() if why.endswith(LEFT_OUT)), None)
+    fault = "this module has no head of a task" if left_out is None else f"its head was left out ({left_out})"
+    raise InputError(f"a prediction was asked for; {fault}; fine-tune it (wellread finetune), or load one that was")
 
-    Raises: InputError for a module without one, or texts that its task does not take.
-    """
-    if head is None:
-        raise InputError(
-            "a prediction was asked for; this module has no head of a task; fine-tune it (wellread finetune), or load "
-            "one that was"
-        )
+
+def check_inputs(head: HeadConfig, inputs: Inputs) -> None:
+    """Refuse texts that the task of a head does not take. Raises: InputError."""
     task = task_named(head.task)
     if task.takes_pairs not in ("either", "no" if inputs.pairs is None else "yes"):
         expected, actual, advice = ("two texts a row", "one", "pass pairs")
@@ -61,7 +64,6 @@ def check_inputs(head: HeadConfig | None, inputs: Inputs) -> HeadConfig:
             f"tokens are for tags, those of every text; found {len(inputs.tokens)} rows of them for "
             f"{len(inputs.texts)} texts and a module for {head.task}; leave them out, or match them up"
         )
-    return head
 
 
 def read_options(head: HeadConfig, options: Mapping[str, Any]) -> Any:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from wellread.errors import InputError, nearest
 from wellread.tasks.answer import ANSWER
 from wellread.tasks.classify import CLASSIFY, PAIR
+from wellread.tasks.multilabel import MULTILABEL
+from wellread.tasks.score import RANK, SCORE
 from wellread.tasks.similarity import SIMILARITY
 from wellread.tasks.tag import TAG
 from wellread.tasks.task import Task
 
-TASKS = {task.name: task for task in (CLASSIFY, PAIR, SIMILARITY, TAG, ANSWER)}
+TASKS = {task.name: task for task in (CLASSIFY, PAIR, SIMILARITY, TAG, ANSWER, MULTILABEL, SCORE, RANK)}
 
 
 def task_named(name: str) -> Task:

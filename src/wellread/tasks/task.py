@@ -26,6 +26,18 @@ Targets: TypeAlias = NDArray[np.int64] | NDArray[np.float32] | Ragged | None
 Scores: TypeAlias = dict[str, Callable[[NDArray[np.int64]], float]]
 
 
+Texts: TypeAlias = str | Sequence[str] | Sequence[Sequence[str]]  # one, many, or many pairs
+
+
+def is_pair(value: object) -> bool:
+    """Say whether a value is a pair of texts: a tuple, a list or a row of an array, of two.
+
+    >>> is_pair(("a query", "a document")), is_pair("ab")
+    (True, False)
+    """
+    return isinstance(value, tuple | list | np.ndarray) and len(value) == 2 and all(isinstance(v, str) for v in value)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Inputs:
     """N texts that predictions are made for."""
@@ -35,12 +47,13 @@ class Inputs:
     tokens: list[Spans] | None = None  # of every text, where its tokens stand
 
     @classmethod
-    def of(
-        cls, texts: str | Sequence[str], pairs: str | Sequence[str] | None, tokens: Sequence[Spans] | None
-    ) -> Inputs:
-        """Take texts as users give them: many, or one."""
+    def of(cls, texts: Texts, pairs: str | Sequence[str] | None, tokens: Sequence[Spans] | None) -> Inputs:
+        """Take texts as users give them: many, or one; or pairs of texts, without others beside them."""
+        rows: list[Any] = [texts] if isinstance(texts, str) else list(texts)
+        if pairs is None and rows and all(map(is_pair, rows)):
+            rows, pairs = [first for first, _ in rows], [second for _, second in rows]
         return cls(
-            texts=[texts] if isinstance(texts, str) else list(texts),
+            texts=rows,
             pairs=[pairs] if isinstance(pairs, str) else pairs if pairs is None else list(pairs),
             tokens=tokens if tokens is None else list(tokens),
         )
@@ -72,6 +85,7 @@ class Predictor:
     backend: Backend
     max_rows: int = TOKENS_A_BATCH
     options: Any = None  # an instance of the task's `options`, if it has some
+    truncation: str = "round_robin"  # the task's
 
     @property
     def packer(self) -> Packer:
@@ -80,6 +94,7 @@ class Predictor:
             template=self.tokenizer.template.for_types(self.checkpoint.config.type_vocab_size),
             sentence=self.checkpoint.sentence,
             max_rows=self.max_rows,
+            truncation=self.truncation,
         )
 
 
@@ -119,6 +134,8 @@ class Task:
     summary: str  # what it gives, in words; {low} and {high} are the head's
     pipeline: str  # what the Hugging Face hub files it under
     usage: str  # Python code of texts, and of their pairs, to try a module on
+    outputs: tuple[str, ...] = ()  # what the logits are called that examples name no labels for
+    truncation: str = "round_robin"  # of text.batch.TRUNCATIONS: how a pair that is too long is cut
     logits: str = "scores.logits"  # Python code that reads them from transformers' outputs `scores`
     options: type[Any] | None = None  # a dataclass of what `predict` takes beside the texts
     scoring_options: Callable[[Examples], dict[str, Any]] = lambda examples: {}  # those that examples are scored with
@@ -132,7 +149,7 @@ class Task:
     @property
     def labelled(self) -> bool:
         """Whether the head tells labels apart."""
-        return HEADS[self.head].logits is None
+        return HEADS[self.head].logits is None and not self.outputs
 
     def labels(self, examples: Examples) -> tuple[list[str], list[int]]:
         """Return every label of the examples, those of tokens one after the other, and the line that each stands in."""

@@ -221,12 +221,15 @@ class Template:
         seq_length: int = 128,
         on_long: str = "truncate",
         pad_to_longest: bool = False,
+        truncation: str = "round_robin",
     ) -> Batch:
         """Pack one or two segments of B rows, padded to `seq_length` or to the longest row.
 
         Rows that are too long are cut as TF Hub's preprocessors do: room is given out one token at a time, the first
-        segment first, to whoever still has tokens ("round robin"). `on_long="error"` refuses them instead; `"chunk"`,
-        for one segment, goes on in further rows, and the batch's `rows` tell which belong together.
+        segment first, to whoever still has tokens ("round_robin"). `truncation="longest_first"` cuts them as Hugging
+        Face's tokenizers library does, which gives an odd token to the longer of the two. `on_long="error"` refuses
+        them instead; `"chunk"`, for one segment, goes on in further rows, and the batch's `rows` tell which belong
+        together.
 
         Raises: InputError for anything but one or two segments of equally many rows of int32 ids, or a `seq_length`
         without room for the special tokens; TextError for long rows under `on_long="error"`.
@@ -240,7 +243,7 @@ class Template:
         lengths = np.stack([segment.lengths for segment in ragged])
         if on_long == "error":
             refuse_long(lengths.sum(axis=0), room, seq_length)
-        kept_lengths = _round_robin(lengths, room)
+        kept_lengths = TRUNCATIONS[truncation](lengths, room)
         longest = int(kept_lengths.sum(axis=0).max(initial=0)) + self.overhead(len(ragged))
         arrays = self._arrays(ragged, kept_lengths, longest if pad_to_longest else seq_length)
         return Batch(**arrays, truncated=(lengths - kept_lengths).sum(axis=0), rows=rows)
@@ -373,3 +376,18 @@ def _round_robin(lengths: NDArray[np.int64], room: int) -> NDArray[np.int64]:
             np.minimum(second, half + np.maximum(room - half - first, 0)),
         ]
     )
+
+
+def _longest_first(lengths: NDArray[np.int64], room: int) -> NDArray[np.int64]:
+    """Do as `_round_robin`, but give the odd token to the longer segment, to the second of two that are alike."""
+    if len(lengths) == 1:
+        return np.minimum(lengths, room)
+    swapped = lengths[0] > lengths[1]
+    short, long = np.sort(lengths, axis=0)
+    half = room // 2
+    kept_short = np.minimum(short, half)
+    kept_long = np.minimum(long, room - kept_short)
+    return np.where(swapped, [kept_long, kept_short], [kept_short, kept_long])
+
+
+TRUNCATIONS = {"round_robin": _round_robin, "longest_first": _longest_first}

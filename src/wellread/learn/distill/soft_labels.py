@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from wellread.backends.torch import TorchEncoder
+from wellread.config import SINGLE
 from wellread.encoder.heads import LOGITS_OUTPUT
 from wellread.errors import DataError, TrainingError
 from wellread.learn.distill.student import DistillInputs, Student, teacher_cache, text_rows, texts_in_memory
@@ -28,7 +29,7 @@ def labels_student(inputs: DistillInputs) -> Student:
     """
     teacher, student, config = inputs.teacher, inputs.student, inputs.config
     head = teacher.checkpoint.head
-    if head is None or head.row.reads != "pooled_output":
+    if head is None or head.row.problem_type != SINGLE:
         found = f"one for {head.task}" if head else "no head"
         raise TrainingError(
             f"the teacher's labels were asked for; found that it is not fine-tuned for the task: it has {found}; "
