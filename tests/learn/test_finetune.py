@@ -85,10 +85,9 @@ def test_a_reranker_is_trained_further_behind_its_own_sigmoid(tmp_path):
     steps, _ = log_of(tmp_path / "run")
     assert 0 < losses[1] < losses[0]
     assert steps[0]["loss"] == pytest.approx(losses[0], rel=0.2)  # of the first batch
-    with pytest.raises(
-        DataError, match=r"numbers from 0 to 1 were asked of the given rows, .* through sigmoid; 1 of 2 "
-    ):
-        wrong = [{**rows[0], "score": 4}, {**rows[1], "score": 1}]
+    wrong = [{**rows[0], "score": 4}, {**rows[1], "score": 1}]
+    match = r"numbers from 0 to 1 were asked of the given rows, .* through sigmoid; 1 of 2 "
+    with pytest.raises(DataError, match=match):
         finetune(module, wrong, task="rank", output_dir=tmp_path / "bad", config=settings())
 
 
