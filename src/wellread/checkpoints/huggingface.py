@@ -14,7 +14,7 @@ from wellread.checkpoints.families import FAMILIES
 from wellread.checkpoints.family import to_ours
 from wellread.checkpoints.sentence_transformers import SentenceFiles, check_sentence, read_sentence_files
 from wellread.checkpoints.task_head import head_from_config, read_cross_encoder
-from wellread.config import EncoderConfig, SentenceConfig, TokenizerConfig
+from wellread.config import SentenceConfig, TokenizerConfig
 from wellread.errors import CheckpointError, ConfigError, nearest
 from wellread.formats.arrays import StoredTensor, check_magic
 from wellread.formats.safetensors import read_safetensors
