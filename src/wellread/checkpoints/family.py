@@ -42,6 +42,7 @@ class Family:
     defaults: Mapping[str, Any] = field(default_factory=dict)  # our fields where config.json has no key, if not ours
     positions_follow_padding: bool = False  # whether the first token's position is pad_token_id + 1
     template: str = "bert"  # of config.TEMPLATES: where special tokens stand in a row
+    layers_student: str | None = None  # the family that a student of its layers is of; None: its own
     tfhub_act: str | None = None  # the activation of its modules on TF Hub, which state none; None: there are none
     tensors: str = ""  # rows `ours theirs`; a name without a row is the same in both
     ignored_tensors: Mapping[str, str] = field(default_factory=dict)  # their name (a trailing * matches) -> why

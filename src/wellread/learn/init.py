@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from wellread.catalog.modules import entries
 from wellread.checkpoints.checkpoint import Array, Checkpoint, in_memory
 from wellread.checkpoints.families import FAMILIES, family_of
-from wellread.checkpoints.families.distilbert import FAMILY
+from wellread.checkpoints.family import Family
 from wellread.checkpoints.names import head_shapes, sentence_shapes, shapes
 from wellread.config import HEADS, DenseConfig, EncoderConfig, HeadConfig, SentenceConfig
 from wellread.errors import ConfigError, nearest
@@ -68,31 +68,51 @@ def shape_named(name: str) -> EncoderConfig:
     return named_shapes()[name]
 
 
-def shape_of_file(path: Path) -> EncoderConfig:
-    """Return the shape that a Hugging Face config.json describes. Raises: ConfigError, as in loading a module."""
-    data = read_json(path)
-    model_type = str(data.get("model_type", "bert"))
+def family_of_file(path: Path) -> Family:
+    """Return the family that a Hugging Face config.json names. Raises: ConfigError for one that is not trained."""
+    model_type = str(read_json(path).get("model_type", "bert"))
     if model_type not in FAMILIES:
         raise ConfigError(
             f"{path} names the model_type {model_type!r}; wellread trains {', '.join(FAMILIES)}; choose one of these"
             f"{nearest(model_type, FAMILIES)}"
         )
-    family = FAMILIES[model_type]
+    return FAMILIES[model_type]
+
+
+def shape_of_file(path: Path) -> EncoderConfig:
+    """Return the shape that a Hugging Face config.json describes. Raises: ConfigError, as in loading a module."""
+    data, family = read_json(path), family_of_file(path)
     # one writes it by hand: no key is a stranger
     keys = account_for(data, replace(family.keys, patterns={}), source=path)
     return family.encoder_config(keys.used, source=path)
 
 
-def from_scratch(config: EncoderConfig, tokenizer: Tokenizer, *, seed: int = 0, max_seq_length: int = 128) -> Module:
+def from_scratch(
+    config: EncoderConfig,
+    tokenizer: Tokenizer,
+    *,
+    family: str | None = None,
+    seed: int = 0,
+    max_seq_length: int = 128,
+) -> Module:
     """Make an untrained module of a shape, with the masked-language-model head; its sentence vector is the mean.
 
-    `pad_token_id` becomes the tokenizer's. Raises: InputError for a vocabulary larger than `config.vocab_size`.
+    `pad_token_id` becomes the tokenizer's. Without `family` it is the one that has such shapes.
+
+    Raises: InputError for a vocabulary larger than `config.vocab_size`; ConfigError for one whose padding is not where
+        the family has it.
     """
-    config = replace(config, pad_token_id=tokenizer.special.pad)
+    table = FAMILIES[family or family_of(asdict(config))]
+    config = table.with_padding(config, tokenizer.special.pad)
+    if config.position_offset and config.pad_token_id != config.position_offset - 1:
+        raise ConfigError(
+            f"an untrained {table.name} was to be made; its positions take the id {config.position_offset - 1} for "
+            f"padding, and the vocabulary's is {config.pad_token_id}; order the vocabulary so, or choose another family"
+        )
     rng = np.random.default_rng(seed)
     arrays = random_tensors(shapes(config, mlm=True), config.initializer_range, rng)
     checkpoint = Checkpoint(
-        family=family_of(asdict(config)),
+        family=table.name,
         config=config,
         sentence=SentenceConfig(max_seq_length=min(max_seq_length, config.max_length)),
         tensors=in_memory(arrays),
@@ -183,7 +203,7 @@ TYPES = "embeddings.token_type_embeddings.weight"
 MLM_TRANSFORM = tuple(
     f"cls.predictions.transform.{part}.{leaf}" for part in ("dense", "LayerNorm") for leaf in ("weight", "bias")
 )
-UNDISTURBING = {POSITIONS, TYPES}
+UNDISTURBING = {POSITIONS, TYPES, "embeddings.relative_attention_bias.weight"}
 
 
 def fresh_arrays(
@@ -195,12 +215,13 @@ def fresh_arrays(
 
 
 def from_teacher_layers(teacher: Checkpoint, wanted: LayersConfig, *, max_seq_length: int, seed: int) -> Checkpoint:
-    """Make a DistilBERT of some layers of the teacher, with its embeddings and its head for masked words.
+    """Make a student of some layers of the teacher, with its embeddings and its head for masked words, without pooler.
 
-    There is no pooler and no type table. The teacher adds the vector of type 0 to every token; the student lacks it, as
-    DistilBERT did, unless `fold_types` puts it into the positions.
+    Of BERT it is a DistilBERT, which has no type table: the teacher adds the vector of type 0 to every token; the
+    student lacks it, as DistilBERT did, unless `fold_types` puts it into the positions. Of another family it is of
+    that family.
 
-    Raises: ConfigError for layers that the teacher lacks, or a LayerNorm that the family does not know.
+    Raises: ConfigError for layers that the teacher lacks, or a LayerNorm that the student's family does not know.
     """
     layers = teacher.config.num_hidden_layers
     missing = [str(layer) for layer in wanted.chosen if layer >= layers]
@@ -209,22 +230,23 @@ def from_teacher_layers(teacher: Checkpoint, wanted: LayersConfig, *, max_seq_le
             f"the teacher's layers {wanted.teacher_layers} were asked for; found that it has no layer "
             f"{', '.join(missing)}, for they go from 0 to {layers - 1}; choose others (teacher_layers)"
         )
-    if teacher.config.layer_norm_eps != FAMILY.constants["layer_norm_eps"]:
+    family = FAMILIES[FAMILIES[teacher.family].layers_student or teacher.family]
+    eps = family.constants.get("layer_norm_eps", teacher.config.layer_norm_eps)
+    if teacher.config.layer_norm_eps != eps:
         raise ConfigError(
-            f"a DistilBERT was to be made; found a teacher with layer_norm_eps {teacher.config.layer_norm_eps} where "
-            f"that family has {FAMILY.constants['layer_norm_eps']}; distil relations or vectors"
+            f"a {family.name} was to be made; found a teacher with layer_norm_eps {teacher.config.layer_norm_eps} "
+            f"where that family has {eps}; distil relations or vectors"
         )
-    config = replace(
-        teacher.config, num_hidden_layers=len(wanted.chosen), type_vocab_size=0, pooler=FAMILY.constants["pooler"]
-    )
+    constants = {"pooler": "first_token", **family.constants}
+    config = replace(teacher.config, num_hidden_layers=len(wanted.chosen), **constants)
     sentence = SentenceConfig(max_seq_length=max_seq_length)
     arrays: dict[str, Array] = {**fresh_arrays(config, sentence, seed=seed, mlm=True)}
     kept = arrays.keys() if wanted.vocab_transform else arrays.keys() - {*MLM_TRANSFORM}
     for name in kept:
-        arrays[name] = teacher.tensors[_source(name, wanted.chosen)].read()
-    if wanted.fold_types and TYPES in teacher.tensors:
+        arrays[name] = teacher.tensors[_source(name, [0] if config.shared_layers else wanted.chosen)].read()
+    if wanted.fold_types and TYPES in teacher.tensors and TYPES not in arrays:
         arrays[POSITIONS] = np.asarray(arrays[POSITIONS] + teacher.tensors[TYPES].read()[0])
-    return Checkpoint(family=FAMILY.name, config=config, sentence=sentence, tensors=in_memory(arrays))
+    return Checkpoint(family=family.name, config=config, sentence=sentence, tensors=in_memory(arrays))
 
 
 def _source(name: str, chosen: list[int]) -> str:
@@ -257,24 +279,26 @@ def from_teacher(teacher: Checkpoint, wanted: DistillConfig) -> Checkpoint:
     """Make a student of the wanted shape for the teacher's vocabulary.
 
     Its word table holds the principal components of the teacher's, scaled to the usual deviation, so that words begin
-    where the teacher has them; positions and types begin at zero, not to disturb them; the rest is drawn anew.
+    where the teacher has them, and embeddings that are narrower than the teacher's layers keep their width; positions
+    and types begin at zero, not to disturb them; the rest is drawn anew.
     `pooled_output` is the vector of position 0, for no pooler is trained.
     """
-    width = wanted.hidden_size
+    old, width = teacher.config, wanted.hidden_size
     config = replace(
-        teacher.config,
+        old,
         hidden_size=width,
+        embedding_size=old.embedding_size if old.embedding_width != old.hidden_size else None,
         num_hidden_layers=wanted.num_hidden_layers,
         num_attention_heads=wanted.num_attention_heads,
         intermediate_size=4 * width,
         pooler="first_token",
-        max_position_embeddings=wanted.max_seq_length,
+        max_position_embeddings=wanted.max_seq_length + old.position_offset,
     )
     sentence = SentenceConfig(max_seq_length=wanted.max_seq_length)
     arrays = fresh_arrays(config, sentence, seed=wanted.loop.seed)
     for name in UNDISTURBING & arrays.keys():
         arrays[name][:] = 0
-    words = principal_components(np.asarray(teacher.tensors[WORDS].read(), np.float32), width)
+    words = principal_components(np.asarray(teacher.tensors[WORDS].read(), np.float32), config.embedding_width)
     arrays[WORDS] = words * np.float32(config.initializer_range / words.std())
     return Checkpoint(family=teacher.family, config=config, sentence=sentence, tensors=in_memory(arrays))
 

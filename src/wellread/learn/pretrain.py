@@ -20,7 +20,7 @@ from wellread.data.token_store import Texts, TokenStore, token_store
 from wellread.encoder.heads import mlm_logits
 from wellread.errors import ConfigError, nearest
 from wellread.learn.distributed import Process, joined
-from wellread.learn.init import from_scratch, refuse_long, shape_named, shape_of_file, with_mlm_head
+from wellread.learn.init import family_of_file, from_scratch, refuse_long, shape_named, shape_of_file, with_mlm_head
 from wellread.learn.loop import run, trained_module
 from wellread.learn.settings import PretrainConfig
 from wellread.learn.step import Inputs, Loss, tensors
@@ -80,7 +80,9 @@ def new_module(
         )
     if shape:
         encoder = replace(encoder, vocab_size=tokenizer.vocab_size, pad_token_id=tokenizer.special.pad)
-    return from_scratch(encoder, tokenizer, seed=settings.loop.seed, max_seq_length=settings.max_seq_length)
+    family = family_of_file(config).name if config else None
+    options: dict[str, Any] = {"seed": settings.loop.seed, "max_seq_length": settings.max_seq_length}
+    return from_scratch(encoder, tokenizer, family=family, **options)
 
 
 HELD_OUT = (1 << 32) - 1  # the epoch whose masks held-out texts have, under seed 0, whatever the run's are

@@ -15,6 +15,7 @@ IGNORED_TENSORS = {
 FAMILY = Family(
     name="bert",
     prefix="bert.",
+    layers_student="distilbert",
     tfhub_act="gelu_pytorch_tanh",
     architecture="BertModel",
     mlm_architecture="BertForMaskedLM",

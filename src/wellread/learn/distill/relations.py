@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from wellread.backends.torch import MASKED, TorchEncoder, TorchOps
 from wellread.checkpoints.checkpoint import Checkpoint
-from wellread.encoder.encoder import embed, encode
+from wellread.encoder.encoder import embed, encode, layer_name
 from wellread.errors import ConfigError
 from wellread.learn.distill.student import (
     DistillInputs,
@@ -30,6 +30,7 @@ from wellread.learn.init import from_teacher, refuse_long
 from wellread.learn.step import Inputs, Loss
 
 PARTS = ("query", "key", "value")
+ALONE = "encoder.layer.0"  # the teacher's layer, where it is kept without the others
 
 
 def relations_student(inputs: DistillInputs) -> Student:
@@ -77,16 +78,16 @@ def relations_student(inputs: DistillInputs) -> Student:
     )
 
 
-def map_names(layer: int) -> list[str]:
-    """Name the linear maps to queries, keys and values of a layer."""
-    return [f"encoder.layer.{layer}.attention.self.{part}" for part in PARTS]
+def map_names(layer: str) -> list[str]:
+    """Name the linear maps to queries, keys and values of a layer by what its tensors' names begin with."""
+    return [f"{layer}.attention.self.{part}" for part in PARTS]
 
 
 def attention_maps(teacher: Checkpoint, layer: int) -> TorchEncoder:
     """Return the maps to queries, keys and values of one layer as those of a layer 0; they are not trained."""
     tensors = {
         f"{ours}.{leaf}": teacher.tensors[f"{theirs}.{leaf}"]
-        for ours, theirs in zip(map_names(0), map_names(layer), strict=True)
+        for ours, theirs in zip(map_names(ALONE), map_names(layer_name(teacher.config, layer)), strict=True)
         for leaf in ("weight", "bias")
     }
     return TorchEncoder(replace(teacher, tensors=tensors)).eval().requires_grad_(False)
@@ -105,7 +106,7 @@ def relations_loss(model: TorchEncoder, inputs: Inputs, *, teacher: TorchEncoder
     student_ops, teacher_ops = TorchOps(model), TorchOps(teacher.to(states.device))
     entering = hidden_states_before(model, inputs, last)
     losses = []
-    for ours, theirs in zip(map_names(last), map_names(0), strict=True):
+    for ours, theirs in zip(map_names(layer_name(model.encoder_config, last)), map_names(ALONE), strict=True):
         with torch.no_grad():
             targets = teacher_ops.linear(padded, theirs)
         losses.append(relation_loss(student_ops.linear(entering, ours), targets, mask, heads=heads))

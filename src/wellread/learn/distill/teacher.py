@@ -13,13 +13,14 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wellread.backends.backend import Backend, load_backend
+from wellread.config import ADDED_LATER, EncoderConfig
 from wellread.encode import TOKENS_A_BATCH
 from wellread.errors import TrainingError
 from wellread.learn.distributed import Process, wait
@@ -32,6 +33,7 @@ Half = NDArray[np.float16]
 RowNumbers = NDArray[np.int64]
 Pack = Callable[[RowNumbers], Mapping[str, NDArray[np.int32]]]
 SHARD = 16_384  # vectors: what a kill can cost
+ADDED = {row.name for row in fields(EncoderConfig) if row.metadata == ADDED_LATER}
 VALUES, MARKS = "values.f16", "marks.u8"
 
 
@@ -43,6 +45,8 @@ def fingerprint(module: Module) -> str:
     settings += [sentence.normalize, sentence.max_seq_length, text.dialect, text.do_lower_case, text.strip_accents]
     settings += [config.pooler, [as_dict(dense) for dense in sentence.dense]]
     settings += [asdict(checkpoint.head) if checkpoint.head else None]
+    if later := {name: value for name, value in as_dict(config).items() if name in ADDED}:
+        settings += [later, config.num_hidden_layers]
     digest = hashlib.sha256(json.dumps(settings).encode())
     for name, array in sorted(checkpoint.arrays().items()):
         digest.update(name.encode() + np.ascontiguousarray(array).tobytes())
