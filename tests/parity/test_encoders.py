@@ -109,7 +109,7 @@ def test_hidden_states_are_those_of_transformers(name, directory):
 def test_scores_are_those_of_the_cross_encoder(name, directory):
     peer = CrossEncoder(str(directory(name)), device="cpu", model_kwargs={"dtype": torch.float32})
     module = load(directory(name), name)
-    found = module.predict(PAIRS)
+    found = module.predict(PAIRS, precision="f32" if module.backend == "openvino" else None)
     assert_near(np.asarray(found, np.float32), peer.predict(PAIRS))
 
 
