@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import TypedDict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Literal, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wellread.backends.backend import Backend, FloatArray
 from wellread.config import SentenceConfig
-from wellread.encoder.heads import LOGITS_OUTPUT, SENTENCE_OUTPUT
+from wellread.encoder.heads import LOGITS_OUTPUT, POOLING_MASK, SENTENCE_OUTPUT
 from wellread.encoder.inputs import refuse_nan
 from wellread.errors import InputError, VocabularyWarning, nearest
+from wellread.metrics.similarity import unit
 from wellread.progress import progress
 from wellread.text.batch import Batch, Ragged, Template, chunk, refuse_long, token_budget_batches
 from wellread.text.tokenizer import Tokenizer
@@ -29,6 +30,10 @@ SAMPLE, SAMPLE_LENGTH, FEWEST_TOKENS = 64, 200, 8  # texts, characters of each, 
 WINDOW = 16_384  # texts that are sorted by length together; bounds memory, and padding is already small
 
 
+VECTORS, TOKENS = "sentence_embedding", "token_embeddings"  # what `encode` gives, as sentence-transformers names it
+QUANTISED = ("int8", "uint8", "binary", "ubinary")  # sentence-transformers' precisions of vectors, not of arithmetic
+
+
 class EncodeOptions(TypedDict, total=False):
     """What `Module.encode` takes beside its first arguments."""
 
@@ -36,6 +41,8 @@ class EncodeOptions(TypedDict, total=False):
     truncate_dim: int | None
     precision: str | None
     on_long: str
+    device: object
+    output_value: Literal["sentence_embedding"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -47,6 +54,7 @@ class Packer:
     max_rows: int = TOKENS_A_BATCH  # texts of a batch at most
     chunked: bool = False  # long rows are encoded piece by piece, not cut
     truncation: str = "round_robin"  # of text.batch.TRUNCATIONS: how two segments that are too long are cut
+    skipped: int = 0  # tokens at the beginning of a row, [CLS] and a prompt's, that are not pooled
 
     @property
     def room(self) -> int:
@@ -61,6 +69,28 @@ class Packer:
         """Pack the rows of a batch."""
         length = self.sentence.max_seq_length
         return self.template.pack(segments, seq_length=length, pad_to_longest=True, truncation=self.truncation)
+
+    def pack_to_pool(self, pieces: Ragged, begins: NDArray[np.bool_]) -> Mapping[str, NDArray[np.int32]]:
+        """Pack rows, with a mask for the pooling where `skipped` tokens are left out of those that `begins` marks."""
+        batch = self.pack([pieces])
+        if not self.skipped:
+            return batch
+        columns = np.arange(batch.input_mask.shape[1])
+        left_out = (columns < self.skipped) & begins[:, None]
+        return {**batch, POOLING_MASK: np.where(left_out, 0, batch.input_mask)}
+
+    def without_prompt(self, tokenizer: Tokenizer, prompt: str) -> Packer:
+        """Return the packer of texts behind `prompt`, which is not pooled where the module says so.
+
+        As sentence-transformers counts: the prompt's row of its own, without the special token at its end.
+        """
+        if self.sentence.include_prompt or not prompt:
+            return self
+        batch = self.pack([tokenizer.tokenize([prompt])])
+        tokens = int(batch.input_mask.sum())
+        last = int(batch.input_word_ids[0, tokens - 1])
+        special = {getattr(tokenizer.special, field.name) for field in fields(tokenizer.special)}
+        return replace(self, skipped=tokens - (last in special))
 
 
 def prompt_of(sentence: SentenceConfig, name: str | None, prompt: str | None) -> str:
@@ -92,6 +122,7 @@ def encode_texts(
     `prompt` is put before each. Raises: TextError for texts that cannot be read, or are too long where `refuse` is set.
     """
     warn_unreadable(tokenizer, texts)
+    packer = packer.without_prompt(tokenizer, prompt)
     vectors, truncated = np.empty((len(texts), width), np.float32), np.zeros(len(texts), np.int64)
     with progress(len(texts), show=show) as advance:
         for start in range(0, len(texts), WINDOW):
@@ -141,7 +172,8 @@ def encode_rows(
     plan = token_budget_batches(
         lengths + packer.template.overhead(), max_tokens=TOKENS_A_BATCH, max_rows=packer.max_rows
     )
-    batches = (packer.pack([pieces.take(indices)]) for indices in plan)
+    begins = np.append(True, source[1:] != source[:-1])  # where a row begins, and with it its prompt
+    batches = (packer.pack_to_pool(pieces.take(indices), begins[indices]) for indices in plan)
     vectors: FloatArray | None = None
     for item in backend.stream(batches, SENTENCE_OUTPUT):
         refuse_nan({SENTENCE_OUTPUT: item.value})
@@ -154,7 +186,7 @@ def encode_rows(
         return vectors, pieces.lengths - lengths
     advance(len(rows))
     # the mean over the pieces of each row, weighted by their tokens; an empty text counts as one
-    weights = np.maximum(lengths, 1).astype(np.float32)
+    weights = np.maximum(lengths - packer.skipped * begins, 1).astype(np.float32)
     totals = np.zeros((len(rows), vectors.shape[1]), np.float32)
     np.add.at(totals, source, vectors * weights[:, None])
     means: FloatArray = totals / np.bincount(source, weights, len(rows)).astype(np.float32)[:, None]
@@ -177,6 +209,67 @@ def logits_of(
         yield plan[item.index], item.value
 
 
+def encode_tokens(
+    texts: Sequence[str],
+    backend: Backend,
+    tokenizer: Tokenizer,
+    packer: Packer,
+    *,
+    prompt: str = "",
+    refuse: bool = False,
+    show: bool | None = None,
+) -> tuple[list[FloatArray], NDArray[np.int64]]:
+    """Turn N texts into the last hidden states of each [T, D], special tokens included, and the tokens cut of each [N].
+
+    Raises: InputError for a packer that cuts texts into pieces; TextError as `encode_texts`.
+    """
+    if packer.chunked:
+        raise InputError(f'{TOKENS} are of whole texts; found on_long="chunk"; pass "truncate" or "error"')
+    warn_unreadable(tokenizer, texts)
+    rows = tokenizer.tokenize([prompt + text for text in texts])
+    if refuse:
+        refuse_long(rows.lengths, packer.room, packer.sentence.max_seq_length)
+    lengths = np.minimum(rows.lengths, packer.room)
+    plan = token_budget_batches(
+        lengths + packer.template.overhead(), max_tokens=TOKENS_A_BATCH, max_rows=packer.max_rows
+    )
+    tokens: list[FloatArray] = [np.empty(0)] * len(rows)
+    batches = (packer.pack([rows.take(indices)]) for indices in plan)
+    with progress(len(texts), show=show) as advance:
+        for item in backend.stream(batches, "sequence_output"):
+            refuse_nan({TOKENS: item.value})
+            for row, states in zip(plan[item.index], item.value, strict=True):
+                tokens[row] = np.array(states[: lengths[row] + packer.template.overhead()], np.float32)
+            advance(len(item.value))
+    return tokens, rows.lengths - lengths
+
+
+def check_like(device: object, precision: str | None, output_value: str | None, backend: str) -> None:
+    """Refuse what sentence-transformers' `encode` takes and a module does not, and say what does the same.
+
+    Raises: InputError.
+    """
+    if output_value not in (VECTORS, TOKENS):
+        raise InputError(
+            f"output_value is {VECTORS} or {TOKENS}; found {output_value!r}; module(texts, outputs=[...]) gives every "
+            "output of the encoder"
+        )
+    if precision in QUANTISED:
+        raise InputError(
+            f"precision is what a module computes in, such as float32; found {precision!r}, which is a form of "
+            "vectors; pass what encode returns to sentence_transformers.quantize_embeddings"
+        )
+    if isinstance(device, list | tuple):
+        raise InputError(
+            f"device= names one device; found {len(device)}; leave it out: encode uses every core that it may"
+        )
+    if device is not None and backend != "torch" and str(device).partition(":")[0] != "cpu":
+        raise InputError(
+            f"device={str(device)!r} was asked for; the {backend} backend computes on the CPU; load the module with "
+            'backend="torch", which takes the GPU where there is one'
+        )
+
+
 def postprocess(vectors: FloatArray, *, truncate_dim: int | None = None, normalize: bool = False) -> FloatArray:
     """Keep the first dimensions of vectors [N, E], and scale them to length 1. Raises: InputError."""
     width = vectors.shape[1]
@@ -184,9 +277,3 @@ def postprocess(vectors: FloatArray, *, truncate_dim: int | None = None, normali
         raise InputError(f"truncate_dim must be 1 to {width}; found {truncate_dim}; choose one of these")
     vectors = vectors[:, :truncate_dim]
     return unit(vectors) if normalize else vectors
-
-
-def unit(vectors: FloatArray) -> FloatArray:
-    """Scale every row to length 1; a row of zeros stays."""
-    scaled: FloatArray = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-    return scaled

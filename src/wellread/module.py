@@ -11,13 +11,23 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, Unpack, overload
 
-import numpy as np
-
 from wellread.backends.backend import Backend, FloatArray, check_backend, load_backend
 from wellread.card import describe, model_card
 from wellread.checkpoints.checkpoint import Checkpoint, in_memory
 from wellread.checkpoints.native import read_directory, write_native
-from wellread.encode import TOKENS_A_BATCH, WINDOW, EncodeOptions, Packer, encode_texts, postprocess, prompt_of, unit
+from wellread.encode import (
+    TOKENS,
+    TOKENS_A_BATCH,
+    VECTORS,
+    WINDOW,
+    EncodeOptions,
+    Packer,
+    check_like,
+    encode_texts,
+    encode_tokens,
+    postprocess,
+    prompt_of,
+)
 from wellread.encoder.heads import MLM_OUTPUT
 from wellread.encoder.inputs import (
     DEFAULT_OUTPUTS,
@@ -35,6 +45,7 @@ from wellread.errors import InputError
 from wellread.files import own_card, public_name
 from wellread.hub.push import Pushed, Upload
 from wellread.hub.resolve import preprocessor_for, resolve
+from wellread.metrics.similarity import similarity, similarity_pairwise
 from wellread.tasks.fill_mask import FilledMask, fill_masks
 from wellread.tasks.predict import check_inputs, head_of, predict_all, read_options
 from wellread.tasks.task import Inputs, Predictor, Spans, Texts
@@ -161,12 +172,45 @@ class Module:
     @property
     def embedding_size(self) -> int:
         """Width E of a vector of `encode`."""
-        return self.checkpoint.embedding_size
+        width, cut = self.checkpoint.embedding_size, self.checkpoint.sentence.truncate_dim
+        return width if cut is None else min(width, cut)
 
     @property
     def max_seq_length(self) -> int:
-        """The longest text of `encode`, in tokens, special ones included."""
+        """The longest text of `encode`, in tokens, special ones included; it may be set."""
         return self.checkpoint.sentence.max_seq_length
+
+    @max_seq_length.setter
+    def max_seq_length(self, length: int) -> None:
+        limit = self.checkpoint.config.max_length
+        if type(length) is not int or not 3 <= length <= limit:
+            raise InputError(
+                f"max_seq_length must be 3 to {limit}, this module's positions; found {length!r}; lower it"
+            )
+        sentence = replace(self.checkpoint.sentence, max_seq_length=length)
+        self.checkpoint = replace(self.checkpoint, sentence=sentence)
+
+    @property
+    def prompts(self) -> dict[str, str]:
+        """What may be put before texts, by name."""
+        return dict(self.checkpoint.sentence.prompts)
+
+    @property
+    def similarity_fn_name(self) -> str:
+        """The function behind `similarity`: cosine, dot, euclidean or manhattan."""
+        return self.checkpoint.sentence.similarity_fn_name
+
+    def get_embedding_dimension(self) -> int:
+        """Return `embedding_size`, by the name that sentence-transformers' models have for it."""
+        return self.embedding_size
+
+    def get_sentence_embedding_dimension(self) -> int:
+        """Return `embedding_size`, by the older name that sentence-transformers' models have for it."""
+        return self.embedding_size
+
+    def get_max_seq_length(self) -> int:
+        """Return `max_seq_length`, by the older name that sentence-transformers' models have for it."""
+        return self.max_seq_length
 
     def info(self) -> dict[str, Any]:
         """Describe the module: shape, size, tokenizer, outputs, what of its source was ignored or inferred and why."""
@@ -283,6 +327,9 @@ class Module:
         **options: Unpack[EncodeOptions],
     ) -> list[FloatArray]: ...
 
+    @overload  # tensors, or the states of tokens
+    def encode(self, sentences: str | Iterable[str] | None = ..., *arguments: Any, **options: Any) -> Any: ...
+
     def encode(
         self,
         sentences: str | Iterable[str] | None = None,
@@ -293,17 +340,22 @@ class Module:
         *,
         inputs: str | Iterable[str] | None = None,
         convert_to_numpy: bool = True,
+        convert_to_tensor: bool = False,
         normalize_embeddings: bool = False,
         truncate_dim: int | None = None,
         precision: str | None = None,
         on_long: str = "truncate",
-    ) -> FloatArray | list[FloatArray]:
+        output_value: str | None = VECTORS,
+        device: object = None,
+    ) -> Any:
         """Turn texts into vectors, as sentence-transformers' `encode` does: float32 [N, E], or [E] for one text.
 
         `inputs` is a second name of `sentences`. `prompt`, or the module's own of `prompt_name`, is put before each.
         `batch_size` bounds the texts of a batch; batches are planned by tokens in any case. `on_long` says what becomes
         of texts over `max_seq_length`: "truncate" (with a TruncationWarning that counts), "error", or "chunk", which
-        averages the vectors of the pieces, weighted by their tokens. `truncate_dim` keeps the first dimensions.
+        averages the vectors of the pieces, weighted by their tokens. `truncate_dim` keeps the first dimensions, those
+        that the module's own `truncate_dim` keeps if none is given. `convert_to_tensor` gives a tensor of torch;
+        `output_value="token_embeddings"` the last hidden states of each text, a list of [T, D].
 
         Raises: InputError, TextError.
 
@@ -316,30 +368,54 @@ class Module:
                 "texts were expected once; found sentences= and inputs=, its second name; pass one of them"
             )
         rows = sentences if inputs is None else inputs
-        texts = as_texts(rows)
+        texts, sentence = as_texts(rows), self.checkpoint.sentence
         check_on_long(on_long)
+        check_like(device, precision, output_value, self.backend)
         packer = Packer(
             template=self.tokenizer.template,
-            sentence=self.checkpoint.sentence,
+            sentence=sentence,
             max_rows=checked_batch_size(batch_size, TOKENS_A_BATCH),
             chunked=on_long == "chunk",
         )
-        vectors, truncated = encode_texts(
-            texts,
-            self.running(precision),
-            self.tokenizer,
-            packer,
-            width=self.embedding_size,
-            prompt=prompt_of(self.checkpoint.sentence, prompt_name, prompt),
-            refuse=on_long == "error",
-            show=show_progress_bar,
-        )
+        words = prompt_of(sentence, prompt_name, prompt)
+        common: dict[str, Any] = {"prompt": words, "refuse": on_long == "error", "show": show_progress_bar}
+        arguments = (texts, self.running(precision), self.tokenizer, packer)
+        vectors: FloatArray | list[FloatArray]
+        if output_value == TOKENS:
+            vectors, truncated = encode_tokens(*arguments, **common)
+        else:
+            whole, truncated = encode_texts(*arguments, width=self.checkpoint.embedding_size, **common)
+            cut = self._own_truncation() if truncate_dim is None else truncate_dim
+            vectors = postprocess(whole, truncate_dim=cut, normalize=normalize_embeddings)
         advice = f'this module takes {self.max_seq_length} of a text; pass on_long="chunk" or on_long="error"'
         warn_truncated(truncated, advice)
-        vectors = postprocess(vectors, truncate_dim=truncate_dim, normalize=normalize_embeddings)
+        if convert_to_tensor:
+            check_backend("torch")
+            from wellread.backends.torch import as_tensors
+
+            vectors = as_tensors(vectors)
         if isinstance(rows, str):
             return vectors[0]
-        return vectors if convert_to_numpy else list(vectors)
+        return vectors if convert_to_numpy or convert_to_tensor else list(vectors)
+
+    def _own_truncation(self) -> int | None:
+        return None if self.checkpoint.sentence.truncate_dim is None else self.embedding_size
+
+    def encode_query(self, sentences: str | Iterable[str] | None = None, **options: Any) -> Any:
+        """Do as `encode`, with the prompt named `query` before each text if the module has one, and else with none."""
+        return self.encode(sentences, **self._with_prompt("query", options))
+
+    def encode_document(self, sentences: str | Iterable[str] | None = None, **options: Any) -> Any:
+        """Do as `encode`, with the prompt named `document` before each text if the module has one, and else with none.
+
+        That is what sentence-transformers 6 does: another prompt, such as `passage`, goes by `prompt_name`.
+        """
+        return self.encode(sentences, **self._with_prompt("document", options))
+
+    def _with_prompt(self, name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+        if options.get("prompt") is not None or options.get("prompt_name") is not None:
+            return dict(options)
+        return {**options, "prompt": self.checkpoint.sentence.prompts.get(name, "")}
 
     def embed(self, texts: Iterable[str], **options: Any) -> Iterator[FloatArray]:
         """Yield the vector [E] of each text, in order, holding a bounded number; options as for `encode`."""
@@ -356,9 +432,16 @@ class Module:
 
         return vectors()
 
-    def similarity(self, a: FloatArray, b: FloatArray) -> FloatArray:
-        """Return the cosine of every vector of `a` [N, E] with every one of `b` [M, E]: [N, M]."""
-        return unit(np.atleast_2d(np.asarray(a, np.float32))) @ unit(np.atleast_2d(np.asarray(b, np.float32))).T
+    def similarity(self, a: Any, b: Any) -> FloatArray:
+        """Compare every vector of `a` [N, E] with every one of `b` [M, E] by `similarity_fn_name`: float32 [N, M].
+
+        Distances come with a minus. Raises: InputError for what are no vectors of one width.
+        """
+        return similarity(self.similarity_fn_name, a, b)
+
+    def similarity_pairwise(self, a: Any, b: Any) -> FloatArray:
+        """Do as `similarity` with each vector of `a` [N, E] and the one of `b` [N, E] in its place: float32 [N]."""
+        return similarity_pairwise(self.similarity_fn_name, a, b)
 
     def predict(
         self,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -162,6 +163,11 @@ class TorchEncoder(nn.Module):
     def arrays(self) -> dict[str, NDArray[np.float32]]:
         """Copy the parameters out, by name."""
         return {name: p.detach().to("cpu", torch.float32).numpy().copy() for name, p in self.named_parameters()}
+
+
+def as_tensors(vectors: Any) -> Any:
+    """Turn an array, or a list of arrays, into tensors on the CPU that share its memory."""
+    return list(map(torch.from_numpy, vectors)) if isinstance(vectors, list) else torch.from_numpy(vectors)
 
 
 def place(root: nn.Module, name: str, array: NDArray[np.generic]) -> None:

@@ -8,9 +8,10 @@ import numpy as np
 
 from wellread.config import HeadConfig
 from wellread.data.examples import Examples
-from wellread.encode import encode_rows, unit
+from wellread.encode import encode_rows
 from wellread.errors import DataError
 from wellread.metrics.metrics import pearson, spearman
+from wellread.metrics.similarity import unit
 from wellread.tasks.task import Advance, Inputs, Predictions, Predictor, Scores, Scoring, Targets, Task, needed
 from wellread.text.batch import Ragged
 from wellread.text.tokenizer import Tokenizer
