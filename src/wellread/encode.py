@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Literal, TypedDict
+from typing import TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,7 +42,6 @@ class EncodeOptions(TypedDict, total=False):
     precision: str | None
     on_long: str
     device: object
-    output_value: Literal["sentence_embedding"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

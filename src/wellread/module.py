@@ -327,8 +327,21 @@ class Module:
         **options: Unpack[EncodeOptions],
     ) -> list[FloatArray]: ...
 
-    @overload  # tensors, or the states of tokens
-    def encode(self, sentences: str | Iterable[str] | None = ..., *arguments: Any, **options: Any) -> Any: ...
+    @overload
+    def encode(
+        self,
+        sentences: str | Iterable[str] = ...,
+        prompt_name: str | None = ...,
+        prompt: str | None = ...,
+        batch_size: int | None = ...,
+        show_progress_bar: bool | None = ...,
+        *,
+        inputs: str | Iterable[str] | None = ...,
+        convert_to_numpy: bool = ...,
+        convert_to_tensor: bool = ...,
+        output_value: str | None = ...,
+        **options: Unpack[EncodeOptions],
+    ) -> Any: ...
 
     def encode(
         self,
@@ -403,14 +416,14 @@ class Module:
 
     def encode_query(self, sentences: str | Iterable[str] | None = None, **options: Any) -> Any:
         """Do as `encode`, with the prompt named `query` before each text if the module has one, and else with none."""
-        return self.encode(sentences, **self._with_prompt("query", options))
+        return self.encode(sentences, **self._with_prompt("query", options))  # type: ignore[arg-type]
 
     def encode_document(self, sentences: str | Iterable[str] | None = None, **options: Any) -> Any:
         """Do as `encode`, with the prompt named `document` before each text if the module has one, and else with none.
 
         That is what sentence-transformers 6 does: another prompt, such as `passage`, goes by `prompt_name`.
         """
-        return self.encode(sentences, **self._with_prompt("document", options))
+        return self.encode(sentences, **self._with_prompt("document", options))  # type: ignore[arg-type]
 
     def _with_prompt(self, name: str, options: Mapping[str, Any]) -> dict[str, Any]:
         if options.get("prompt") is not None or options.get("prompt_name") is not None:

@@ -1,4 +1,4 @@
-"""Against sentence-transformers: every module and setting of its directories that wellread computes, in both directions."""
+"""Against sentence-transformers: every module and setting of its directories, and every call, in both directions."""
 
 import json
 import shutil
