@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from wellread.module import from_pretrained as from_pretrained
     from wellread.module import load as load
     from wellread.module import push as push
+    from wellread.trimming import trim as trim
 
 # Public names by where they live, each loaded when it is first asked for, so that `import wellread` is instant.
 _PUBLIC = {
@@ -47,6 +48,7 @@ _PUBLIC = {
     "wellread.measure.evaluate": ("evaluate",),
     "wellread.data.examples": ("read_examples", "take_examples"),
     "wellread.module": ("Module", "from_pretrained", "load", "push"),
+    "wellread.trimming": ("trim",),
 }
 _HOMES = {name: home for home, names in _PUBLIC.items() for name in names}
 __all__ = [
@@ -70,6 +72,7 @@ __all__ = [
     "push",
     "read_examples",
     "take_examples",
+    "trim",
     "verify",
 ]
 

@@ -7,7 +7,7 @@ import pytest
 import sentencepiece
 from neighbours import DATA
 
-from wellread.formats.sentencepiece_model import check_charsmap, read_sentencepiece
+from wellread.formats.sentencepiece_model import check_charsmap, keep_pieces, read_sentencepiece
 
 BYTES = (DATA / "kobert" / "tokenizer_78b3253a26.model").read_bytes()
 
@@ -70,6 +70,19 @@ def test_what_a_unigram_cannot_do_is_named(settings, fault):
 def test_a_damaged_model_is_refused(content, found):
     with pytest.raises(ValueError, match=found):
         read_sentencepiece(content)
+
+
+def test_a_model_with_fewer_pieces_is_one():
+    model = read_sentencepiece(BYTES)
+    kept = [id for id in range(8000) if id < 300 or id % 3 == 0]
+    smaller = keep_pieces(BYTES + b"\x22\x04\x0a\x02\x0a\x00", kept)  # with tests that a model may carry of itself
+    assert read_sentencepiece(smaller).pieces == tuple(model.pieces[id] for id in kept)
+    assert read_sentencepiece(smaller).charsmap == model.charsmap
+    processor = sentencepiece.SentencePieceProcessor(model_proto=smaller)
+    assert processor.get_piece_size() == len(kept)
+    assert keep_pieces(BYTES, range(8000)) == BYTES
+    with pytest.raises(ValueError, match="field 1 holds a number where a message stands"):
+        keep_pieces(b"\x08\x01", {0})
 
 
 CHARSMAP = read_sentencepiece(BYTES).charsmap

@@ -34,6 +34,7 @@ GROUPS = {
     "Ship": {
         "export": "Write a module as SavedModels for TF Hub's users.",
         "revive": "Make a dead TF Hub handle work again.",
+        "trim": "Drop the vocabulary that a corpus or a language does not need.",
         "push": "Upload a module to the Hugging Face hub.",
     },
     "Find and maintain": {

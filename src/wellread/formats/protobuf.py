@@ -1,4 +1,4 @@
-"""protobuf's wire format, read: the numbered fields of a message, with no schema and no library.
+"""protobuf's wire format: the numbered fields of a message, with no schema and no library.
 
 https://protobuf.dev/programming-guides/encoding
 """
@@ -116,6 +116,19 @@ def read_varint(data: bytes, start: int) -> tuple[int, int]:
                 break
             return value, start + i + 1
     raise ValueError(f"a number at byte {start} that is cut short, or longer than 64 bits or than it has to be")
+
+
+def varint(value: int) -> bytes:
+    """Write a number as `read_varint` reads it.
+
+    >>> varint(300)
+    b'\\xac\\x02'
+    """
+    parts = []
+    while value > 0x7F:
+        parts.append(0x80 | value & 0x7F)
+        value >>= 7
+    return bytes([*parts, value])
 
 
 def _take(message: bytes, start: int, length: int) -> bytes:

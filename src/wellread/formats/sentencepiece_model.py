@@ -6,12 +6,13 @@ The messages and their fields: sentencepiece_model.proto of google/sentencepiece
 from __future__ import annotations
 
 import struct
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
-from wellread.formats.protobuf import fields
+from wellread.formats.protobuf import fields, varint
 
 UNIGRAM = 1  # of the kinds of model; a file that states none is one
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = (
@@ -23,7 +24,7 @@ NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = (
     6,
 )  # of the kinds of piece; the default is the first
 NO_UNIGRAM = "a form that is no Unigram"
-PIECE, TRAINING, NORMALIZATION = 1, 2, 3  # fields of the whole
+PIECE, TRAINING, NORMALIZATION, SELF_TEST = 1, 2, 3, 4  # fields of the whole
 TEXT, SCORE, KIND = 1, 2, 3  # fields of a piece
 MODEL, SUFFIX, BYTES = 3, 24, 35  # fields of the training
 NAME, CHARSMAP, DUMMY_PREFIX, EXTRA_SPACES, ESCAPED = 1, 2, 3, 4, 5  # fields of the normalization
@@ -42,6 +43,7 @@ class SentencePieceModel:
     """A Unigram model and what it does to a text beforehand."""
 
     pieces: tuple[Piece, ...]  # in the order of their ids
+    form: int  # the kind of model
     charsmap: bytes  # what becomes of characters, in a form of SentencePiece's own; empty: they stay
     nfkc: bool  # whether that map is over NFKC
     dummy_prefix: bool  # a space is put before the text
@@ -77,12 +79,29 @@ def read_sentencepiece(model: bytes) -> SentencePieceModel:
     }
     return SentencePieceModel(
         pieces=tuple(pieces),
+        form=_number(training, MODEL, UNIGRAM),
         charsmap=_bytes(normalization, CHARSMAP),
         nfkc=b"nfkc" in _bytes(normalization, NAME),
         dummy_prefix=bool(normalization.get(DUMMY_PREFIX, 1)),
         collapses_spaces=bool(normalization.get(EXTRA_SPACES, 1)),
         faults=tuple(fault for fault, present in faults.items() if present),
     )
+
+
+def keep_pieces(model: bytes, kept: Collection[int]) -> bytes:
+    """Return the content of a model's file with the pieces of the ids `kept` alone, which get 0, 1, 2 ...
+
+    Tests that a model carries of itself are left out: they are of the whole one. Raises: ValueError: it is no model.
+    """
+    parts, id = [], -1
+    for number, value in fields(model):
+        id += number == PIECE
+        if number == SELF_TEST or (number == PIECE and id not in kept):
+            continue
+        if isinstance(value, int):
+            raise ValueError(f"field {number} holds a number where a message stands")
+        parts += [varint(number << 3 | 2), varint(len(value)), value]
+    return b"".join(parts)
 
 
 def check_charsmap(charsmap: bytes) -> None:
@@ -123,10 +142,14 @@ def _merged(whole: list[tuple[int, int | bytes]], number: int) -> dict[int, int 
 
 
 def _piece(values: dict[int, int | bytes]) -> Piece:
-    kind = values.get(KIND, NORMAL)
-    if not isinstance(kind, int):
-        raise ValueError(f"field {KIND} holds bytes where a number stands")
-    return Piece(_bytes(values, TEXT).decode("utf-8"), _score(values), kind)
+    return Piece(_bytes(values, TEXT).decode("utf-8"), _score(values), _number(values, KIND, NORMAL))
+
+
+def _number(values: dict[int, int | bytes], number: int, absent: int) -> int:
+    value = values.get(number, absent)
+    if not isinstance(value, int):
+        raise ValueError(f"field {number} holds bytes where a number stands")
+    return value
 
 
 def _bytes(values: dict[int, int | bytes], number: int) -> bytes:
@@ -138,8 +161,5 @@ def _bytes(values: dict[int, int | bytes], number: int) -> bytes:
 
 def _score(piece: dict[int, int | bytes]) -> float:
     """Read a float, which the reader of messages hands on as the number of its four bytes."""
-    word = piece.get(SCORE, 0)
-    if not isinstance(word, int):
-        raise ValueError(f"field {SCORE} holds bytes where a number stands")
-    score: float = struct.unpack("<f", struct.pack("<I", word))[0]
+    score: float = struct.unpack("<f", struct.pack("<I", _number(piece, SCORE, 0)))[0]
     return score

@@ -1,0 +1,76 @@
+"""wellread trim: a module without the pieces that nobody needs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from wellread.cli.options import LOADING, json_flag, load_module, module_options
+from wellread.cli.texts import reading_options
+from wellread.files import refuse_existing
+
+PATH = click.Path(path_type=Path)
+
+
+@click.command("trim")
+@click.argument("handle", required=False)
+@click.option("--texts", multiple=True, type=PATH, metavar="FILE", help="Keep the pieces of these texts; repeatable.")
+@click.option("--keep", type=PATH, metavar="FILE", help="Keep these pieces, one a line.")
+@click.option("--language", "languages", multiple=True, metavar="CODE", help="Keep what is written so: ko, en, ja ...")
+@click.option("--min-count", type=int, default=1, show_default=True, help="Of the texts, pieces that occur so often.")
+@click.option("--held-out", multiple=True, type=PATH, metavar="FILE", help="Compare these.  [default: each 20th text]")
+@click.option("-o", "--output", required=True, type=PATH, help="The module's directory.")
+@click.option("--dtype", default="float32", show_default=True, help="How weights are stored: float32 or float16.")
+@click.option("--overwrite", is_flag=True, help="Replace a module in OUTPUT.")
+@reading_options("text")
+@json_flag
+@module_options
+def command(handle: str | None, output: Path, dtype: str, overwrite: bool, as_json: bool, **options: Any) -> None:
+    """Drop from a module's vocabulary and word table what a corpus, a language or a list does not need.
+
+    Texts whose pieces are all kept get the same vectors. Special tokens and single characters stay.
+    """
+    from wellread.trimming import trim
+
+    if not overwrite:
+        refuse_existing(output, advice=", or overwrite it (--overwrite)")
+    loading = {name: options.pop(name) for name in LOADING}
+    module = load_module(**{**loading, "model": handle or loading["model"]})
+    trimmed = trim(
+        module,
+        options["texts"] or None,
+        keep=options["keep"] or (),
+        languages=options["languages"],
+        min_count=options["min_count"],
+        held_out=options["held_out"] or None,
+        column=options["text"],
+        kind=options["kind"],
+        format=options["format_"],
+    )
+    trimmed.save(output, dtype=dtype, overwrite=overwrite)
+    report = trimmed.provenance["trim"]
+    if as_json:
+        click.echo(json.dumps({"output": str(output), **report}))
+        return
+    click.echo(f"module: {output}")
+    for line in lines(report):
+        click.echo(line)
+
+
+def lines(report: Mapping[str, Any]) -> list[str]:
+    """Say what trimming left."""
+    words = [
+        f"{name}: {report[f'{name}_before']:,} -> {report[f'{name}_after']:,}"
+        for name in ("rows", "parameters", "megabytes")
+    ]
+    if not report["held_out_texts"]:
+        return [*words, "held out: no text; name some with --held-out"]
+    return [
+        *words,
+        f"held out: of {report['held_out_texts']:,} texts {report['texts_kept']:.2%} keep all their pieces, "
+        f"of {report['held_out_tokens']:,} tokens {report['tokens_kept']:.2%}",
+    ]

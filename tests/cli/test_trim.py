@@ -1,0 +1,53 @@
+"""wellread trim, run as a person runs it."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from tiny import tiny_module
+
+import wellread
+
+
+@pytest.fixture
+def run(tmp_path):
+    tiny_module(tmp_path / "files").save(tmp_path / "module")
+    (tmp_path / "texts.txt").write_text("a man is playing the guitar\n" * 25)
+    (tmp_path / "pieces.txt").write_text("paris\n")
+
+    def run(*arguments, code=0):
+        command = [sys.executable, "-m", "wellread.cli.main", "trim", str(tmp_path / "module"), *map(str, arguments)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=dict(os.environ), cwd=tmp_path)
+        assert done.returncode == code, done.stderr
+        return done.stdout if code == 0 else done.stderr
+
+    return run
+
+
+def test_trim(run, tmp_path):
+    said = run("--texts", "texts.txt", "--keep", "pieces.txt", "-o", "small")
+    small = wellread.load(tmp_path / "small")
+    rows = small.tokenizer.vocab_size
+    assert f"module: small\nrows: 99 -> {rows}\nparameters: " in said
+    assert said.endswith("held out: of 1 texts 100.00% keep all their pieces, of 6 tokens 100.00%\n")
+    assert "paris" in small.tokenizer.vocabulary.pieces
+    assert "exists; remove it or choose another name, or overwrite it (--overwrite)" in run(
+        "--texts", "texts.txt", "-o", "small", code=3
+    )
+    found = json.loads(run("--language", "en", "-o", "small", "--overwrite", "--json"))
+    assert (found["output"], found["rows_before"], found["held_out_texts"]) == ("small", 99, 0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "found"),
+    [
+        ((), 3, "found nothing that says what to keep; pass texts, --keep or --language"),
+        (("--texts", "missing.txt"), 3, "found no missing.txt; check the paths"),
+        (("--language", "kr"), 3, "--language must name languages"),
+    ],
+)
+def test_what_cannot_be_trimmed_is_said(run, tmp_path, arguments, code, found):
+    assert found in run(*arguments, "-o", "small", code=code)
+    assert not (tmp_path / "small").exists()

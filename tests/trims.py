@@ -1,0 +1,55 @@
+"""Modules of every kind of vocabulary, for trimming."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import sentencepiece
+from neighbours import TOKENIZERS, neighbour
+from tiny import tiny_checkpoint, tiny_config
+from trained import KINDS as TRAINED
+from trained import library
+
+from wellread.config import SentenceConfig
+from wellread.export.parity import read_lines
+from wellread.module import Module
+from wellread.text.fast import of_library
+from wellread.text.tokenizer import Tokenizer
+
+
+def corpus() -> list[str]:
+    """Return lines of two languages."""
+    return [line for pair in zip(read_lines("ko")[:600], read_lines("en")[:600], strict=True) for line in pair]
+
+
+def sentencepiece_model(**settings: object) -> bytes:
+    """Train a SentencePiece model."""
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(corpus()),
+        model_writer=model,
+        character_coverage=0.99,
+        minloglevel=2,
+        **{"vocab_size": 1500, **settings},
+    )
+    return model.getvalue()
+
+
+FAST = {"fast, bytes": "byte-level", "fast, WordPiece": "wordpiece", "fast, Unigram": "unigram"}  # a kind of `trained`
+KINDS = ("hf, cased", "tfhub, uncased", "kobert", "spm, a vocabulary", "spm, own ids", *FAST)
+
+
+def fast(kind: str) -> Tokenizer:
+    """Make a tokenizer of the library's."""
+    return of_library(library(FAST[kind]), TRAINED[FAST[kind]][1])
+
+
+def of_kind(place: Path, kind: str) -> Module:
+    """Make a tiny module with a vocabulary of a kind; the encoder of a `fast` one counts positions as RoBERTa does."""
+    if kind in TOKENIZERS:
+        return neighbour(place, kind)
+    tokenizer = fast(kind)
+    pad = tokenizer.special.pad
+    config = tiny_config(vocab_size=tokenizer.vocab_size + 3, pad_token_id=pad)
+    return Module(checkpoint=tiny_checkpoint(config, SentenceConfig(max_seq_length=23)), tokenizer=tokenizer)
