@@ -32,11 +32,11 @@ BODIES: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-def body(name: str, kind: str = "ForMaskedLM", **options: Any) -> Any:
-    """Make a model of transformers, of the class that ends in `kind`."""
+def body(name: str, kind: str = "ForMaskedLM", keys: dict[str, Any] | None = None, **options: Any) -> Any:
+    """Make a model of transformers, of the class that ends in `kind`; `keys` are more of its configuration."""
     torch.manual_seed(0)
     begin, changes = BODIES[name]
-    config = getattr(transformers, f"{begin}Config")(**{**SIZES, **changes})
+    config = getattr(transformers, f"{begin}Config")(**{**SIZES, **changes, **(keys or {})})
     model = getattr(transformers, begin + kind)(config, **options).eval()
     with torch.no_grad():
         for parameter in model.parameters():

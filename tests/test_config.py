@@ -110,6 +110,15 @@ AB = ("a", "b")
             {"task": "tag", "labels": AB, "pre_classifier": True},
             "pre_classifier is for classify, pair, score, rank, multilabel; found it wi",
         ),
+        ({"task": "pair", "labels": AB, "pre_activation": "tanh"}, "found tanh and False without it; leave them out"),
+        (
+            {"task": "pair", "labels": AB, "pre_dropout": True},
+            "pre_activation and pre_dropout belong to pre_classifier; f",
+        ),
+        (
+            {"task": "pair", "labels": AB, "pre_activation": "silu"},
+            "pre_activation was given as 'silu'; wellread knows re",
+        ),
         ({"task": "score"}, "a head for score needs one or more distinct labels; found none; correct them"),
         (
             {"task": "multilabel", "labels": ("a", "a")},

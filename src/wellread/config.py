@@ -303,6 +303,7 @@ class SentenceConfig:
 # What Hugging Face's class for whole texts computes, by config.json's `problem_type`: a softmax over labels, numbers as
 # they are, a sigmoid for each label.
 SINGLE, REGRESSION, MULTIPLE = "single_label_classification", "regression", "multi_label_classification"
+PRE_ACTIVATIONS = ("relu", "tanh", "gelu")  # DistilBERT's, RoBERTa's and MPNet's, ELECTRA's
 SCORE_ACTIVATIONS = ("identity", "sigmoid", "tanh", "relu", "softplus", "softmax")
 
 
@@ -347,12 +348,14 @@ class HeadConfig:
 
     task: str  # a row of `wellread.tasks`
     labels: tuple[str, ...] = ()  # C of them, in the order of the logits; of numbers their names
-    pre_classifier: bool = False  # on `pooled_output` alone: a dense map with ReLU before the last, as DistilBERT's
+    pre_classifier: bool = False  # of a whole text: a dense map before the last, on position 0 instead of the pooler
     dropout: float = 0.1  # before the last map; training only
     low: float = 0.0  # similarity: the score that a cosine of 0 stands for
     high: float = 1.0  # and a cosine of 1
     kind: str | None = field(default=None, metadata=ADDED_LATER)  # of HEADS; None: that of the task's own name
     activation: str = field(default="identity", metadata=ADDED_LATER)  # score, rank: of SCORE_ACTIVATIONS, on logits
+    pre_activation: str = field(default="relu", metadata=ADDED_LATER)  # of PRE_ACTIVATIONS, behind that map
+    pre_dropout: bool = field(default=False, metadata=ADDED_LATER)  # whether dropout stands before that map too
     # score, rank: what config.json states of it, for Hugging Face's training; None: nothing
     problem_type: str | None = field(default=None, metadata=ADDED_LATER)
 
@@ -372,6 +375,12 @@ class HeadConfig:
         if self.pre_classifier and not self.row.on_text:
             kinds = ", ".join(name for name, row in HEADS.items() if row.on_text)
             raise ConfigError(f"pre_classifier is for {kinds}; found it with {self.task}; leave it out")
+        _one_of("pre_activation", self.pre_activation, PRE_ACTIVATIONS)
+        if (self.pre_activation, self.pre_dropout) != ("relu", False) and not self.pre_classifier:
+            raise ConfigError(
+                f"pre_activation and pre_dropout belong to pre_classifier; found {self.pre_activation} and "
+                f"{self.pre_dropout} without it; leave them out"
+            )
         if not -math.inf < self.low < self.high < math.inf:
             raise ConfigError(
                 f"low must be below high, both finite; found {self.low} and {self.high}; correct one of them"
@@ -390,6 +399,11 @@ class HeadConfig:
     def row(self) -> HeadKind:
         """The row of HEADS that says what the head computes."""
         return HEADS[self.kind or self.task]
+
+    @property
+    def first_map(self) -> tuple[bool, str, bool]:
+        """What stands before the last map: whether there is one, its activation, and whether dropout is before it."""
+        return self.pre_classifier, self.pre_activation, self.pre_dropout
 
     @property
     def outputs(self) -> int:

@@ -10,7 +10,7 @@ from tiny import tiny_checkpoint, tiny_config
 
 from wellread.config import DenseConfig, HeadConfig, SentenceConfig
 from wellread.errors import ConfigError
-from wellread.learn.init import has_pre_classifier, is_continued, with_head
+from wellread.learn.init import first_map, is_continued, with_head
 
 JUDGE = HeadConfig(task="classify", labels=("a", "b", "c"))
 
@@ -95,9 +95,12 @@ def test_a_sentence_vector_is_the_same_with_a_fresh_pooler():
 
 def test_a_distilbert_gets_its_own_map():
     checkpoint = tiny_checkpoint(tiny_config(type_vocab_size=0, pooler="first_token"), mlm=False)
-    assert has_pre_classifier(checkpoint, "pair")
-    assert not has_pre_classifier(checkpoint, "answer")
-    assert not has_pre_classifier(tiny_checkpoint(), "pair")
+    assert first_map(checkpoint, "pair") == {"pre_classifier": True, "pre_activation": "relu", "pre_dropout": False}
+    assert not first_map(checkpoint, "answer")["pre_classifier"]
+    assert not first_map(checkpoint, "similarity")["pre_classifier"]
+    assert not first_map(tiny_checkpoint(), "pair")["pre_classifier"]
+    roberta = replace(checkpoint, family="roberta")
+    assert first_map(roberta, "rank") == {"pre_classifier": True, "pre_activation": "tanh", "pre_dropout": True}
     made = headed(checkpoint, replace(JUDGE, pre_classifier=True))
     assert made.config.pooler == "first_token"
     assert made.tensors["pre_classifier.weight"].shape == (12, 12)

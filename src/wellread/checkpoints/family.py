@@ -25,7 +25,29 @@ class HeadClass:
     dropout_key: str | None = None  # config.json's key of the dropout before the last map
     dropout: float | None = None  # where there is no such key, or null stands there; None: hidden_dropout_prob
     pre_classifier: bool = False  # as in HeadConfig
+    pre_activation: str = "relu"
+    pre_dropout: bool = False
     needs_pooler: bool = False  # whether it computes `pooled_output` with a dense map
+    tensors: str = ""  # rows `ours theirs` of the head
+
+    @property
+    def rows(self) -> dict[str, str]:
+        """The rows of `tensors`: our name, and theirs."""
+        return dict(line.split() for line in self.tensors.strip().splitlines())
+
+    @property
+    def first_map(self) -> dict[str, Any]:
+        """The fields of HeadConfig that say what stands before the last map."""
+        return {name: getattr(self, name) for name in ("pre_classifier", "pre_activation", "pre_dropout")}
+
+
+# The head of RoBERTa for whole texts, which others took over.
+OUT_PROJ = """
+    pre_classifier.weight  classifier.dense.weight
+    pre_classifier.bias    classifier.dense.bias
+    classifier.weight      classifier.out_proj.weight
+    classifier.bias        classifier.out_proj.bias
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +108,9 @@ class Family:
             row.name.format(i=row.layer): table.get(row.name, row.name).format(i=row.layer)
             for row in names.rows(config, mlm=mlm)
         }
-        return encoder | {name: table.get(name, name) for name in names.head_shapes(config, head)}
+        kind = self.head_class(head)
+        of_head = kind.rows if kind is not None else {}
+        return encoder | {name: of_head.get(name, name) for name in names.head_shapes(config, head)}
 
     def head_class(self, head: HeadConfig | None) -> HeadClass | None:
         """Return the class that computes a head; None where there is none, or one without tensors."""

@@ -19,7 +19,7 @@ from wellread.schema import read_json
 
 CLASSES, LABELS, PROBLEM, COUNT = "architectures", "id2label", "problem_type", "num_labels"
 MANY = 100_000  # labels: more are no count that can be meant
-BEFORE = "pre_classifier."  # DistilKoBERT's own fine-tuning had none, in a class that bore Hugging Face's name
+FIRST_MAP = "pre_classifier.weight"
 LEFT_OUT = "the encoder is read without its head"
 # Where a cross-encoder names the activation of its scores: sentence-transformers 5 and later, 4, and before. The first
 # stands in a file of its own, under the key that names it here.
@@ -83,7 +83,7 @@ def head_from_config(
         head = HeadConfig(
             task=scored.task,
             labels=labels.names,
-            pre_classifier=kind.pre_classifier,
+            **kind.first_map,
             dropout=_dropout(kind, config, data),
             activation=scored.activation,
             problem_type=data.get(PROBLEM) if HEADS[scored.task].problem_type == REGRESSION else None,
@@ -140,10 +140,12 @@ def check_expressible(family: Family, config: EncoderConfig, head: HeadConfig | 
     kind = family.head_class(head)
     if head is None or kind is None:
         return
-    if head.pre_classifier != kind.pre_classifier:
+    theirs = {name: value for name, value in kind.first_map.items() if value != getattr(head, name)}
+    if theirs:
         raise ConfigError(
-            f"a {family.name} module with a head for {head.task} was to be saved; found pre_classifier "
-            f"{head.pre_classifier} where this family has {kind.pre_classifier}; make its head anew"
+            f"a {family.name} module with a head for {head.task} was to be saved; found "
+            f"{', '.join(f'{name} {getattr(head, name)}' for name in theirs)} where this family has "
+            f"{', '.join(map(str, theirs.values()))}; make its head anew"
         )
     plain = head.activation == "identity" or (head.activation == "sigmoid" and len(head.labels) == 1)
     if (head.kind or head.task) == "score" and not plain:
@@ -255,8 +257,10 @@ def _unusable(
     fewest, why = (1, "a head gives one number or more") if on_text else (2, "a choice takes two or more")
     if HEADS[kind.task].logits is None and len(labels) < fewest:
         return f"it has {len(labels)} label{'s' * (len(labels) != 1)}, and {why}"
-    if kind.pre_classifier and of_head and not any(name.startswith(BEFORE) for name in of_head):
-        return f"it is {', '.join(of_head)} alone, and the class that {CLASSES} names has {BEFORE}* before it"
+    # DistilKoBERT's own fine-tuning had none, in a class that bore Hugging Face's name
+    before = kind.rows.get(FIRST_MAP, FIRST_MAP).removesuffix("weight")
+    if kind.pre_classifier and of_head and not any(name.startswith(before) for name in of_head):
+        return f"it is {', '.join(of_head)} alone, and the class that {CLASSES} names has {before}* before it"
     return None
 
 

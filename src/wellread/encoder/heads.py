@@ -120,7 +120,9 @@ def head_input(head: HeadConfig) -> str:
 def task_logits(ops: Ops[T], head: HeadConfig, source: T) -> T:
     """Map what `head_input` names, [B, D] or [B, T, D], to the head's logits [..., C].
 
-    The heads of Hugging Face's BERT and DistilBERT: dropout and a linear map; DistilBERT's has another map before it.
+    The heads of Hugging Face's classes: dropout and a linear map; most of those without pooler have another before it.
     """
-    x = ops.activation(ops.linear(source, "pre_classifier"), "relu") if head.pre_classifier else source
+    x = ops.dropout(source, head.dropout) if head.pre_dropout else source
+    if head.pre_classifier:
+        x = ops.activation(ops.linear(x, "pre_classifier"), head.pre_activation)
     return ops.linear(ops.dropout(x, head.dropout), head.row.tensors)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -155,8 +156,7 @@ def is_continued(old: HeadConfig | None, new: HeadConfig) -> bool:
     """
     if old is None or not new.outputs:
         return False
-    alike = (old.row.huggingface, old.labels, old.pre_classifier)
-    return alike == (new.row.huggingface, new.labels, new.pre_classifier)
+    return (old.row.huggingface, old.labels, old.first_map) == (new.row.huggingface, new.labels, new.first_map)
 
 
 def with_head(checkpoint: Checkpoint, head: HeadConfig, *, max_seq_length: int, seed: int) -> Checkpoint:
@@ -191,10 +191,11 @@ def with_head(checkpoint: Checkpoint, head: HeadConfig, *, max_seq_length: int, 
     )
 
 
-def has_pre_classifier(checkpoint: Checkpoint, head: str) -> bool:
-    """Say whether a head of config.HEADS has a map of its own before the last: where the family knows no pooler."""
+def first_map(checkpoint: Checkpoint, head: str) -> dict[str, Any]:
+    """Return the fields of HeadConfig that say what a head of config.HEADS has before its last map, in a family."""
     kinds = FAMILIES[checkpoint.family].heads
-    return any(kind.pre_classifier for kind in kinds if HEADS[kind.task].huggingface == HEADS[head].huggingface)
+    alike = (kind.first_map for kind in kinds if HEADS[kind.task].huggingface == HEADS[head].huggingface)
+    return next(alike, {"pre_classifier": False})
 
 
 WORDS = "embeddings.word_embeddings.weight"

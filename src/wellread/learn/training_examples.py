@@ -11,7 +11,7 @@ from wellread.checkpoints.checkpoint import Checkpoint
 from wellread.config import HEADS, REGRESSION, HeadConfig
 from wellread.data.examples import Examples, Given, LabelMap, as_examples
 from wellread.errors import DataError
-from wellread.learn.init import has_pre_classifier
+from wellread.learn.init import first_map
 from wellread.learn.settings import FinetuneConfig
 from wellread.tasks.registry import task_named
 from wellread.tasks.task import Task
@@ -75,7 +75,7 @@ def head_for(
     return HeadConfig(
         task=task,
         labels=names,
-        pre_classifier=has_pre_classifier(checkpoint, row.head),
+        **first_map(checkpoint, row.head),
         dropout=config.head_dropout,
         low=low,
         high=high,

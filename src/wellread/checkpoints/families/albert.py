@@ -7,7 +7,7 @@ Several groups of blocks, or several blocks of a group, are refused. The head of
 from wellread.checkpoints.config_keys import BOOKKEEPING, FIXED, PATTERNS
 from wellread.checkpoints.families.bert import FAMILY as BERT
 from wellread.checkpoints.families.bert import IGNORED_TENSORS
-from wellread.checkpoints.family import Family
+from wellread.checkpoints.family import Family, HeadClass
 from wellread.schema import KeyTable
 
 LAYER = "encoder.albert_layer_groups.0.albert_layers.0"
@@ -18,7 +18,11 @@ FAMILY = Family(
     prefix="albert.",
     architecture="AlbertModel",
     mlm_architecture="AlbertForMaskedLM",
-    heads=(),
+    heads=(
+        HeadClass(task="classify", dropout_key="classifier_dropout_prob", dropout=0.1, needs_pooler=True),
+        HeadClass(task="tag", dropout_key="classifier_dropout_prob", dropout=0.1),
+        HeadClass(task="answer", dropout=0.0),
+    ),
     keys=KeyTable(
         used={**BERT.keys.used, "embedding_size": "embedding_size"},
         required=BERT.keys.required,

@@ -8,7 +8,7 @@ says.
 from wellread.checkpoints.config_keys import BOOKKEEPING, FIXED, PATTERNS
 from wellread.checkpoints.families.bert import FAMILY as BERT
 from wellread.checkpoints.families.bert import IGNORED_TENSORS, TASK_HEAD
-from wellread.checkpoints.family import Family
+from wellread.checkpoints.family import OUT_PROJ, Family, HeadClass
 from wellread.schema import KeyTable
 
 FAMILY = Family(
@@ -16,7 +16,18 @@ FAMILY = Family(
     prefix="electra.",
     architecture="ElectraModel",
     mlm_architecture="ElectraForMaskedLM",
-    heads=(),
+    heads=(
+        HeadClass(
+            task="classify",
+            dropout_key="classifier_dropout",
+            pre_classifier=True,
+            pre_activation="gelu",
+            pre_dropout=True,
+            tensors=OUT_PROJ,
+        ),
+        HeadClass(task="tag", dropout_key="classifier_dropout"),
+        HeadClass(task="answer", dropout=0.0),
+    ),
     keys=KeyTable(
         used={**BERT.keys.used, "embedding_size": "embedding_size"},
         required=BERT.keys.required,

@@ -7,7 +7,7 @@ positions, whatever `pad_token_id` says, and the masked-language-model head has 
 from wellread.checkpoints.config_keys import BOOKKEEPING, FIXED, PATTERNS
 from wellread.checkpoints.families.bert import FAMILY as BERT
 from wellread.checkpoints.families.bert import IGNORED_TENSORS
-from wellread.checkpoints.family import Family
+from wellread.checkpoints.family import OUT_PROJ, Family, HeadClass
 from wellread.schema import KeyTable
 
 BUCKETS = 32  # transformers computes with as many, whatever relative_attention_num_buckets says
@@ -17,7 +17,11 @@ FAMILY = Family(
     prefix="mpnet.",
     architecture="MPNetModel",
     mlm_architecture="MPNetForMaskedLM",
-    heads=(),
+    heads=(
+        HeadClass(task="classify", pre_classifier=True, pre_activation="tanh", pre_dropout=True, tensors=OUT_PROJ),
+        HeadClass(task="tag"),
+        HeadClass(task="answer", dropout=0.0),
+    ),
     keys=KeyTable(
         used={theirs: ours for theirs, ours in BERT.keys.used.items() if theirs != "type_vocab_size"},
         required=BERT.keys.required,

@@ -7,7 +7,7 @@ and ko-sroberta have BERT's WordPiece.
 
 from wellread.checkpoints.config_keys import BOOKKEEPING, FIXED, PATTERNS
 from wellread.checkpoints.families.bert import FAMILY, IGNORED_TENSORS
-from wellread.checkpoints.family import Family
+from wellread.checkpoints.family import OUT_PROJ, Family, HeadClass
 from wellread.schema import KeyTable
 
 # model_type -> how the names of its classes begin
@@ -20,7 +20,18 @@ def _family(name: str, begin: str) -> Family:
         prefix="roberta.",
         architecture=f"{begin}Model",
         mlm_architecture=f"{begin}ForMaskedLM",
-        heads=(),
+        heads=(
+            HeadClass(
+                task="classify",
+                dropout_key="classifier_dropout",
+                pre_classifier=True,
+                pre_activation="tanh",
+                pre_dropout=True,
+                tensors=OUT_PROJ,
+            ),
+            HeadClass(task="tag", dropout_key="classifier_dropout"),
+            HeadClass(task="answer", dropout=0.0),
+        ),
         keys=KeyTable(
             used=FAMILY.keys.used,
             required=FAMILY.keys.required,

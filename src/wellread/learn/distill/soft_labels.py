@@ -17,7 +17,7 @@ from wellread.config import SINGLE
 from wellread.encoder.heads import LOGITS_OUTPUT
 from wellread.errors import DataError, TrainingError
 from wellread.learn.distill.student import DistillInputs, Student, teacher_cache, text_rows, texts_in_memory
-from wellread.learn.init import has_pre_classifier, with_head
+from wellread.learn.init import first_map, with_head
 from wellread.learn.step import Inputs, Loss
 
 
@@ -48,7 +48,7 @@ def labels_student(inputs: DistillInputs) -> Student:
     columns = [texts_in_memory(inputs), *([] if inputs.pairs is None else [inputs.pairs])]
     checkpoint = with_head(
         student.checkpoint,
-        replace(head, pre_classifier=has_pre_classifier(student.checkpoint, head.kind or head.task)),
+        replace(head, **first_map(student.checkpoint, head.kind or head.task)),
         max_seq_length=config.max_seq_length,
         seed=config.loop.seed,
     )
