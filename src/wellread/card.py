@@ -25,7 +25,12 @@ DIALECTS = {
     "tfhub": "WordPiece by the rules of TF Hub's preprocessors",
     "spm": "SentencePiece",
     "kobert": "SentencePiece by the rules of KoBertTokenizer",
-    "fast": "those of tokenizer.json, run by the tokenizers library",
+    "fast": "{algorithm} by the rules of tokenizer.json",
+}
+# The rules of WordPiece that a dialect has no say in.
+NO_RULES = {
+    "fast": ("do_lower_case", "strip_accents", "tokenize_chinese_chars"),
+    **dict.fromkeys(("spm", "kobert"), ("strip_accents", "tokenize_chinese_chars")),
 }
 POOLERS = {"dense_tanh": "tanh of a dense map of position 0", "first_token": "the vector of position 0 as it is"}
 POOLINGS = {
@@ -59,11 +64,17 @@ def describe(checkpoint: Checkpoint, tokenizer: Tokenizer, provenance: Mapping[s
         "head": None if checkpoint.head is None else as_dict(checkpoint.head),
         "sentence_embedding": asdict(checkpoint.sentence),
         "embedding_size": checkpoint.embedding_size,
-        "tokenizer": {**as_dict(tokenizer.config), **tokenizer.get_special_tokens_dict()},
+        "tokenizer": {**_tokenizer_settings(tokenizer), **tokenizer.get_special_tokens_dict()},
         "ignored": dict(checkpoint.ignored),
         "inferred": dict(checkpoint.inferred),
         "provenance": {key: value for key, value in provenance.items() if key != "handle"},
     }
+
+
+def _tokenizer_settings(tokenizer: Tokenizer) -> dict[str, Any]:
+    """Return the settings of a tokenizer, without rules that its dialect does not have."""
+    rules = NO_RULES.get(tokenizer.config.dialect, ())
+    return {key: value for key, value in as_dict(tokenizer.config).items() if key not in rules}
 
 
 def model_card(
@@ -82,7 +93,7 @@ def model_card(
     parts = [
         f"---\n{_yaml(_metadata(checkpoint, provenance, repo_id))}---",
         f"# {_line(repo_id).rpartition('/')[2] if repo_id else 'A text encoder'}",
-        _table(_facts(checkpoint, tokenizer)),
+        _table(facts(checkpoint, tokenizer)),
         "## How to use it",
         *_usage(checkpoint, tokenizer, json.dumps(repo_id or "path/to/this/directory", ensure_ascii=False)),
         *_section("What differs elsewhere", text_differences(tokenizer)),
@@ -147,8 +158,8 @@ def _yaml(values: Mapping[str, str | Sequence[str] | None]) -> str:
     return "".join(lines)
 
 
-def _facts(checkpoint: Checkpoint, tokenizer: Tokenizer) -> dict[str, object]:
-    """Say what the module is, in the words of a reader."""
+def facts(checkpoint: Checkpoint, tokenizer: Tokenizer) -> dict[str, object]:
+    """Say what the module is, in the words of a reader: the table of its card, and the head of `wellread info`."""
     config, sentence = checkpoint.config, checkpoint.sentence
     vector = [" beside the ".join(POOLINGS[pooling] for pooling in sentence.poolings), *map(_step, sentence.dense)]
     vector += ["length 1"] if sentence.normalize else []
@@ -159,7 +170,7 @@ def _facts(checkpoint: Checkpoint, tokenizer: Tokenizer) -> dict[str, object]:
         f"heads, inner width {config.intermediate_size}",
         "parameters": f"{checkpoint.num_parameters:,}",
         "activation": config.hidden_act,
-        "text rules": DIALECTS[tokenizer.config.dialect] + (", lower-cased" if tokenizer.config.do_lower_case else ""),
+        "text rules": _text_rules(tokenizer),
         "vocabulary": f"{tokenizer.vocab_size:,} pieces",
         "longest text": f"{sentence.max_seq_length} tokens (the position table has {config.max_length})",
         "`pooled_output`": POOLERS[config.pooler],
@@ -167,6 +178,13 @@ def _facts(checkpoint: Checkpoint, tokenizer: Tokenizer) -> dict[str, object]:
         **({"compared by": sentence.similarity_fn_name} if sentence.similarity_fn_name != "cosine" else {}),
         **{f"prompt {_code(name)}": _code(prompt) for name, prompt in sentence.prompts.items()},
     }
+
+
+def _text_rules(tokenizer: Tokenizer) -> str:
+    """Say by which rules texts become pieces."""
+    algorithm = getattr(tokenizer.engine, "algorithm", None)  # of the tokenizers library
+    rules = DIALECTS[tokenizer.config.dialect].format(algorithm=algorithm)
+    return rules + (", lower-cased" if tokenizer.config.do_lower_case else "")
 
 
 def _step(dense: DenseConfig) -> str:
@@ -188,6 +206,8 @@ def _head_facts(head: HeadConfig) -> dict[str, object]:
     {'answers': 'a score for a pair of texts, 0 for a cosine of 0 and 5 for one of 1'}
     """
     facts: dict[str, object] = {"answers": task_named(head.task).summary.format(low=head.low, high=head.high)}
+    if head.activation != "identity":
+        facts["answers"] = f"{facts['answers']}: {head.activation} of the logits"
     if head.labels:
         more = f" and {len(head.labels) - SHOWN} more" if len(head.labels) > SHOWN else ""
         facts["labels"] = ", ".join(map(_code, head.labels[:SHOWN])) + more

@@ -210,7 +210,10 @@ def test_fill_mask(saved):
 
 
 def test_info(saved):
-    assert "config.hidden_size" in run("info", saved)
+    printed = run("info", saved)
+    assert printed.startswith("family                   bert, with a masked-language-model head\n")
+    assert re.search(r"^config\.hidden_size +12$", printed, re.MULTILINE)
+    assert "None" not in printed
     facts = json.loads(run("info", saved, "--json"))
     assert facts["embedding_size"] == 12
     assert facts["mlm_logits"] is True

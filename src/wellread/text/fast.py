@@ -112,6 +112,11 @@ class FastEngine:
 
     library: tokenizers.Tokenizer
 
+    @property
+    def algorithm(self) -> str:
+        """What the library calls its model: WordPiece, BPE, Unigram or WordLevel."""
+        return type(self.library.model).__name__
+
     def encode(self, texts: list[str]) -> Ragged:
         """Turn B texts into B rows of ids."""
         with translated(f"{len(texts)} texts were to be tokenised"):
