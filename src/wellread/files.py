@@ -104,6 +104,21 @@ def own_card(directory: Path) -> str | None:
     return None if CARD_MARK in text else text
 
 
+def is_litter(name: str) -> bool:
+    """Say whether a file or folder is what file managers and tools leave beside others': it is no part of a model.
+
+    >>> is_litter("._vocab.txt"), is_litter("__MACOSX"), is_litter("vocab.txt")
+    (True, True, False)
+    """
+    return name.startswith(".") or name == "__MACOSX"
+
+
+def matching(directory: Path, *patterns: str) -> list[Path]:
+    """Return the files of a directory that match one of several patterns, in order and without litter."""
+    paths = {path for pattern in patterns for path in directory.glob(pattern)}
+    return sorted(path for path in paths if not is_litter(path.name))
+
+
 def public_name(handle: str | os.PathLike[str]) -> str:
     """Return a handle as it may be passed on: of a path its last part, for the rest speaks of this machine."""
     path = os.path.expanduser(handle)

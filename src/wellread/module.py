@@ -67,10 +67,11 @@ def load(
 ) -> Module:
     """Load a module: `default`; a directory of wellread, Hugging Face, TF Hub or TF1, or its archive; a handle.
 
-    Handles are those of `hub.handles`. `tokenizer` names the preprocessor (directory or handle) whose tokenizer is
-    taken instead of the module's own; TF Hub's DistilBERT modules carry none, and get that of their page. `ignore`
-    names configuration keys and tensors to pass over, by themselves or by a pattern such as `crf.*`. No code of a
-    repository ever runs, so `trust_remote_code=True` is refused.
+    Handles are those of `hub.handles`. The path may also be that of a file of the directory, or of one around it, where
+    one module is meant. `tokenizer` names the directory or handle whose tokenizer is taken instead of the module's own:
+    a module's of any kind, a preprocessor's, or a tokenizer's alone. TF Hub's DistilBERT modules carry none, and get
+    that of their page. `ignore` names configuration keys and tensors to pass over, by themselves or by a pattern such
+    as `crf.*`. No code of a repository ever runs, so `trust_remote_code=True` is refused.
 
     Raises: HandleError, DownloadError, CheckpointError and its kin, TextError, InputError.
 
@@ -85,20 +86,21 @@ def load(
     check_backend(backend)
     where: dict[str, Any] = {"token": token, "cache_dir": cache_dir, "local_files_only": local_files_only}
     fetched = resolve(handle, revision=revision, **where)
-    preprocessor = tokenizer if tokenizer is not None else preprocessor_for(fetched)
-    text = resolve(preprocessor, **where).directory if preprocessor is not None else None
+    tokenizer = tokenizer if tokenizer is not None else preprocessor_for(fetched)
+    text = resolve(tokenizer, **where).directory if tokenizer is not None else None
     versions = {"commit": fetched.commit, "archive": fetched.archive}
     versions = {name: version for name, version in versions.items() if version is not None}
-    source = read_directory(fetched.directory, ignore=ignore, preprocessor=text)
+    source = read_directory(fetched.directory, ignore=ignore, text_from=text)
+    opened = {"directory": fetched.note} if fetched.note is not None else {}
     return Module(
-        checkpoint=source.checkpoint,
+        checkpoint=replace(source.checkpoint, inferred={**source.checkpoint.inferred, **opened}),
         tokenizer=source.tokenizer,
         backend=backend,
         provenance={
             "handle": public_name(handle),
             # of the handle above, and not of one that the module itself names
             **({} if "handle" in source.provenance else versions),
-            **({"tokenizer": public_name(preprocessor)} if preprocessor is not None else {}),
+            **({"tokenizer": public_name(tokenizer)} if tokenizer is not None else {}),
             **source.provenance,
         },
     )

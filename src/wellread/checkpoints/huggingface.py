@@ -15,13 +15,13 @@ from wellread.checkpoints.family import to_ours
 from wellread.checkpoints.sentence_transformers import SentenceFiles, check_sentence, read_sentence_files
 from wellread.checkpoints.task_head import head_from_config, read_cross_encoder
 from wellread.config import SentenceConfig, TokenizerConfig
-from wellread.errors import CheckpointError, ConfigError, nearest
+from wellread.errors import CheckpointError, ConfigError, TextError, nearest
 from wellread.formats.arrays import StoredTensor, check_magic
 from wellread.formats.safetensors import read_safetensors
 from wellread.formats.torch_file import read_torch
 from wellread.schema import account_for, parse_object, read_json
 from wellread.text.tokenizer import Tokenizer, load_tokenizer
-from wellread.text.tokenizer_files import Text, read_tokenizer
+from wellread.text.tokenizer_files import TOKENIZER_FILES, Text, has_tokenizer, read_tokenizer
 
 _READERS = {".safetensors": read_safetensors, ".bin": read_torch}
 # Of an index; its metadata is ignored: sizes for a progress bar, which writers count differently.
@@ -96,6 +96,7 @@ def _damaged(path: Path, found: str) -> CheckpointError:
     return CheckpointError(f"{path} was to be read as an index of shards; found {found}; fetch the file again")
 
 
+CONFIG, OLD_CONFIG = "config.json", "bert_config.json"  # as pytorch-pretrained-bert called it until 2019
 # In the order of preference.
 WEIGHTS = {
     "model.safetensors": read_safetensors,
@@ -123,8 +124,8 @@ def is_huggingface(directory: Path) -> bool:
 def read_huggingface(directory: Path, *, ignore: Collection[str] = (), text: Text | None = None) -> Source:
     """Read config, tensors, tokenizer and sentence modules of `directory`; nothing in it is executed.
 
-    `text` is a preprocessor's, instead of its own. `ignore` names configuration keys, unknown or of unsupported value,
-    that may be passed over. The sequence length is the first of: what `sentence_bert_config.json`,
+    `text` is another tokenizer, instead of its own. `ignore` names configuration keys and tensors that may be passed
+    over. The sequence length is the first of: what `sentence_bert_config.json`,
     `tokenizer_config.json` and the truncation in `tokenizer.json` say, and the position table; never more than the
     last. Without `modules.json` the sentence vector is the plain mean; with it, encoder and tokenizer lie in the folder
     that it names.
@@ -134,9 +135,9 @@ def read_huggingface(directory: Path, *, ignore: Collection[str] = (), text: Tex
     files = read_sentence_files(directory, ignore=ignore) or SentenceFiles(pooling="mean")
     folder = directory if files.folder is None else files.folder
     encoder = read_encoder(folder, ignore=ignore)
-    text_files = read_tokenizer(folder, ignore=ignore)
+    text = text or read_text(folder, encoder.family, lower_case=files.do_lower_case, ignore=ignore)
     positions = encoder.config.max_length
-    length = files.max_seq_length if files.max_seq_length is not None else text_files.max_length
+    length = files.max_seq_length if files.max_seq_length is not None else text.max_length
     sentence = SentenceConfig(
         pooling=files.pooling,
         dense=files.dense,
@@ -153,14 +154,30 @@ def read_huggingface(directory: Path, *, ignore: Collection[str] = (), text: Tex
         encoder,
         sentence=sentence,
         tensors={**encoder.tensors, **files.tensors},
-        ignored={**encoder.ignored, **text_files.ignored, **files.ignored},
+        ignored={**encoder.ignored, **text.ignored, **files.ignored},
+        inferred={**encoder.inferred, **{f"tokenizer.{rule}": why for rule, why in text.inferred.items()}},
     )
-    text_config = text_files.config
-    if text_config.dialect != "fast":  # whose tokenizer.json says it
-        text_config = replace(text_config, template=FAMILIES[encoder.family].template)
-    text_config = lower_cased(text_config) if files.do_lower_case else text_config
-    tokenizer = text.tokenizer if text else load_tokenizer(folder, text_config)
-    return Source(directory=directory, checkpoint=checkpoint, tokenizer=tokenizer)
+    return Source(directory=directory, checkpoint=checkpoint, tokenizer=text.tokenizer)
+
+
+def read_text(directory: Path, family: str, *, lower_case: bool = False, ignore: Collection[str] = ()) -> Text:
+    """Read the tokenizer of a directory of Hugging Face's, as models of `family` have it.
+
+    `lower_case` lets it lower texts whatever its own files say.
+
+    Raises: CheckpointError, ConfigError; TextError where there is none.
+    """
+    if not has_tokenizer(directory):
+        raise TextError(
+            f"a tokenizer was asked of {directory}; found none of {', '.join(TOKENIZER_FILES)}; put the tokenizer's "
+            "files there, or pass tokenizer= with the directory or handle of the model that this was made from"
+        )
+    files = read_tokenizer(directory, ignore=ignore)
+    config = files.config
+    if config.dialect != "fast":  # whose tokenizer.json says it
+        config = replace(config, template=FAMILIES[family].template)
+    tokenizer = load_tokenizer(directory, lower_cased(config) if lower_case else config)
+    return Text(tokenizer=tokenizer, max_length=files.max_length, ignored=files.ignored)
 
 
 def lower_cased(config: TokenizerConfig) -> TokenizerConfig:
@@ -180,7 +197,9 @@ def read_encoder(directory: Path, *, ignore: Collection[str] = ()) -> Checkpoint
     A head that wellread does not compute is left out, with the reason in `ignored`; so is any other where `ignore`
     names `architectures`. Raises: CheckpointError, ConfigError, WeightsError.
     """
-    path = directory / "config.json"
+    path = directory / CONFIG
+    if not path.is_file() and (directory / OLD_CONFIG).is_file():
+        path = directory / OLD_CONFIG
     data = read_json(path)
     # one of before transformers 2.3 names no family: its keys tell
     fitting = (family.name for family in FAMILIES.values() if data.keys() >= set(family.keys.required))

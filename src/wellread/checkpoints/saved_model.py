@@ -24,6 +24,7 @@ from wellread.checkpoints.tf_variables import (
 )
 from wellread.config import EncoderConfig, HeadConfig, SentenceConfig, TokenizerConfig
 from wellread.errors import CheckpointError, ConfigError, TextError, WeightsError, nearest, some
+from wellread.files import matching
 from wellread.formats.arrays import StoredTensor
 from wellread.formats.object_graph import OBJECT_GRAPH_KEY, Variable, read_object_graph
 from wellread.formats.saved_model_pb import NAME, Graph, read_graph
@@ -152,7 +153,7 @@ def _other_rules(graph: Graph, found: str) -> TextError:
 
 def _one(assets: Path, *patterns: str) -> str | None:
     """Find the one asset of a kind, and name it from the SavedModel's directory on."""
-    names = sorted(path.name for pattern in patterns for path in assets.glob(pattern))
+    names = [path.name for path in matching(assets, *patterns)]
     if len(names) > 1:
         raise TextError(
             f"{assets} must hold one file of the kind {' or '.join(patterns)}; found {some(names)}; remove the others"

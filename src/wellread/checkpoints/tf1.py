@@ -15,6 +15,7 @@ from wellread.checkpoints.huggingface import Source
 from wellread.checkpoints.tf_variables import GOOGLE_GELU, TF1, TRAINING, leave_out, states, to_ours
 from wellread.config import EncoderConfig, SentenceConfig
 from wellread.errors import CheckpointError, ConfigError, TextError, some
+from wellread.files import matching
 from wellread.formats.tensor_bundle import read_bundle
 from wellread.schema import account_for, read_json, record
 from wellread.text.tokenizer import load_tokenizer
@@ -28,11 +29,6 @@ LATEST = re.compile(rb'^[ \t]*model_checkpoint_path:[ \t]*"(?:[^"\n]*[/\\])?([^"
 _MAX_STATE = 1 << 16  # bytes of it that are read
 VOCABULARIES = ("vocab.txt", "tokenizer.json", "*.model", "*.spiece")
 POOLER, HEAD = "bert/pooler/", "cls/predictions/"
-
-
-def is_tf1(directory: Path) -> bool:
-    """Say whether a directory holds a part of a TF1 checkpoint."""
-    return (directory / CONFIG).is_file() or any(directory.glob("*.index"))
 
 
 def read_tf1(directory: Path, *, ignore: Collection[str] = (), text: Text | None = None) -> Source:
@@ -66,7 +62,7 @@ def find_checkpoint(directory: Path) -> str:
 
     Raises: CheckpointError where there is none, or several and no word of which is meant.
     """
-    there = sorted(path.name.removesuffix(".index") for path in directory.glob("*.index"))
+    there = [path.name.removesuffix(".index") for path in matching(directory, "*.index")]
     if len(there) == 1:
         return there[0]
     if (directory / STATE).is_file():
@@ -83,6 +79,11 @@ def find_checkpoint(directory: Path) -> str:
         f"one TensorFlow checkpoint was asked of {directory}; found {len(there)}: {some(there)}, and no file "
         f"`{STATE}` that names one of them; remove the others"
     )
+
+
+def read_tf1_text(directory: Path, *, ignore: Collection[str] = ()) -> Text:
+    """Read the tokenizer alone of a TF1 checkpoint's directory. Raises: CheckpointError, ConfigError; TextError."""
+    return _read_text(directory, read_json(directory / CONFIG).get(CASE), ignore=ignore)
 
 
 def _complete(used: Mapping[str, Any], text: Text, *, pooler: bool) -> tuple[dict[str, Any], dict[str, str]]:
@@ -104,7 +105,7 @@ def _complete(used: Mapping[str, Any], text: Text, *, pooler: bool) -> tuple[dic
 
 def _read_text(directory: Path, lower_case: Any, *, ignore: Collection[str]) -> Text:
     """Load the vocabulary; its case stands in `bert_config.json` or Hugging Face's files, else it is inferred."""
-    if not any(any(directory.glob(name)) for name in VOCABULARIES):
+    if not any(matching(directory, *VOCABULARIES)):
         raise TextError(
             f"a vocabulary was asked of {directory}; found none of {', '.join(VOCABULARIES)}; "
             "put the vocab.txt of the checkpoint there"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 import stat
 import struct
 import tarfile
@@ -15,7 +16,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Protocol
 
 from wellread.errors import CheckpointError
-from wellread.files import cache_directory, sha256, whole_directory
+from wellread.files import cache_directory, is_litter, sha256, whole_directory
 
 # The largest BERTs hold 1.3 GB of weights, with an optimizer's slots 4 GB, in about ten files. Trained weights hardly
 # shrink, texts and graphs about tenfold; what is small may shrink as it likes.
@@ -182,6 +183,7 @@ MAX_MEMBERS = 10_000
 MAX_NAME = 255  # characters of a member's path
 HOSTILE = "get the model from another source"
 DAMAGED = "fetch it again"
+NO_CACHE = "name a directory that can be written in WELLREAD_CACHE, or unpack it yourself"
 
 
 def unpack_once(archive: Path) -> Path:
@@ -190,7 +192,15 @@ def unpack_once(archive: Path) -> Path:
     The place in the cache is named by the archive's SHA-256. Raises: CheckpointError as `unpack`.
     """
     with _readable(archive):
-        place = cache_directory() / "unpacked" / sha256(archive)
+        digest = sha256(archive)
+    try:
+        place = cache_directory() / "unpacked" / digest
+        place.parent.mkdir(parents=True, exist_ok=True)
+        writable = place.is_dir() or os.access(place.parent, os.W_OK)
+    except (OSError, RuntimeError) as error:
+        raise _error(archive, f"no place for it ({error})", NO_CACHE) from error
+    if not writable:
+        raise _error(archive, f"that {place.parent} cannot be written", NO_CACHE)
     if not place.is_dir():
         try:
             unpack(archive, place)
@@ -234,7 +244,7 @@ def _readable(archive: Path) -> Iterator[None]:
 
 
 def step_in(directory: Path) -> Path:
-    inside = list(directory.iterdir())
+    inside = [path for path in directory.iterdir() if not is_litter(path.name)]
     return inside[0] if len(inside) == 1 and inside[0].is_dir() else directory
 
 

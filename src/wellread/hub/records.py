@@ -29,6 +29,7 @@ class Fetched:
     files: Mapping[str, Stamp] = field(default_factory=dict)  # path in the directory -> as checked; empty: no record
     commit: str | None = None  # of the Hugging Face hub
     archive: str | None = None  # SHA-256 of the archive that was unpacked
+    note: str | None = None  # how one comes from a path to the directory, where they are not the same
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,7 @@ from wellread.hub.archives import SUFFIXES, unpack_once
 from wellread.hub.handles import locate
 from wellread.hub.integrity import refuse_wrong_files
 from wellread.hub.parse import Location
+from wellread.hub.places import BROKEN, EMPTY, UNKNOWN, what_lies_at
 from wellread.hub.records import Fetched, Request, find_record, request_for, write_record
 
 DEFAULT = Path(__file__).parent.parent / "catalog" / "default"
@@ -66,16 +67,10 @@ def local(handle: str | os.PathLike[str]) -> Fetched | None:
         return Fetched(location=locate("default"), directory=DEFAULT)
     name = os.fspath(handle)
     path = os.path.expanduser(name)
+    if name and not os.path.exists(path) and os.path.isfile(f"{path}.index"):  # a TensorFlow 1 checkpoint's prefix
+        path = f"{path}.index"
     if name and os.path.exists(path):  # neither raises, whatever the handle is made of
-        location = Location(handle=name, kind="path", address=path)
-        if not path.endswith(SUFFIXES) or not os.path.isfile(path):
-            directory, archive = Path(path), None
-        else:
-            directory = unpack_once(Path(path))
-            archive = directory.relative_to(cache_directory() / "unpacked").parts[0]
-        if directory.is_dir():
-            refuse_wrong_files(directory)
-        return Fetched(location=location, directory=directory, archive=archive)
+        return _on_disk(Location(handle=name, kind="path", address=path), Path(path))
     if name == "default":  # given as a path, and there is none
         return Fetched(location=locate("default"), directory=DEFAULT)
     directory_of_tfhub = tfhub_cache.find(name) if "://" in name else None
@@ -86,6 +81,20 @@ def local(handle: str | os.PathLike[str]) -> Fetched | None:
     except HandleError:  # dead, or known to nobody but who installed it
         location = Location(handle=name, kind="tfhub", address=name)
     return Fetched(location=location, directory=directory_of_tfhub)
+
+
+def _on_disk(location: Location, path: Path) -> Fetched:
+    """Open what lies at a path: the directory of the module, where there is one reading, or else the path itself."""
+    archive = None
+    if path.name.endswith(SUFFIXES) and path.is_file():
+        path = unpack_once(path)
+        archive = path.relative_to(cache_directory() / "unpacked").parts[0]
+    place = what_lies_at(path)
+    directory = place.directory if place.layout.is_read or path.is_file() else path
+    if directory.is_dir() and place.layout not in (BROKEN, EMPTY, UNKNOWN):
+        refuse_wrong_files(directory)
+    note = place.note if directory != path else None
+    return Fetched(location=location, directory=directory, archive=archive, note=note)
 
 
 def preprocessor_for(fetched: Fetched) -> str | None:

@@ -14,11 +14,11 @@ from typing import Any, NamedTuple
 
 from wellread.checkpoints import saved_model
 from wellread.checkpoints.checkpoint import Checkpoint
-from wellread.checkpoints.native import is_saved_model
 from wellread.checkpoints.saved_model import read_preprocessor, read_text, read_variables
 from wellread.config import EncoderConfig, HeadConfig, SentenceConfig, TokenizerConfig
 from wellread.errors import ConfigError, InputError
 from wellread.formats.saved_model_pb import read_graph
+from wellread.hub.places import what_lies_at
 from wellread.hub.resolve import resolve
 from wellread.module import Module, load
 from wellread.schema import as_dict, record
@@ -94,7 +94,7 @@ def read_source(handle: str | os.PathLike[str], **options: Any) -> Module | Chec
         name: options[name] for name in ("revision", "token", "cache_dir", "local_files_only") if name in options
     }
     directory = resolve(handle, **fetching).directory
-    if not is_saved_model(directory) or "tokenizer" in options:
+    if what_lies_at(directory).layout.name != "saved_model" or "tokenizer" in options:
         return load(handle, **options)
     graph, variables = read_graph(directory), read_variables(directory)
     if graph.tokenizes and WORDS not in variables.tensors:

@@ -11,6 +11,7 @@ from typing import Any
 
 from wellread.config import TokenizerConfig
 from wellread.errors import ConfigError
+from wellread.files import matching
 from wellread.schema import Keys, KeyTable, account_for, read_json, record, write_json
 from wellread.text.fast import of_library, parse_library
 from wellread.text.tokenizer import Tokenizer, load_tokenizer
@@ -27,6 +28,17 @@ class Text:
 
     tokenizer: Tokenizer
     inferred: Mapping[str, str] = field(default_factory=dict)
+    max_length: int | None = None  # tokens, special ones included, where its files say so
+    ignored: Mapping[str, str] = field(default_factory=dict)  # of its files: key -> why it has no effect
+
+
+# Of these a directory holds one where it holds a tokenizer.
+TOKENIZER_FILES = ("vocab.txt", "tokenizer.json", "vocab.json", "*.model", "*.spiece")
+
+
+def has_tokenizer(directory: Path) -> bool:
+    """Say whether a directory holds a tokenizer's files."""
+    return any(matching(directory, *TOKENIZER_FILES))
 
 
 def read_wordpiece(directory: Path, config: TokenizerConfig, *, do_lower_case: bool | None) -> Text:
@@ -161,7 +173,7 @@ def read_tokenizer(directory: Path, *, ignore: Collection[str] = ()) -> Tokenize
 
     Raises: CheckpointError; ConfigError for a setting, rule or added token that wellread does not compute.
     """
-    models = sorted(path.name for pattern in ("*.model", "*.spiece") for path in directory.glob(pattern))
+    models = [path.name for path in matching(directory, "*.model", "*.spiece")]
     if len(models) > 1:
         raise ConfigError(
             f"{directory} must hold one SentencePiece model; found {', '.join(models)}; remove the others"
