@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 import torch
 import transformers
+from bodies import body
 from headed import head_of, headed
 from sentence_transformers import SentenceTransformer
-from tiny import tiny_checkpoint, tiny_config, tiny_module
-from trims import KINDS, corpus, of_kind
+from tiny import tiny_module
+from trims import KINDS, corpus, fast, of_kind
 
 import wellread
+from wellread.checkpoints.huggingface import read_encoder
 from wellread.config import SentenceConfig
 from wellread.errors import ConfigError, DataError, InputError
 from wellread.module import Module
@@ -96,14 +98,33 @@ def test_heads_stay(tmp_path, task):
     assert small.predict(["a man is playing"], precision="f32") == module.predict(["a man is playing"], precision="f32")
 
 
-def test_the_padding_of_positions_that_begin_behind_it_keeps_its_id(tmp_path):
-    """RoBERTa counts positions from the id of padding on."""
-    module = of_kind(tmp_path, "fast, bytes")
-    config = tiny_config(vocab_size=module.tokenizer.vocab_size, pad_token_id=1, position_offset=2)
-    module = Module(checkpoint=tiny_checkpoint(config, SentenceConfig(max_seq_length=23)), tokenizer=module.tokenizer)
-    small = wellread.trim(module, FEW[:5])
-    assert small.checkpoint.config.pad_token_id == 1
-    np.testing.assert_allclose(vectors(small, FEW[:5]), vectors(module, FEW[:5]), rtol=0, atol=1e-6)
+@pytest.mark.parametrize("name", ["roberta", "electra", "albert", "mpnet"])
+def test_every_family_is_trimmed(tmp_path, name):
+    """RoBERTa and MPNet count positions from the id of padding on, so it must not move."""
+    tokenizer = fast("fast, bytes")
+    pad = tokenizer.special.pad
+    model = body(name, keys={"vocab_size": tokenizer.vocab_size, "pad_token_id": pad})
+    model.save_pretrained(tmp_path / "whole")
+    checkpoint = replace(read_encoder(tmp_path / "whole"), sentence=SentenceConfig(max_seq_length=19))
+    whole = Module(checkpoint=checkpoint, tokenizer=tokenizer)
+    small = wellread.trim(whole, FEW[:5], held_out=FEW[:5])
+    assert small.provenance["trim"]["texts_kept"] == 1.0
+    if whole.checkpoint.config.position_offset:
+        assert small.checkpoint.config.pad_token_id == pad
+    np.testing.assert_allclose(vectors(small, FEW[:5]), vectors(whole, FEW[:5]), rtol=0, atol=1e-6)
+    small.save(tmp_path / "small")
+    before, after = (packed(module, FEW[:5]) for module in (whole, small))
+    again = transformers.AutoModel.from_pretrained(tmp_path / "small").eval()
+    with torch.no_grad():
+        expected = model.base_model(**before).last_hidden_state
+        np.testing.assert_allclose(again(**after).last_hidden_state, expected, rtol=0, atol=1e-5)
+
+
+def packed(module, lines):
+    """Pack rows of one length, as transformers takes them."""
+    rows = module.bert_pack_inputs([module.tokenize(lines)], seq_length=19, on_long="truncate")
+    names = {"input_ids": "input_word_ids", "attention_mask": "input_mask"}
+    return {name: torch.from_numpy(rows[ours]).long() for name, ours in names.items()}
 
 
 def test_prompts_keep_their_pieces(tmp_path):

@@ -8,6 +8,7 @@ from pathlib import Path
 import sentencepiece
 from neighbours import TOKENIZERS, neighbour
 from tiny import tiny_checkpoint, tiny_config
+from tokenizers import processors
 from trained import KINDS as TRAINED
 from trained import library
 
@@ -16,6 +17,7 @@ from wellread.export.parity import read_lines
 from wellread.module import Module
 from wellread.text.fast import of_library
 from wellread.text.tokenizer import Tokenizer
+from wellread.text.unigram import FAIRSEQ, class_tokenizer
 
 
 def corpus() -> list[str]:
@@ -36,13 +38,17 @@ def sentencepiece_model(**settings: object) -> bytes:
     return model.getvalue()
 
 
-FAST = {"fast, bytes": "byte-level", "fast, WordPiece": "wordpiece", "fast, Unigram": "unigram"}  # a kind of `trained`
-KINDS = ("hf, cased", "tfhub, uncased", "kobert", "spm, a vocabulary", "spm, own ids", *FAST)
+FAST = {"fast, bytes": "byte-level", "fast, WordPiece": "wordpiece"}  # a kind of `trained`
+KINDS = ("hf, cased", "tfhub, uncased", "kobert", "spm, a vocabulary", "spm, own ids", *FAST, "fast, Unigram")
 
 
 def fast(kind: str) -> Tokenizer:
-    """Make a tokenizer of the library's."""
-    return of_library(library(FAST[kind]), TRAINED[FAST[kind]][1])
+    """Make a tokenizer of the library's; the Unigram is a SentencePiece model under XLM-R's ids."""
+    if kind in FAST:
+        return of_library(library(FAST[kind]), TRAINED[FAST[kind]][1])
+    unigram = class_tokenizer(sentencepiece_model(), "XLMRobertaTokenizer", {})
+    unigram.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0), False, False)
+    return of_library(unigram, FAIRSEQ)
 
 
 def of_kind(place: Path, kind: str) -> Module:

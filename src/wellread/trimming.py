@@ -214,12 +214,13 @@ def _listed_ids(tokenizer: Tokenizer, keep: Iterable[str] | Path) -> set[int]:
 def _module_ids(module: Module) -> set[int]:
     """Return the ids that the module itself needs: its prompts', the padding's.
 
-    Where positions begin behind that of padding, as RoBERTa's do, its id must stay: so do all before it.
+    Where positions begin behind those of padding, as RoBERTa's and MPNet's do, the ids of padding must not move: all
+    before them stay.
     """
     config = module.checkpoint.config
     prompts = [prompt for prompt in module.checkpoint.sentence.prompts.values() if prompt]
-    padding = range(0 if config.position_offset else config.pad_token_id, config.pad_token_id + 1)
-    return {*module.tokenizer.tokenize(prompts).values.tolist(), *padding}
+    first = range(max(config.position_offset, config.pad_token_id + 1) if config.position_offset else 0)
+    return {*module.tokenizer.tokenize(prompts).values.tolist(), config.pad_token_id, *first}
 
 
 def _smaller(checkpoint: Checkpoint, kept: NDArray[np.int64]) -> Checkpoint:

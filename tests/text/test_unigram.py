@@ -17,6 +17,7 @@ FILES = {"XLMRobertaTokenizer": "sentencepiece.bpe.model", "CamembertTokenizer":
 FILES |= {"AlbertTokenizer": "spiece.model"}
 ALBERT = {"pad_id": 0, "unk_id": 1, "bos_id": -1, "eos_id": -1, "control_symbols": ["[CLS]", "[SEP]", "[MASK]"]}
 ALBERT |= {"user_defined_symbols": ["(", ")", '"'], "normalization_rule_name": "nmt_nfkc_cf"}
+RULES = ("do_lower_case", "keep_accents", "add_prefix_space")
 MASK = {"content": "<mask>", "lstrip": True, "rstrip": False, "normalized": True, "single_word": False}
 TEXTS = [
     *HOSTILE,
@@ -64,6 +65,7 @@ def read(library, texts):
     [
         ("XLMRobertaTokenizer", {}),
         ("XLMRobertaTokenizer", {"mask_token": {"__type": "AddedToken", **MASK}, "do_lower_case": True}),
+        ("XLMRobertaTokenizer", {"add_prefix_space": False}),
         ("CamembertTokenizer", {}),
         ("AlbertTokenizer", {}),
         ("AlbertTokenizer", {"do_lower_case": False, "keep_accents": True}),
@@ -72,7 +74,7 @@ def read(library, texts):
 def test_ids_and_offsets_are_those_of_transformers(tmp_path, models, kind, settings):
     theirs = peer(tmp_path, models[kind], kind, settings)
     named = {"mask_token": AddedToken(special=True, **MASK)} if "mask_token" in settings else {}
-    rules = {name: settings[name] for name in ("do_lower_case", "keep_accents") if name in settings}
+    rules = {name: settings[name] for name in RULES if name in settings}
     ours = class_tokenizer(models[kind], kind, named, **rules)
     lines = [*read_lines("en")[:1000], *read_lines("ko")[:1000], *TEXTS]
     lines += [unicodedata.normalize("NFD", line) for line in read_lines("ko")[:200]]

@@ -85,12 +85,13 @@ def class_tokenizer(
     *,
     do_lower_case: bool = True,
     keep_accents: bool = False,
+    add_prefix_space: bool = True,
     source: str = "the SentencePiece model",
 ) -> tokenizers.Tokenizer:
     """Build what the class `kind` of Hugging Face makes of a SentencePiece model, special tokens in the text included.
 
     `named` are the special tokens that its directory names, by key, such as `mask_token`. The case and the accents
-    concern AlbertTokenizer alone. There is no post-processor yet.
+    concern AlbertTokenizer alone; `add_prefix_space` puts "▁" before every word. There is no post-processor yet.
 
     Raises: TextError for a model that is damaged, ConfigError for one that the class does not compute.
     """
@@ -112,10 +113,11 @@ def class_tokenizer(
         fast.normalizer = _normalizer(content, rules, do_lower_case=do_lower_case, keep_accents=keep_accents)
     except Exception as error:  # the library raises no narrower class
         raise TextError(f"{source} was read as a SentencePiece model; found {error}; fetch the file again") from error
+    scheme = "always" if add_prefix_space else "never"
     fast.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace(replacement=SPACE, prepend_scheme="always")]
+        [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace(replacement=SPACE, prepend_scheme=scheme)]
     )
-    fast.decoder = decoders.Metaspace(replacement=SPACE, prepend_scheme="always")
+    fast.decoder = decoders.Metaspace(replacement=SPACE, prepend_scheme=scheme)
     found = [
         AddedToken(piece.text, normalized=False, special=piece.kind == CONTROL)
         for piece in content.pieces
