@@ -56,10 +56,14 @@ def directory(tmp_path_factory):
     return made
 
 
-def names(which):
+def names(which, *, of=""):
     """Name the rows of a kind; those whose feature is still to come must fail."""
     waits = pytest.mark.xfail(strict=True, reason="not read yet")
-    return [pytest.param(name, marks=[waits] * (name in WAITING)) for name, row in ROWS.items() if which(row)]
+    return [
+        pytest.param(name, marks=[waits] * (of + name in WAITING), id=of + name)
+        for name, row in ROWS.items()
+        if which(row)
+    ]
 
 
 def load(place, name):
@@ -73,31 +77,60 @@ def assert_near(found, expected):
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * max(1, np.abs(expected).max()))
 
 
-@pytest.mark.parametrize("name", names(lambda row: "sentence" in row and "refused" not in row))
-def test_vectors_are_those_of_sentence_transformers(name, directory):
-    peer = SentenceTransformer(str(directory(name)), device="cpu", model_kwargs={"dtype": torch.float32})
-    module = load(directory(name), name)
-    assert module.max_seq_length == peer.max_seq_length
-    assert_near(module.encode(TEXTS, precision="f32" if module.backend == "openvino" else None), peer.encode(TEXTS))
+def sentence_transformer(place):
+    return SentenceTransformer(str(place), device="cpu", model_kwargs={"dtype": torch.float32})
 
 
-@pytest.mark.parametrize("name", names(lambda row: not row.keys() & {"sentence", "scores", "refused"}))
-def test_hidden_states_are_those_of_transformers(name, directory):
-    place, config = directory(name), published(ROWS[name])
-    model = transformers.AutoConfig.for_model(config.get("model_type", "bert"))
-    kind = transformers.MODEL_MAPPING[type(model)]
-    peer = kind.from_pretrained(place, dtype=torch.float32).eval()
-    module = load(place, name)
+def cross_encoder(place):
+    return CrossEncoder(str(place), device="cpu", model_kwargs={"dtype": torch.float32})
+
+
+def hidden_states(place, config, inputs):
+    """Give the last hidden state of transformers' class of the bare encoder."""
+    kind = transformers.MODEL_MAPPING[type(transformers.AutoConfig.for_model(config.get("model_type", "bert")))]
+    model = kind.from_pretrained(place, dtype=torch.float32).eval()
+    with torch.no_grad():
+        return model(**inputs).last_hidden_state.numpy()
+
+
+def tokenized(place, name, module):
+    """Give the ids that transformers gives; of a tokenizer that it has no class for, ours."""
     if ROWS[name]["tokenizer"] in KOBERT:
         packed = module.bert_pack_inputs([module.tokenize(TEXTS)], module.max_seq_length)
-        inputs = {"input_ids": packed.input_word_ids, "attention_mask": packed.input_mask}
-        inputs = {key: torch.tensor(array).long() for key, array in inputs.items()}
-    else:
-        auto = transformers.AutoTokenizer if "model_type" in config else transformers.BertTokenizer
-        tokenizer = auto.from_pretrained(place)
-        inputs = tokenizer(TEXTS, padding=True, truncation=True, max_length=module.max_seq_length, return_tensors="pt")
-    with torch.no_grad():
-        expected = peer(**inputs).last_hidden_state.numpy()
+        arrays = {"input_ids": packed.input_word_ids, "attention_mask": packed.input_mask}
+        return {key: torch.tensor(array).long() for key, array in arrays.items()}
+    auto = transformers.AutoTokenizer if "model_type" in published(ROWS[name]) else transformers.BertTokenizer
+    tokenizer = auto.from_pretrained(place)
+    return tokenizer(TEXTS, padding=True, truncation=True, max_length=module.max_seq_length, return_tensors="pt")
+
+
+def vectors(module):
+    return module.encode(TEXTS, precision="f32" if module.backend == "openvino" else None)
+
+
+def scores(module):
+    found = module.predict(PAIRS, precision="f32" if module.backend == "openvino" else None)
+    return np.asarray(found, np.float32)
+
+
+SENTENCES = names(lambda row: "sentence" in row and "refused" not in row)
+STATES = names(lambda row: not row.keys() & {"sentence", "scores", "refused"})
+SCORES = names(lambda row: "scores" in row and "refused" not in row)
+
+
+@pytest.mark.parametrize("name", SENTENCES)
+def test_vectors_are_those_of_sentence_transformers(name, directory):
+    peer = sentence_transformer(directory(name))
+    module = load(directory(name), name)
+    assert module.max_seq_length == peer.max_seq_length
+    assert_near(vectors(module), peer.encode(TEXTS))
+
+
+@pytest.mark.parametrize("name", STATES)
+def test_hidden_states_are_those_of_transformers(name, directory):
+    module = load(directory(name), name)
+    inputs = tokenized(directory(name), name, module)
+    expected = hidden_states(directory(name), published(ROWS[name]), inputs)
     found = module(TEXTS, seq_length=module.max_seq_length)["sequence_output"]
     length = min(found.shape[1], expected.shape[1])
     mask = inputs["attention_mask"].numpy()[:, :length].astype(bool)
@@ -105,12 +138,10 @@ def test_hidden_states_are_those_of_transformers(name, directory):
     assert_near(found[:, :length][mask], expected[:, :length][mask])
 
 
-@pytest.mark.parametrize("name", names(lambda row: "scores" in row and "refused" not in row))
+@pytest.mark.parametrize("name", SCORES)
 def test_scores_are_those_of_the_cross_encoder(name, directory):
-    peer = CrossEncoder(str(directory(name)), device="cpu", model_kwargs={"dtype": torch.float32})
     module = load(directory(name), name)
-    found = module.predict(PAIRS, precision="f32" if module.backend == "openvino" else None)
-    assert_near(np.asarray(found, np.float32), peer.predict(PAIRS))
+    assert_near(scores(module), cross_encoder(directory(name)).predict(PAIRS))
 
 
 @pytest.mark.parametrize("name", names(lambda row: "refused" in row))
@@ -125,3 +156,17 @@ def test_every_row_is_made_with_the_keys_that_the_hub_has(directory):
     for name in ("nlpaueb/legal-bert-base-uncased", "BAAI/bge-base-zh-v1.5"):
         made = json.loads((directory(name) / "config.json").read_text())
         assert made.keys() == published(ROWS[name]).keys()
+
+
+FIRST = {(row["base"], row["tokenizer"]): name for name, row in reversed(ROWS.items()) if "refused" not in row}
+
+
+@pytest.mark.parametrize("name", names(lambda row: row["id"] in FIRST.values(), of="saved:"))
+def test_what_wellread_saves_of_it_gives_the_same_elsewhere(name, directory, tmp_path):
+    module = wellread.load(directory(name), backend="numpy")
+    module.save(tmp_path / "saved")
+    if "scores" in ROWS[name]:
+        assert_near(scores(module), cross_encoder(tmp_path / "saved").predict(PAIRS))
+    else:
+        assert_near(vectors(module), sentence_transformer(tmp_path / "saved").encode(TEXTS))
+    assert_near(vectors(wellread.load(tmp_path / "saved", backend="numpy")), vectors(module))
