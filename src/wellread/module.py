@@ -48,6 +48,7 @@ from wellread.hub.resolve import preprocessor_for, resolve
 from wellread.metrics.similarity import similarity, similarity_pairwise
 from wellread.tasks.fill_mask import FilledMask, fill_masks
 from wellread.tasks.predict import check_inputs, head_of, predict_all, read_options
+from wellread.tasks.registry import task_named
 from wellread.tasks.task import Inputs, Predictor, Spans, Texts
 from wellread.text.batch import Batch, Ragged, Rows, check_on_long
 from wellread.text.tokenizer import RaggedOffsets, Tokenizer
@@ -490,6 +491,7 @@ class Module:
             options=read_options(head, options),
             backend=self.running(precision),
             max_rows=checked_batch_size(batch_size, TOKENS_A_BATCH),
+            truncation=task_named(head.task).truncation,
         )
         predictions = predict_all(predictor, inputs, show=show_progress_bar)
         return predictions[0] if isinstance(texts, str) else predictions

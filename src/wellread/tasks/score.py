@@ -94,6 +94,7 @@ SCORE = Task(
     usage='["A text.", "Another."]',
     options=ScoreSettings,
     outputs=("score",),
+    truncation="longest_first",  # as sentence-transformers' cross-encoders cut pairs
     in_array=True,
 )
 RANK = replace(
@@ -105,5 +106,4 @@ RANK = replace(
     summary="a number for a pair of texts, by which documents are ranked for a query",
     pipeline="text-ranking",
     usage='["A query.", "A query."], ["A document.", "Another."]',
-    truncation="longest_first",
 )
