@@ -47,9 +47,10 @@ from wellread.hub.push import Pushed, Upload
 from wellread.hub.resolve import preprocessor_for, resolve
 from wellread.metrics.similarity import similarity, similarity_pairwise
 from wellread.tasks.fill_mask import FilledMask, fill_masks
-from wellread.tasks.predict import check_inputs, head_of, predict_all, read_options
+from wellread.tasks.predict import head_of, inputs_for, predict_all, read_options
+from wellread.tasks.rank import check_rank, ranked, ranks_by_head
 from wellread.tasks.registry import task_named
-from wellread.tasks.task import Inputs, Predictor, Spans, Texts
+from wellread.tasks.task import Predictor, Spans, Texts
 from wellread.text.batch import Batch, Ragged, Rows, check_on_long
 from wellread.text.tokenizer import RaggedOffsets, Tokenizer
 
@@ -481,9 +482,8 @@ class Module:
 
         Raises: InputError for a module without a head, or texts and options that its task does not take; TextError.
         """
-        inputs = Inputs.of(texts, pairs, tokens)
         head = head_of(self.checkpoint)
-        check_inputs(head, inputs)
+        inputs, single = inputs_for(head, texts, pairs, tokens)
         predictor = Predictor(
             checkpoint=self.checkpoint,
             head=head,
@@ -494,7 +494,40 @@ class Module:
             truncation=task_named(head.task).truncation,
         )
         predictions = predict_all(predictor, inputs, show=show_progress_bar)
-        return predictions[0] if isinstance(texts, str) else predictions
+        return predictions[0] if single else predictions
+
+    def rank(
+        self,
+        query: str,
+        documents: Iterable[str],
+        top_k: int | None = None,
+        return_documents: bool = False,
+        **options: Any,
+    ) -> list[dict[str, Any]]:
+        """Put documents in the order in which they answer a query, the best first, as `CrossEncoder.rank` does.
+
+        Returns `corpus_id`, the number of the document, its `score` and, with `return_documents`, its `text`, of all
+        or of the `top_k` best. A cross-encoder scores query and document together, by `predict`; any other module
+        compares their vectors, `encode_query`'s with `encode_document`'s, by `similarity`. `options` are those of these
+        methods: `batch_size`, `show_progress_bar`, `precision`.
+
+        Raises: InputError for a head that gives several numbers, or arguments of other kinds; TextError.
+
+        >>> import wellread
+        >>> documents = ["It rains a lot in Bergen.", "The cat sleeps on the sofa."]
+        >>> wellread.load("default").rank("where is the cat?", documents, top_k=1)[0]["corpus_id"]
+        1
+        """
+        check_rank(query, documents, top_k)
+        by_head, texts = ranks_by_head(self.checkpoint), as_texts(documents)
+        if not texts:
+            return []
+        if by_head:
+            scores = self.predict([query] * len(texts), texts, **options)
+        else:
+            vectors = self.encode_document(texts, **options)
+            scores = self.similarity(self.encode_query([query], **options), vectors)[0]
+        return ranked(scores.tolist(), texts, top_k=top_k, return_documents=return_documents)
 
     def save(
         self,

@@ -12,8 +12,9 @@ from wellread.checkpoints.checkpoint import Checkpoint
 from wellread.checkpoints.config_keys import OTHER_TYPES
 from wellread.checkpoints.families import FAMILIES
 from wellread.checkpoints.family import to_ours
+from wellread.checkpoints.sentence_modules import MODEL_CONFIG, read_cross_encoder
 from wellread.checkpoints.sentence_transformers import SentenceFiles, check_sentence, read_sentence_files
-from wellread.checkpoints.task_head import head_from_config, read_cross_encoder
+from wellread.checkpoints.task_head import head_from_config
 from wellread.config import SentenceConfig, TokenizerConfig
 from wellread.errors import CheckpointError, ConfigError, TextError, nearest
 from wellread.formats.arrays import StoredTensor, check_magic
@@ -214,7 +215,9 @@ def read_encoder(directory: Path, *, ignore: Collection[str] = ()) -> Checkpoint
     keys = account_for(data, family.keys, source=path, ignore=ignore)
     config = family.encoder_config(keys.used, source=path)
     stored = read_weights(directory)
-    described = {key: data[key] for key in data if key not in ignore} | read_cross_encoder(directory)
+    described = {key: data[key] for key in data if key not in ignore}
+    if cross_encoder := read_cross_encoder(directory):
+        described[MODEL_CONFIG] = cross_encoder
     head = head_from_config(family, config, described, stored, source=path)
     mapped = to_ours(family, config, stored, source=directory, head=head.head, ignore=ignore)
     ignored_keys = {key: why for key, why in keys.ignored.items() if key not in head.used}

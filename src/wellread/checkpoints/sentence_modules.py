@@ -9,9 +9,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from wellread.errors import ConfigError
-from wellread.schema import parse_json
+from wellread.schema import parse_json, read_json
 
 NAME = "modules.json"
+MODEL_CONFIG = "config_sentence_transformers.json"  # its `model_type` names the class that the chain is of
 # The classes whose arithmetic wellread has, and the file of each in today's package.
 KINDS = {
     "Transformer": "transformer",
@@ -55,6 +56,8 @@ class ModuleEntry:
 def read_modules(directory: Path) -> list[ModuleEntry] | None:
     """Read `modules.json`, or return None where there is none: a Transformer, a Pooling, then any of STEPS.
 
+    Of a cross-encoder it is a Transformer alone.
+
     A class goes by its full name: one of the same name from elsewhere is code, and code is never run.
 
     Raises: ConfigError for a damaged file, a class, a folder or an order that is not read.
@@ -74,8 +77,20 @@ def read_modules(directory: Path) -> list[ModuleEntry] | None:
         ModuleEntry(kind=_kind(name, path), path=_relative(place, path), folder=directory / _relative(place, path))
         for name, place in modules
     ]
-    _check_order(path, [entry.kind for entry in chain])
+    kinds = [entry.kind for entry in chain]
+    if kinds != ["Transformer"] or not read_cross_encoder(directory):
+        _check_order(path, kinds)
     return chain
+
+
+def read_cross_encoder(directory: Path) -> dict[str, Any]:
+    """Read what sentence-transformers 5 and later keep of a cross-encoder in a file of its own; nothing of others.
+
+    Raises: CheckpointError for a file that is no JSON.
+    """
+    path = directory / MODEL_CONFIG
+    data = read_json(path) if path.is_file() else {}
+    return data if data.get("model_type") == "CrossEncoder" else {}
 
 
 def transformer_folder(directory: Path) -> Path:

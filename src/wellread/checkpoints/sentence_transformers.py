@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from wellread.checkpoints.names import mismatches, sentence_shapes
-from wellread.checkpoints.sentence_modules import NAME, read_modules
+from wellread.checkpoints.sentence_modules import MODEL_CONFIG, NAME, read_modules
 from wellread.checkpoints.sentence_steps import (
     STEP_CLASSES,
     STEP_KEYS,
@@ -65,6 +65,21 @@ TRANSFORMER_KEYS = KeyTable(
         "backend": "a choice of the caller",
     },
 )
+# Of a cross-encoder, whose activation is its head's.
+CROSS_ENCODER_KEYS = KeyTable(
+    used={"activation_fn": "activation_fn"},
+    fixed={"model_type": ["CrossEncoder"], "default_prompt_name": [None]},
+    ignored={
+        "__version__": "a note",
+        "keep_in_fp32_modules": "scores are computed in float32 where that is asked for",
+        "prompts": "put before texts only where they are asked for by name",
+    },
+)
+CROSS_ENCODER_TRANSFORMER = {
+    "transformer_task": ["sequence-classification"],
+    "modality_config": [{"text": {"method": "forward", "method_output_name": "logits"}}],
+    "module_output_name": ["scores"],
+}
 LOADING = "an argument of loading; wellread has its own"
 _LOADING = (
     *("trust_remote_code", "torch_dtype", "dtype", "attn_implementation", "device_map", "low_cpu_mem_usage", "token"),
@@ -116,11 +131,13 @@ def read_sentence_files(directory: Path, *, ignore: Collection[str] = ()) -> Sen
     chain = read_modules(directory)
     if chain is None:
         return None
+    if len(chain) == 1:
+        return _cross_encoder(directory, chain[0].folder, ignore)
     transformer, pooling, *steps = chain
     pooling_keys = account_for(
         read_json(pooling.folder / "config.json"), POOLING_KEYS, source=pooling.folder / "config.json", ignore=ignore
     )
-    prompts = _settings([directory / "config_sentence_transformers.json"], PROMPT_KEYS, ignore, closed=False)
+    prompts = _settings([directory / MODEL_CONFIG], PROMPT_KEYS, ignore, closed=False)
     encoder = _encoder_settings(transformer.folder, ignore)
     accounted = [_settings([step.folder / "config.json"], STEP_KEYS[step.kind], ignore, closed=False) for step in steps]
     kept = effective(zip(steps, (keys.used for keys in accounted), strict=True))
@@ -144,6 +161,15 @@ def read_sentence_files(directory: Path, *, ignore: Collection[str] = ()) -> Sen
     return replace(files, tensors=tensors, ignored=ignored, folder=transformer.folder)
 
 
+def _cross_encoder(directory: Path, folder: Path, ignore: Collection[str]) -> SentenceFiles:
+    """Read the settings of a cross-encoder, which has no vector: the plain mean, as where no file describes one."""
+    whole = _settings([directory / MODEL_CONFIG], CROSS_ENCODER_KEYS, ignore, closed=False)
+    encoder = _encoder_settings(folder, ignore, fixed=CROSS_ENCODER_TRANSFORMER)
+    used = {key: value for key, value in encoder.used.items() if value is not None}
+    files = record(SentenceFiles, {"pooling": "mean", **used}, source=directory)
+    return replace(files, ignored={**whole.ignored, **encoder.ignored}, folder=folder)
+
+
 def _settings(paths: Iterable[Path], table: KeyTable, ignore: Collection[str], *, closed: bool = True) -> Keys:
     """Account for the keys of the first of `paths` that is there; where not `closed`, unknown ones are ignored."""
     path = next((path for path in paths if path.is_file()), None)
@@ -157,11 +183,12 @@ def _settings(paths: Iterable[Path], table: KeyTable, ignore: Collection[str], *
     return replace(keys, ignored={**keys.ignored, **others})
 
 
-def _encoder_settings(folder: Path, ignore: Collection[str]) -> Keys:
+def _encoder_settings(folder: Path, ignore: Collection[str], *, fixed: Mapping[str, Any] | None = None) -> Keys:
     """Read `sentence_bert_config.json`, or the file of its older names, and the arguments of loaders in it."""
     paths = [folder / name for name in TRANSFORMER_CONFIGS]
     loaders = {name: name for name in LOADER_KEYS}
-    whole = _settings(paths, replace(TRANSFORMER_KEYS, used={**TRANSFORMER_KEYS.used, **loaders}), ignore)
+    values = {**TRANSFORMER_KEYS.fixed, **(fixed or {})}
+    whole = _settings(paths, replace(TRANSFORMER_KEYS, used={**TRANSFORMER_KEYS.used, **loaders}, fixed=values), ignore)
     used = {key: value for key, value in whole.used.items() if key not in LOADER_KEYS}
     ignored = dict(whole.ignored)
     for name in whole.used.keys() & LOADER_KEYS.keys():
@@ -252,7 +279,7 @@ def write_sentence_files(directory: Path, sentence: SentenceConfig, arrays: Mapp
     write_json(directory / "1_Pooling" / "config.json", _pooling_keys(sentence, width))
     later = {"similarity_fn_name": "cosine", "truncate_dim": None}  # named where they are not at these
     write_json(
-        directory / "config_sentence_transformers.json",
+        directory / MODEL_CONFIG,
         {
             "prompts": dict(sentence.prompts),
             "default_prompt_name": sentence.default_prompt_name,

@@ -8,24 +8,22 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
-from pathlib import Path
 from typing import Any
 
 from wellread.checkpoints.families.bert import TASK_HEAD
 from wellread.checkpoints.family import Family, HeadClass
+from wellread.checkpoints.sentence_modules import MODEL_CONFIG
 from wellread.config import HEADS, MULTIPLE, REGRESSION, SINGLE, EncoderConfig, HeadConfig
 from wellread.errors import ConfigError
-from wellread.schema import read_json
 
 CLASSES, LABELS, PROBLEM, COUNT = "architectures", "id2label", "problem_type", "num_labels"
 MANY = 100_000  # labels: more are no count that can be meant
 FIRST_MAP = "pre_classifier.weight"
 LEFT_OUT = "the encoder is read without its head"
 # Where a cross-encoder names the activation of its scores: sentence-transformers 5 and later, 4, and before. The first
-# stands in a file of its own, under the key that names it here.
-CROSS_ENCODER_FILE = "config_sentence_transformers.json"
+# stands in a file of its own, whose contents come under its name.
 OLD_ACTIVATION = "sbert_ce_default_activation_function"
-ACTIVATION_PLACES = (CROSS_ENCODER_FILE, "sentence_transformers", OLD_ACTIVATION)
+ACTIVATION_PLACES = (MODEL_CONFIG, "sentence_transformers", OLD_ACTIVATION)
 # By the last word of a path under torch.nn, which is never resolved.
 ACTIVATIONS = {
     "torch.nn.modules.linear.Identity": "identity",
@@ -45,16 +43,6 @@ class ConfigHead:
     used: Collection[str] = ()  # the keys that describe it
     ignored: Mapping[str, str] = field(default_factory=dict)
     inferred: Mapping[str, str] = field(default_factory=dict)
-
-
-def read_cross_encoder(directory: Path) -> dict[str, Any]:
-    """Read what sentence-transformers 5 and later keep of a cross-encoder in a file of its own, under the file's name.
-
-    Nothing where there is no such file, or one of something else. Raises: CheckpointError for a file that is no JSON.
-    """
-    path = directory / CROSS_ENCODER_FILE
-    data = read_json(path) if path.is_file() else {}
-    return {CROSS_ENCODER_FILE: data} if data.get("model_type") == "CrossEncoder" else {}
 
 
 def head_from_config(

@@ -20,6 +20,7 @@ GROUPS = {
     "Use a module": {
         "embed": "Turn texts into vectors.",
         "predict": "Answer with a fine-tuned module: labels, scores, tags or spans.",
+        "rank": "Rank documents by how well they answer a query.",
         "tokenize": "Show the tokens of texts and their ids.",
         "fill-mask": "Guess the masked words of a text.",
         "evaluate": "Score a module, or predictions, on a labelled file.",

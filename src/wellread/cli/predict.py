@@ -14,7 +14,7 @@ from wellread.cli.options import LOADING, json_flag, load_module, module_options
 from wellread.cli.texts import READING, check_output, files_of, reading_of, reading_options, whole_file
 from wellread.tasks.registry import TASKS
 
-OF_ANSWERS = ("top_k", "max_answer_length", "null_threshold", "stride")
+OF_TASKS = ("top_k", "max_answer_length", "null_threshold", "stride", "threshold", "activation")
 
 
 @click.command("predict")
@@ -26,6 +26,10 @@ OF_ANSWERS = ("top_k", "max_answer_length", "null_threshold", "stride")
 @click.option("--max-answer-length", type=click.IntRange(1), help="In pieces.")
 @click.option("--null-threshold", type=float, help="Allow no answer; the best must beat it by more than this.")
 @click.option("--stride", type=click.IntRange(1), help="Pieces from one window of a context to the next.")
+@click.option("--threshold", type=float, help="Several labels: the probability that those given are above.")
+@click.option(
+    "--activation", help="Scores: what logits go through, identity, sigmoid ...; that of the head if not given."
+)
 @click.option("--precision", help="f32, or bf16 where the CPU has it; the faster of these if not given.")
 @click.option("--batch-size", type=int, help="At most so many texts a batch.")
 @json_flag
@@ -41,26 +45,35 @@ def command(texts: tuple[str, ...], output: Path | None, as_json: bool, **option
     reading, second = reading_of(options), options.pop("second")
     for name in READING:
         options.pop(name, None)
-    settings = {name: value for name in OF_ANSWERS if (value := options.pop(name)) is not None}
+    settings = {name: value for name in OF_TASKS if (value := options.pop(name)) is not None}
     if output is not None:
         check_output(output)
     module = load_module(**loading)
     inputs = _inputs(texts, second, reading, module.provenance.get("columns") or {})
-    task = TASKS.get(module.checkpoint.head.task) if module.checkpoint.head else None
+    head = module.checkpoint.head
+    task = TASKS.get(head.task) if head else None
     if task is None or not task.takes_tokens:
         inputs["tokens"] = None
     answers = module.predict(**inputs, **options, **settings)
     input_name = task.input_name if task else "input"
     lines = []
     for text, answer in zip(inputs["texts"], answers, strict=True):
-        fields = {"score": float(answer)} if isinstance(answer, np.floating) else dataclasses.asdict(answer)
-        lines.append(json.dumps({input_name: text, **fields}))
+        lines.append(json.dumps({input_name: text, **_fields(answer, head.labels if head else ())}))
     if output is not None:
         with whole_file(output) as file:
             file.writelines(f"{line}\n".encode() for line in lines)
         return
     for line, answer in zip(lines, answers, strict=True):
-        click.echo(line if as_json else f"{answer:.4f}" if isinstance(answer, np.floating) else str(answer))
+        numbers = np.ravel(answer) if isinstance(answer, np.floating | np.ndarray) else None
+        words = str(answer) if numbers is None else "\t".join(f"{number:.4f}" for number in numbers)
+        click.echo(line if as_json else words)
+
+
+def _fields(answer: Any, outputs: tuple[str, ...]) -> dict[str, Any]:
+    """Return what JSON says of a prediction: a number, a number for each output, or its fields."""
+    if isinstance(answer, np.ndarray):
+        return {"scores": dict(zip(outputs, answer.tolist(), strict=True))}
+    return {"score": float(answer)} if isinstance(answer, np.floating) else dataclasses.asdict(answer)
 
 
 def _inputs(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -16,7 +16,7 @@ from wellread.encoder.inputs import warn_truncated
 from wellread.errors import InputError, nearest
 from wellread.progress import progress
 from wellread.tasks.registry import TASKS, task_named
-from wellread.tasks.task import Inputs, Predictor
+from wellread.tasks.task import Inputs, Predictor, Texts, is_pair
 
 
 def predict_all(predictor: Predictor, inputs: Inputs, *, show: bool | None = None) -> Any:
@@ -42,9 +42,25 @@ def head_of(checkpoint: Checkpoint) -> HeadConfig:
     """Return the head that predictions are made with. Raises: InputError that says why there is none."""
     if checkpoint.head is not None:
         return checkpoint.head
-    left_out = next((why for why in checkpoint.ignored.values() if why.endswith(LEFT_OUT)), None)
-    fault = "this module has no head of a task" if left_out is None else f"its head was left out ({left_out})"
+    reason = left_out(checkpoint)
+    fault = f"its head was left out ({reason})" if reason else "this module has no head of a task"
     raise InputError(f"a prediction was asked for; {fault}; fine-tune it (wellread finetune), or load one that was")
+
+
+def left_out(checkpoint: Checkpoint) -> str:
+    """Say why the head of a source was left out; nothing where there was none."""
+    return next((why for why in checkpoint.ignored.values() if why.endswith(LEFT_OUT)), "")
+
+
+def inputs_for(head: HeadConfig, texts: Texts, pairs: str | Sequence[str] | None, tokens: Any) -> tuple[Inputs, bool]:
+    """Take texts as users give them, and say whether it is one row: one text, or a tuple of two where pairs are meant.
+
+    Raises: InputError for what are no texts, or what the head's task does not take.
+    """
+    pair = isinstance(texts, tuple) and is_pair(texts) and pairs is None and task_named(head.task).takes_pairs == "yes"
+    inputs = Inputs.of([texts] if pair else texts, pairs, tokens)  # type: ignore[list-item]
+    check_inputs(head, inputs)
+    return inputs, pair or isinstance(texts, str)
 
 
 def check_inputs(head: HeadConfig, inputs: Inputs) -> None:

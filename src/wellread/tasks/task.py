@@ -14,6 +14,7 @@ from wellread.checkpoints.checkpoint import Checkpoint
 from wellread.config import HEADS, HeadConfig
 from wellread.data.examples import Examples
 from wellread.encode import TOKENS_A_BATCH, Packer
+from wellread.encoder.inputs import as_texts, text_rows
 from wellread.errors import DataError
 from wellread.text.batch import Ragged
 from wellread.text.tokenizer import Tokenizer
@@ -48,13 +49,16 @@ class Inputs:
 
     @classmethod
     def of(cls, texts: Texts, pairs: str | Sequence[str] | None, tokens: Sequence[Spans] | None) -> Inputs:
-        """Take texts as users give them: many, or one; or pairs of texts, without others beside them."""
-        rows: list[Any] = [texts] if isinstance(texts, str) else list(texts)
+        """Take texts as users give them: many, or one; or pairs of texts, without others beside them.
+
+        Raises: InputError for what are no texts.
+        """
+        rows: list[Any] = [texts] if isinstance(texts, str) else list(text_rows(texts))
         if pairs is None and rows and all(map(is_pair, rows)):
             rows, pairs = [first for first, _ in rows], [second for _, second in rows]
         return cls(
-            texts=rows,
-            pairs=[pairs] if isinstance(pairs, str) else pairs if pairs is None else list(pairs),
+            texts=as_texts(rows),
+            pairs=pairs if pairs is None else as_texts(pairs),
             tokens=tokens if tokens is None else list(tokens),
         )
 
