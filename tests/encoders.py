@@ -57,8 +57,8 @@ def tiny_config(row: Mapping[str, Any], pieces: int) -> dict[str, Any]:
     config |= dict(zip(names, (LAYERS, WIDTH, HEADS, INNER), strict=True))
     config["vocab_size"] = pieces + min(row.get("spare", 0), 5)
     config["max_position_embeddings"] = POSITIONS + (config.get("max_position_embeddings", 512) % 8)
-    if "embedding_size" in config:
-        config["embedding_size"] = WIDTH if config["embedding_size"] == row["shape"][1] else FACTOR
+    for name in {"embedding_size", "emb_size"} & config.keys():
+        config[name] = WIDTH if config[name] == row["shape"][1] else FACTOR
     return config
 
 

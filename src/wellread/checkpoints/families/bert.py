@@ -39,7 +39,7 @@ FAMILY = Family(
         ),
         nullable=("pad_token_id",),
         fixed={**FIXED, "model_type": ["bert"]},
-        equal={"embedding_size": "hidden_size"},
+        equal={"embedding_size": "hidden_size", "emb_size": "hidden_size"},  # the second is TinyBERT's
         ignored=BOOKKEEPING,
         patterns=PATTERNS,
     ),
