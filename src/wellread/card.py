@@ -17,6 +17,7 @@ from wellread.hub.handles import locate
 from wellread.hub.parse import Location
 from wellread.schema import as_dict
 from wellread.tasks.registry import task_named
+from wellread.text.fast import FastEngine
 from wellread.text.tokenizer import Tokenizer
 from wellread.text.tokenizer_json import text_differences
 
@@ -64,7 +65,12 @@ def describe(checkpoint: Checkpoint, tokenizer: Tokenizer, provenance: Mapping[s
         "head": None if checkpoint.head is None else as_dict(checkpoint.head),
         "sentence_embedding": asdict(checkpoint.sentence),
         "embedding_size": checkpoint.embedding_size,
-        "tokenizer": {**_tokenizer_settings(tokenizer), **tokenizer.get_special_tokens_dict()},
+        "tokenizer": {
+            **_tokenizer_settings(tokenizer),
+            **tokenizer.get_special_tokens_dict(),
+            **({"model": tokenizer.engine.model} if isinstance(tokenizer.engine, FastEngine) else {}),
+            **({"notes": dict(tokenizer.vocabulary.notes)} if tokenizer.vocabulary.notes else {}),
+        },
         "ignored": dict(checkpoint.ignored),
         "inferred": dict(checkpoint.inferred),
         "provenance": {key: value for key, value in provenance.items() if key != "handle"},

@@ -245,7 +245,8 @@ class Module:
 
     def bert_pack_inputs(self, segments: Sequence[Rows], seq_length: int = 128, *, on_long: str = "truncate") -> Batch:
         """Pack one or two segments into the encoder's inputs, int32 [B, seq_length]; see `text.pack`."""
-        return self.tokenizer.template.pack(segments, seq_length=seq_length, on_long=on_long)
+        template = self.tokenizer.template.for_types(self.checkpoint.config.type_vocab_size)
+        return template.pack(segments, seq_length=seq_length, on_long=on_long)
 
     def __call__(
         self,

@@ -227,7 +227,7 @@ def test_the_sequence_length_is_the_first_that_is_said(directory, sentence, toke
     fast = {
         "normalizer": {"type": "BertNormalizer"},
         "pre_tokenizer": {"type": "BertPreTokenizer"},
-        "model": {"type": "WordPiece", "continuing_subword_prefix": "##", "vocab": {}},
+        "model": {"type": "WordPiece", "vocab": {piece: id for id, piece in enumerate(PIECES)}},
         "truncation": {"max_length": truncation, "strategy": "LongestFirst"} if truncation else None,
     }
     (directory / "tokenizer.json").write_text(json.dumps(fast))

@@ -8,15 +8,22 @@ import pytest
 from wellread.config import TokenizerConfig
 from wellread.errors import CheckpointError, ConfigError
 from wellread.text.tokenizer import load_tokenizer
-from wellread.text.tokenizer_files import read_tokenizer, write_tokenizer
+from wellread.text.tokenizer_files import open_tokenizer, read_tokenizer, write_tokenizer
 from wellread.text.tokenizer_json import write_fast_tokenizer
 
 PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "guitar", "##s"]
+
+
+def token(content, **flags):
+    plain = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
+    return {"content": content, **plain, "special": True, **flags}
+
+
 FAST = {
     "version": "1.0",
     "truncation": None,
     "padding": {"strategy": {"Fixed": 128}},
-    "added_tokens": [{"id": i, "content": piece, "special": True} for i, piece in enumerate(PIECES[:5])],
+    "added_tokens": [{"id": i, **token(piece)} for i, piece in enumerate(PIECES[:5])],
     "normalizer": {
         "type": "BertNormalizer",
         "clean_text": True,
@@ -25,7 +32,7 @@ FAST = {
         "lowercase": False,
     },
     "pre_tokenizer": {"type": "BertPreTokenizer"},
-    "post_processor": None,
+    "post_processor": {"type": "BertProcessing", "sep": ["[SEP]", 3], "cls": ["[CLS]", 2]},
     "decoder": None,
     "model": {
         "type": "WordPiece",
@@ -63,18 +70,49 @@ def test_tokenizer_json_gives_the_rules_and_where_it_is_alone_the_vocabulary(dir
     assert load_tokenizer(directory, config).tokenize(["guitars Guitar"]).to_list() == [[5, 6, 1]]
 
 
-def test_tokenizer_config_goes_before_tokenizer_json(directory):
+@pytest.mark.parametrize("settings", [{}, {"do_lower_case": True, "strip_accents": None}, {"do_lower_case": False}])
+def test_a_class_that_makes_its_own_rules_goes_by_tokenizer_config_alone(directory, settings):
     write(directory, "tokenizer.json", FAST)
-    write(directory, "tokenizer_config.json", {"do_lower_case": True, "strip_accents": None})
-    config = read_tokenizer(directory).config
-    assert (config.do_lower_case, config.strip_accents, config.tokenize_chinese_chars) == (True, None, False)
+    write(directory, "tokenizer_config.json", {"tokenizer_class": "BertTokenizerFast", **settings})
+    files = read_tokenizer(directory)
+    lower = settings.get("do_lower_case", True)
+    assert files.config == TokenizerConfig(dialect="hf", do_lower_case=lower)
+    why = "as in BertTokenizer of transformers 5, over the {} of tokenizer.json: tokenizer_config.json names Bert"
+    assert files.inferred["tokenize_chinese_chars"].startswith("True, " + why.format(False))
+    assert ("do_lower_case" in files.inferred) == lower
+    assert files.ignored["normalizer"] == "BertTokenizer makes its own"
+
+
+@pytest.mark.parametrize("name", ["PreTrainedTokenizerFast", "TokenizersBackend", "MadeUpTokenizer"])
+def test_a_class_that_has_no_rules_takes_tokenizer_json_alone(directory, name):
+    write(directory, "tokenizer.json", FAST)
+    tokens = {"pad_token": "[PAD]", "cls_token": "[CLS]", "sep_token": "[SEP]", "mask_token": "[MASK]"}
+    write(directory, "tokenizer_config.json", {"tokenizer_class": name, "do_lower_case": True, **tokens})
+    files = read_tokenizer(directory)
+    rules = {"do_lower_case": False, "strip_accents": True, "tokenize_chinese_chars": False}
+    assert files.config == TokenizerConfig(dialect="hf", **rules)
+    assert files.ignored["do_lower_case"] == "PreTrainedTokenizerFast does not go by it"
+
+
+def test_the_class_of_a_models_type_holds_where_no_file_names_one(directory):
+    write(directory, "tokenizer.json", FAST)
+    assert read_tokenizer(directory).config.do_lower_case is False
+    write(directory, "config.json", {"model_type": "electra"})
+    assert read_tokenizer(directory).config.do_lower_case is True
+    write(directory, "config.json", {"model_type": "electra", "tokenizer_class": "PreTrainedTokenizerFast"})
+    assert read_tokenizer(directory).config.do_lower_case is False
 
 
 def test_special_tokens_are_texts_or_objects_in_either_file(directory):
-    write(directory, "special_tokens_map.json", {"cls_token": "<s>", "sep_token": "</s>"})
+    (directory / "vocab.txt").write_text("\n".join([*PIECES, "<s>", "</s>", "<c>", "<m>"]))
+    write(directory, "special_tokens_map.json", {"cls_token": "<s>", "sep_token": {"content": "</s>", "lstrip": False}})
     write(directory, "tokenizer_config.json", {"cls_token": {"content": "<c>", "lstrip": False}, "mask_token": "<m>"})
     config = read_tokenizer(directory).config
-    assert (config.cls_token, config.sep_token, config.mask_token, config.pad_token) == ("<c>", "</s>", "<m>", "[PAD]")
+    assert (config.cls_token, config.sep_token, config.mask_token, config.pad_token) == ("<s>", "</s>", "<m>", "[PAD]")
+    write(directory, "tokenizer_config.json", {"cls_token": "<c>", "added_tokens_decoder": {}})
+    files = read_tokenizer(directory)  # which makes the other file one of an older form
+    assert (files.config.cls_token, files.config.sep_token) == ("<c>", "[SEP]")
+    assert files.ignored["special_tokens_map.json"] == "added_tokens_decoder of tokenizer_config.json holds"
 
 
 @pytest.mark.parametrize(
@@ -104,7 +142,7 @@ def test_a_model_beside_a_vocabulary_is_kobert_and_alone_itself(directory):
         dialect="kobert", model_file="tokenizer_78b3253a26.model", do_lower_case=True
     )
     assert files.ignored == {
-        "strip_accents": "a rule of WordPiece tokenizers",
+        "strip_accents": "KoBertTokenizer does not go by it",
         "tokenizer.json": "the SentencePiece model beside it is read instead",
     }
     (directory / "vocab.txt").unlink()
@@ -127,8 +165,6 @@ def test_reasons_are_kept(directory):
     ignored = read_tokenizer(directory).ignored
     assert ignored["name_or_path"] == "a note"
     assert ignored["auto_map"] == "names code in the repository, which is never run"
-    assert ignored["padding"] == "padding is to the longest text"
-    assert ignored["model.vocab"] == "read as a vocabulary where there is no vocab.txt"
 
 
 @pytest.mark.parametrize(
@@ -137,17 +173,30 @@ def test_reasons_are_kept(directory):
         ({"do_lowercase": True}, r"do_lowercase is unknown \(did you mean do_lower_case\?\)"),
         ({"never_split": ["a"]}, r"never_split is \['a'\], and wellread computes only None, \[\]"),
         ({"do_basic_tokenize": False}, "do_basic_tokenize is False"),
-        ({"keep_accents": True}, "keep_accents is True"),
-        ({"remove_space": False}, "remove_space is False"),
+        ({"split_special_tokens": True}, "split_special_tokens is True"),
+        ({"add_special_tokens": False}, "add_special_tokens is False"),
+        ({"truncation_side": "left"}, "truncation_side is 'left'"),
         ({"padding_side": "left"}, "padding_side is 'left', and wellread computes only 'right'"),
-        ({"tokenizer_class": "T5Tokenizer"}, "tokenizer_class is 'T5Tokenizer'"),
-        ({"additional_special_tokens": ["[A]"]}, r"additional_special_tokens is \['\[A\]'\]"),
+        (
+            {"tokenizer_class": "T5Tokenizer"},
+            "tokenizer_class of .* is 'T5Tokenizer'; wellread knows the rules of Bert",
+        ),
+        ({"tokenizer_class": "BertJapaneseTokenizer"}, "is 'BertJapaneseTokenizer', whose rules are code: MeCab's or"),
+        ({"tokenizer_class": 7}, "tokenizer_class of .* must be a name; found 7; correct it"),
+        (
+            {"additional_special_tokens": "[A]"},
+            r"additional_special_tokens of .* must be a list of tokens; found '\[A\]'",
+        ),
         (
             {"do_lower_case": "false"},
-            "the tokenizer of .* TokenizerConfig; found that do_lower_case is 'false', not bool",
+            "every key of .* must be accounted for; found that do_lower_case is 'false', not bool",
         ),
-        ({"cls_token": 7}, "cls_token is 7, not str"),
-        ({"cls_token": {"lstrip": True}}, "cls_token is {'lstrip': True}, not str"),
+        ({"cls_token": 7}, "cls_token of .* must be a token; found 7; correct the file"),
+        (
+            {"cls_token": {"lstrip": True}},
+            "an added token of .* must be an object of content, .* found {'lstrip': True}",
+        ),
+        ({"cls_token": {"content": "[CLS]", "lstripp": True}}, "must be an object of content, single_word, lstrip"),
         (
             {"model_max_length": "512"},
             "model_max_length of .* must be a number of tokens; found '512'; correct the file",
@@ -157,6 +206,11 @@ def test_reasons_are_kept(directory):
         ({"max_len": 12.5}, "max_len of .* must be a number of tokens; found 12.5"),
         ({"added_tokens_decoder": [1]}, r"added_tokens_decoder of .* must be an object; found \[1\]; fetch"),
         ({"added_tokens_decoder": {"7": "[A]"}}, r"an added token of .* must be an object; found '\[A\]'"),
+        ({"added_tokens_decoder": {"-7": token("[A]")}}, "must have an id, a row of the word table; found '-7'"),
+        (
+            {"added_tokens_decoder": {"9": token("[A]")}},
+            r"found 1 with another, such as '\[A\]' as 9 where .* makes it 7",
+        ),
     ],
 )
 def test_settings_that_are_not_computed_are_refused(directory, settings, found):
@@ -168,37 +222,58 @@ def test_settings_that_are_not_computed_are_refused(directory, settings, found):
 @pytest.mark.parametrize(
     ("change", "found"),
     [
-        ({"normalizer": {**FAST["normalizer"], "clean_text": False}}, "clean_text is False"),
-        ({"model": {**FAST["model"], "continuing_subword_prefix": "@@"}}, "continuing_subword_prefix is '@@'"),
-        ({"model": {**FAST["model"], "max_input_chars_per_word": 200}}, "max_input_chars_per_word is 200"),
         (
             {"truncation": {"max_length": 7, "direction": "Left"}},
-            "direction is 'Left', and wellread computes only 'Right'",
+            "direction is 'Right', and wellread computes only that",
         ),
+        ({"padding": {"direction": "Left"}}, "padding of .* must be an object whose direction is 'Right'"),
         ({"added_tokens": {"content": "a"}}, "added_tokens of .* must be a list; found .*; fetch it again"),
-        ({"tokens": []}, "tokens is unknown"),
+        ({"tokens": []}, r"must have the parts .*; found \['tokens'\]"),
+        ({"normalizer": {"type": "BertNormaliser"}}, r"found 'BertNormaliser' \(did you mean BertNormalizer\?\)"),
     ],
 )
-def test_a_tokenizer_json_that_is_not_berts_is_refused(directory, change, found):
+def test_what_a_tokenizer_json_cannot_have_is_refused(directory, change, found):
     write(directory, "tokenizer.json", {**FAST, **change})
     with pytest.raises(ConfigError, match=found):
         read_tokenizer(directory)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"normalizer": None},
+        {"normalizer": {"type": "Lowercase"}},
+        {"normalizer": {**FAST["normalizer"], "clean_text": False}},
+        {"pre_tokenizer": {"type": "Whitespace"}},
+        {"model": {**FAST["model"], "continuing_subword_prefix": "@@"}},
+        {"model": {**FAST["model"], "max_input_chars_per_word": 200}},
+        {"added_tokens": [{"id": 4, **token("[MASK]", normalized=True)}]},
+    ],
+    ids=str,
+)
+def test_rules_that_are_not_quite_berts_are_taken_at_their_value(directory, change):
+    write(directory, "tokenizer.json", {**FAST, **change})
+    files = read_tokenizer(directory)
+    assert files.config.dialect == "fast"
+    assert files.inferred == {"rules": "those of tokenizer.json, taken at their value: no file names a class"}
+
+
 @pytest.mark.parametrize("file", ["tokenizer_config.json", "tokenizer.json", "added_tokens.json"])
-def test_tokens_beyond_the_five_are_refused_unless_the_caller_says_otherwise(directory, file):
-    entry = {"content": "[NEW]"}
+def test_tokens_beyond_the_five_are_found_whole_unless_the_caller_says_otherwise(directory, file):
+    entry = token("[NEW]")
     data = {
-        "tokenizer_config.json": {"added_tokens_decoder": {"7": entry, "2": {"content": "[CLS]"}}},
-        "tokenizer.json": {**FAST, "added_tokens": [*FAST["added_tokens"], entry]},
+        "tokenizer_config.json": {"added_tokens_decoder": {"7": entry, "2": token("[CLS]")}},
+        "tokenizer.json": {**FAST, "added_tokens": [*FAST["added_tokens"], {"id": 7, **entry}]},
         "added_tokens.json": {"[NEW]": 7},
     }
     write(directory, file, data[file])
-    with pytest.raises(
-        ConfigError, match=r"must have five special tokens; found 1 added to them: \['\[NEW\]'\]; where your"
-    ):
-        read_tokenizer(directory)
-    assert read_tokenizer(directory, ignore=["added_tokens"]).config.dialect == "hf"
+    files = read_tokenizer(directory)
+    tokenizer = open_tokenizer(directory, files)
+    assert tokenizer.tokenize(["guitars[NEW]guitar"]).to_list() == [[5, 6, 7, 5]]
+    assert (tokenizer.vocab_size, tokenizer.template.overhead()) == (8, 2)
+    files = read_tokenizer(directory, ignore=["added_tokens"])
+    assert files.config.dialect == "hf"
+    assert open_tokenizer(directory, files).tokenize(["guitar[NEW]"]).to_list() == [[5, 1, 1, 1]]
 
 
 def test_a_damaged_file_is_named(directory):

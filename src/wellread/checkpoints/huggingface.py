@@ -15,14 +15,14 @@ from wellread.checkpoints.family import to_ours
 from wellread.checkpoints.sentence_modules import MODEL_CONFIG, read_cross_encoder
 from wellread.checkpoints.sentence_transformers import SentenceFiles, check_sentence, read_sentence_files
 from wellread.checkpoints.task_head import head_from_config
-from wellread.config import SentenceConfig, TokenizerConfig
+from wellread.config import SentenceConfig
 from wellread.errors import CheckpointError, ConfigError, TextError, nearest
 from wellread.formats.arrays import StoredTensor, check_magic
 from wellread.formats.safetensors import read_safetensors
 from wellread.formats.torch_file import read_torch
 from wellread.schema import account_for, parse_object, read_json
-from wellread.text.tokenizer import Tokenizer, load_tokenizer
-from wellread.text.tokenizer_files import TOKENIZER_FILES, Text, has_tokenizer, read_tokenizer
+from wellread.text.tokenizer import Tokenizer
+from wellread.text.tokenizer_files import TOKENIZER_FILES, Text, has_tokenizer, open_tokenizer, read_tokenizer
 
 _READERS = {".safetensors": read_safetensors, ".bin": read_torch}
 # Of an index; its metadata is ignored: sizes for a progress bar, which writers count differently.
@@ -174,22 +174,8 @@ def read_text(directory: Path, family: str, *, lower_case: bool = False, ignore:
             "files there, or pass tokenizer= with the directory or handle of the model that this was made from"
         )
     files = read_tokenizer(directory, ignore=ignore)
-    config = files.config
-    if config.dialect != "fast":  # whose tokenizer.json says it
-        config = replace(config, template=FAMILIES[family].template)
-    tokenizer = load_tokenizer(directory, lower_cased(config) if lower_case else config)
-    return Text(tokenizer=tokenizer, max_length=files.max_length, ignored=files.ignored)
-
-
-def lower_cased(config: TokenizerConfig) -> TokenizerConfig:
-    """Let a tokenizer lower its texts and keep the accents that it keeps, as sentence-transformers' `do_lower_case`.
-
-    >>> lower_cased(TokenizerConfig(dialect="hf")).strip_accents
-    False
-    """
-    if config.do_lower_case or config.dialect != "hf":
-        return replace(config, do_lower_case=True)
-    return replace(config, do_lower_case=True, strip_accents=bool(config.strip_accents))
+    tokenizer = open_tokenizer(directory, files, template=FAMILIES[family].template, do_lower_case=lower_case)
+    return Text(tokenizer=tokenizer, inferred=files.inferred, max_length=files.max_length, ignored=files.ignored)
 
 
 def read_encoder(directory: Path, *, ignore: Collection[str] = ()) -> Checkpoint:

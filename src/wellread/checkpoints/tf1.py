@@ -18,8 +18,7 @@ from wellread.errors import CheckpointError, ConfigError, TextError, some
 from wellread.files import matching
 from wellread.formats.tensor_bundle import read_bundle
 from wellread.schema import account_for, read_json, record
-from wellread.text.tokenizer import load_tokenizer
-from wellread.text.tokenizer_files import Text, read_tokenizer, read_wordpiece
+from wellread.text.tokenizer_files import Text, open_tokenizer, read_tokenizer, read_wordpiece
 
 CONFIG = "bert_config.json"
 CASE = "do_lower_case"
@@ -110,9 +109,10 @@ def _read_text(directory: Path, lower_case: Any, *, ignore: Collection[str]) -> 
             f"a vocabulary was asked of {directory}; found none of {', '.join(VOCABULARIES)}; "
             "put the vocab.txt of the checkpoint there"
         )
-    config = read_tokenizer(directory, ignore=ignore).config
+    files = read_tokenizer(directory, ignore=ignore)
+    config = files.config
     if config.dialect != "hf":
-        return Text(tokenizer=load_tokenizer(directory, config))
+        return Text(tokenizer=open_tokenizer(directory, files))
     if not isinstance(lower_case, bool | None):
         raise ConfigError(
             f"{CASE} of {directory / CONFIG} must be true or false; found {reprlib.repr(lower_case)}; correct the file"

@@ -27,9 +27,15 @@ def tfhub_tokenizer(tokenizer: Tokenizer) -> Tokenizer:
     Raises: ExportError for rules that have no counterpart there.
     """
     config = tokenizer.config
-    if config.template != "bert":
+    if config.dialect not in TFHUB_DIALECTS:
         raise ExportError(
-            f"a preprocessor for TF Hub was asked for; found the special tokens of {config.template}, and TF Hub's "
+            f"a preprocessor for TF Hub was asked for; found the {config.dialect} dialect, whose tokenizer.json "
+            "TensorFlow does not run; export the encoder alone"
+        )
+    if config.template != "bert":
+        name = config.template if isinstance(config.template, str) else "a template of its own"
+        raise ExportError(
+            f"a preprocessor for TF Hub was asked for; found the special tokens of {name}, and TF Hub's "
             "preprocessors write [CLS] A [SEP] B [SEP]; export the encoder alone"
         )
     dialect = TFHUB_DIALECTS[config.dialect]

@@ -19,7 +19,7 @@ from wellread.files import sha256, whole_directory
 from wellread.learn.distributed import Process
 from wellread.module import load
 from wellread.text.tokenizer import Tokenizer, load_tokenizer, whole
-from wellread.text.tokenizer_files import read_tokenizer
+from wellread.text.tokenizer_files import open_tokenizer, read_tokenizer
 
 KINDS = ("wordpiece", "sentencepiece")
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")  # in BERT's order, as ids 0 to 4
@@ -49,7 +49,7 @@ def read_vocabulary(source: str | Path, *, lower_case: bool = False) -> Tokenize
     if path.is_file():
         return load_tokenizer(path.parent, TokenizerConfig(dialect="spm", vocab_file=None, model_file=path.name))
     if path.is_dir() and not (path / "config.json").is_file():
-        return load_tokenizer(path, read_tokenizer(path).config)
+        return open_tokenizer(path, read_tokenizer(path))
     return load(source).tokenizer
 
 

@@ -10,12 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import tokenizers
+from tokenizers import normalizers
 
-from wellread.config import TEMPLATES, TokenizerConfig
+from wellread.config import TEMPLATES, TemplateConfig, TokenizerConfig
 from wellread.errors import TextError
 from wellread.text.batch import Ragged, Template
 from wellread.text.post_processor import read_template
 from wellread.text.tokenizer import Spans, Tokenizer, places
+from wellread.text.tokenizer_check import check_content, parse_content
 from wellread.text.vocabulary import Vocabulary, by_id, read_bounded
 
 NAME = "tokenizer.json"
@@ -27,7 +29,9 @@ def load(directory: Path, config: TokenizerConfig) -> Tokenizer:
     Raises: TextError for a file that is missing or damaged, or lacks a special token.
     """
     path = directory / str(config.vocab_file)
-    return from_library(parse_library(read_bounded(path, "tokenizer"), source=path), config, source=path)
+    raw = read_bounded(path, "tokenizer")
+    check_content(parse_content(raw, source=path), source=path)
+    return from_library(parse_library(raw, source=path), config, source=path)
 
 
 def parse_library(raw: bytes, *, source: object) -> tokenizers.Tokenizer:
@@ -47,6 +51,8 @@ def from_library(
     """
     library.no_truncation()
     library.no_padding()
+    if config.dialect == "fast" and config.do_lower_case:
+        _lower_first(library)
     pieces = by_id(library.get_vocab(with_added_tokens=True), source=source)
     vocabulary = Vocabulary.of(pieces, config, source=str(source))
     return Tokenizer(config=config, vocabulary=vocabulary, engine=FastEngine(library=library))
@@ -67,7 +73,6 @@ def of_library(
     >>> tokenizer.tokenize(["guitar"]).to_list(), tokenizer.template.overhead()
     ([[1]], 0)
     """
-    processor = json.loads(library.to_str())["post_processor"]
     config = TokenizerConfig(
         dialect="fast",
         vocab_file=NAME,
@@ -76,9 +81,26 @@ def of_library(
         cls_token=special.get("cls_token"),
         sep_token=special.get("sep_token"),
         mask_token=special.get("mask_token"),
-        template=read_template(processor, library.token_to_id, source=source),
+        template=template_of(library, source=source),
     )
     return named_template(from_library(library, config, source=source))
+
+
+def _lower_first(library: tokenizers.Tokenizer) -> None:
+    """Lower the case before all other rules, once."""
+    rules = library.normalizer
+    first = normalizers.Lowercase()
+    state = {} if rules is None else json.loads(rules.__getstate__())
+    steps = state.get("normalizers") or [state]
+    if steps[0].get("type") != "Lowercase":
+        library.normalizer = first if rules is None else normalizers.Sequence([first, rules])
+
+
+def template_of(library: tokenizers.Tokenizer, *, source: object) -> TemplateConfig:
+    """Read the template off the library's post-processor. Raises: ConfigError."""
+    processor = library.post_processor
+    state = None if processor is None else json.loads(processor.__getstate__())
+    return read_template(state, library.token_to_id, source=source)
 
 
 def named_template(tokenizer: Tokenizer) -> Tokenizer:
@@ -129,6 +151,11 @@ class FastEngine:
             encoding = self.library.encode(text, add_special_tokens=False)
         starts, limits = places(encoding.offsets).T
         return Spans(ids=np.array(encoding.ids, np.int32), starts=starts, limits=limits)
+
+    @property
+    def model(self) -> str:
+        """The kind of model: BPE, Unigram, WordPiece or WordLevel."""
+        return type(self.library.model).__name__
 
     def join(self, pieces: list[str]) -> str:
         """Turn pieces into a text."""

@@ -90,16 +90,8 @@ class Vocabulary:
         text = _text(path)
         if path.suffix == ".json":
             return cls.of(_numbered(text, path), config, source=str(path))
-        lines = text.replace("\r\n", "\n").removesuffix("\n").split("\n")
-        notes: dict[str, str] = {}
-        if config.dialect == "hf":
-            trimmed = [line.rstrip(WHITE_SPACE) for line in lines]
-            count = sum(map(str.__ne__, lines, trimmed))
-            notes |= {f"white space behind {count} pieces": "is none of theirs"} if count else {}
-            lines = trimmed
-        last = next((number for number in range(len(lines), 0, -1) if lines[number - 1]), 0)
-        notes |= {f"{len(lines) - last} blank lines at the end": "are no pieces"} if last < len(lines) else {}
-        vocabulary = cls.of(lines[:last], config, source=str(path))
+        lines, notes = _lines(text, trims=config.dialect == "hf")
+        vocabulary = cls.of(lines, config, source=str(path))
         return replace(
             vocabulary, notes={f"{path.name}, {key}": why for key, why in {**notes, **vocabulary.notes}.items()}
         )
@@ -158,6 +150,25 @@ def read_bounded(path: Path, kind: str) -> bytes:
             "take the file that belongs to the model"
         )
     return raw
+
+
+def read_lines(path: Path) -> list[str]:
+    """Read the lines of a vocab.txt as Hugging Face's tokenizers do. Raises: as `Vocabulary.read`."""
+    return _lines(_text(path), trims=True)[0]
+
+
+def _lines(text: str, *, trims: bool) -> tuple[list[str], dict[str, str]]:
+    """Return the pieces of a vocab.txt, white space behind them off if it `trims`, and what is odd about them."""
+    lines = text.replace("\r\n", "\n").removesuffix("\n").split("\n")
+    notes: dict[str, str] = {}
+    if trims:
+        trimmed = [line.rstrip(WHITE_SPACE) for line in lines]
+        count = sum(map(str.__ne__, lines, trimmed))
+        notes |= {f"white space behind {count} pieces": "is none of theirs"} if count else {}
+        lines = trimmed
+    last = next((number for number in range(len(lines), 0, -1) if lines[number - 1]), 0)
+    notes |= {f"{len(lines) - last} blank lines at the end": "are no pieces"} if last < len(lines) else {}
+    return lines[:last], notes
 
 
 def _text(path: Path) -> str:
