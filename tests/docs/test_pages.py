@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from exports import kobert_module
+from headed import headed_checkpoint
 from hub_uploads import TOKEN, uploads
 from tiny import tiny_module
 from true_shapes import ON_HUGGING_FACE
@@ -32,7 +33,9 @@ def commands(page: str) -> list[str]:
 def files(tmp_path_factory):
     """Make what the pages take for granted: directories of models, texts, labelled rows, pairs."""
     files = tmp_path_factory.mktemp("pages")
-    tiny_module(files / "files").save(files / "path" / "to" / "directory")
+    tiny = tiny_module(files / "files")
+    tiny.save(files / "path" / "to" / "directory")
+    replace(tiny, checkpoint=headed_checkpoint("rank")).save(files / "path" / "to" / "reranker")
     small = replace(ON_HUGGING_FACE, layers=2, hidden=128, heads=2, vocabulary="uncased").module()
     small.save(files / "path" / "to" / "small-bert")
     kobert_module().save(files / "kobert")
