@@ -6,6 +6,7 @@ import warnings
 
 import numpy as np
 import pytest
+import tokenizers
 import torch
 import transformers
 from sentence_transformers import SentenceTransformer
@@ -215,6 +216,23 @@ def test_settings(saved, tmp_path, file, settings, ignored):
     assert module.max_seq_length == peer.max_seq_length
     assert set(ignored) <= module.info()["ignored"].keys()
     module.save(tmp_path / "ours")
+    assert_close(SentenceTransformer(str(tmp_path / "ours"), device="cpu").encode(TEXTS), expected)
+
+
+@pytest.mark.parametrize("rules", [[], [tokenizers.normalizers.NFC()], [tokenizers.normalizers.Lowercase()]])
+def test_lower_case_of_a_tokenizer_of_any_rules(saved, tmp_path, rules):
+    theirs = shutil.copytree(saved, tmp_path / "theirs")
+    library = tokenizers.Tokenizer.from_file(str(theirs / "tokenizer.json"))
+    library.normalizer = tokenizers.normalizers.Sequence(rules) if rules else None
+    library.save(str(theirs / "tokenizer.json"))
+    edit(theirs / "tokenizer_config.json", tokenizer_class="PreTrainedTokenizerFast")
+    edit(theirs / "sentence_bert_config.json", do_lower_case=True)
+    expected = SentenceTransformer(str(theirs), device="cpu").encode(TEXTS)
+    module = wellread.load(theirs)
+    assert module.tokenizer.config.dialect == "fast"
+    assert_close(encode(module), expected)
+    module.save(tmp_path / "ours")
+    assert_close(encode(wellread.load(tmp_path / "ours")), expected)
     assert_close(SentenceTransformer(str(tmp_path / "ours"), device="cpu").encode(TEXTS), expected)
 
 
