@@ -64,7 +64,7 @@ def describe(checkpoint: Checkpoint, tokenizer: Tokenizer, provenance: Mapping[s
         "mlm_logits": checkpoint.has_mlm,
         "head": None if checkpoint.head is None else as_dict(checkpoint.head),
         "sentence_embedding": asdict(checkpoint.sentence),
-        "embedding_size": checkpoint.embedding_size,
+        "embedding_size": checkpoint.encoded_size,
         "tokenizer": {
             **_tokenizer_settings(tokenizer),
             **tokenizer.get_special_tokens_dict(),
@@ -169,6 +169,8 @@ def facts(checkpoint: Checkpoint, tokenizer: Tokenizer) -> dict[str, object]:
     config, sentence = checkpoint.config, checkpoint.sentence
     vector = [" beside the ".join(POOLINGS[pooling] for pooling in sentence.poolings), *map(_step, sentence.dense)]
     vector += ["length 1"] if sentence.normalize else []
+    cut = checkpoint.encoded_size < checkpoint.embedding_size
+    vector += [f"the first {checkpoint.encoded_size} of {checkpoint.embedding_size} numbers"] if cut else []
     return {
         **(_head_facts(checkpoint.head) if checkpoint.head is not None else {}),
         "family": f"{checkpoint.family}, {'with' if checkpoint.has_mlm else 'without'} a masked-language-model head",
@@ -180,7 +182,7 @@ def facts(checkpoint: Checkpoint, tokenizer: Tokenizer) -> dict[str, object]:
         "vocabulary": f"{tokenizer.vocab_size:,} pieces",
         "longest text": f"{sentence.max_seq_length} tokens (the position table has {config.max_length})",
         "`pooled_output`": POOLERS[config.pooler],
-        "sentence vector": f"{checkpoint.embedding_size} numbers: {', then '.join(vector)}",
+        "sentence vector": f"{checkpoint.encoded_size} numbers: {', then '.join(vector)}",
         **({"compared by": sentence.similarity_fn_name} if sentence.similarity_fn_name != "cosine" else {}),
         **{f"prompt {_code(name)}": _code(prompt) for name, prompt in sentence.prompts.items()},
     }

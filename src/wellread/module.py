@@ -176,8 +176,7 @@ class Module:
     @property
     def embedding_size(self) -> int:
         """Width E of a vector of `encode`."""
-        width, cut = self.checkpoint.embedding_size, self.checkpoint.sentence.truncate_dim
-        return width if cut is None else min(width, cut)
+        return self.checkpoint.encoded_size
 
     @property
     def max_seq_length(self) -> int:

@@ -99,6 +99,26 @@ def test_the_teacher_s_default_prompt_is_put_before(tmp_path):
     assert np.abs(made - plain.encode(TEXTS[:5])).max() > 0.05
 
 
+def test_a_teacher_s_whole_vectors_are_taught_whatever_it_keeps_of_them(tmp_path):
+    plain = teacher_for("vectors", tmp_path / "t")
+    sentence = replace(plain.checkpoint.sentence, truncate_dim=5)
+    teacher = Module(checkpoint=replace(plain.checkpoint, sentence=sentence), tokenizer=plain.tokenizer)
+    assert teacher.embedding_size == 5
+    student = vectors_student(inputs_for(tmp_path, teacher=teacher))
+    assert student.checkpoint.embedding_size == student.teacher.read(np.arange(5), 0).shape[1] == 12
+    cut = tiny_checkpoint(sentence=SentenceConfig(truncate_dim=5))
+    assert with_unit_vectors(cut, 12, CONFIG).sentence.truncate_dim is None
+
+
+def test_a_prompt_that_is_not_pooled_is_refused(tmp_path):
+    prompts = {"prompts": {"q": "the cat "}, "default_prompt_name": "q", "include_prompt": False}
+    plain = teacher_for("vectors", tmp_path / "t")
+    sentence = SentenceConfig(normalize=True, max_seq_length=32, **prompts)
+    teacher = Module(checkpoint=replace(plain.checkpoint, sentence=sentence), tokenizer=plain.tokenizer)
+    with pytest.raises(ConfigError, match="found one that puts the prompt 'q' before texts and does not pool it"):
+        vectors_student(inputs_for(tmp_path, teacher=teacher))
+
+
 def test_a_given_student_with_few_positions_is_refused(tmp_path):
     student = Module(
         checkpoint=tiny_checkpoint(tiny_config(max_position_embeddings=9)),

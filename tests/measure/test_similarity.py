@@ -9,6 +9,7 @@ import pytest
 import scipy.stats
 from tiny import tiny_module
 
+from wellread.config import SentenceConfig
 from wellread.data.examples import read_examples, take_examples
 from wellread.errors import DataError
 from wellread.measure.evaluate import evaluate
@@ -35,6 +36,16 @@ def test_evaluation_is_the_correlation_of_cosines(tmp_path, examples):
     assert pearson.value == pytest.approx(scipy.stats.pearsonr(cosines, range(4)).statistic, abs=1e-2)  # float32
     assert spearman.low <= spearman.value <= spearman.high
     assert score.examples == 4
+
+
+def test_evaluation_compares_what_encode_gives(tmp_path, examples):
+    module = tiny_module(tmp_path, sentence=SentenceConfig(truncate_dim=5, max_seq_length=32))
+    sides = (module.encode(side, precision="f32").astype(np.float64) for side in (TEXTS[:-1], TEXTS[1:]))
+    first, second = (side / np.linalg.norm(side, axis=1, keepdims=True) for side in sides)
+    assert first.shape == (4, 5)
+    expected = scipy.stats.pearsonr((first * second).sum(1), range(4)).statistic
+    # the cosines are all near 1, in float32
+    assert evaluate(module, examples, task="similarity").scores["pearson"].value == pytest.approx(expected, abs=1e-2)
 
 
 def test_the_interval_leaves_out_draws_of_equal_numbers(tmp_path, examples):

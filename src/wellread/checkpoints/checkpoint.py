@@ -42,6 +42,12 @@ class Checkpoint:
         return self.sentence.dense[-1].out_features if self.sentence.dense else width
 
     @property
+    def encoded_size(self) -> int:
+        """Numbers of a vector that `encode` gives: the first `truncate_dim` of E."""
+        cut = self.sentence.truncate_dim
+        return self.embedding_size if cut is None else min(self.embedding_size, cut)
+
+    @property
     def num_parameters(self) -> int:
         """Numbers in all tensors, heads included."""
         return sum(int(np.prod(tensor.shape, dtype=np.int64)) for tensor in self.tensors.values())
@@ -53,7 +59,7 @@ class Checkpoint:
         return {
             "family": f"{self.family} for {self.head.task}" if self.head else self.family,
             "shape": f"{self.config.num_hidden_layers} layers of {self.config.hidden_size}",
-            "vectors": f"{self.embedding_size} dimensions",
+            "vectors": f"{self.encoded_size} dimensions",
             "parameters": f"{self.num_parameters:,} parameters",
             "size": f"{size / 1e6:.1f} MB",
         }

@@ -75,6 +75,9 @@ def _write(module: Module, tokenizer: Tokenizer, encoder: Path, preprocessor: Pa
             tf.saved_model.save(text, str(preprocessor))
 
 
+OF_CONTRACT = {"cls", "mean", "pooled_output"}  # poolings that a reader of the outputs makes in one line
+
+
 def _notes(module: Module) -> Iterator[str]:
     """Say what of the module TF Hub's contract does not hold, or holds otherwise."""
     checkpoint = module.checkpoint
@@ -83,8 +86,10 @@ def _notes(module: Module) -> Iterator[str]:
         yield f"text rules: {DIFFERENCES[dialect]}"
     if checkpoint.head is not None and not checkpoint.head.outputs:
         yield f"the head for {checkpoint.head.task} stays behind: it compares sentence vectors"
-    if checkpoint.sentence.dense or checkpoint.sentence.normalize:
-        yield "the sentence vector's linear maps and normalisation stay behind: TF Hub's encoders have no such output"
+    sentence = checkpoint.sentence
+    if sentence.dense or sentence.normalize or not set(sentence.poolings) <= OF_CONTRACT:
+        what = "linear maps and normalisation" if sentence.pooling in OF_CONTRACT else f"pooling ({sentence.pooling})"
+        yield f"the sentence vector's {what} stay behind: TF Hub's encoders have no such output"
     if checkpoint.config.pooler == "first_token" and checkpoint.family == "bert":
         yield "pooled_output is the vector of position 0: the module has no pooler"
     if checkpoint.config.max_length < SEQ_LENGTH:

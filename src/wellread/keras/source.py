@@ -8,7 +8,7 @@ import os
 import tempfile
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -118,7 +118,7 @@ class EncoderSpec:
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as JSON has them."""
-        plain: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        plain: dict[str, Any] = json.loads(json.dumps(as_dict(self)))
         return plain
 
 

@@ -309,7 +309,8 @@ def with_unit_vectors(student: Checkpoint, width: int, wanted: DistillConfig) ->
 
     Heads that sentence vectors do not need are left out.
     """
-    sentence = replace(student.sentence, normalize=True, max_seq_length=wanted.max_seq_length)
+    length = wanted.max_seq_length
+    sentence = replace(student.sentence, normalize=True, truncate_dim=None, max_seq_length=length)
     kept = shapes(student.config) | sentence_shapes(sentence)
     tensors = {name: student.tensors[name] for name in kept}
     if student.embedding_size != width:

@@ -25,6 +25,7 @@ def predict(predictor: Predictor, inputs: Inputs, advance: Advance) -> Predictio
     second, second_cut = encode_rows(
         predictor.backend, predictor.tokenizer.tokenize(inputs.pairs or []), predictor.packer, advance=advance
     )
+    first, second = (vectors[:, : predictor.checkpoint.encoded_size] for vectors in (first, second))
     cosines = (unit(first).astype(np.float64) * unit(second).astype(np.float64)).sum(1)
     head = predictor.head
     scores = head.low + cosines * (head.high - head.low)

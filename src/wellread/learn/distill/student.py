@@ -88,7 +88,7 @@ def teacher_cache(
     """
     teacher, backend = inputs.teacher, teacher_backend(inputs.teacher, layers=layers)
     head = teacher.checkpoint.head
-    widths = {SENTENCE_OUTPUT: teacher.embedding_size, LOGITS_OUTPUT: head.outputs if head else 0}
+    widths = {SENTENCE_OUTPUT: teacher.checkpoint.embedding_size, LOGITS_OUTPUT: head.outputs if head else 0}
     facts = (inputs.config.method, inputs.teacher_hash, backend.name, backend.precision, rows.digest())
     outputs = [
         TeacherOutput(

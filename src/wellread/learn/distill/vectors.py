@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from wellread.backends.torch import TorchEncoder
 from wellread.encoder.heads import SENTENCE_OUTPUT
+from wellread.errors import ConfigError
 from wellread.learn.distill.student import (
     DistillInputs,
     Student,
@@ -31,18 +32,26 @@ SHAPE = ("num_hidden_layers", "hidden_size", "num_attention_heads")
 
 
 def vectors_student(inputs: DistillInputs) -> Student:
-    """Prepare a student to learn sentence vectors. Raises: ConfigError for rows that it has no positions for."""
+    """Prepare a student to learn sentence vectors.
+
+    Raises: ConfigError for rows that it has no positions for, and for a teacher whose prompt is not pooled.
+    """
     teacher, config, texts = inputs.teacher, inputs.config, texts_in_memory(inputs)
     if inputs.student is None:
         checkpoint, tokenizer = from_teacher_to_vectors(teacher.checkpoint, config), teacher.tokenizer
     else:
         refuse_long(inputs.student.checkpoint, config.max_seq_length, who="student")
-        checkpoint = with_unit_vectors(inputs.student.checkpoint, teacher.embedding_size, config)
+        checkpoint = with_unit_vectors(inputs.student.checkpoint, teacher.checkpoint.embedding_size, config)
         tokenizer = inputs.student.tokenizer
     rows = rows_of(tokenizer, [texts], max_seq_length=config.max_seq_length)
     rows.warn_cut()
     # the teacher reads texts as its `encode` does, the default prompt put before
     prompts, name = teacher.checkpoint.sentence.prompts, teacher.checkpoint.sentence.default_prompt_name
+    if name is not None and prompts[name] and not teacher.checkpoint.sentence.include_prompt:
+        raise ConfigError(
+            f"a teacher whose vectors are of whole rows was expected; found one that puts the prompt {name!r} before "
+            "texts and does not pool it (include_prompt); save it without default_prompt_name"
+        )
     prompted = [prompts[name] + text for text in texts] if name is not None else texts
     answers = teacher_cache(inputs, text_rows(teacher, [prompted]), SENTENCE_OUTPUT)
     return Student(
