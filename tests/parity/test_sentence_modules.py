@@ -14,7 +14,7 @@ from sentence_transformers.base.modules import Dense, Normalize, Transformer
 from sentence_transformers.sentence_transformer.modules import Dropout, LayerNorm, Pooling
 
 import wellread
-from wellread.errors import ConfigError, InputError, TruncationWarning
+from wellread.errors import CheckpointError, ConfigError, InputError, TruncationWarning
 
 PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *(f"word{i}" for i in range(90)), "Word", "W", "##ord", "x"]
 TEXTS = ["word1 word2 word3", "WORD4 Word [MASK]", "", " ".join(f"word{i}" for i in range(60)), "no such words"]
@@ -314,6 +314,13 @@ def test_a_body_deep_in_folders_and_types_of_every_year(saved, tmp_path):
             entry["type"] = "sentence_transformers." + home.format(kind, f"{package}.modules.{file}")
         (theirs / "modules.json").write_text(json.dumps(modules))
         assert_close(encode(wellread.load(theirs)), SentenceTransformer(str(theirs), device="cpu").encode(TEXTS))
+
+
+def test_an_encoder_is_not_taken_out_of_its_chain(saved, tmp_path):
+    theirs = old_layout(saved, tmp_path, "0_Transformer", root=None)
+    (theirs / "0_Transformer").rename(theirs / "1_Body")  # modules.json names another folder
+    with pytest.raises(CheckpointError, match="found a configuration without weights"):
+        wellread.load(theirs)
 
 
 def test_code_in_the_repository_is_refused_by_name(saved, tmp_path):

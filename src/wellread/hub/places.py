@@ -60,6 +60,7 @@ HUB_CACHE = Layout(
     advice="name the model by its handle",
     inside=True,
 )
+_BODIES = ("[!1-9]*", "[!1-9]*/*")  # folders of an encoder that modules.json may name; the others hold later steps
 # In the order in which they are tried. What is read comes first: a model often lies there in several forms.
 LAYOUTS = (
     Layout(name="native", what="a wellread module", holds=("wellread.json",)),
@@ -90,7 +91,11 @@ LAYOUTS = (
     Layout(
         name="huggingface",
         what="a model of sentence-transformers",
-        holds=("modules.json", "[!1-9]*/config.json", "|".join(f"[!1-9]*/{name}" for name in WEIGHTS)),
+        holds=(
+            "modules.json",
+            "|".join(f"{folder}/config.json" for folder in _BODIES),
+            "|".join(f"{folder}/{name}" for folder in _BODIES for name in WEIGHTS),
+        ),
     ),
     Layout(name="saved_model", what="a SavedModel of TensorFlow", holds=("saved_model.pb",)),
     Layout(name="tf1", what="a TensorFlow 1 checkpoint", holds=("*.index",)),
@@ -147,12 +152,15 @@ LAYOUTS = (
         lacks="modules.json",
         advice="fetch the whole model",
     ),
-    Layout(
-        name="no weights",
-        what="a configuration without weights",
-        holds=("config.json|modules.json",),
-        advice=f"fetch one of {', '.join(WEIGHTS)} of the same model",
-        inside=True,
+    *(
+        Layout(
+            name="no weights",
+            what="a configuration without weights",
+            holds=(file,),
+            advice=f"fetch one of {', '.join(WEIGHTS)} of the same model",
+            inside=file == "config.json",  # an encoder under modules.json is a part of that model
+        )
+        for file in ("modules.json", "config.json")
     ),
     Layout(
         name="tokenizer",
