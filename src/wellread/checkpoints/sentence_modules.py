@@ -31,7 +31,7 @@ HOMES = ("models", "sentence_transformer.modules", "base.modules")  # since the 
 
 def _types() -> dict[str, str]:
     """Return the full names of the classes, each with its kind."""
-    classes = {**{kind: (kind, file) for kind, file in KINDS.items()}}
+    classes = {kind: (kind, file) for kind, file in KINDS.items()}
     classes |= {old: ("Transformer", old) for old in OLD_TRANSFORMERS}
     return {
         f"{PACKAGE}{home}.{module}{name}": kind
@@ -91,15 +91,6 @@ def read_cross_encoder(directory: Path) -> dict[str, Any]:
     path = directory / MODEL_CONFIG
     data = read_json(path) if path.is_file() else {}
     return data if data.get("model_type") == "CrossEncoder" else {}
-
-
-def transformer_folder(directory: Path) -> Path:
-    """Return the folder of the encoder's own files: the directory, or the one that `modules.json` names.
-
-    Raises: as `read_modules`.
-    """
-    chain = read_modules(directory)
-    return chain[0].folder if chain else directory
 
 
 def _kind(name: str, path: Path) -> str:
