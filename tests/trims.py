@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
-import sentencepiece
 from neighbours import TOKENIZERS, neighbour
+from piece_models import model_of
 from tiny import tiny_checkpoint, tiny_config
 from tokenizers import processors
 from trained import KINDS as TRAINED
@@ -25,19 +24,6 @@ def corpus() -> list[str]:
     return [line for pair in zip(read_lines("ko")[:600], read_lines("en")[:600], strict=True) for line in pair]
 
 
-def sentencepiece_model(**settings: object) -> bytes:
-    """Train a SentencePiece model."""
-    model = io.BytesIO()
-    sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(corpus()),
-        model_writer=model,
-        character_coverage=0.99,
-        minloglevel=2,
-        **{"vocab_size": 1500, **settings},
-    )
-    return model.getvalue()
-
-
 FAST = {"fast, bytes": "byte-level", "fast, WordPiece": "wordpiece"}  # a kind of `trained`
 KINDS = ("hf, cased", "tfhub, uncased", "kobert", "spm, a vocabulary", "spm, own ids", *FAST, "fast, Unigram")
 
@@ -46,7 +32,7 @@ def fast(kind: str) -> Tokenizer:
     """Make a tokenizer of the library's; the Unigram is a SentencePiece model under XLM-R's ids."""
     if kind in FAST:
         return of_library(library(FAST[kind]), TRAINED[FAST[kind]][1])
-    unigram = class_tokenizer(sentencepiece_model(), "XLMRobertaTokenizer", {})
+    unigram = class_tokenizer(model_of("XLMRobertaTokenizer"), "XLMRobertaTokenizer", {})
     unigram.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0), False, False)
     return of_library(unigram, FAIRSEQ)
 

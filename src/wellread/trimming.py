@@ -20,6 +20,7 @@ from tokenizers import Regex, normalizers
 from wellread.checkpoints.checkpoint import Checkpoint, in_memory
 from wellread.checkpoints.names import rows
 from wellread.data.corpus import stream_texts, total_bytes
+from wellread.data.formats import STDIN
 from wellread.encode import WINDOW
 from wellread.encoder.inputs import as_texts, text_rows
 from wellread.errors import ConfigError, DataError, nearest
@@ -142,8 +143,10 @@ def _stream(texts: Texts, reading: Mapping[str, str | None]) -> Iterator[str]:
     """Yield texts that hold anything, of files or as they are given, and show how far long files are read."""
     if isinstance(texts, Sequence) and texts and all(isinstance(text, Path) for text in texts):
         paths = [text for text in texts if isinstance(text, Path)]
-        with transfer(total_bytes(paths), label="texts") as moved:
-            yield from filter(str.strip, stream_texts(paths, moved=moved, **reading))
+        files = [path for path in paths if path != Path(STDIN)]
+        whole = len(files) == len(paths)  # of a pipe no one knows the size
+        with transfer(total_bytes(files), show=None if whole else False, label="texts") as moved:
+            yield from filter(str.strip, stream_texts(paths, moved=moved if whole else None, **reading))
         return
     given, first_row = iter([texts] if isinstance(texts, str) else text_rows(texts)), 0
     while window := list(islice(given, WINDOW)):

@@ -17,9 +17,11 @@ def run(tmp_path):
     (tmp_path / "texts.txt").write_text("a man is playing the guitar\n" * 25)
     (tmp_path / "pieces.txt").write_text("paris\n")
 
-    def run(*arguments, code=0):
+    def run(*arguments, code=0, given=""):
         command = [sys.executable, "-m", "wellread.cli.main", "trim", str(tmp_path / "module"), *map(str, arguments)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, env=dict(os.environ), cwd=tmp_path)
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, env=dict(os.environ), cwd=tmp_path, input=given
+        )
         assert done.returncode == code, done.stderr
         return done.stdout if code == 0 else done.stderr
 
@@ -36,6 +38,8 @@ def test_trim(run, tmp_path):
     assert "exists; remove it or choose another name, or overwrite it (--overwrite)" in run(
         "--texts", "texts.txt", "-o", "small", code=3
     )
+    assert "counted" not in run("--texts", "-", "-o", "piped", given="paris\n" * 3)
+    assert wellread.load(tmp_path / "piped").tokenizer.vocab_size < 40
     found = json.loads(run("--language", "en", "-o", "small", "--overwrite", "--json"))
     assert (found["output"], found["rows_before"], found["held_out_texts"]) == ("small", 99, 0)
 

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 import tokenizers
+from piece_models import train
 from tokenizers import models, pre_tokenizers
-from trims import KINDS, corpus, fast, of_kind, sentencepiece_model
+from trims import KINDS, corpus, fast, of_kind
 
 from wellread.config import TokenizerConfig
 from wellread.export.parity import HOSTILE, read_lines
@@ -101,22 +102,22 @@ def test_single_characters_of_kept_and_spelled_pieces_stay(whole):
 def test_the_score_of_what_is_unknown_stays(tmp_path):
     """It is derived from the lowest score, so a piece of that stays, whatever it is."""
     (tmp_path / "m.model").write_bytes(
-        sentencepiece_model(unk_piece="[UNK]", user_defined_symbols=["[PAD]", "[CLS]", "[SEP]", "[MASK]"])
+        train(unk_piece="[UNK]", user_defined_symbols=["[PAD]", "[CLS]", "[SEP]", "[MASK]"])
     )
     tokenizer = load_tokenizer(tmp_path, TokenizerConfig(dialect="spm", vocab_file=None, model_file="m.model"))
     processor = tokenizer.engine.processor
-    lowest = min(range(10, 1500), key=processor.get_score)
+    lowest = min(range(10, 1000), key=processor.get_score)
     kept = needed(tokenizer, [])
     assert processor.get_score(lowest) in [processor.get_score(id) for id in kept.tolist()]
 
 
 def test_a_sentencepiece_bpe_keeps_what_its_pieces_are_joined_of(tmp_path):
     special = {"unk_piece": "[UNK]", "user_defined_symbols": ["[PAD]", "[CLS]", "[SEP]", "[MASK]"]}
-    (tmp_path / "m.model").write_bytes(sentencepiece_model(model_type="bpe", **special))
+    (tmp_path / "m.model").write_bytes(train(model_type="bpe", vocab_size=1200, **special))
     tokenizer = load_tokenizer(tmp_path, TokenizerConfig(dialect="spm", vocab_file=None, model_file="m.model"))
     kept = needed(tokenizer, seen(tokenizer, read_lines("en")[:100]))
     smaller = subset(tokenizer, kept)
-    assert len(kept) < 1400
+    assert len(kept) < 1150
     assert assert_finds(tokenizer, smaller, kept, read_lines("en")[:100]) == 100
 
 
