@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.special
 import torch
 import transformers
 from encoder_rows import ROWS, published
@@ -30,7 +31,6 @@ PAIRS = [
     ("배우들의 연기는?", "영화가 정말 재미있었다."),
     ("what", "the film was good and " * 40),
 ]
-WAITING = (Path(__file__).parent / "encoders_waiting.txt").read_text().split()
 KOBERT = ("kobert", "kobert-v1")  # no class of transformers reads their tokenizers
 
 
@@ -56,14 +56,8 @@ def directory(tmp_path_factory):
     return made
 
 
-def names(which, *, of=""):
-    """Name the rows of a kind; those whose feature is still to come must fail."""
-    waits = pytest.mark.xfail(strict=True, reason="not read yet")
-    return [
-        pytest.param(name, marks=[waits] * (of + name in WAITING), id=of + name)
-        for name, row in ROWS.items()
-        if which(row)
-    ]
+def names(which):
+    return [name for name, row in ROWS.items() if which(row)]
 
 
 def load(place, name):
@@ -109,8 +103,15 @@ def vectors(module):
 
 
 def scores(module):
+    """Give the scores of the pairs; under labels their probabilities, as `probabilities` makes them of logits."""
     found = module.predict(PAIRS, precision="f32" if module.backend == "openvino" else None)
-    return np.asarray(found, np.float32)
+    labelled = len(module.checkpoint.head.labels) > 1
+    return np.array([list(row.scores.values()) for row in found], np.float32) if labelled else np.float32(found)
+
+
+def probabilities(logits):
+    """Give the softmax of logits [N, C]; scores [N] as they are."""
+    return scipy.special.softmax(logits, axis=-1) if logits.ndim > 1 else logits
 
 
 SENTENCES = names(lambda row: "sentence" in row and "refused" not in row)
@@ -141,7 +142,23 @@ def test_hidden_states_are_those_of_transformers(name, directory):
 @pytest.mark.parametrize("name", SCORES)
 def test_scores_are_those_of_the_cross_encoder(name, directory):
     module = load(directory(name), name)
-    assert_near(scores(module), cross_encoder(directory(name)).predict(PAIRS))
+    assert_near(scores(module), probabilities(cross_encoder(directory(name)).predict(PAIRS)))
+
+
+@pytest.mark.parametrize("name", [name for name in STATES if "id2label" in published(ROWS[name])])
+def test_heads_answer_as_those_of_transformers(name, directory):
+    module = load(directory(name), name)
+    config = published(ROWS[name])
+    if "SequenceClassification" not in config["architectures"][0]:
+        assert module.checkpoint.head is None  # labels of nothing
+        return
+    kind = getattr(transformers, config["architectures"][0])
+    model = kind.from_pretrained(directory(name), dtype=torch.float32).eval()
+    with torch.no_grad():
+        logits = model(**tokenized(directory(name), name, module)).logits.numpy()
+    found = module.predict(TEXTS, precision="f32" if module.backend == "openvino" else None)
+    assert [list(row.scores) for row in found] == [list(config["id2label"].values())] * len(TEXTS)
+    assert_near(np.array([list(row.scores.values()) for row in found]), probabilities(logits))
 
 
 @pytest.mark.parametrize("name", names(lambda row: "refused" in row))
@@ -161,12 +178,12 @@ def test_every_row_is_made_with_the_keys_that_the_hub_has(directory):
 FIRST = {(row["base"], row["tokenizer"]): name for name, row in reversed(ROWS.items()) if "refused" not in row}
 
 
-@pytest.mark.parametrize("name", names(lambda row: row["id"] in FIRST.values(), of="saved:"))
+@pytest.mark.parametrize("name", names(lambda row: row["id"] in FIRST.values()))
 def test_what_wellread_saves_of_it_gives_the_same_elsewhere(name, directory, tmp_path):
     module = wellread.load(directory(name), backend="numpy")
     module.save(tmp_path / "saved")
     if "scores" in ROWS[name]:
-        assert_near(scores(module), cross_encoder(tmp_path / "saved").predict(PAIRS))
+        assert_near(scores(module), probabilities(cross_encoder(tmp_path / "saved").predict(PAIRS)))
     else:
         assert_near(vectors(module), sentence_transformer(tmp_path / "saved").encode(TEXTS))
     assert_near(vectors(wellread.load(tmp_path / "saved", backend="numpy")), vectors(module))
