@@ -26,7 +26,12 @@ def tiny_config(**changes: Any) -> EncoderConfig:
 
 
 def tiny_checkpoint(
-    config: EncoderConfig | None = None, sentence: SentenceConfig | None = None, *, mlm: bool = True, seed: int = 0
+    config: EncoderConfig | None = None,
+    sentence: SentenceConfig | None = None,
+    *,
+    mlm: bool = True,
+    seed: int = 0,
+    family: str | None = None,
 ) -> Checkpoint:
     """Draw weights far from zeros and ones, so that none can be swapped or left out unseen."""
     config = config or tiny_config()
@@ -34,7 +39,7 @@ def tiny_checkpoint(
     rng = np.random.default_rng(seed)
     wanted = shapes(config, mlm=mlm) | sentence_shapes(sentence)
     arrays = {name: rng.normal(0, 0.3, shape).astype(np.float32) for name, shape in wanted.items()}
-    family = "bert" if config.type_vocab_size else "distilbert"
+    family = family or ("bert" if config.type_vocab_size else "distilbert")
     return Checkpoint(family=family, config=config, sentence=sentence, tensors=in_memory(arrays))
 
 

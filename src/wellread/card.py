@@ -229,7 +229,7 @@ def _has_logits(head: HeadConfig | None) -> bool:
 def _usage(checkpoint: Checkpoint, tokenizer: Tokenizer, name: str) -> Iterator[str]:
     """Yield code that runs, for each library that opens the module; `name` is a literal of where it is."""
     head, config = checkpoint.head, checkpoint.config
-    padding = 'padding=True, return_tensors="pt"' + ("" if config.type_vocab_size else ", return_token_type_ids=False")
+    padding = 'padding=True, return_tensors="pt"' + ("" if config.reads_types else ", return_token_type_ids=False")
     wellread = f"import wellread\n\nmodule = wellread.load({name})\n"
     task = task_named(head.task) if head is not None else None
     if head is not None and task is not None and _has_logits(head):

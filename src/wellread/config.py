@@ -143,6 +143,11 @@ class EncoderConfig:
         return 1 if self.shared_layers else self.num_hidden_layers
 
     @property
+    def reads_types(self) -> bool:
+        """Whether the type of a token tells anything: not where the type table has one row, or none."""
+        return self.type_vocab_size > 1
+
+    @property
     def has_projection(self) -> bool:
         """Whether a linear map takes the embeddings to hidden_size."""
         return self.shared_layers or self.embedding_width != self.hidden_size

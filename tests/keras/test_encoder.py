@@ -7,6 +7,7 @@ from headed import FAMILIES, head_of, headed, headed_checkpoint
 from keras_tools import KERAS_WARNS, assert_near, numpy_of, reloaded, spread, symbols
 from tiny import tiny_checkpoint, tiny_config
 
+from wellread.checkpoints.families import FAMILIES as FAMILY_TABLES
 from wellread.config import DenseConfig, SentenceConfig
 from wellread.encoder.heads import MLM_INPUT
 from wellread.errors import ConfigError, InputError, WeightsError
@@ -98,6 +99,33 @@ def test_training_the_head_lowers_its_loss_and_comes_back_from_a_file(shallow, i
     assert len(again.trainable_variables) == 16 + 12
     assert np.array_equal(again.predict(given, verbose=0), trained)
     assert_near({"mlm_logits": encoder.to_module().mlm(given)["mlm_logits"]}, {"mlm_logits": trained})
+
+
+BODIES = {
+    "roberta": {"type_vocab_size": 1, "pad_token_id": 0},
+    "electra": {"embedding_size": 5},
+    "albert": {"embedding_size": 5},
+    "mpnet": {},
+}
+
+
+@pytest.mark.filterwarnings("ignore:Gradients do not exist:UserWarning")
+@pytest.mark.parametrize("family", BODIES)
+def test_every_family_trains_and_comes_back_from_a_file(shallow, inputs, positions, tmp_path, family):
+    sizes = {name: getattr(shallow.checkpoint.config, name) for name in FAMILY_TABLES["bert"].keys.required}
+    config = FAMILY_TABLES[family].encoder_config({**sizes, **BODIES[family]}, source="a test")
+    module = Module(checkpoint=tiny_checkpoint(config, family=family), tokenizer=shallow.tokenizer, backend="numpy")
+    given = {**inputs, MLM_INPUT: positions}
+    encoder = Encoder(module, name="encoder")
+    assert_near(encoder.mlm(given), module.mlm(given))
+    model = mlm_model(encoder, inputs, positions)
+    losses = model.fit(given, np.array([[5, 6], [7, 8], [9, 9]]), epochs=8, verbose=0).history["loss"]
+    assert losses[-1] < losses[0] - 0.1
+    trained = model.predict(given, verbose=0)
+    assert np.array_equal(reloaded(model, tmp_path).predict(given, verbose=0), trained)
+    back = encoder.to_module()
+    assert (back.checkpoint.family, back.checkpoint.config.position_offset) == (family, config.position_offset)
+    assert_near({"mlm_logits": back.mlm(given)["mlm_logits"]}, {"mlm_logits": trained})
 
 
 def test_an_encoder_with_a_classifier_trains_and_comes_back_from_a_file(shallow, inputs, tmp_path):

@@ -106,7 +106,7 @@ def graph_inputs(checkpoint: Checkpoint, outputs: Sequence[str]) -> list[str]:
     names = [*INPUTS, MLM_INPUT] if MLM_OUTPUT in outputs else list(INPUTS)
     if SENTENCE_OUTPUT in outputs and not checkpoint.sentence.include_prompt:
         names.append(POOLING_MASK)
-    return [name for name in names if name != "input_type_ids" or checkpoint.config.type_vocab_size]
+    return [name for name in names if name != "input_type_ids" or checkpoint.config.reads_types]
 
 
 def fed(inputs: Inputs, names: Iterable[str]) -> dict[str, NDArray[np.int32]]:

@@ -227,7 +227,7 @@ def write_native(
         arrays = {name: _narrowed(name, array, dtype) for name, array in checkpoint.arrays().items()}
         _write_encoder(partial, checkpoint, arrays)
         write_sentence_files(partial, checkpoint.sentence, arrays, width=checkpoint.config.hidden_size)
-        length, segments = checkpoint.sentence.max_seq_length, bool(checkpoint.config.type_vocab_size)
+        length, segments = checkpoint.sentence.max_seq_length, checkpoint.config.reads_types
         config = write_tokenizer(partial, tokenizer, max_length=length, segments=segments)
         write_fast_tokenizer(partial, tokenizer)
         if card is not None:

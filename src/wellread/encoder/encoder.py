@@ -21,6 +21,7 @@ T = TypeVar("T")
 
 INPUTS = ("input_word_ids", "input_mask", "input_type_ids")
 OUTPUTS = ("pooled_output", "sequence_output", "encoder_outputs", "embedding_output", "cls_output")
+TYPES = "embeddings.token_type_embeddings.weight"
 ALL_POSITIONS = {"sequence_output", "encoder_outputs"}
 
 
@@ -29,7 +30,7 @@ def encode(
 ) -> dict[str, T | list[T]]:
     """Run the encoder and return the requested `outputs`.
 
-    `inputs`: `input_word_ids`, `input_mask`, `input_type_ids` [B, T] (the last unused where `type_vocab_size` is 0).
+    `inputs`: `input_word_ids`, `input_mask`, `input_type_ids` [B, T] (the last unused without `reads_types`).
     Returns `pooled_output` [B, D], `sequence_output` [B, T, D], `encoder_outputs` (L of [B, T, D], the last equal to
     `sequence_output`), `embedding_output` [B, T, D], `cls_output` [B, D] (position 0 of the last block). When nothing
     asks for the last block at every position, it computes position 0 only: the same values for less work.
@@ -65,8 +66,10 @@ def embed(ops: Ops[T], config: EncoderConfig, inputs: Mapping[str, T]) -> T:
     """
     ids = inputs["input_word_ids"]
     x = ops.embedding(ids, "embeddings.word_embeddings.weight")
-    if config.type_vocab_size:
-        x = ops.add(x, ops.embedding(inputs["input_type_ids"], "embeddings.token_type_embeddings.weight"))
+    if config.reads_types:
+        x = ops.add(x, ops.embedding(inputs["input_type_ids"], TYPES))
+    elif config.type_vocab_size:  # one row, which every token has
+        x = ops.add(x, ops.positions(ids, TYPES, 0))
     x = ops.add(x, ops.positions(ids, "embeddings.position_embeddings.weight", config.position_offset))
     x = ops.dropout(ops.layer_norm(x, "embeddings.LayerNorm", config.layer_norm_eps), config.hidden_dropout_prob)
     return ops.linear(x, "embeddings_project") if config.has_projection else x

@@ -31,11 +31,11 @@ class EncoderOutput(dict[str, Any]):
 
 
 def checked_inputs(config: EncoderConfig, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the inputs as int32 [B, T]; a family without type table needs no type ids.
+    """Return the inputs as int32 [B, T]; a type table of one row, or none, needs no type ids.
 
     Raises: InputError for what does not fit.
     """
-    needed = INPUTS if config.type_vocab_size else INPUTS[:2]
+    needed = INPUTS if config.reads_types else INPUTS[:2]
     missing = [name for name in needed if name not in given]
     unknown = [name for name in given if name not in INPUTS]
     if missing or unknown:
@@ -47,7 +47,7 @@ def checked_inputs(config: EncoderConfig, given: Mapping[str, Any]) -> dict[str,
     check_shapes(config, {name: array.shape for name, array in arrays.items()}, advice="cut the texts")
     in_range("input_word_ids", arrays["input_word_ids"], config.vocab_size, "rows of the word table")
     in_range("input_mask", arrays["input_mask"], 2, "values of a mask")
-    if config.type_vocab_size:
+    if config.reads_types:
         in_range("input_type_ids", arrays["input_type_ids"], config.type_vocab_size, "rows of the type table")
     return arrays
 

@@ -38,24 +38,23 @@ def tfhub_tokenizer(tokenizer: Tokenizer) -> Tokenizer:
             f"a preprocessor for TF Hub was asked for; found the special tokens of {name}, and TF Hub's "
             "preprocessors write [CLS] A [SEP] B [SEP]; export the encoder alone"
         )
-    dialect = TFHUB_DIALECTS[config.dialect]
-    if dialect == config.dialect:
-        return tokenizer
-    faults = _without_counterpart(config)
-    if faults:
+    if faults := without_counterpart(config):
         raise ExportError(
             f"a preprocessor for TF Hub was asked for; found {', '.join(faults)}, which its text rules cannot do; "
             "export the encoder alone"
         )
+    dialect = TFHUB_DIALECTS[config.dialect]
+    if dialect == config.dialect:
+        return tokenizer
     with tempfile.TemporaryDirectory() as directory:
         files = write_tokenizer(Path(directory), tokenizer, max_length=512)
         config = replace(files, dialect=dialect, strip_accents=None, tokenize_chinese_chars=True)
         return load_tokenizer(Path(directory), config)
 
 
-def _without_counterpart(config: TokenizerConfig) -> list[str]:
+def without_counterpart(config: TokenizerConfig) -> list[str]:
     """List the rules that TF Hub's do not have: lower-casing and stripping go together there, or not at all."""
-    faults = []
+    faults = [] if config.dialect in TFHUB_DIALECTS else [f"the dialect {config.dialect}"]
     if config.strip_accents not in (None, config.do_lower_case):
         faults.append(f"do_lower_case={config.do_lower_case} with strip_accents={config.strip_accents}")
     if not config.tokenize_chinese_chars:

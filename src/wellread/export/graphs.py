@@ -32,8 +32,13 @@ from wellread.text.tokenizer import Tokenizer
 
 MAX_SEGMENTS = 2
 DEFAULT = "default"  # what Google's modules call pooled_output besides, for the API of plain text embeddings
-# family -> the name of the layer in the exporter, after which Keras named the outputs of `serving_default`
-LAYER_NAMES = {"bert": "bert_encoder", "distilbert": "distil_bert_encoder"}
+
+
+def layer_name(checkpoint: Checkpoint) -> str:
+    """Return the name of the layer in the exporters, after which Keras named the outputs of `serving_default`."""
+    return "distil_bert_encoder" if checkpoint.family == "distilbert" else "bert_encoder"
+
+
 IDS = tf.TensorSpec([None, None], tf.int32)
 TEXTS = tf.TensorSpec([None], tf.string, name="texts")
 
@@ -42,8 +47,8 @@ TEXTS = tf.TensorSpec([None], tf.string, name="texts")
 
 
 def input_keys(checkpoint: Checkpoint) -> list[tuple[str, ...]]:
-    """Return the sets of inputs that an encoder takes, its own first; DistilBERT's takes type ids and ignores them."""
-    return [INPUTS] if checkpoint.config.type_vocab_size else [INPUTS[:2], INPUTS]
+    """Return the sets of inputs that an encoder takes, its own first; those without types may be given some."""
+    return [INPUTS] if checkpoint.config.reads_types else [INPUTS[:2], INPUTS]
 
 
 def call_outputs(checkpoint: Checkpoint) -> tuple[str, ...]:
@@ -118,7 +123,7 @@ class EncoderGraph:
         """Make `serving_default`, with the names that Keras gave its outputs, and `named`, with those of the dict."""
         keys = input_keys(self.checkpoint)[0]
         specs = {name: tf.TensorSpec([None, None], tf.int32, name=name) for name in keys}
-        layer = LAYER_NAMES[self.checkpoint.family]
+        layer = layer_name(self.checkpoint)
 
         def named(**inputs: tf.Tensor) -> dict[str, tf.Tensor]:
             outputs = self.outputs(inputs, self.names, training=False)

@@ -108,7 +108,7 @@ def trial_batches(checkpoint: Checkpoint, tokenizer: Tokenizer, texts: list[str]
     config, rng = checkpoint.config, np.random.default_rng(0)
     longest = config.max_length
     real = tokenizer.tokenize(texts[:3] + texts[10_000:10_003])
-    packed = dict(bert_pack_inputs([real], special=tokenizer.special, seq_length=min(48, longest)))
+    packed = dict(tokenizer.template.pack([real], seq_length=min(48, longest)))
     batches: list[dict[str, Array]] = [packed]
     for rows, tokens in ((3, min(17, longest)), (1, longest)):
         shape = (rows, tokens)
@@ -162,7 +162,7 @@ def compare_encoder(
 
 def _sources(checkpoint: Checkpoint, expected: Mapping[str, Array]) -> list[tuple[str, str]]:
     """Pair every array that a call gives with the reference that it must equal."""
-    from wellread.export.graphs import LAYER_NAMES  # TensorFlow's door; a parity check has passed it by now
+    from wellread.export.graphs import layer_name  # TensorFlow's door; a parity check has passed it by now
 
     encoder = [name for name in expected if name != MLM_OUTPUT]
     extra = [("default", "pooled_output")] if checkpoint.family == "bert" else []
@@ -170,7 +170,7 @@ def _sources(checkpoint: Checkpoint, expected: Mapping[str, Array]) -> list[tupl
     pairs = [(f"{where}/{name}", source) for where in ("call", "own", "named") for name, source in named]
     if checkpoint.has_mlm:
         pairs += [(f"mlm/{name}", name) for name in expected if name != LOGITS_OUTPUT]
-    layer = LAYER_NAMES[checkpoint.family]
+    layer = layer_name(checkpoint)
     numbered = [pair for pair in named if pair[0] != LOGITS_OUTPUT]
     pairs += [(f"serving_default/{name}", name) for name in expected if name == LOGITS_OUTPUT]
     # by key, and encoder_outputs_10 behind encoder_outputs_9

@@ -107,7 +107,7 @@ def _stays(handle: str, vocabulary: str) -> bool:
 def _checksum(module: Module) -> str:
     """Return a checksum of what decides a preprocessor: vocabulary, case, and whether it makes type ids."""
     tokenizer = module.tokenizer
-    rules = f"{tokenizer.config.do_lower_case} {module.checkpoint.config.type_vocab_size > 0}"
+    rules = f"{tokenizer.config.do_lower_case} {module.checkpoint.config.reads_types}"
     text = "\n".join([rules, *tokenizer.vocabulary.pieces]).encode("utf-8", "surrogatepass")
     return hashlib.sha256(text + b"\0" + tokenizer.engine.model_bytes()).hexdigest()
 

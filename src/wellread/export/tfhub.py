@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from wellread.errors import require_extra
-from wellread.export.dialect import DIFFERENCES, SEQ_LENGTH, tfhub_tokenizer
+from wellread.export.dialect import DIFFERENCES, SEQ_LENGTH, TFHUB_DIALECTS, tfhub_tokenizer, without_counterpart
 from wellread.export.parity import Exported, check_export
 from wellread.files import refuse_others, whole_directory
 from wellread.module import Module
@@ -42,7 +42,9 @@ def export_tfhub(
     """
     for package in PACKAGES:
         require_extra(package, extra="tf")
-    tokenizer = tfhub_tokenizer(module.tokenizer)
+    rules = module.tokenizer.config
+    bare = preprocessor is None and bool(rules.template != "bert" or without_counterpart(rules))
+    tokenizer = module.tokenizer if bare else tfhub_tokenizer(module.tokenizer)
     directories = [Path(path) for path in (directory, preprocessor) if path is not None]
     for path in directories if overwrite else []:
         refuse_others(path, SAVED_MODEL)
@@ -61,14 +63,16 @@ def _write(module: Module, tokenizer: Tokenizer, encoder: Path, preprocessor: Pa
     from wellread.export.graphs import EncoderGraph, text_graph
 
     with tempfile.TemporaryDirectory() as directory:
-        config = write_tokenizer(Path(directory), tokenizer, max_length=512)
-        files = {"vocab_file": config.vocab_file, "sp_model_file": config.model_file}  # by the attribute of each
+        files: dict[str, str | None] = {}  # by the attribute of each; rules that TF Hub does not have leave none
+        if tokenizer.config.dialect in TFHUB_DIALECTS.values() and tokenizer.config.template == "bert":
+            config = write_tokenizer(Path(directory), tokenizer, max_length=512)
+            files = {"vocab_file": config.vocab_file, "sp_model_file": config.model_file}
         assets = {attribute: Path(directory, name) for attribute, name in files.items() if name is not None}
         graph = EncoderGraph(module.checkpoint)
         root = graph.encoder(assets=assets, do_lower_case=tokenizer.config.do_lower_case)
         tf.saved_model.save(root, str(encoder), signatures=graph.signatures())
         if preprocessor is not None:
-            text = text_graph(tokenizer, type_ids=module.checkpoint.config.type_vocab_size > 0)
+            text = text_graph(tokenizer, type_ids=module.checkpoint.config.reads_types)
             text.trace()
             for name, path in assets.items():
                 setattr(text, name, tf.saved_model.Asset(str(path)))
@@ -81,8 +85,10 @@ OF_CONTRACT = {"cls", "mean", "pooled_output"}  # poolings that a reader of the 
 def _notes(module: Module) -> Iterator[str]:
     """Say what of the module TF Hub's contract does not hold, or holds otherwise."""
     checkpoint = module.checkpoint
-    dialect = module.tokenizer.config.dialect
-    if dialect in DIFFERENCES:
+    dialect, template = module.tokenizer.config.dialect, module.tokenizer.config.template
+    if template != "bert" or without_counterpart(module.tokenizer.config):
+        yield "text rules stay behind: TF Hub has none like them; load it with the module's directory as tokenizer="
+    elif dialect in DIFFERENCES:
         yield f"text rules: {DIFFERENCES[dialect]}"
     if checkpoint.head is not None and not checkpoint.head.outputs:
         yield f"the head for {checkpoint.head.task} stays behind: it compares sentence vectors"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import keras
@@ -11,6 +10,7 @@ from keras import ops
 
 from wellread.backends.keras import KerasOps, is_kernel, transposed
 from wellread.checkpoints.checkpoint import Checkpoint, in_memory
+from wellread.checkpoints.families import FAMILIES
 from wellread.checkpoints.names import head_shapes, sentence_shapes, shapes
 from wellread.config import EncoderConfig
 from wellread.encoder.encoder import INPUTS
@@ -86,7 +86,7 @@ def _checked(config: EncoderConfig, inputs: Any, *, mlm: bool = False) -> dict[s
         dimensions, for more tokens than positions.
     """
     positions = [MLM_INPUT] if mlm else []
-    needed = (*(INPUTS if config.type_vocab_size else INPUTS[:2]), *positions)
+    needed = (*(INPUTS if config.reads_types else INPUTS[:2]), *positions)
     if not isinstance(inputs, Mapping):
         raise InputError(
             f"inputs must be a dict of {', '.join(needed)}; found {type(inputs).__name__}; name each of them"
@@ -197,7 +197,7 @@ class Core(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
         tokenizer = tokenizer or from_json(self.spec.tokenizer)
         checkpoint = Checkpoint(
             family=self.spec.family,
-            config=replace(self.config, pad_token_id=tokenizer.special.pad),
+            config=FAMILIES[self.spec.family].with_padding(self.config, tokenizer.special.pad),
             sentence=self.spec.sentence,
             head=self.spec.head,
             tensors=in_memory(arrays),

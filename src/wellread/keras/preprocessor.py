@@ -296,7 +296,7 @@ def _text(source: Any) -> Text:
     if isinstance(source, Text):
         return source
     if isinstance(source, Module):
-        return Text(tokenizer=source.tokenizer, type_ids=source.checkpoint.config.type_vocab_size > 0)
+        return Text(tokenizer=source.tokenizer, type_ids=source.checkpoint.config.reads_types)
     if isinstance(source, Mapping):
         return Text(tokenizer=from_json(source), type_ids=True)
     if isinstance(source, Tokenizer):
