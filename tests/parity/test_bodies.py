@@ -64,6 +64,7 @@ def test_every_output_is_that_of_transformers(read, backend, name, kind):
 def test_what_is_saved_opens_in_transformers_with_the_same_outputs(read, tmp_path, name, kind):
     model, _, directory = read(name, kind)
     (directory / "vocab.txt").write_text("".join(f"{piece}\n" for piece in PIECES), "utf-8")
+    (directory / "tokenizer_config.json").write_text('{"tokenizer_class": "BertTokenizer"}')  # as KLUE-RoBERTa's
     module = wellread.load(directory, backend="numpy")
     module.save(tmp_path / "ours")
     again = type(model).from_pretrained(tmp_path / "ours").eval()
