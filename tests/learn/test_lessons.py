@@ -194,10 +194,21 @@ def test_tags_that_were_not_learnt_are_refused():
         dev_examples("tag", rows, known)
 
 
-def test_tags_that_cannot_be_scored_are_refused():
-    known = HeadConfig(task="tag", labels=("NOUN", "VERB"))
-    with pytest.raises(DataError, match="a tag is O, B-TYPE or I-TYPE; found 'NOUN'"):
-        dev_examples("tag", [{"text": ["cat", "runs"], "tags": ["NOUN", "VERB"]}], known)
+def test_tags_of_no_scheme_are_refused_by_training_and_dev_alike():
+    rows = [{"text": ["cat", "runs"], "tags": ["B-PS", "VERB"]}]
+    message = (
+        "tags of one scheme were asked of the given rows, as O, B-TYPE and I-TYPE; found VERB beside B-PS; convert"
+    )
+    with pytest.raises(DataError, match=message):
+        dev_examples("tag", rows, HeadConfig(task="tag", labels=("B-PS", "VERB")))
+    with pytest.raises(DataError, match=message):
+        training_examples("tag", rows, CONFIG)
+
+
+def test_parts_of_speech_are_tags_too():
+    rows = [{"text": ["cat", "runs"], "tags": ["NOUN", "VERB"]}]
+    assert len(dev_examples("tag", rows, HeadConfig(task="tag", labels=("NOUN", "VERB")))) == 1
+    assert len(training_examples("tag", rows, CONFIG)) == 1
 
 
 def test_scores_are_needed_even_of_a_contrastive_similarity():

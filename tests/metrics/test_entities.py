@@ -74,10 +74,10 @@ def test_no_entities_score_0():
             [["O"], ["O"]],
             r"1 sentences differ, the first are 1 \(from 0\): sentence 1 has 2 tags and 1 ",
         ),
-        ([["PS"]], [["O"]], "a tag is O, B-TYPE or I-TYPE; found 'PS' at token 0; convert the tags"),
-        ([["O", "B-"]], [["O", "O"]], "found 'B-' at token 1"),
-        ([["E-PS"]], [["O"]], "found 'E-PS'"),
-        ([["O-PS"]], [["O"]], "found 'O-PS'"),
+        ([["B-PS", "LC"]], [["O", "O"]], "as O, B-TYPE and I-TYPE; found LC beside B-PS, O; convert the tags"),
+        ([["O", "B-"]], [["O", "O"]], "found B- beside O"),
+        ([["B-PS"]], [["PS-B"]], "found PS-B beside B-PS"),
+        ([["O-PS"]], [["O"]], "found O-PS"),
     ],
 )
 def test_tags_that_cannot_be_scored_are_refused(true, predicted, message):

@@ -9,7 +9,8 @@ import pytest
 from tiny import tiny_tokenizer
 
 from wellread.config import TokenizerConfig
-from wellread.errors import InputError
+from wellread.data.examples import take_examples
+from wellread.errors import DataError, InputError
 from wellread.tasks.tag import IGNORED, align, piece_labels, read_tags, words
 from wellread.text.tokenizer import load_tokenizer
 
@@ -137,3 +138,77 @@ def test_spans_of_other_texts_are_refused(tiny):
 def test_labels_of_other_tokens_are_refused(tiny, labels, found):
     with pytest.raises(InputError, match=f"a label for every token of 1 texts was asked for; found others in {found}"):
         piece_labels(align(tiny, ["a man"]), labels)
+
+
+# -- other schemes -----------------------------------------------------------------------------------------------------
+
+SCHEMES = {
+    "Naver": (("-", "PER-B", "PER-I", "LOC-B"), ["PER-B", "PER-I", "-", "PER-B", "PER-B"]),
+    "BIOES": (("O", "B-PER", "E-PER", "S-PER"), ["B-PER", "E-PER", "O", "S-PER", "S-PER"]),
+    "BILOU": (("O", "B-PER", "L-PER", "U-PER"), ["B-PER", "L-PER", "O", "U-PER", "U-PER"]),
+    "underscores": (("O", "B_PER", "I_PER"), ["B_PER", "I_PER", "O", "B_PER", "B_PER"]),
+    "IOB1": (("O", "B-PER", "I-PER"), ["I-PER", "I-PER", "O", "I-PER", "B-PER"]),
+}
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_two_words_are_one_entity_and_neighbours_two_in_every_scheme(kobert, scheme):
+    labels, tags = SCHEMES[scheme]
+    text = "철수 김 가 영희 민수"
+    aligned = align(kobert, [text])
+    pieces = np.full((len(aligned.rows[0]), len(labels)), 0.0)
+    for place, tag in zip(aligned.places[0].tolist(), tags, strict=True):
+        pieces[place, labels.index(tag)] = 9
+    found = read_tags(aligned, 0, pieces, labels)
+    assert found.tags == tags
+    entities = [(one.entity, one.text, one.start, one.end) for one in found.entities]
+    assert entities == [("PER", "철수 김", 0, 4), ("PER", "영희", 7, 9), ("PER", "민수", 10, 12)]
+    assert str(found) == "PER=철수 김\tPER=영희\tPER=민수"
+
+
+@pytest.mark.parametrize(
+    ("labels", "piece"), [(("O", "B-LC", "E-LC", "S-LC"), "S-LC"), (("-", "LC-B", "LC-I"), "LC-B")]
+)
+def test_characters_of_one_piece_are_one_entity(tiny, labels, piece):
+    aligned = align(tiny, ["paris a"], [[(0, 2), (2, 4), (4, 5), (6, 7)]])
+    logits = 9 * np.eye(len(labels))[[labels.index(piece), 0]]
+    found = read_tags(aligned, 0, logits, labels)
+    assert [(one.entity, one.text) for one in found.entities] == [("LC", "paris")]
+    assert found.tags[-1] == labels[0]
+
+
+def test_labels_of_several_schemes_are_refused(tiny):
+    with pytest.raises(DataError, match=r"were asked of the labels of this module, .*; found PER-I beside B-LC, O"):
+        read_tags(align(tiny, ["a"]), 0, np.eye(3)[:1], ("O", "B-LC", "PER-I"))
+
+
+def test_a_module_learns_is_scored_and_predicts_in_the_scheme_of_its_examples(tmp_path):
+    """The Naver NLP Challenge's tags go through every verb, and its scores are those of the same tags as IOB2."""
+    from learn.made_lessons import made_module, made_rows, settings
+
+    from wellread.learn.finetune import finetune
+    from wellread.measure.evaluate import evaluate
+
+    def renamed(tag):
+        mark, _, kind = tag.partition("-")
+        return f"{kind}-{mark}" if kind else "-"
+
+    scores, entities = [], []
+    for name, spell in {"naver": renamed, "iob2": str}.items():
+        rows = [{**row, "tags": [spell(tag) for tag in row["tags"]]} for row in made_rows("tag", 96)]
+        labels = [spell(tag) for tag in ("O", "B-LC", "B-PS")]
+        module = finetune(
+            made_module(tmp_path / name),
+            rows,
+            task="tag",
+            output_dir=tmp_path / name / "run",
+            config=settings(max_steps=12),
+            dev=rows[:40],
+            labels=labels,
+        )
+        scores.append(module.provenance["scores"])
+        assert evaluate(module, take_examples(rows[:40])).scores["f1"].value == scores[-1]["f1"]
+        entities.append([one.entities for one in module.predict([" ".join(row["text"]) for row in rows[:9]])])
+    assert scores[0] == scores[1]
+    assert scores[0]["f1"] > 0.5
+    assert entities[0] == entities[1]

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wellread.errors import DataError
+from wellread.metrics.tag_scheme import TagScheme, scheme_of
 
 FIELDS = ("right", "predicted", "true")
 
@@ -51,37 +52,43 @@ class EntityCounts:
         return float((2 * right[there] / (predicted + true)[there]).mean()) if there.any() else 0.0
 
 
-def entities(tags: Sequence[str], *, strict: bool = False) -> list[Entity]:
-    """Find the entities of one sentence of T tags, each O, B-TYPE or I-TYPE.
+def entities(tags: Sequence[str], *, strict: bool = False, scheme: TagScheme | None = None) -> list[Entity]:
+    """Find the entities of one sentence of T tags of a `scheme`; where none is given, that of the tags themselves.
 
     I-TYPE that follows neither B-TYPE nor I-TYPE begins an entity, as in seqeval's default and conlleval; with `strict`
     it belongs to none, as in seqeval's mode `strict` with the scheme IOB2.
 
-    Raises: DataError for a tag of another form.
+    Raises: DataError for tags of no known scheme.
 
     >>> [(found.kind, found.start, found.stop) for found in entities(["B-PS", "I-PS", "O", "I-LC"])]
     [('PS', 0, 2), ('LC', 3, 4)]
     >>> len(entities(["B-PS", "I-PS", "O", "I-LC"], strict=True))
     1
     """
+    scheme = scheme or scheme_of(tags)
     spans: list[Entity] = []
-    kind, start = "", 0
-    for position, tag in enumerate((*tags, "O")):
-        mark, _, name = tag.partition("-")
-        if (mark, name) != ("O", "") and (mark not in ("B", "I") or not name):
-            raise DataError(f"a tag is O, B-TYPE or I-TYPE; found {tag!r} at token {position}; convert the tags")
-        if mark == "I" and name == kind:
+    begin: int | None = None
+    for position, tag in enumerate((*tags, scheme.outside)):
+        if begin is not None and scheme.goes_on(tags[position - 1], tag):
             continue
-        if kind:
-            spans.append(Entity(kind=kind, start=start, stop=position))
-        kind, start = ("" if strict and mark == "I" else name), position
+        if begin is not None:
+            spans.append(Entity(kind=scheme.split(tags[begin])[1], start=begin, stop=position))
+        mark, _ = scheme.split(tag)
+        begin = None if mark == "O" or (strict and scheme.marked and mark in ("I", "E")) else position
     return spans
 
 
 def count_entities(
-    true: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]], *, strict: bool = False
+    true: Sequence[Sequence[str]],
+    predicted: Sequence[Sequence[str]],
+    *,
+    strict: bool = False,
+    labels: Sequence[str] = (),
 ) -> EntityCounts:
-    """Compare the tags of N sentences. Raises: DataError for no sentences, different counts, or other tags."""
+    """Compare the tags of N sentences; `labels` are others of their scheme.
+
+    Raises: DataError for no sentences, different counts, or tags of no known scheme.
+    """
     if len(true) != len(predicted) or not len(true):
         raise DataError(
             f"tagging F1 takes as many tagged sentences twice; found {len(true)} and {len(predicted)}; match them"
@@ -93,8 +100,10 @@ def count_entities(
             f"{', '.join(map(str, bad[:5]))} (from 0): sentence {bad[0]} has {len(true[bad[0]])} tags and "
             f"{len(predicted[bad[0]])} were predicted; match them"
         )
+    scheme = scheme_of([*labels, *(tag for side in (true, predicted) for row in side for tag in row)])
     pairs = [
-        (set(entities(a, strict=strict)), set(entities(b, strict=strict))) for a, b in zip(true, predicted, strict=True)
+        (set(entities(a, strict=strict, scheme=scheme)), set(entities(b, strict=strict, scheme=scheme)))
+        for a, b in zip(true, predicted, strict=True)
     ]
     kinds = sorted({entity.kind for pair in pairs for side in pair for entity in side})
     columns = {kind: index for index, kind in enumerate(kinds)}

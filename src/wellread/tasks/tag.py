@@ -18,6 +18,7 @@ from wellread.data.examples import Examples
 from wellread.encode import logits_of
 from wellread.errors import DataError, InputError
 from wellread.metrics.entities import count_entities, entities
+from wellread.metrics.tag_scheme import TagScheme, scheme_of
 from wellread.tasks.characters import beginnings, locate
 from wellread.tasks.classify import softmax
 from wellread.tasks.task import Advance, Inputs, Predictions, Predictor, Scores, Scoring, Spans, Targets, Task, needed
@@ -25,7 +26,6 @@ from wellread.text.batch import Ragged
 from wellread.text.tokenizer import Tokenizer
 
 IGNORED = -100  # the label of a piece that is not judged; what Hugging Face's collators and torch's losses call it
-OUTSIDE = "O"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -150,55 +150,50 @@ def read_tags(aligned: Aligned, row: int, logits: FloatArray, labels: Sequence[s
     """Read the tags of a text from the logits [pieces, C] of its pieces; pieces beyond them were cut off.
 
     A token has the tag of its piece. Where the piece begins in an earlier token, as it may if tokens are characters,
-    B-X goes on as I-X. A token that no piece holds is O, but a blank inside an entity belongs to it.
+    the token goes on with that one's entity. A token that no piece holds is in none, but a blank inside an entity
+    belongs to it. Raises: DataError for labels of no known scheme.
     """
+    scheme = scheme_of(labels, source="the labels of this module")
     probabilities = softmax(np.asarray(logits))
     best = probabilities.argmax(-1).tolist()
-    tags, scores = [], []
+    tags: list[str] = []
+    scores = []
     for piece, begins in zip(aligned.places[row].tolist(), aligned.begins[row].tolist(), strict=True):
         has_logits = 0 <= piece < len(best)
-        tag = labels[best[piece]] if has_logits else OUTSIDE
-        tags.append(tag if begins else inner(tag))
+        tag = labels[best[piece]] if has_logits else scheme.outside
+        if tags and not begins:
+            tags[-1], tag = scheme.opened(tags[-1]), scheme.inner(tag)
+        tags.append(tag)
         scores.append(float(probabilities[piece, best[piece]]) if has_logits else 0.0)
     text, spans = aligned.texts[row], aligned.spans[row]
-    tags = _bridged(tags, [text[begin:limit].isspace() for begin, limit in spans])
-    return Tagged(tags=tags, tokens=spans, scores=scores, entities=_entities(text, spans, tags, scores))
+    tags = _bridged(tags, [text[begin:limit].isspace() for begin, limit in spans], scheme)
+    found = [
+        FoundEntity(
+            entity=entity.kind,
+            text=text[spans[entity.start][0] : spans[entity.stop - 1][1]],
+            start=spans[entity.start][0],
+            end=spans[entity.stop - 1][1],
+            score=_mean(scores[entity.start : entity.stop]),
+        )
+        for entity in entities(tags, scheme=scheme)
+    ]
+    return Tagged(tags=tags, tokens=spans, scores=scores, entities=found)
 
 
-def inner(tag: str) -> str:
-    """Return the tag of what goes on: I-X for B-X.
-
-    >>> inner("B-LC"), inner("O")
-    ('I-LC', 'O')
-    """
-    return f"I-{tag[2:]}" if tag.startswith("B-") else tag
-
-
-def _bridged(tags: list[str], blank: list[bool]) -> list[str]:
+def _bridged(tags: list[str], blank: list[bool], scheme: TagScheme) -> list[str]:
     """Let blanks between a token and one that goes on with its entity belong to the entity."""
     bridged = list(tags)
     for i in range(1, len(tags)):
-        if blank[i] and bridged[i] == OUTSIDE:
-            behind = next((tag for tag, empty in zip(tags[i:], blank[i:], strict=True) if not empty), OUTSIDE)
-            if behind.startswith("I-") and inner(bridged[i - 1]) == behind:
-                bridged[i] = behind
+        if blank[i] and scheme.split(bridged[i])[0] == "O":
+            behind = next((tag for tag, empty in zip(tags[i:], blank[i:], strict=True) if not empty), scheme.outside)
+            if scheme.marked and scheme.goes_on(bridged[i - 1], behind):
+                bridged[i] = scheme.inner(behind)
     return bridged
 
 
-def _entities(text: str, spans: Spans, tags: list[str], scores: list[float]) -> list[FoundEntity]:
-    """Join tokens to entities: B-X begins one, I-X or a tag without mark goes on with one of its type or begins one."""
-    joined, begin = [], 0
-    for i in range(1, len(tags) + 1):
-        if i < len(tags) and not tags[i].startswith("B-") and tags[i] == inner(tags[begin]):
-            continue
-        if tags[begin] != OUTSIDE:
-            start, end = spans[begin][0], spans[i - 1][1]
-            real = [score for score in scores[begin:i] if score] or [0.0]  # a blank has none
-            kind = tags[begin][2:] if tags[begin][:2] in ("B-", "I-") else tags[begin]
-            mean = sum(real) / len(real)
-            joined.append(FoundEntity(entity=kind, text=text[start:end], start=start, end=end, score=mean))
-        begin = i
-    return joined
+def _mean(scores: list[float]) -> float:
+    real = [score for score in scores if score] or [0.0]  # a blank has none
+    return sum(real) / len(real)
 
 
 def predict(predictor: Predictor, inputs: Inputs, advance: Advance) -> Predictions:
@@ -223,9 +218,8 @@ def targets(
 
 
 def check(examples: Examples) -> None:
-    """Refuse tags that are no entities: those alone can be scored. Raises: DataError."""
-    for row in examples.tags or []:
-        entities(row)
+    """Refuse tags of no known scheme, which could be neither read nor scored. Raises: DataError."""
+    scheme_of((tag for row in examples.tags or [] for tag in row), source=examples.source)
 
 
 def score(examples: Examples, predicted: Sequence[object], scoring: Scoring) -> Scores:
@@ -238,7 +232,7 @@ def score(examples: Examples, predicted: Sequence[object], scoring: Scoring) -> 
     if bare:
         raise DataError(f"lists of tags were asked of the predictions; {bare} of {len(predicted)} are none; mend them")
     true, tags = ([list(map(str, row)) for row in side] for side in (rows, predicted))  # type: ignore[arg-type]
-    counts = count_entities(true, tags)
+    counts = count_entities(true, tags, labels=scoring.labels)
     return {"f1": counts.f1, "macro_f1": counts.macro_f1, "precision": counts.precision, "recall": counts.recall}
 
 
@@ -257,6 +251,6 @@ TAG = Task(
     summary="a label for each word of a text",
     pipeline="token-classification",
     usage='["A text.", "Another."]',
-    check_dev=check,
+    check=check,
     takes_tokens=True,
 )
