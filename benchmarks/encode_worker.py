@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from benchmarks.harness import serve
 from benchmarks.systems import SYSTEMS, System
-from wellread.checkpoints.native import read_directory
+from wellread.checkpoints.directory import read_directory
 from wellread.encoder.encoder import INPUTS
 from wellread.encoder.heads import SENTENCE_OUTPUT
 from wellread.errors import InputError

@@ -14,7 +14,8 @@ from typing import Any, Literal, Unpack, overload
 from wellread.backends.backend import Backend, FloatArray, check_backend, load_backend
 from wellread.card import describe, model_card
 from wellread.checkpoints.checkpoint import Checkpoint, in_memory
-from wellread.checkpoints.native import read_directory, write_native
+from wellread.checkpoints.directory import read_directory
+from wellread.checkpoints.native import write_native
 from wellread.encode import (
     TOKENS,
     TOKENS_A_BATCH,
@@ -92,7 +93,12 @@ def load(
     text = resolve(tokenizer, **where).directory if tokenizer is not None else None
     versions = {"commit": fetched.commit, "archive": fetched.archive}
     versions = {name: version for name, version in versions.items() if version is not None}
-    source = read_directory(fetched.directory, ignore=ignore, text_from=text)
+    source = read_directory(
+        fetched.directory,
+        ignore=ignore,
+        text_from=text,
+        find_base=lambda base, revision: resolve(base, revision=revision, **where).directory,
+    )
     opened = {"directory": fetched.note} if fetched.note is not None else {}
     return Module(
         checkpoint=replace(source.checkpoint, inferred={**source.checkpoint.inferred, **opened}),

@@ -11,9 +11,10 @@ from headed import FAMILIES, TASKS, head_of, headed, headed_checkpoint
 import wellread
 from wellread.checkpoints import native
 from wellread.checkpoints.checkpoint import Checkpoint, in_memory
+from wellread.checkpoints.directory import read_directory
 from wellread.checkpoints.families.distilbert import FAMILY as DISTILBERT
 from wellread.checkpoints.names import sentence_shapes, shapes
-from wellread.checkpoints.native import read_directory, sha256, write_native
+from wellread.checkpoints.native import sha256, write_native
 from wellread.config import DenseConfig, EncoderConfig, SentenceConfig, TokenizerConfig
 from wellread.errors import CheckpointError, ConfigError, WeightsError
 from wellread.formats.safetensors import read_safetensors

@@ -16,7 +16,7 @@ from tfhub_places import DISTILBERT, TEXT
 from tiny import tiny_checkpoint, tiny_config, tiny_inputs
 
 import wellread
-from wellread.checkpoints.native import read_directory
+from wellread.checkpoints.directory import read_directory
 from wellread.checkpoints.tf_variables import TFHUB
 from wellread.config import ACTIVATIONS
 from wellread.errors import CheckpointError, ConfigError, TextError, WeightsError

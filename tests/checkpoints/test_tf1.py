@@ -9,7 +9,7 @@ import tf_made
 from tiny import tiny_checkpoint, tiny_config, tiny_inputs
 
 import wellread
-from wellread.checkpoints.native import read_directory
+from wellread.checkpoints.directory import read_directory
 from wellread.checkpoints.tf1 import find_checkpoint
 from wellread.checkpoints.tf_variables import TF1
 from wellread.errors import CheckpointError, ConfigError, TextError, WeightsError

@@ -13,8 +13,9 @@ from tiny import tiny_inputs, tiny_tokenizer
 
 from wellread.backends.backend import load_backend
 from wellread.checkpoints.checkpoint import Checkpoint
+from wellread.checkpoints.directory import read_directory
 from wellread.checkpoints.huggingface import read_encoder, read_huggingface
-from wellread.checkpoints.native import read_directory, write_native
+from wellread.checkpoints.native import write_native
 
 SIZES = {
     "bert": {"hidden_size": 12, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 37},

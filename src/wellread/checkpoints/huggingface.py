@@ -137,8 +137,20 @@ def read_huggingface(directory: Path, *, ignore: Collection[str] = (), text: Tex
     folder = directory if files.folder is None else files.folder
     encoder = read_encoder(folder, ignore=ignore)
     text = text or read_text(folder, encoder.family, lower_case=files.do_lower_case, ignore=ignore)
+    checkpoint = with_sentence(encoder, files, max_length=text.max_length, source=directory)
+    ignored = {**checkpoint.ignored, **text.ignored}
+    inferred = {**checkpoint.inferred, **{f"tokenizer.{rule}": why for rule, why in text.inferred.items()}}
+    checkpoint = replace(checkpoint, ignored=ignored, inferred=inferred)
+    return Source(directory=directory, checkpoint=checkpoint, tokenizer=text.tokenizer)
+
+
+def with_sentence(encoder: Checkpoint, files: SentenceFiles, *, max_length: int | None, source: object) -> Checkpoint:
+    """Give an encoder the sentence vector that files describe; `max_length` is what its tokenizer says.
+
+    Raises: ConfigError, WeightsError where the two do not fit.
+    """
     positions = encoder.config.max_length
-    length = files.max_seq_length if files.max_seq_length is not None else text.max_length
+    length = files.max_seq_length if files.max_seq_length is not None else max_length
     sentence = SentenceConfig(
         pooling=files.pooling,
         dense=files.dense,
@@ -150,15 +162,10 @@ def read_huggingface(directory: Path, *, ignore: Collection[str] = (), text: Tex
         similarity_fn_name=files.similarity_fn_name,
         truncate_dim=files.truncate_dim,
     )
-    check_sentence(sentence, encoder.config, files.tensors, source=directory)
-    checkpoint = replace(
-        encoder,
-        sentence=sentence,
-        tensors={**encoder.tensors, **files.tensors},
-        ignored={**encoder.ignored, **text.ignored, **files.ignored},
-        inferred={**encoder.inferred, **{f"tokenizer.{rule}": why for rule, why in text.inferred.items()}},
-    )
-    return Source(directory=directory, checkpoint=checkpoint, tokenizer=text.tokenizer)
+    check_sentence(sentence, encoder.config, files.tensors, source=source)
+    without = {name: tensor for name, tensor in encoder.tensors.items() if not name.startswith("sentence.")}
+    ignored = {**encoder.ignored, **files.ignored}
+    return replace(encoder, sentence=sentence, tensors={**without, **files.tensors}, ignored=ignored)
 
 
 def read_text(directory: Path, family: str, *, lower_case: bool = False, ignore: Collection[str] = ()) -> Text:

@@ -15,16 +15,13 @@ import numpy as np
 from wellread.checkpoints.checkpoint import Array, Checkpoint
 from wellread.checkpoints.families import FAMILIES
 from wellread.checkpoints.family import to_theirs
-from wellread.checkpoints.huggingface import Source, read_encoder, read_huggingface, read_text
+from wellread.checkpoints.huggingface import Source, read_encoder
 from wellread.checkpoints.names import head_shapes, mismatches, sentence_shapes, shapes
-from wellread.checkpoints.saved_model import read_preprocessor, read_saved_model
 from wellread.checkpoints.sentence_steps import read_steps, step_files
 from wellread.checkpoints.sentence_transformers import check_sentence, write_sentence_files
 from wellread.checkpoints.task_head import check_expressible, head_in_config, head_keys
-from wellread.checkpoints.tf1 import CONFIG as TF1_CONFIG
-from wellread.checkpoints.tf1 import read_tf1, read_tf1_text
 from wellread.config import HeadConfig, SentenceConfig, TokenizerConfig
-from wellread.errors import CheckpointError, ConfigError, TextError, WeightsError
+from wellread.errors import CheckpointError, ConfigError, WeightsError
 from wellread.files import (
     CARD,
     MANIFEST,
@@ -40,11 +37,9 @@ from wellread.files import (
     whole_directory,
 )
 from wellread.formats.safetensors import write_safetensors
-from wellread.formats.saved_model_pb import NAME as SAVED_MODEL
-from wellread.hub.places import what_lies_at
 from wellread.schema import as_dict, read_json, record, write_json
 from wellread.text.tokenizer import Tokenizer, load_tokenizer
-from wellread.text.tokenizer_files import TOKENIZER_FILES, Text, has_tokenizer, write_tokenizer
+from wellread.text.tokenizer_files import Text, write_tokenizer
 from wellread.text.tokenizer_json import write_fast_tokenizer
 from wellread.version import __version__
 
@@ -122,53 +117,6 @@ def _record_path(directory: Path) -> Path:
 
 
 DTYPES = ("float32", "float16")
-
-
-def read_directory(directory: Path, *, ignore: Collection[str] = (), text_from: Path | None = None) -> Source:
-    """Read the module that lies in a directory, by its layout; see `hub.places`.
-
-    `text_from` is the directory of a tokenizer that is taken instead of the module's own: see `read_text_of`.
-
-    Raises: CheckpointError, ConfigError, WeightsError, TextError.
-    """
-    if not os.path.exists(directory):
-        raise CheckpointError(f"a module was asked of {directory}; found no directory there; check the path")
-    place = what_lies_at(directory)
-    place.refuse()
-    text = read_text_of(text_from, ignore=ignore) if text_from is not None else None
-    if place.layout.name == "saved_model":
-        return read_saved_model(place.directory, text=text)
-    if place.layout.name == "tf1":
-        return read_tf1(place.directory, ignore=ignore, text=text)
-    if place.layout.name == "native":
-        return read_native(place.directory, text=text)
-    return read_huggingface(place.directory, ignore=ignore, text=text)
-
-
-def read_text_of(directory: Path, *, ignore: Collection[str] = ()) -> Text:
-    """Read the tokenizer of any directory: a module's of whatever layout, a preprocessor's, or a tokenizer's alone.
-
-    Raises: CheckpointError, ConfigError; TextError where there is none.
-    """
-    if not directory.is_dir():
-        raise TextError(
-            f"a tokenizer was asked of {directory}; found no directory there, nor a file of one; "
-            f"pass a directory or handle that holds one of {', '.join(TOKENIZER_FILES)}"
-        )
-    if (directory / NAME).is_file():
-        manifest = read_manifest(directory)
-        check_files(directory, manifest)
-        length = manifest.sentence.max_seq_length
-        return Text(tokenizer=load_tokenizer(directory, manifest.tokenizer), max_length=length)
-    if not has_tokenizer(directory) and (directory / SAVED_MODEL).is_file():
-        return read_preprocessor(directory)
-    if (directory / TF1_CONFIG).is_file():
-        return read_tf1_text(directory, ignore=ignore)
-    of_encoder = (path for path in sorted(directory.glob("0_*")) if has_tokenizer(path))  # of sentence-transformers
-    folder = directory if has_tokenizer(directory) else next(of_encoder, directory)
-    data = read_json(folder / "config.json") if (folder / "config.json").is_file() else {}
-    model_type = str(data.get("model_type"))
-    return read_text(folder, model_type if model_type in FAMILIES else "bert", ignore=ignore)
 
 
 def read_native(directory: Path, *, text: Text | None = None) -> Source:

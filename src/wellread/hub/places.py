@@ -63,7 +63,6 @@ HUB_CACHE = Layout(
 _BODIES = ("[!1-9]*", "[!1-9]*/*")  # folders of an encoder that modules.json may name; the others hold later steps
 # In the order in which they are tried. What is read comes first: a model often lies there in several forms.
 LAYOUTS = (
-    Layout(name="native", what="a wellread module", holds=("wellread.json",)),
     Layout(
         name="old adapter",
         what="an adapter of adapter-transformers",
@@ -71,6 +70,8 @@ LAYOUTS = (
         advice="merge it into its model with the adapters library (model.merge_adapter) and save that whole",
     ),
     Layout(name="adapter", what="an adapter", holds=("adapter_config.json",)),
+    Layout(name="adapter", what="an adapter", holds=("modules.json", "[!1-9]*/adapter_config.json")),
+    Layout(name="native", what="a wellread module", holds=("wellread.json",)),
     Layout(
         name="adapter weights",
         what="an adapter's weights without adapter_config.json",
@@ -177,6 +178,14 @@ LAYOUTS = (
         inside=True,
     ),
 )
+# What may lie beside a model without being read with it -> what it is.
+BESIDE = {
+    "model_head.pkl": "SetFit's head, in a pickle, which is never opened",
+    "*/adapter_config.json": "an adapter in a folder of its own, which is merged where that folder is loaded",
+    "adapter_model.safetensors": "an adapter's weights without its adapter_config.json",
+    "adapter_model.bin": "an adapter's weights without its adapter_config.json",
+    "pytorch_model_head.bin": "a head of adapter-transformers",
+}
 EMPTY = Layout(name="empty", what="an empty directory", advice="check the path, or fetch the model again")
 UNKNOWN = Layout(name="unknown", what="no model", advice="check the path, or fetch the model again", inside=True)
 BROKEN = Layout(
@@ -244,6 +253,11 @@ def what_lies_at(path: Path, *, depth: int = _DEPTH) -> Place:
     if not layout.inside or depth == 0:
         return here
     return _of_snapshot(here, depth=depth) if layout is HUB_CACHE else _of_folders(here, depth=depth)
+
+
+def parts_beside(place: Place) -> dict[str, str]:
+    """Return the files beside a model that it may have been meant to be used with, and what each is."""
+    return {name: what for pattern, what in BESIDE.items() for name in _found(place.names, pattern)}
 
 
 def _of_folders(here: Place, *, depth: int) -> Place:
