@@ -44,6 +44,21 @@ def wordpiece() -> tokenizers.Tokenizer:
     return fast
 
 
+def bert(*, lower_case: bool = True, special: dict[str, str] = BERT) -> tokenizers.Tokenizer:
+    """BERT's WordPiece."""
+    fast = tokenizers.Tokenizer(models.WordPiece(unk_token=special["unk_token"]))
+    fast.normalizer = normalizers.BertNormalizer(lowercase=lower_case)
+    fast.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    fast.decoder = decoders.WordPiece(prefix="##")
+    tokens = list(dict.fromkeys(special.values()))
+    fast.train_from_iterator(
+        lines(), trainers.WordPieceTrainer(vocab_size=1500, special_tokens=tokens, show_progress=False)
+    )
+    cls, sep = special["cls_token"], special["sep_token"]
+    fast.post_processor = processors.BertProcessing((sep, tokens.index(sep)), (cls, tokens.index(cls)))
+    return fast
+
+
 def byte_level(add_prefix_space: bool = False) -> tokenizers.Tokenizer:
     """RoBERTa's byte-level BPE."""
     fast = tokenizers.Tokenizer(models.BPE())
@@ -100,6 +115,9 @@ def metaspace() -> tokenizers.Tokenizer:
     return fast
 
 
+MPNET = {**ROBERTA, "unk_token": "[UNK]"}
+ALBERT = {**BERT, "pad_token": "<pad>", "unk_token": "<unk>"}
+CAMEMBERT = ("<s>NOTUSED", "<pad>", "</s>NOTUSED", "<unk>", "<unk>NOTUSED", "<s>", "</s>")
 KINDS: dict[str, tuple[Callable[[], tokenizers.Tokenizer], dict[str, str]]] = {
     "wordpiece": (wordpiece, BERT),
     "byte-level": (byte_level, ROBERTA),
@@ -107,12 +125,20 @@ KINDS: dict[str, tuple[Callable[[], tokenizers.Tokenizer], dict[str, str]]] = {
     "unigram": (unigram, ROBERTA),
     "metaspace": (metaspace, BERT),
 }
+# those whose class makes its rules
+OF_CLASS: dict[str, Callable[[], tokenizers.Tokenizer]] = {
+    "bert": bert,
+    "bert, cased": lambda: bert(lower_case=False),
+    "mpnet": lambda: bert(special=MPNET),
+    "camembert": lambda: unigram(CAMEMBERT),
+    "albert": lambda: unigram(("<pad>", "<unk>", "[CLS]", "[SEP]", "[MASK]", "<s>", "</s>")),
+}
 
 
 @cache
 def content(kind: str) -> str:
     """Return the tokenizer.json of a kind; training takes a second."""
-    return KINDS[kind][0]().to_str()
+    return (KINDS[kind][0] if kind in KINDS else OF_CLASS[kind])().to_str()
 
 
 def library(kind: str) -> tokenizers.Tokenizer:

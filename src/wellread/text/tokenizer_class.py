@@ -124,12 +124,7 @@ BERT = TokenizerClass(
 MPNET = TokenizerClass(
     names=("MPNetTokenizer",),
     model="WordPiece",
-    # as objects with flags of their own they are looked for in the normalised text
-    special={
-        **{key: AddedToken(str(token), normalized=True) for key, token in FAIRSEQ.items()},
-        "unk_token": AddedToken("[UNK]", normalized=True),
-        "mask_token": AddedToken("<mask>", lstrip=True, normalized=True),
-    },
+    special={**FAIRSEQ, "unk_token": "[UNK]", "mask_token": AddedToken("<mask>", lstrip=True, special=True)},
     rules=BERT_RULES,
     build=_bert,
     template="roberta",

@@ -226,7 +226,8 @@ def write_tokenizer(
     """
     config = tokenizer.config
     settings: dict[str, Any] = {name: getattr(config, name) for name in SPECIAL}
-    settings |= {"tokenizer_class": BERT.name if config.dialect == "hf" else FAST_CLASS}
+    bert = config.dialect == "hf" and config.template == "bert"
+    settings |= {"tokenizer_class": BERT.name if bert else FAST_CLASS}
     settings |= {"do_lower_case": config.do_lower_case, "model_max_length": max_length}
     settings |= {"model_input_names": ["input_ids", *(["token_type_ids"] if segments else []), "attention_mask"]}
     if config.dialect == "fast":
