@@ -195,6 +195,7 @@ def test_damaged_modules_are_refused(directory, text, found):
         ("2_Dense", {**MAP, "use_residual": 1}, r"dense\.0\.residual is 1, not bool"),
         ("2_Dense", {**MAP, "module_input_name": "token_embeddings"}, "module_input_name is 'token_embeddings'"),
         ("2_Dense", {"in_features": 12}, "out_features is missing"),
+        ("2_Dense", {**MAP, "activation_functon": TANH}, r"unknown \(did you mean activation_function\?\)"),
         ("2_Dense", {**MAP, "out_features": "7"}, r"dense\.0\.out_features is '7', not int"),
         ("2_Dense", {**MAP, "bias": 1}, r"dense\.0\.bias is 1, not bool"),
         ("2_Dense", {**MAP, "out_features": 0}, "out_features must be a whole number of at least 1; found 0"),

@@ -19,6 +19,7 @@ ON_SENTENCE: dict[str, list[Any]] = {
     "module_input_name": ["sentence_embedding"],
     "module_output_name": ["sentence_embedding", None],
 }
+UNREAD = {"*": "sentence-transformers reads no such key"}  # of files in which it passes such keys over too
 # What a step's own file may say.
 STEP_KEYS = {
     "Dense": KeyTable(
@@ -28,10 +29,11 @@ STEP_KEYS = {
         },
         required=("in_features", "out_features"),
         fixed=ON_SENTENCE,
+        patterns=UNREAD,
     ),
-    "LayerNorm": KeyTable(used={"dimension": "dimension"}, required=("dimension",)),
-    "Normalize": KeyTable(used={}, fixed=ON_SENTENCE),
-    "Dropout": KeyTable(used={}),
+    "LayerNorm": KeyTable(used={"dimension": "dimension"}, required=("dimension",), patterns=UNREAD),
+    "Normalize": KeyTable(used={}, fixed=ON_SENTENCE, patterns=UNREAD),
+    "Dropout": KeyTable(used={}, ignored={"dropout": "for training"}, patterns=UNREAD),
 }
 # How the tensors of a step begin, and what stands in place of it behind `sentence.{i}.`.
 STEP_TENSORS = {"Dense": {"linear.": "", "residual.": "residual."}, "LayerNorm": {"norm.": ""}}

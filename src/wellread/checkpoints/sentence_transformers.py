@@ -13,6 +13,7 @@ from wellread.checkpoints.sentence_modules import MODEL_CONFIG, NAME, read_modul
 from wellread.checkpoints.sentence_steps import (
     STEP_CLASSES,
     STEP_KEYS,
+    UNREAD,
     described,
     effective,
     step_folder,
@@ -34,7 +35,6 @@ POOLING_SWITCHES = {
     "pooling_mode_lasttoken": "lasttoken",
 }
 ALWAYS_WRITTEN = ("cls", "mean")  # their switches stand in every file
-NO_EFFECT = "nothing that wellread computes depends on it"
 POOLING_KEYS = KeyTable(
     used={key: key for key in (*POOLING_SWITCHES, "pooling_mode", "include_prompt")},
     ignored=dict.fromkeys(("word_embedding_dimension", "embedding_dimension"), "the encoder's own width is used"),
@@ -43,6 +43,7 @@ PROMPT_KEYS = KeyTable(
     used={key: key for key in ("prompts", "default_prompt_name", "similarity_fn_name", "truncate_dim")},
     fixed={"model_type": ["SentenceTransformer"]},
     ignored={"__version__": "a note"},
+    patterns=UNREAD,
 )
 DEFAULT_PROMPTS = ("query", "document")  # sentence-transformers has these whatever the file says: empty
 
@@ -74,6 +75,7 @@ CROSS_ENCODER_KEYS = KeyTable(
         "keep_in_fp32_modules": "scores are computed in float32 where that is asked for",
         "prompts": "put before texts only where they are asked for by name",
     },
+    patterns=UNREAD,
 )
 CROSS_ENCODER_TRANSFORMER = {
     "transformer_task": ["sequence-classification"],
@@ -137,9 +139,9 @@ def read_sentence_files(directory: Path, *, ignore: Collection[str] = ()) -> Sen
     pooling_keys = account_for(
         read_json(pooling.folder / "config.json"), POOLING_KEYS, source=pooling.folder / "config.json", ignore=ignore
     )
-    prompts = _settings([directory / MODEL_CONFIG], PROMPT_KEYS, ignore, closed=False)
+    prompts = _settings([directory / MODEL_CONFIG], PROMPT_KEYS, ignore)
     encoder = _encoder_settings(transformer.folder, ignore)
-    accounted = [_settings([step.folder / "config.json"], STEP_KEYS[step.kind], ignore, closed=False) for step in steps]
+    accounted = [_settings([step.folder / "config.json"], STEP_KEYS[step.kind], ignore) for step in steps]
     kept = effective(zip(steps, (keys.used for keys in accounted), strict=True))
     normalize = bool(kept) and kept[-1][0].kind == "Normalize"
     kept = kept[:-1] if normalize else kept
@@ -163,24 +165,19 @@ def read_sentence_files(directory: Path, *, ignore: Collection[str] = ()) -> Sen
 
 def _cross_encoder(directory: Path, folder: Path, ignore: Collection[str]) -> SentenceFiles:
     """Read the settings of a cross-encoder, which has no vector: the plain mean, as where no file describes one."""
-    whole = _settings([directory / MODEL_CONFIG], CROSS_ENCODER_KEYS, ignore, closed=False)
+    whole = _settings([directory / MODEL_CONFIG], CROSS_ENCODER_KEYS, ignore)
     encoder = _encoder_settings(folder, ignore, fixed=CROSS_ENCODER_TRANSFORMER)
     used = {key: value for key, value in encoder.used.items() if value is not None}
     files = record(SentenceFiles, {"pooling": "mean", **used}, source=directory)
     return replace(files, ignored={**whole.ignored, **encoder.ignored}, folder=folder)
 
 
-def _settings(paths: Iterable[Path], table: KeyTable, ignore: Collection[str], *, closed: bool = True) -> Keys:
-    """Account for the keys of the first of `paths` that is there; where not `closed`, unknown ones are ignored."""
+def _settings(paths: Iterable[Path], table: KeyTable, ignore: Collection[str]) -> Keys:
+    """Account for the keys of the first of `paths` that is there."""
     path = next((path for path in paths if path.is_file()), None)
-    data = {} if path is None else read_json(path)
-    known = {*table.used, *table.fixed, *table.ignored}
-    others = {} if closed else {key: NO_EFFECT for key in data if key not in known and key not in ignore}
-    listed = {key: value for key, value in data.items() if key not in others}
     if path is None and table.required:
         read_json(next(iter(paths)))  # raises: it must be there
-    keys = account_for(listed, table, source=path, ignore=ignore)
-    return replace(keys, ignored={**keys.ignored, **others})
+    return account_for({} if path is None else read_json(path), table, source=path, ignore=ignore)
 
 
 def _encoder_settings(folder: Path, ignore: Collection[str], *, fixed: Mapping[str, Any] | None = None) -> Keys:
