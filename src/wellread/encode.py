@@ -34,6 +34,22 @@ VECTORS, TOKENS = "sentence_embedding", "token_embeddings"  # what `encode` give
 QUANTISED = ("int8", "uint8", "binary", "ubinary")  # sentence-transformers' precisions of vectors, not of arithmetic
 
 
+CORES = "encode uses every core that it may: call it as it is"
+LENGTH = "pass truncate_dim= to encode"
+# Names of sentence-transformers' models that a module does not have -> what does the same.
+ELSEWHERE = {
+    **dict.fromkeys(("start_multi_process_pool", "stop_multi_process_pool", "encode_multi_process"), CORES),
+    **dict.fromkeys(("truncate_embeddings", "truncate_sentence_embeddings"), LENGTH),
+    **dict.fromkeys(("cuda", "half", "bfloat16"), 'load it with backend="torch", or pass precision= to encode'),
+    **dict.fromkeys(("eval", "train"), "a loaded module only infers; wellread.finetune trains one"),
+    **dict.fromkeys(("fit", "old_fit"), "wellread.finetune trains a module"),
+    **dict.fromkeys(("preprocess", "smart_batching_collate"), "call tokenize, then bert_pack_inputs"),
+    **dict.fromkeys(("forward", "auto_model", "transformers_model"), "call the module: module(texts, outputs=[...])"),
+    "evaluate": "call wellread.evaluate(module, ...)",
+    "save_to_hub": "call push_to_hub",
+}
+
+
 class EncodeOptions(TypedDict, total=False):
     """What `Module.encode` takes beside its first arguments."""
 
@@ -243,7 +259,24 @@ def encode_tokens(
     return tokens, rows.lengths - lengths
 
 
-def check_like(device: object, precision: str | None, output_value: str | None, backend: str) -> None:
+def check_device(device: object, backend: str, own: str) -> None:
+    """Refuse a device that the backend does not compute on; its `own` is "cpu" or "cuda". Raises: InputError."""
+    if isinstance(device, list | tuple):
+        raise InputError(
+            f"device= names one device; found {len(device)}; leave it out: encode uses every core that it may"
+        )
+    if device is not None and str(device).partition(":")[0] != own:
+        advice = (
+            "leave device= out, or load it with another backend"
+            if backend == "torch"
+            else 'load the module with backend="torch", which takes the GPU where there is one'
+        )
+        raise InputError(
+            f"device={str(device)!r} was asked for; the {backend} backend computes on {own} here; {advice}"
+        )
+
+
+def check_like(precision: str | None, output_value: str | None) -> None:
     """Refuse what sentence-transformers' `encode` takes and a module does not, and say what does the same.
 
     Raises: InputError.
@@ -257,15 +290,6 @@ def check_like(device: object, precision: str | None, output_value: str | None, 
         raise InputError(
             f"precision is what a module computes in, such as float32; found {precision!r}, which is a form of "
             "vectors; pass what encode returns to sentence_transformers.quantize_embeddings"
-        )
-    if isinstance(device, list | tuple):
-        raise InputError(
-            f"device= names one device; found {len(device)}; leave it out: encode uses every core that it may"
-        )
-    if device is not None and backend != "torch" and str(device).partition(":")[0] != "cpu":
-        raise InputError(
-            f"device={str(device)!r} was asked for; the {backend} backend computes on the CPU; load the module with "
-            'backend="torch", which takes the GPU where there is one'
         )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, Unpack, overload
+from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
 
 from wellread.backends.backend import Backend, FloatArray, check_backend, load_backend
 from wellread.card import describe, model_card
@@ -17,12 +17,14 @@ from wellread.checkpoints.checkpoint import Checkpoint, in_memory
 from wellread.checkpoints.directory import read_directory
 from wellread.checkpoints.native import write_native
 from wellread.encode import (
+    ELSEWHERE,
     TOKENS,
     TOKENS_A_BATCH,
     VECTORS,
     WINDOW,
     EncodeOptions,
     Packer,
+    check_device,
     check_like,
     encode_texts,
     encode_tokens,
@@ -42,7 +44,7 @@ from wellread.encoder.inputs import (
     text_rows,
     warn_truncated,
 )
-from wellread.errors import InputError
+from wellread.errors import InputError, nearest
 from wellread.files import own_card, public_name
 from wellread.hub.push import Pushed, Upload
 from wellread.hub.resolve import preprocessor_for, resolve
@@ -179,6 +181,13 @@ class Module:
         name = str(self.provenance.get("handle", "(in memory)"))
         return {"module": name, **self.checkpoint.summary(), "backend": self.backend}
 
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """Say of a name of sentence-transformers' models what does the same here."""
+            advice = f"; {ELSEWHERE[name]}" if name in ELSEWHERE else nearest(name, dir(type(self)))
+            raise AttributeError(f"a Module has no {name}{advice}")
+
     @property
     def embedding_size(self) -> int:
         """Width E of a vector of `encode`."""
@@ -208,6 +217,20 @@ class Module:
     def similarity_fn_name(self) -> str:
         """The function behind `similarity`: cosine, dot, euclidean or manhattan."""
         return self.checkpoint.sentence.similarity_fn_name
+
+    @property
+    def device(self) -> str:
+        """Where `encode` computes: "cpu", or "cuda" with the torch backend where there is a GPU."""
+        if self.backend != "torch":
+            return "cpu"
+        from wellread.backends.torch import own_device
+
+        return own_device()
+
+    def to(self, device: object) -> Module:
+        """Return the module itself if it computes on `device`. Raises: InputError that says what would."""
+        check_device(device, self.backend, self.device)
+        return self
 
     def get_embedding_dimension(self) -> int:
         """Return `embedding_size`, by the name that sentence-transformers' models have for it."""
@@ -393,7 +416,9 @@ class Module:
         rows = sentences if inputs is None else inputs
         texts, sentence = as_texts(rows), self.checkpoint.sentence
         check_on_long(on_long)
-        check_like(device, precision, output_value, self.backend)
+        check_like(precision, output_value)
+        if device is not None:
+            self.to(device)
         packer = Packer(
             template=self.tokenizer.template,
             sentence=sentence,

@@ -14,6 +14,7 @@ from sentence_transformers.base.modules import Dense, Normalize, Transformer
 from sentence_transformers.sentence_transformer.modules import Dropout, LayerNorm, Pooling
 
 import wellread
+from wellread.encode import ELSEWHERE
 from wellread.errors import CheckpointError, ConfigError, InputError, TruncationWarning
 
 PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *(f"word{i}" for i in range(90)), "Word", "W", "##ord", "x"]
@@ -421,7 +422,10 @@ def test_lengths_and_widths(dropped_in):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"device": "cuda"}, "device='cuda' was asked for; the openvino backend computes on the CPU; load .*\"torch\""),
+        (
+            {"device": "cuda"},
+            "device='cuda' was asked for; the openvino backend computes on cpu here; load .*\"torch\"",
+        ),
         ({"device": ["cpu", "cpu"]}, "names one device; found 2; leave it out: encode uses every core"),
         ({"output_value": None}, r"output_value is .*; found None; module\(texts, outputs="),
         (
@@ -434,6 +438,33 @@ def test_lengths_and_widths(dropped_in):
 def test_calls_that_have_another_name(dropped_in, options, message):
     with pytest.raises(InputError, match=message):
         dropped_in[1].encode(TEXTS, **options)
+
+
+def test_what_frameworks_ask_of_a_model(dropped_in):
+    peer, module = dropped_in
+    assert module.device == str(peer.device) == "cpu"
+    assert module.to("cpu") is module
+    assert module.to(torch.device("cpu")) is module
+    with pytest.raises(InputError, match="device='cuda:0' was asked for; the openvino backend computes on cpu here"):
+        module.to("cuda:0")
+    assert not hasattr(module, "start_multi_process_pool")
+    with pytest.raises(
+        AttributeError, match="no start_multi_process_pool; encode uses every core that it may: call it"
+    ):
+        module.start_multi_process_pool()
+    with pytest.raises(AttributeError, match=r"a Module has no encode_querry \(did you mean encode_query\?\)"):
+        _ = module.encode_querry
+    assert all(hasattr(peer, name) for name in ELSEWHERE if name not in ("smart_batching_collate", "auto_model"))
+    assert not any(hasattr(module, name) for name in ELSEWHERE)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_refused(dropped_in):
+    module = wellread.Module(checkpoint=dropped_in[1].checkpoint, tokenizer=dropped_in[1].tokenizer, backend="torch")
+    assert module.device == "cpu"
+    with pytest.raises(InputError, match="the torch backend computes on cpu here; leave device= out"):
+        module.encode(TEXTS[:1], device="cuda")
+    assert_close(module.encode(TEXTS[:1], device="cpu", prompt=""), dropped_in[0].encode(TEXTS[:1], prompt=""))
 
 
 @pytest.mark.parametrize("length", [2, 42, None, "8", True])

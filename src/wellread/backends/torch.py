@@ -165,6 +165,11 @@ class TorchEncoder(nn.Module):
         return {name: p.detach().to("cpu", torch.float32).numpy().copy() for name, p in self.named_parameters()}
 
 
+def own_device() -> str:
+    """Name where this backend computes: on CUDA where there is a device, else on the CPU."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
 def as_tensors(vectors: Any) -> Any:
     """Turn an array, or a list of arrays, into tensors on the CPU that share its memory."""
     return list(map(torch.from_numpy, vectors)) if isinstance(vectors, list) else torch.from_numpy(vectors)
@@ -202,4 +207,4 @@ class TorchBackend(Backend):
 
 def load(checkpoint: Checkpoint, *, precision: str) -> Backend:
     """Prepare a checkpoint in `precision`."""
-    return TorchBackend(checkpoint, precision, "cuda" if torch.cuda.is_available() else "cpu")
+    return TorchBackend(checkpoint, precision, own_device())
