@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 from neighbours import TOKENIZERS, neighbour
 from piece_models import model_of
 from tiny import tiny_checkpoint, tiny_config
-from tokenizers import processors
 from trained import KINDS as TRAINED
 from trained import library
 
@@ -16,7 +16,7 @@ from wellread.export.parity import read_lines
 from wellread.module import Module
 from wellread.text.fast import of_library
 from wellread.text.tokenizer import Tokenizer
-from wellread.text.unigram import FAIRSEQ, class_tokenizer
+from wellread.text.tokenizer_files import open_tokenizer, read_tokenizer
 
 
 def corpus() -> list[str]:
@@ -32,9 +32,10 @@ def fast(kind: str) -> Tokenizer:
     """Make a tokenizer of the library's; the Unigram is a SentencePiece model under XLM-R's ids."""
     if kind in FAST:
         return of_library(library(FAST[kind]), TRAINED[FAST[kind]][1])
-    unigram = class_tokenizer(model_of("XLMRobertaTokenizer"), "XLMRobertaTokenizer", {})
-    unigram.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0), False, False)
-    return of_library(unigram, FAIRSEQ)
+    with tempfile.TemporaryDirectory() as place:
+        (Path(place) / "sentencepiece.bpe.model").write_bytes(model_of("XLMRobertaTokenizer"))
+        (Path(place) / "tokenizer_config.json").write_text('{"tokenizer_class": "XLMRobertaTokenizer"}')
+        return open_tokenizer(Path(place), read_tokenizer(Path(place)))
 
 
 def of_kind(place: Path, kind: str) -> Module:

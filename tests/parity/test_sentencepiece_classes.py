@@ -14,7 +14,7 @@ from wellread.export.parity import HOSTILE, read_lines
 pytestmark = [
     pytest.mark.filterwarnings(f"ignore::wellread.errors.{name}") for name in ("TruncationWarning", "VocabularyWarning")
 ]
-TEXTS = [*read_lines("ko")[:200], *read_lines("en")[:200], *HOSTILE[:-2], "a <mask> b", "[MASK]a ``b''"]
+TEXTS = [*read_lines("ko")[:200], *read_lines("en")[:200], *HOSTILE[:-2], "a <mask> b", "[MASK]a ``b''", "<s>NOTUSED a"]
 
 
 @pytest.fixture(params=[(kind, both) for kind in FILES for both in (False, True)])

@@ -10,19 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import tokenizers
-from tokenizers import AddedToken
 
 from wellread.config import TokenizerConfig
 from wellread.errors import ConfigError, TextError
 from wellread.schema import record
-from wellread.text.added_tokens import Tokens, check_ids, plain, read_tokens, text_of, to_add, without_others
+from wellread.text.added_tokens import NAMES, Tokens, check_ids, plain, read_tokens, text_of, to_add, without_others
 from wellread.text.fast import NAME, from_library, named_template, parse_library, template_of, translated
 from wellread.text.piece_files import VOCABULARY, read_pieces
 from wellread.text.post_processor import read_template
 from wellread.text.tokenizer_check import PARTS, model_type
 from wellread.text.tokenizer_class import BERT, KOBERT, ROBERTA, TokenizerClass, rows_of
 from wellread.text.tokenizer_keys import LENGTHS, account_for_settings
-from wellread.text.unigram import class_tokenizer
+from wellread.text.unigram import class_pieces
 from wellread.text.vocabulary import read_bounded, read_lines
 
 SPECIAL = ("unk_token", "pad_token", "cls_token", "sep_token", "mask_token")
@@ -153,7 +152,9 @@ def of_class(
     with translated(f"the tokenizer of {directory} was to be read"):
         assert kind.build is not None
         library = kind.build(pieces, rules, special)
-        addition = to_add(library, tokens, kind.special)
+        # a list in a file takes the place of the class's own tokens without a name
+        own = {key: token for key, token in kind.special.items() if key in NAMES or not tokens.extra}
+        addition = to_add(library, tokens, own)
         library.add_tokens(list(addition.tokens))
     check_ids(library, tokens, source=directory)
     if kind.keeps_rows and content is not None and content.get("post_processor") is not None:
@@ -199,17 +200,15 @@ def of_sentencepiece(
             tokens, {text_of(token) for token in (*kind.special.values(), *tokens.named.values()) if token}
         )
     rules = {**kind.rules, **{key: keys.used[key] for key in kind.rules if key in keys.used}}
-    objects = {
-        key: AddedToken(token, special=True, normalized=False) if isinstance(token, str) else token
-        for key, token in tokens.named.items()
-        if token is not None
-    }
-    case = {key: rules[key] for key in ("do_lower_case", "keep_accents") if key in rules}
-    library = class_tokenizer(read_bounded(model, "SentencePiece model"), kind.name, objects, **case, source=str(model))
-    addition = to_add(library, tokens, kind.special)
-    library.add_tokens(list(addition.tokens))
+    own = {key: token for key, token in kind.special.items() if key in NAMES}  # the model says which others there are
+    special = {key: tokens.name(key, text_of(token)) for key, token in own.items()}
+    pieces = class_pieces(read_bounded(model, "SentencePiece model"), kind.name, special, source=model)
+    with translated(f"the tokenizer of {directory} was to be read"):
+        assert kind.build is not None
+        library = kind.build(pieces, rules, special)
+        addition = to_add(library, replace(tokens, extra=(*pieces.symbols, *tokens.extra)), own)
+        library.add_tokens(list(addition.tokens))
     check_ids(library, tokens, source=directory)
-    special = {key: tokens.name(key, text_of(token)) for key, token in kind.special.items()}
     library.post_processor = rows_of(kind, rules, special, library.token_to_id)
     names = {key: None if key in addition.left_out else special[key] for key in SPECIAL}
     config = _config(directory, {**FAST, "template": template_of(library, source=directory), **names})

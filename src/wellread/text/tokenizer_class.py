@@ -26,6 +26,7 @@ class Pieces:
     scores: Sequence[tuple[str, float]] = ()  # of a Unigram, in the order of their ids
     merges: Sequence[tuple[str, str]] = ()
     charsmap: bytes = b""
+    symbols: Sequence[AddedToken] = ()  # what SentencePiece's model finds whole in a text
 
 
 Build = Callable[[Pieces, Mapping[str, Any], Mapping[str, str | None]], tokenizers.Tokenizer]
