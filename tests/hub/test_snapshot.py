@@ -72,6 +72,9 @@ def test_what_a_module_is_made_of_is_selected():
     assert set(selected(FILES)) == WANTED
     assert selected(["2_Dense/model.safetensors", "config.json", "pytorch_model.bin"])[-1] == "pytorch_model.bin"
     assert selected(["pytorch_model.bin", "saved_model.pb"]) == ["pytorch_model.bin"]
+    old = ["0_BERT/config.json", "0_BERT/pytorch_model.bin", "1_Pooling/config.json", "2_Dense/pytorch_model.bin"]
+    assert sorted(selected(["0_BERT/tf_model.h5", *old])) == old
+    assert "0_BERT/pytorch_model.bin" not in selected([*old, "0_BERT/model.safetensors"])
     assert selected(["a.h5", "b.py", "README.md"]) == []
 
 

@@ -24,10 +24,13 @@ from wellread.hub.records import Fetched, Request
 # What the hub says of each file: its bytes, and its SHA-256 or the id of a git blob; None where it is not known.
 Listing = Mapping[str, tuple[int | None, str | None]]
 # The files that a module is made of; other frameworks' weights, and anything executable, stay where they are.
-PATTERNS = ("*.json", "*.txt", "*.model", "*.spiece", "*.safetensors", "*_Dense/pytorch_model.bin", "adapter_model.bin")
+PATTERNS = (
+    *("*.json", "*.txt", "*.model", "*.spiece", "*.safetensors", "adapter_model.bin"),
+    *("*_Dense/pytorch_model.bin", "*_LayerNorm/pytorch_model.bin"),
+)
 # Fetched where there are no safetensors, and none of the kind before: many repositories hold several.
 OLDER_PATTERNS = (
-    ("pytorch_model*.bin",),
+    ("pytorch_model*.bin", "0_*/pytorch_model*.bin"),  # sentence-transformers kept the encoder in 0_Transformer
     ("saved_model.pb", "variables/variables.*", "assets/*"),
     ("*.ckpt.index", "*.ckpt.data-*"),
 )
@@ -42,7 +45,7 @@ def selected(names: Iterable[str]) -> list[str]:
     every = sorted(names)
     files = _matching(every, PATTERNS)
     whole = [name for name in _matching(files, ("*.safetensors",)) if not name.startswith("adapter_")]
-    if not any("/" not in name for name in whole):
+    if not any("/" not in name or name.startswith("0_") for name in whole):
         files += next((older for older in (_matching(every, patterns) for patterns in OLDER_PATTERNS) if older), [])
     return files
 
