@@ -10,7 +10,7 @@ from typing import Any
 
 from wellread.checkpoints.checkpoint import Checkpoint
 from wellread.checkpoints.families import FAMILIES
-from wellread.config import DenseConfig, HeadConfig
+from wellread.config import DenseConfig, EncoderConfig, HeadConfig
 from wellread.errors import HandleError
 from wellread.files import CARD_MARK
 from wellread.hub.handles import locate
@@ -175,7 +175,7 @@ def facts(checkpoint: Checkpoint, tokenizer: Tokenizer) -> dict[str, object]:
         **(_head_facts(checkpoint.head) if checkpoint.head is not None else {}),
         "family": f"{checkpoint.family}, {'with' if checkpoint.has_mlm else 'without'} a masked-language-model head",
         "shape": f"{config.num_hidden_layers} layers of width {config.hidden_size} with {config.num_attention_heads} "
-        f"heads, inner width {config.intermediate_size}",
+        f"heads, inner width {config.intermediate_size}{_beside_bert(config)}",
         "parameters": f"{checkpoint.num_parameters:,}",
         "activation": config.hidden_act,
         "text rules": _text_rules(tokenizer),
@@ -186,6 +186,20 @@ def facts(checkpoint: Checkpoint, tokenizer: Tokenizer) -> dict[str, object]:
         **({"compared by": sentence.similarity_fn_name} if sentence.similarity_fn_name != "cosine" else {}),
         **{f"prompt {_code(name)}": _code(prompt) for name, prompt in sentence.prompts.items()},
     }
+
+
+def _beside_bert(config: EncoderConfig) -> str:
+    """Say what the shape has that BERT's has not.
+
+    >>> sizes = dict(vocab_size=99, hidden_size=12, num_hidden_layers=3, num_attention_heads=4, intermediate_size=37)
+    >>> _beside_bert(EncoderConfig(**sizes, embedding_size=5, shared_layers=True))
+    '; embeddings of width 5; one set of weights for all layers'
+    """
+    width = config.embedding_width
+    parts = [f"embeddings of width {width}"] if width != config.hidden_size else []
+    parts += ["one set of weights for all layers"] if config.shared_layers else []
+    parts += ["attention by relative position"] if config.relative_attention_num_buckets else []
+    return "".join(f"; {part}" for part in parts)
 
 
 def _text_rules(tokenizer: Tokenizer) -> str:

@@ -30,6 +30,7 @@ DENSE_ACTIVATIONS = (
 STEPS = ("dense", "layer_norm", "normalize")
 SIMILARITIES = ("cosine", "dot", "euclidean", "manhattan")
 TEMPLATES = ("bert", "roberta")
+MOST_RELATIVE = 4096  # positions of an encoder with biases by relative position
 # Of a field that files name only where it is not at its default, so that what older versions wrote stays the same.
 ADDED_LATER = {"omit_default": True}
 
@@ -120,6 +121,11 @@ class EncoderConfig:
             raise ConfigError(
                 f"relative_attention_num_buckets must be a multiple of 4, half of them for either direction; found "
                 f"{buckets!r}; correct it"
+            )
+        if buckets and self.max_position_embeddings > MOST_RELATIVE:
+            raise ConfigError(
+                f"relative positions are computed for at most {MOST_RELATIVE} positions, a bias for each pair of them; "
+                f"found max_position_embeddings {self.max_position_embeddings}; correct it"
             )
         if not 0 <= self.pad_token_id < self.vocab_size:
             raise ConfigError(

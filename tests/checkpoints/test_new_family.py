@@ -101,10 +101,14 @@ def test_a_shape_without_a_name_is_of_the_family_whose_constants_it_has():
     [
         ({"position_offset": 41}, "position_offset must be a row of the position table; found 41 of 41"),
         ({"relative_attention_num_buckets": 6}, "relative_attention_num_buckets must be a multiple of 4, .*; found 6"),
+        (
+            {"relative_attention_num_buckets": 32, "max_position_embeddings": 5000},
+            "relative positions are computed for at most 4096 positions, .*; found max_position_embeddings 5000",
+        ),
         ({"mlm_act": "mish"}, "mlm_act was given as 'mish'; wellread knows gelu"),
         ({"embedding_size": 0}, "embedding_size must be a whole number of at least 1; found 0"),
     ],
 )
 def test_what_no_encoder_has_is_refused(fields, message):
     with pytest.raises(wellread.errors.ConfigError, match=message):
-        EncoderConfig(**SIZES, max_position_embeddings=41, **fields)
+        EncoderConfig(**{**SIZES, "max_position_embeddings": 41, **fields})

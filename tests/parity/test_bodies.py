@@ -1,9 +1,12 @@
 """Every family beside BERT and DistilBERT against transformers: read, computed on every backend, written, read back."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
-from bodies import BODIES, batch, body, outputs
+import transformers
+from bodies import BODIES, SIZES, batch, body, outputs
 from keras_tools import KERAS_WARNS
 from near import exact
 from tiny import PIECES
@@ -15,7 +18,8 @@ from wellread.checkpoints.families import FAMILIES
 from wellread.checkpoints.family import to_ours
 from wellread.checkpoints.huggingface import read_encoder
 from wellread.checkpoints.names import shapes
-from wellread.errors import WeightsError
+from wellread.encoder.encoder import relative_position_buckets
+from wellread.errors import ConfigError, WeightsError
 
 pytestmark = KERAS_WARNS
 CLASSES = ["Model", "ForMaskedLM"]
@@ -98,3 +102,49 @@ def test_the_untied_head_is_refused(read, name):
     table = next(copy for copy, ours in family.copies.items() if ours.endswith("word_embeddings.weight"))
     with pytest.raises(WeightsError, match=f"{table} differs from .*, of which it must be a copy"):
         to_ours(family, checkpoint.config, in_memory({**stored, table: stored[table] + 1}), source="memory")
+
+
+def test_the_buckets_of_positions_are_those_of_transformers():
+    places = torch.arange(600)
+    theirs = transformers.models.mpnet.modeling_mpnet.MPNetEncoder.relative_position_bucket(
+        places[None] - places[:, None], num_buckets=32
+    )
+    assert np.array_equal(relative_position_buckets(600, 32), theirs.numpy())
+
+
+@pytest.mark.parametrize("name", ["roberta", "xlm-roberta", "camembert", "mpnet"])
+def test_a_table_of_514_rows_holds_512_tokens(name):
+    sizes = {**SIZES, "max_position_embeddings": 514}
+    assert FAMILIES[name].encoder_config(sizes, source="a test").max_length == 512
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "value"),
+    [
+        ("albert", "num_hidden_groups", 2),
+        ("albert", "inner_group_num", 2),
+        ("mpnet", "relative_attention_num_buckets", 64),
+    ],
+)
+def test_what_no_layer_here_computes_is_refused(read, tmp_path, name, key, value):
+    _, _, directory = read(name, "Model")
+    data = json.loads((directory / "config.json").read_text("utf-8"))
+    (tmp_path / "config.json").write_text(json.dumps({**data, key: value}))
+    with pytest.raises(ConfigError, match=f"{key} is {value}, and wellread computes only"):
+        read_encoder(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "tensor", "why"),
+    [
+        ("electra", "discriminator_predictions.dense.weight", "the discriminator's head"),
+        ("albert", "sop_classifier.classifier.weight", "the head of sentence order"),
+    ],
+)
+def test_heads_that_no_output_needs_are_left_out_by_name(name, tensor, why):
+    model = body(name, "ForPreTraining")
+    family = FAMILIES[name]
+    keys = {ours: getattr(model.config, theirs) for theirs, ours in family.keys.used.items()}
+    stored = in_memory({key: value.numpy() for key, value in model.state_dict().items()})
+    mapped = to_ours(family, family.encoder_config(keys, source="a test"), stored, source="memory")
+    assert mapped.ignored[tensor].startswith(why)

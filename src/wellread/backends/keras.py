@@ -96,7 +96,7 @@ class KerasOps:
         return (1 - ops.cast(mask, "float32")[:, None, None, :]) * MASKED
 
     def relative_bias(self, bias: Tensor, queries: Tensor, buckets: NDArray[np.int32], name: str) -> Tensor:
-        chosen = ops.convert_to_tensor(buckets)[: ops.shape(queries)[1], : ops.shape(bias)[-1]]
+        chosen = ops.convert_to_tensor(np.ascontiguousarray(buckets))[: ops.shape(queries)[1], : ops.shape(bias)[-1]]
         values = ops.take(self.weights[name], chosen, axis=0)  # [Tq, T, H]
         return bias + ops.cast(ops.transpose(values, (2, 0, 1)), "float32")
 

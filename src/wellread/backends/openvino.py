@@ -109,7 +109,7 @@ class OpenVINOOps:
     def relative_bias(self, bias: Any, queries: Any, buckets: NDArray[np.int32], name: str) -> Any:
         lengths = [op.gather(op.shape_of(x, "i32"), _ints([axis]), _ints(0)) for x, axis in ((queries, 1), (bias, 3))]
         ends, axes = op.concat(lengths, 0), _ints([0, 1])
-        chosen = op.slice(op.constant(buckets), _ints([0, 0]), ends, _ints([1, 1]), axes)
+        chosen = op.slice(op.constant(np.ascontiguousarray(buckets)), _ints([0, 0]), ends, _ints([1, 1]), axes)
         values = op.gather(self.weight(name), chosen, _ints(0))  # [Tq, T, H]
         return op.add(bias, op.transpose(values, _ints([2, 0, 1])))
 

@@ -94,7 +94,7 @@ class TorchOps:
         return (1 - mask[:, None, None, :].to(self.weight("embeddings.LayerNorm.weight").dtype)) * MASKED
 
     def relative_bias(self, bias: Tensor, queries: Tensor, buckets: NDArray[np.int32], name: str) -> Tensor:
-        chosen = torch.from_numpy(buckets[: queries.shape[1], : bias.shape[-1]]).to(bias.device)
+        chosen = torch.from_numpy(buckets[: queries.shape[1], : bias.shape[-1]].copy()).to(bias.device)
         return bias + functional.embedding(chosen, self.weight(name)).permute(2, 0, 1)
 
     def attention(

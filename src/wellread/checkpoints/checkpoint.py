@@ -22,7 +22,7 @@ class Checkpoint:
     no file of the source states, what it is taken to be and why.
     """
 
-    family: str  # the table that it is written under: "bert" or "distilbert"
+    family: str  # the table that it is written under: a model_type of `families.FAMILIES`
     config: EncoderConfig
     sentence: SentenceConfig = field(default_factory=SentenceConfig)
     head: HeadConfig | None = None  # of a fine-tuned module

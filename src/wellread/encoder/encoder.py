@@ -98,12 +98,13 @@ def relative_position_buckets(length: int, buckets: int) -> NDArray[np.int32]:
     """
     side = buckets // 2
     exact = side // 2
-    behind = np.arange(length)[:, None] - np.arange(length)  # how far the key lies before the query
-    distance = np.abs(behind)
+    ahead = np.arange(1 - length, length)  # how far the key lies ahead of the query
+    distance = np.abs(ahead)
     spans = np.log(np.maximum(distance, exact) / exact) / math.log(128 / exact) * (side - exact)
     far = np.minimum(exact + (spans + 1e-9).astype(np.int64), side - 1)
-    table: NDArray[np.int32] = (np.where(distance < exact, distance, far) + side * (behind < 0)).astype(np.int32)
-    return table
+    rows = (np.where(distance < exact, distance, far) + side * (ahead > 0)).astype(np.int32)
+    # a query further on sees the same rows one place further left: a view, which takes no memory
+    return np.lib.stride_tricks.sliding_window_view(rows, length)[::-1]
 
 
 def layer_name(config: EncoderConfig, layer: int) -> str:
