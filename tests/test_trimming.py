@@ -167,7 +167,7 @@ def test_a_list_of_pieces_is_kept(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("kind", "languages", "stay", "go"),
+    ("kind", "language", "stay", "go"),
     [
         ("fast, Unigram", ["ko"], "한국 이 . 1 a Z ?", "▁the ing"),
         ("fast, Unigram", "en", "▁the ing s . 1", "이 는"),
@@ -178,10 +178,10 @@ def test_a_list_of_pieces_is_kept(tmp_path):
         ("hf, cased", ["ru"], "я ##и 7 a", "the é の [unused7]"),
     ],
 )
-def test_a_language_keeps_what_is_written_in_its_letters(tmp_path, kind, languages, stay, go):
+def test_a_language_keeps_what_is_written_in_its_letters(tmp_path, kind, language, stay, go):
     module = of_kind(tmp_path, kind)
     before = set(module.tokenizer.vocabulary.pieces)
-    after = set(wellread.trim(module, languages=languages).tokenizer.vocabulary.pieces)
+    after = set(wellread.trim(module, language=language).tokenizer.vocabulary.pieces)
     assert {piece for piece in stay.split() if piece in before} <= after
     assert len(before & set(stay.split())) > 1
     assert not after & set(go.split())
@@ -189,18 +189,21 @@ def test_a_language_keeps_what_is_written_in_its_letters(tmp_path, kind, languag
 
 def test_every_language_can_be_asked_for(tmp_path):
     module = tiny_module(tmp_path)
-    wellread.trim(module, languages=list(LANGUAGES))
+    wellread.trim(module, language=list(LANGUAGES))
 
 
 def test_files_are_read(tmp_path):
     module = tiny_module(tmp_path / "files")
     (tmp_path / "a.jsonl").write_text("".join(json.dumps({"body": "paris", "n": 1}) + "\n" for _ in range(3)))
     (tmp_path / "b.csv").write_text("body,n\na man,1\n")
-    small = wellread.trim(module, [tmp_path / "a.jsonl", tmp_path / "b.csv"], column="body")
+    held_out = tmp_path / "held-out.txt"
+    held_out.write_text("paris\na lute\n")
+    small = wellread.trim(module, [tmp_path / "a.jsonl", tmp_path / "b.csv"], column="body", held_out=held_out)
     pieces = set(small.tokenizer.vocabulary.pieces)
     assert {"paris", "man"} <= pieces
     assert "guitar" not in pieces
-    assert small.provenance["trim"]["counted_texts"] == 4
+    report = small.provenance["trim"]
+    assert (report["counted_texts"], report["held_out_texts"], report["texts_kept"]) == (4, 2, 1.0)
 
 
 def test_the_card_says_what_was_trimmed(tmp_path):
@@ -212,12 +215,14 @@ def test_the_card_says_what_was_trimmed(tmp_path):
 @pytest.mark.parametrize(
     ("options", "error", "found"),
     [
-        ({}, ConfigError, "found nothing that says what to keep; pass texts, keep= or languages="),
+        ({}, ConfigError, "found nothing that says what to keep; pass texts, keep= or language="),
         ({"texts": []}, DataError, "found 0 texts that hold anything; give others"),
-        ({"texts": ["", " "], "languages": ["en"]}, DataError, "found 0 texts that hold anything"),
+        ({"texts": ["", " "], "language": ["en"]}, DataError, "found 0 texts that hold anything"),
         ({"texts": ["a", None]}, InputError, "NoneType in row 1"),
         ({"texts": {"text": ["a"]}}, InputError, "texts were expected"),
-        ({"languages": ["kr"]}, ConfigError, r"found 'kr'; name others, or give texts instead"),
+        ({"keep": None}, InputError, "found None"),
+        ({"keep": [7]}, InputError, "int in row 0"),
+        ({"language": ["kr"]}, ConfigError, r"found 'kr'; name others, or give texts instead"),
         ({"keep": ["guitar", "lute", "harp"]}, ConfigError, "of 3 it lacks 2: 'lute', 'harp'; write them as wellread"),
         ({"keep": "guitar"}, ConfigError, "must be a list of pieces, or a Path of one; found the str 'guitar'; wrap"),
         ({"texts": ["a"], "min_count": 0}, ConfigError, "min_count must be at least 1; found 0; raise it"),

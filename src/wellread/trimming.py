@@ -57,7 +57,7 @@ LANGUAGES = {
     **{"ta": r"\p{Tamil}", "te": r"\p{Telugu}", "si": r"\p{Sinhala}", "km": r"\p{Khmer}", "lo": r"\p{Lao}"},
     **{"my": r"\p{Myanmar}", "am": r"\p{Ethiopic}"},
 }
-Texts = Iterable[str] | Sequence[Path]
+Texts = Iterable[str] | Path | Sequence[Path]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,17 +82,17 @@ def trim(
     texts: Texts | None = None,
     *,
     keep: Iterable[str] | Path = (),
-    languages: Collection[str] = (),
+    language: str | Collection[str] = (),
     min_count: int = 1,
     held_out: Texts | None = None,
     column: str | None = None,
     kind: str | None = None,
     format: str | None = None,
 ) -> Module:
-    """Return a module with the pieces that `texts`, `keep` or `languages` need, and without the others' rows.
+    """Return a module with the pieces that `texts`, `keep` or `language` need, and without the others' rows.
 
     `texts` are texts, or paths of files; a piece that occurs `min_count` times in them is kept. `keep` is a list of
-    pieces, or the path of one, a piece a line. A language, of LANGUAGES, keeps every piece that is written in its
+    pieces, or the path of one, a piece a line. A `language`, of LANGUAGES, keeps every piece that is written in its
     letters, with digits, punctuation and symbols, and the single characters of ASCII. Special tokens, and whatever the
     vocabulary needs to find the kept pieces as before, stay in any case. `column`, `kind` and `format` say how files
     are read.
@@ -110,11 +110,11 @@ def trim(
     """
     tokenizer, checkpoint = module.tokenizer, module.checkpoint
     reading = {"column": column, "kind": kind, "format": format}
-    languages = [languages] if isinstance(languages, str) else languages
+    languages = [language] if isinstance(language, str) else language
     wanted = _language_ids(tokenizer, languages) | _listed_ids(tokenizer, keep)
     if texts is None and not wanted:
         raise ConfigError(
-            "a module was to be trimmed; found nothing that says what to keep; pass texts, keep= or languages="
+            "a module was to be trimmed; found nothing that says what to keep; pass texts, keep= or language="
         )
     if min_count < 1:
         raise ConfigError(f"min_count must be at least 1; found {min_count}; raise it")
@@ -141,15 +141,16 @@ def trim(
 
 def _stream(texts: Texts, reading: Mapping[str, str | None]) -> Iterator[str]:
     """Yield texts that hold anything, of files or as they are given, and show how far long files are read."""
-    if isinstance(texts, Sequence) and texts and all(isinstance(text, Path) for text in texts):
-        paths = [text for text in texts if isinstance(text, Path)]
+    given: Iterable[Any] = [texts] if isinstance(texts, str | Path) else texts
+    if isinstance(given, Sequence) and given and all(isinstance(text, Path) for text in given):
+        paths: list[Path] = list(given)
         files = [path for path in paths if path != Path(STDIN)]
         whole = len(files) == len(paths)  # of a pipe no one knows the size
         with transfer(total_bytes(files), show=None if whole else False, label="texts") as moved:
             yield from filter(str.strip, stream_texts(paths, moved=moved if whole else None, **reading))
         return
-    given, first_row = iter([texts] if isinstance(texts, str) else text_rows(texts)), 0
-    while window := list(islice(given, WINDOW)):
+    rest, first_row = iter(text_rows(given)), 0
+    while window := list(islice(rest, WINDOW)):
         yield from filter(str.strip, as_texts(window, first_row=first_row))
         first_row += len(window)
 
@@ -186,7 +187,7 @@ def _language_ids(tokenizer: Tokenizer, languages: Collection[str]) -> set[int]:
     unknown = [language for language in languages if language not in LANGUAGES]
     if unknown:
         raise ConfigError(
-            f"languages= must name languages whose letters wellread knows: {', '.join(sorted(LANGUAGES))}; found "
+            f"language= must name one whose letters wellread knows: {', '.join(sorted(LANGUAGES))}; found "
             f"{', '.join(map(repr, unknown))}{nearest(str(unknown[0]), LANGUAGES)}; name others, or give texts instead"
         )
     if not languages:
@@ -203,7 +204,7 @@ def _listed_ids(tokenizer: Tokenizer, keep: Iterable[str] | Path) -> set[int]:
     """Return the ids of listed pieces. Raises: ConfigError that names those that the vocabulary lacks; DataError."""
     if isinstance(keep, str):
         raise ConfigError(f"keep= must be a list of pieces, or a Path of one; found the str {keep!r:.60}; wrap it")
-    pieces = list(filter(None, stream_texts([keep], kind="txt"))) if isinstance(keep, Path) else list(keep)
+    pieces = list(filter(None, stream_texts([keep], kind="txt"))) if isinstance(keep, Path) else as_texts(keep)
     index = tokenizer.vocabulary.index
     unknown = [piece for piece in pieces if piece not in index]
     if unknown:

@@ -49,7 +49,7 @@ def test_trim(run, tmp_path):
     [
         ((), 3, "found nothing that says what to keep; pass texts, --keep or --language"),
         (("--texts", "missing.txt"), 3, "found no missing.txt; check the paths"),
-        (("--language", "kr"), 3, "--language must name languages"),
+        (("--language", "kr"), 3, "--language must name one whose letters wellread knows: af, am"),
     ],
 )
 def test_what_cannot_be_trimmed_is_said(run, tmp_path, arguments, code, found):

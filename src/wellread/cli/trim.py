@@ -20,7 +20,7 @@ PATH = click.Path(path_type=Path)
 @click.argument("handle", required=False)
 @click.option("--texts", multiple=True, type=PATH, metavar="FILE", help="Keep the pieces of these texts; repeatable.")
 @click.option("--keep", type=PATH, metavar="FILE", help="Keep these pieces, one a line.")
-@click.option("--language", "languages", multiple=True, metavar="CODE", help="Keep what is written so: ko, en, ja ...")
+@click.option("--language", multiple=True, metavar="CODE", help="Keep what is written so: ko, en, ja ...")
 @click.option("--min-count", type=int, default=1, show_default=True, help="Of the texts, pieces that occur so often.")
 @click.option("--held-out", multiple=True, type=PATH, metavar="FILE", help="Compare these.  [default: each 20th text]")
 @click.option("-o", "--output", required=True, type=PATH, help="The module's directory.")
@@ -44,7 +44,7 @@ def command(handle: str | None, output: Path, dtype: str, overwrite: bool, as_js
         module,
         options["texts"] or None,
         keep=options["keep"] or (),
-        languages=options["languages"],
+        language=options["language"],
         min_count=options["min_count"],
         held_out=options["held_out"] or None,
         column=options["text"],
