@@ -6,12 +6,13 @@ import html
 import os
 import tempfile
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
 
 from wellread.backends.backend import Backend, FloatArray, check_backend, load_backend
+from wellread.backends.forks import keep_for_ever, preparing, surviving, warn_of_another
 from wellread.card import describe, model_card
 from wellread.checkpoints.checkpoint import Checkpoint, in_memory
 from wellread.checkpoints.directory import read_directory
@@ -166,6 +167,15 @@ class Module:
                 "take the vocabulary that belongs to these weights"
             )
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a pickle or a copy holds: everything but the prepared backends."""
+        return {each.name: getattr(self, each.name) for each in fields(self) if each.name != "_backends"}
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        """Take in a pickle or a copy; backends are prepared at the first call."""
+        for name, value in {**state, "_backends": {}}.items():
+            setattr(self, name, value)
+
     def __repr__(self) -> str:
         """Say in one line what the module is."""
         return f"<wellread.Module {', '.join(self._summary().values())}>"
@@ -251,9 +261,18 @@ class Module:
     def running(self, precision: str | None = None) -> Backend:
         """Return the backend in `precision` (none: its default), prepared at the first call."""
         precision = {"float32": "f32", "bfloat16": "bf16"}.get(str(precision), precision)  # as others call them
-        if precision not in self._backends:
-            self._backends[precision] = load_backend(self.backend, self.checkpoint, precision=precision)
-        return self._backends[precision]
+        name, held = surviving(self.backend), self._backends.get(precision)
+        if held is not None and held.name == name:
+            return held
+        with preparing(name):
+            if held is not None and self._backends.get(precision) is held:
+                keep_for_ever(self._backends.pop(precision))  # to free it takes threads that a fork has ended
+            if precision not in self._backends:
+                if name != self.backend:
+                    warn_of_another(self.backend, name)
+                exact = "f32" if name != self.backend else None  # as the other computed
+                self._backends[precision] = load_backend(name, self.checkpoint, precision=precision or exact)
+            return self._backends[precision]
 
     def _exact(self) -> Backend:
         """Return the backend in its most exact precision: float32, or float64 for the reference."""

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from wellread.backends.forks import preparing
 from wellread.checkpoints.checkpoint import Checkpoint
 from wellread.encoder.encoder import INPUTS
 from wellread.encoder.heads import MLM_INPUT, MLM_OUTPUT, POOLING_MASK, SENTENCE_OUTPUT
@@ -57,14 +61,15 @@ def load_backend(name: str, checkpoint: Checkpoint, *, precision: str | None = N
 
     Raises: InputError for an unknown backend or a precision that it does not offer; MissingExtra.
     """
-    offered = precisions(name)
-    if precision is not None and precision not in offered:
-        raise InputError(
-            f"precision {precision!r} was asked of the {name} backend; on this machine it computes in "
-            f"{', '.join(offered)}; name one of these or none"
-        )
-    backend: Backend = _module(name).load(checkpoint, precision=precision or offered[0])
-    return backend
+    with preparing(name):
+        offered = precisions(name)
+        if precision is not None and precision not in offered:
+            raise InputError(
+                f"precision {precision!r} was asked of the {name} backend; on this machine it computes in "
+                f"{', '.join(offered)}; name one of these or none"
+            )
+        backend: Backend = _module(name).load(checkpoint, precision=precision or offered[0])
+        return backend
 
 
 def precisions(name: str) -> list[str]:
@@ -128,6 +133,46 @@ def name_outputs(arrays: Iterable[FloatArray], outputs: Sequence[str], *, layers
     return {name: [next(rest) for _ in range(layers)] if name == "encoder_outputs" else next(rest) for name in outputs}
 
 
-def cpu_count() -> int:
-    """Count the cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def cpu_count(root: str | os.PathLike[str] = "/") -> int:
+    """Count the cores that this process may use: its affinity, its cgroup's quota (rounded up) and OMP_NUM_THREADS.
+
+    `root` is where /proc and /sys/fs/cgroup lie.
+    """
+    process_cpu_count = getattr(os, "process_cpu_count", None)  # of Python 3.13, which heeds PYTHON_CPU_COUNT too
+    if process_cpu_count is not None:
+        cores = process_cpu_count() or 1
+    else:
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    limits = [cores, math.ceil(cpu_quota(os.fspath(root)) or cores)]
+    threads = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()  # joblib sets it in its workers
+    if threads.isascii() and threads.isdigit():
+        limits.append(int(threads))
+    return max(1, min(limits))
+
+
+@cache
+def cpu_quota(root: str = "/") -> float | None:
+    """Return how many cores' time the cgroups of this process allow it, of version 2 or 1; None: as much as there is.
+
+    Source: cgroup-v2.rst (cpu.max) and sched-bwc.rst (cpu.cfs_quota_us) of the Linux kernel.
+    """
+    quotas = []
+    for line in _words(Path(root, "proc/self/cgroup"), "\n"):
+        number, controllers, path = (*line.split(":", 2), "", "")[:3]
+        here = PurePosixPath("/", path).relative_to("/")
+        for folder in (here, *here.parents):  # a limit of a parent holds too; in a container the path may be the host's
+            if number == "0" and not controllers:
+                quotas.append(_words(Path(root, "sys/fs/cgroup", folder, "cpu.max")))
+            elif "cpu" in controllers.split(","):
+                for mount in ("cpu", controllers):
+                    group = Path(root, "sys/fs/cgroup", mount, folder)
+                    quotas.append([*_words(group / "cpu.cfs_quota_us"), *_words(group / "cpu.cfs_period_us")])
+    pairs = [words for words in quotas if len(words) == 2 and all(map(str.isdecimal, words))]  # neither "max" nor -1
+    return min((int(quota) / int(period) for quota, period in pairs if int(quota) and int(period)), default=None)
+
+
+def _words(path: Path, separator: str | None = None) -> list[str]:
+    try:
+        return path.read_text("ascii", "replace").split(separator)
+    except OSError:
+        return []

@@ -10,6 +10,7 @@ import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
 from wellread.backends.backend import Backend, Inputs, Outputs, cpu_count, fed, graph_inputs, name_outputs
+from wellread.backends.forks import GraphCache
 from wellread.checkpoints.checkpoint import Checkpoint
 from wellread.encoder.heads import run
 
@@ -200,15 +201,13 @@ class OnnxBackend(Backend):
     def __init__(self, checkpoint: Checkpoint) -> None:
         """Prepare nothing yet."""
         self.checkpoint = checkpoint
-        self._sessions: dict[tuple[str, ...], onnxruntime.InferenceSession] = {}
+        self._sessions: GraphCache[tuple[str, ...]] = GraphCache()
 
     def run(self, inputs: Inputs, outputs: Sequence[str]) -> Outputs:
         """Run one batch on all threads; outputs are float32."""
-        key = tuple(outputs)
-        if key not in self._sessions:
-            self._sessions[key] = session(build(self.checkpoint, outputs))
+        prepared = self._sessions.get(tuple(outputs), lambda: session(build(self.checkpoint, outputs)))
         feed = fed(inputs, graph_inputs(self.checkpoint, outputs))
-        arrays = self._sessions[key].run(None, {name: np.asarray(array, np.int32) for name, array in feed.items()})
+        arrays = prepared.run(None, {name: np.asarray(array, np.int32) for name, array in feed.items()})
         return name_outputs(arrays, outputs, layers=self.checkpoint.config.num_hidden_layers)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import sys
 import weakref
 from collections import deque
@@ -24,6 +25,7 @@ from wellread.backends.backend import (
     graph_inputs,
     name_outputs,
 )
+from wellread.backends.forks import GraphCache, finish, keep_for_ever, preparing, start, was_started
 from wellread.checkpoints.checkpoint import Checkpoint
 from wellread.encoder.heads import run
 
@@ -201,25 +203,25 @@ class OpenVINOBackend(Backend):
         """Compile nothing yet."""
         self.checkpoint = checkpoint
         self.precision = precision
-        self._compiled: dict[tuple[tuple[str, ...], int], Any] = {}
+        self._compiled: GraphCache[tuple[tuple[str, ...], int]] = GraphCache()
         # a compiled graph that outlives the interpreter ends the process with SIGABRT: drop them all at exit
         weakref.finalize(self, self._compiled.clear)
 
     def _compile(self, outputs: Sequence[str], streams: int) -> Any:
-        key = (tuple(outputs), streams)
-        if key not in self._compiled:
-            settings = {
-                "NUM_STREAMS": streams,
-                "INFERENCE_NUM_THREADS": cpu_count(),
-                "INFERENCE_PRECISION_HINT": self.precision,
-            }
-            self._compiled[key] = _core().compile_model(build(self.checkpoint, outputs), "CPU", settings)
-        return self._compiled[key]
+        settings: dict[str, Any] = {"NUM_STREAMS": streams, "INFERENCE_NUM_THREADS": cpu_count()}
+        if was_started("openvino"):  # the streams' threads are gone: compute in the thread that asks, on one core
+            settings = {"NUM_STREAMS": 0, "INFERENCE_NUM_THREADS": 1}
+        settings["INFERENCE_PRECISION_HINT"] = self.precision
+        return self._compiled.get(
+            (tuple(outputs), streams),
+            lambda: _core().compile_model(build(self.checkpoint, outputs), "CPU", settings),
+        )
 
     def run(self, inputs: Inputs, outputs: Sequence[str]) -> Outputs:
         """Run one batch on all threads; outputs are float32."""
         request = self._compile(outputs, 1).create_infer_request()
-        request.infer(fed(inputs, (port.any_name for port in request.model_inputs)))
+        start(request, fed(inputs, (port.any_name for port in request.model_inputs)))
+        finish(request)
         arrays = [np.array(request.get_output_tensor(i).data) for i in range(len(request.model_outputs))]
         return name_outputs(arrays, outputs, layers=self.checkpoint.config.num_hidden_layers)
 
@@ -237,24 +239,35 @@ class OpenVINOBackend(Backend):
                 if len(pending) == len(requests):
                     yield _finished(*pending.popleft())
                 request = requests[index % len(requests)]
-                request.start_async(fed(inputs, names))
+                start(request, fed(inputs, names))
                 pending.append((index, request))
             while pending:
                 yield _finished(*pending.popleft())
         finally:
             for _, request in pending:  # a batch failed, or the consumer went away: let none run on
                 with suppress(RuntimeError):
-                    request.wait()
+                    finish(request)
 
 
 def _finished(index: int, request: Any) -> StreamItem:
-    request.wait()
+    finish(request)
     return StreamItem(index=index, value=np.array(request.get_output_tensor(0).data))
 
 
 @cache
 def _core() -> Any:
-    return ov.Core()
+    with preparing("openvino"):
+        return ov.Core()
+
+
+def _keep_core() -> None:
+    """Go on with the parent's core in a forked child: to make another, or to free it, takes threads that are gone."""
+    if _core.cache_info().currsize:
+        keep_for_ever(_core())
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_keep_core)
 
 
 def precisions() -> list[str]:

@@ -30,6 +30,10 @@ class Checkpoint:
     ignored: Mapping[str, str] = field(default_factory=dict)
     inferred: Mapping[str, str] = field(default_factory=dict)
 
+    def __deepcopy__(self, memo: dict[int, object]) -> Checkpoint:
+        """Return itself: nothing of it changes."""
+        return self
+
     @property
     def has_mlm(self) -> bool:
         """Whether the masked-language-model head is there."""

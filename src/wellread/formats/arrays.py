@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,21 @@ class StoredTensor:
     shape: tuple[int, ...]
     dtype: str  # as the file names it: "float32", "bfloat16", "int64" ...
     read: Callable[[], Array]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the numbers themselves, which a process elsewhere can read; halves stay halves."""
+        array = self.read()
+        if self.dtype == "float16":
+            array = array.astype(np.float16)
+        elif self.dtype == "bfloat16":
+            array = (np.ascontiguousarray(array, np.float32).view(np.uint32) >> np.uint32(16)).astype(np.uint16)
+        return _unpickled, (self.shape, self.dtype, array)
+
+
+def _unpickled(shape: tuple[int, ...], dtype: str, array: Array) -> StoredTensor:
+    """Take a pickled tensor back."""
+    numbers = decode(array, dtype, what="a pickled tensor") if dtype in ("float16", "bfloat16") else array
+    return StoredTensor(shape=shape, dtype=dtype, read=lambda: numbers)
 
 
 def bfloat16_to_float32(words: NDArray[np.uint16]) -> NDArray[np.float32]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from threading import Event
 from typing import Protocol
 
 import numpy as np
@@ -19,6 +21,28 @@ from wellread.text.vocabulary import SpecialTokens, Vocabulary
 
 # dialect -> the file of this package that implements it
 IMPLEMENTATIONS = {"hf": "wordpiece", "tfhub": "wordpiece", "spm": "sentencepiece", "kobert": "kobert", "fast": "fast"}
+
+
+# The threads of the tokenizers library stay behind in a fork. The library then works without them, and says so on
+# standard error in every child unless this variable is set before the fork: it is set for its length, and in the child.
+PARALLELISM = "TOKENIZERS_PARALLELISM"
+_texts_were_read, _set_for_a_fork = Event(), Event()
+
+
+def _before_a_fork() -> None:
+    if _texts_were_read.is_set() and PARALLELISM not in os.environ:
+        os.environ[PARALLELISM] = "false"
+        _set_for_a_fork.set()
+
+
+def _after_a_fork() -> None:
+    if _set_for_a_fork.is_set():
+        os.environ.pop(PARALLELISM, None)
+        _set_for_a_fork.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_a_fork, after_in_parent=_after_a_fork, after_in_child=_set_for_a_fork.clear)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -73,6 +97,10 @@ class Tokenizer:
     vocabulary: Vocabulary
     engine: Engine
 
+    def __deepcopy__(self, memo: dict[int, object]) -> Tokenizer:
+        """Return itself: nothing of it changes but caches that all may share."""
+        return self
+
     @property
     def vocab_size(self) -> int:
         """The number of ids, V."""
@@ -93,6 +121,7 @@ class Tokenizer:
 
         Raises: InputError for a bare string and for rows that are not str.
         """
+        _texts_were_read.set()
         return self.engine.encode(_checked(texts))
 
     def tokenize_with_offsets(self, texts: Sequence[str]) -> RaggedOffsets:

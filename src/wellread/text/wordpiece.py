@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tokenizers
@@ -171,6 +172,10 @@ class WordPieces:
         tokenizer = tokenizers.Tokenizer(model)
         tokenizer.pre_tokenizer = pre_tokenizers.CharDelimiterSplit(" ")
         return cls(model=tokenizer, cache={})
+
+    def __getstate__(self) -> list[Any]:
+        """Return the fields as a pickle holds them: the cache is left out."""
+        return [self.model, {}]
 
     def encode(self, texts: Iterable[str]) -> list[list[int]]:
         """Turn texts that are cut into words into rows of ids."""
