@@ -58,6 +58,8 @@ class EncodeOptions(TypedDict, total=False):
     precision: str | None
     on_long: str
     device: object
+    pool: object
+    chunk_size: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -276,7 +278,7 @@ def check_device(device: object, backend: str, own: str) -> None:
         )
 
 
-def check_like(precision: str | None, output_value: str | None) -> None:
+def check_like(precision: str | None, output_value: str | None, pool: object) -> None:
     """Refuse what sentence-transformers' `encode` takes and a module does not, and say what does the same.
 
     Raises: InputError.
@@ -286,6 +288,8 @@ def check_like(precision: str | None, output_value: str | None) -> None:
             f"output_value is {VECTORS} or {TOKENS}; found {output_value!r}; module(texts, outputs=[...]) gives every "
             "output of the encoder"
         )
+    if pool is not None:
+        raise InputError(f"pool= is for processes of sentence-transformers; found {type(pool).__name__}; {CORES}")
     if precision in QUANTISED:
         raise InputError(
             f"precision is what a module computes in, such as float32; found {precision!r}, which is a form of "

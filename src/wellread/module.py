@@ -17,6 +17,7 @@ from wellread.card import describe, model_card
 from wellread.checkpoints.checkpoint import Checkpoint, in_memory
 from wellread.checkpoints.directory import read_directory
 from wellread.checkpoints.native import write_native
+from wellread.config import SentenceConfig
 from wellread.encode import (
     ELSEWHERE,
     TOKENS,
@@ -50,6 +51,7 @@ from wellread.files import own_card, public_name
 from wellread.hub.push import Pushed, Upload
 from wellread.hub.resolve import preprocessor_for, resolve
 from wellread.metrics.similarity import similarity, similarity_pairwise
+from wellread.schema import record
 from wellread.tasks.fill_mask import FilledMask, fill_masks
 from wellread.tasks.predict import head_of, inputs_for, predict_all, read_options
 from wellread.tasks.rank import check_rank, ranked, ranks_by_head
@@ -144,6 +146,18 @@ def push(
     return module.push_to_hub(repo_id, card=card, **options)
 
 
+def _setting(name: str, doc: str) -> Any:
+    """Make a property of a field of the sentence vector's configuration."""
+
+    def read(module: Module) -> Any:
+        return getattr(module.checkpoint.sentence, name)
+
+    def write(module: Module, value: Any) -> None:
+        module._set(**{name: value})
+
+    return property(read, write, doc=doc)
+
+
 @dataclass(slots=True, weakref_slot=True, kw_only=True, eq=False, repr=False)
 class Module:
     """An encoder with its tokenizer, ready to run; made by `wellread.load`.
@@ -215,18 +229,27 @@ class Module:
             raise InputError(
                 f"max_seq_length must be 3 to {limit}, this module's positions; found {length!r}; lower it"
             )
-        sentence = replace(self.checkpoint.sentence, max_seq_length=length)
-        self.checkpoint = replace(self.checkpoint, sentence=sentence)
+        self._set(max_seq_length=length)
 
-    @property
-    def prompts(self) -> dict[str, str]:
-        """What may be put before texts, by name."""
-        return dict(self.checkpoint.sentence.prompts)
+    def _set(self, **changes: Any) -> None:
+        """Set fields of the sentence vector's configuration. Raises: ConfigError for values that they cannot have."""
+        sentence = self.checkpoint.sentence
+        record(SentenceConfig, {"prompts": dict(sentence.prompts), **changes}, source="the module")
+        self.checkpoint = replace(self.checkpoint, sentence=replace(sentence, **changes))
 
-    @property
-    def similarity_fn_name(self) -> str:
-        """The function behind `similarity`: cosine, dot, euclidean or manhattan."""
-        return self.checkpoint.sentence.similarity_fn_name
+    def __getitem__(self, index: object) -> Any:
+        """Refuse the parts of a chain, which sentence-transformers' models are."""
+        raise InputError(
+            f"a part of the module, [{index!r}], was asked for; a Module is one piece; what its parts have is its own: "
+            "module.max_seq_length, module.tokenizer"
+        )
+
+    prompts = _setting("prompts", "What may be put before texts, by name; it may be set.")
+    default_prompt_name = _setting("default_prompt_name", "The prompt where none is asked for; it may be set.")
+    similarity_fn_name = _setting(
+        "similarity_fn_name", "What `similarity` compares by: cosine, dot, euclidean or manhattan; it may be set."
+    )
+    truncate_dim = _setting("truncate_dim", "How many dimensions `encode` keeps; None: all. It may be set.")
 
     @property
     def device(self) -> str:
@@ -412,6 +435,8 @@ class Module:
         on_long: str = "truncate",
         output_value: str | None = VECTORS,
         device: object = None,
+        pool: object = None,
+        chunk_size: int | None = None,
     ) -> Any:
         """Turn texts into vectors, as sentence-transformers' `encode` does: float32 [N, E], or [E] for one text.
 
@@ -420,7 +445,8 @@ class Module:
         of texts over `max_seq_length`: "truncate" (with a TruncationWarning that counts), "error", or "chunk", which
         averages the vectors of the pieces, weighted by their tokens. `truncate_dim` keeps the first dimensions, those
         that the module's own `truncate_dim` keeps if none is given. `convert_to_tensor` gives a tensor of torch;
-        `output_value="token_embeddings"` the last hidden states of each text, a list of [T, D].
+        `output_value="token_embeddings"` the last hidden states of each text, a list of [T, D]. `chunk_size` changes
+        nothing: the work is divided among the cores as it is planned.
 
         Raises: InputError, TextError.
 
@@ -435,7 +461,7 @@ class Module:
         rows = sentences if inputs is None else inputs
         texts, sentence = as_texts(rows), self.checkpoint.sentence
         check_on_long(on_long)
-        check_like(precision, output_value)
+        check_like(precision, output_value, pool)
         if device is not None:
             self.to(device)
         packer = Packer(

@@ -324,6 +324,22 @@ def test_an_encoder_is_not_taken_out_of_its_chain(saved, tmp_path):
         wellread.load(theirs)
 
 
+def test_a_normalize_before_the_pooling_changes_nothing(saved, tmp_path):
+    theirs = shutil.copytree(saved, tmp_path / "theirs")
+    first, *rest = json.loads((theirs / "modules.json").read_text())
+    early = {"name": "early", "path": "early_Normalize", "type": rest[-1]["type"]}
+    (theirs / "modules.json").write_text(json.dumps([{**e, "idx": i} for i, e in enumerate([first, early, *rest])]))
+    assert_close(encode(wellread.load(theirs)), SentenceTransformer(str(theirs), device="cpu").encode(TEXTS))
+
+
+@pytest.mark.parametrize("form", ["gztar", "zip"])
+def test_an_archive_of_an_old_layout_is_opened(saved, tmp_path, monkeypatch, form):
+    monkeypatch.setenv("WELLREAD_CACHE", str(tmp_path / "cache"))
+    theirs = old_layout(saved, tmp_path, "0_Transformer", root={"__version__": "0.3.9"})
+    archive = shutil.make_archive(str(tmp_path / "KR-SBERT"), form, root_dir=tmp_path, base_dir="theirs")
+    assert_close(encode(wellread.load(archive)), SentenceTransformer(str(theirs), device="cpu").encode(TEXTS))
+
+
 def test_code_in_the_repository_is_refused_by_name(saved, tmp_path):
     theirs = shutil.copytree(saved, tmp_path / "theirs")
     modules = json.loads((theirs / "modules.json").read_text())
@@ -432,12 +448,42 @@ def test_lengths_and_widths(dropped_in):
             {"precision": "int8"},
             "found 'int8', which is a form of vectors; .* sentence_transformers.quantize_embeddings",
         ),
+        ({"pool": {}}, "pool= is for processes of sentence-transformers; found dict; encode uses every core"),
         ({"output_value": "token_embeddings", "on_long": "chunk"}, 'are of whole texts; found on_long="chunk"'),
     ],
 )
 def test_calls_that_have_another_name(dropped_in, options, message):
     with pytest.raises(InputError, match=message):
         dropped_in[1].encode(TEXTS, **options)
+
+
+def test_settings_may_be_set(saved):
+    peer, module = SentenceTransformer(str(saved), device="cpu"), wellread.load(saved)
+    for model in (peer, module):
+        model.prompts = {"x": "word7 "}
+        model.prompts["y"] = "word8 word9 "
+        model.default_prompt_name = "y"
+        model.similarity_fn_name = "manhattan"
+        model.truncate_dim = 4
+    expected = peer.encode(TEXTS)
+    assert_close(encode(module), expected)
+    assert_close(module.similarity(expected, expected), peer.similarity(expected, expected))
+    module.truncate_dim = module.default_prompt_name = None
+    assert encode(module).shape == (5, 9)
+    for name, value in {
+        "truncate_dim": 0,
+        "similarity_fn_name": "cos",
+        "default_prompt_name": "z",
+        "prompts": 7,
+    }.items():
+        with pytest.raises(ConfigError, match=f"{name} "):
+            setattr(module, name, value)
+    assert module.similarity_fn_name == "manhattan"
+
+
+def test_a_module_has_no_parts(dropped_in):
+    with pytest.raises(InputError, match=r"a part of the module, \[0\], was asked for; .* module.max_seq_length"):
+        dropped_in[1][0].max_seq_length = 7
 
 
 def test_what_frameworks_ask_of_a_model(dropped_in):

@@ -77,6 +77,8 @@ def read_modules(directory: Path) -> list[ModuleEntry] | None:
         ModuleEntry(kind=_kind(name, path), path=_relative(place, path), folder=directory / _relative(place, path))
         for name, place in modules
     ]
+    while [entry.kind for entry in chain[:2]] == ["Transformer", "Normalize"]:
+        del chain[1]  # there is no vector yet that it could scale, and sentence-transformers passes over it
     kinds = [entry.kind for entry in chain]
     if kinds != ["Transformer"] or not read_cross_encoder(directory):
         _check_order(path, kinds)
