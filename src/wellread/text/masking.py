@@ -120,11 +120,11 @@ def masking_of(
 
 
 def word_begins(tokenizer: Tokenizer) -> NDArray[np.bool_]:
-    """Say of every piece whether it begins a word: no "##" in WordPiece, a "▁" in SentencePiece."""
+    """Say of every piece whether it begins a word: no "##" in WordPiece, "▁" in SentencePiece, "Ġ" in bytes."""
     pieces = tokenizer.vocabulary.pieces
-    if tokenizer.config.dialect in ("hf", "tfhub"):
+    if tokenizer.config.dialect in ("hf", "tfhub") or getattr(tokenizer.engine, "model", "") == "WordPiece":
         return np.array([not piece.startswith("##") for piece in pieces])
-    return np.array([piece.startswith("▁") for piece in pieces])
+    return np.array([piece.startswith(("▁", "Ġ")) for piece in pieces])
 
 
 def piece_counts(rows: Ragged, vocab_size: int) -> NDArray[np.int64]:
