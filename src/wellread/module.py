@@ -178,7 +178,8 @@ class Module:
         if pieces > rows:
             raise InputError(
                 f"the tokenizer must not name ids that the word table lacks; found {pieces} pieces and {rows} rows; "
-                "take the vocabulary that belongs to these weights"
+                "take the vocabulary that belongs to these weights, or pass ignore=['added_tokens'] where tokens were "
+                "added to it alone"
             )
 
     def __getstate__(self) -> dict[str, Any]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 import transformers
-from trained import BERT, content
+from trained import BERT, ROBERTA, content
 
 from wellread.export.parity import HOSTILE, read_lines
 from wellread.text.tokenizer_files import open_tokenizer, read_tokenizer, write_tokenizer
@@ -175,12 +176,27 @@ CASES = {
     ),
     "a token of a name of its own": ("bert", {**AT_VALUE, "entity_token": "the"}, {FAST: content("bert")}),
 }
+MODEL = (Path(__file__).parents[1] / "data" / "kobert" / "tokenizer_78b3253a26.model").read_bytes()
+CASES |= {
+    "xlm-roberta, a model": ("xlm-roberta", None, {"sentencepiece.bpe.model": MODEL}),
+    "bert with XLM-R's class, a model": (
+        "bert",
+        {"tokenizer_class": "XLMRobertaTokenizer"},
+        {"sentencepiece.bpe.model": MODEL},
+    ),
+    "bert of no class, a Unigram and a model": (
+        "bert",
+        {"tokenizer_class": "PreTrainedTokenizerFast", **ROBERTA},
+        {"sentencepiece.bpe.model": MODEL, FAST: content("unigram")},
+    ),
+    "camembert, a model": ("camembert", None, {"sentencepiece.bpe.model": MODEL}),
+}
 
 
 def write(directory, name):
     model_type, settings, files = CASES[name]
     for file, text in files.items():
-        (directory / file).write_text(text, "utf-8")
+        (directory / file).write_bytes(text if isinstance(text, bytes) else text.encode("utf-8"))
     (directory / "config.json").write_text(json.dumps({"model_type": model_type}))
     if settings is not None:
         (directory / "tokenizer_config.json").write_text(json.dumps(settings))

@@ -146,6 +146,7 @@ def test_a_model_beside_a_vocabulary_is_kobert_and_alone_itself(directory):
         "tokenizer.json": "the SentencePiece model beside it is read instead",
     }
     (directory / "vocab.txt").unlink()
+    (directory / "tokenizer.json").unlink()
     config = read_tokenizer(directory).config
     assert (config.dialect, config.vocab_file) == ("spm", None)
 

@@ -153,7 +153,6 @@ CAMEMBERT = TokenizerClass(
     special={
         **FAIRSEQ,
         "mask_token": AddedToken("<mask>", lstrip=True, special=True, normalized=False),
-        **{f"not_used_{i}_token": f"{token}NOTUSED" for i, token in enumerate(("<s>", "</s>", "<unk>"))},
     },
     rules={"add_prefix_space": True},
     build=_camembert,

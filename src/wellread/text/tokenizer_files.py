@@ -28,6 +28,7 @@ from wellread.text.class_rules import (
     tfhub,
 )
 from wellread.text.fast import NAME, from_library, named_template
+from wellread.text.piece_files import VOCABULARY
 from wellread.text.tokenizer import Tokenizer, load_tokenizer
 from wellread.text.tokenizer_check import check_content, parse_content
 from wellread.text.tokenizer_class import AT_VALUE, BERT, CLASSES, IN_PYTHON, KOBERT, OF_MODEL_TYPE
@@ -129,7 +130,8 @@ def read_tokenizer(directory: Path, *, ignore: Collection[str] = ()) -> Tokenize
     named = _class_of(directory, settings, ignore)
     models = [path.name for path in matching(directory, "*.model", "*.spiece")]
     fast = (directory / NAME).is_file()
-    if named.kind is KOBERT or (models and not (fast and (named.kind.name in ID_RULES or named.explicit))):
+    own = named.explicit or named.kind.name in ID_RULES or not (directory / VOCABULARY).is_file()
+    if named.kind is KOBERT or (models and not (fast and own)):
         read = of_sentencepiece if named.kind.name in ID_RULES else of_kobert
         return read(directory, settings, named, models, ignore)
     keys = account_for_settings(settings, named.kind, source=path, ignore=ignore)

@@ -148,7 +148,8 @@ def texts_in_memory(inputs: DistillInputs) -> list[str]:
 def refuse_other_vocabulary(inputs: DistillInputs) -> None:
     """Refuse a student that reads other ids than its teacher. Raises: ConfigError."""
     ours, theirs = (inputs.student or inputs.teacher).tokenizer, inputs.teacher.tokenizer
-    if ours.vocabulary.pieces != theirs.vocabulary.pieces or ours.config.dialect != theirs.config.dialect:
+    same = ours.vocabulary.pieces == theirs.vocabulary.pieces and ours.config.dialect == theirs.config.dialect
+    if not same or (ours.config.dialect == "fast" and ours.model_bytes() != theirs.model_bytes()):
         raise ConfigError(
             f"the method {inputs.config.method!r} compares student and teacher token by token, so they need one "
             f"vocabulary; found {ours.vocab_size} pieces ({ours.config.dialect}) and {theirs.vocab_size} "

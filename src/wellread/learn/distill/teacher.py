@@ -45,6 +45,8 @@ def fingerprint(module: Module) -> str:
     settings += [sentence.normalize, sentence.max_seq_length, text.dialect, text.do_lower_case, text.strip_accents]
     settings += [config.pooler, [as_dict(dense) for dense in sentence.dense]]
     settings += [asdict(checkpoint.head) if checkpoint.head else None]
+    if text.dialect == "fast":  # whose rules stand in no setting
+        settings += [hashlib.sha256(module.tokenizer.model_bytes()).hexdigest()]
     if later := {name: value for name, value in as_dict(config).items() if name in ADDED}:
         settings += [later, config.num_hidden_layers]
     digest = hashlib.sha256(json.dumps(settings).encode())
