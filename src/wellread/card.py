@@ -26,7 +26,7 @@ DIALECTS = {
     "tfhub": "WordPiece by the rules of TF Hub's preprocessors",
     "spm": "SentencePiece",
     "kobert": "SentencePiece by the rules of KoBertTokenizer",
-    "fast": "{algorithm} by the rules of tokenizer.json",
+    "fast": "{algorithm}, run by the tokenizers library",
 }
 # The rules of WordPiece that a dialect has no say in.
 NO_RULES = {
