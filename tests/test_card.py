@@ -185,16 +185,24 @@ def judge(place, task, family="bert", provenance=None):
         ("tag", "token-classification", "a label for each word of a text"),
         ("answer", "question-answering", "the span of a text that answers a question"),
         ("similarity", "sentence-similarity", "a score for a pair of texts, 0 for a cosine of 0 and 1 for one of 1"),
+        ("multilabel", "text-classification", "any number of labels for a text"),
+        ("score", "text-classification", "a number for a text"),
+        (
+            "rank",
+            "text-ranking",
+            "a number for a pair of texts, by which documents are ranked for a query: sigmoid of the logits",
+        ),
     ],
 )
 def test_a_fine_tuned_module_says_what_it_answers(tmp_path, task, pipeline, answers):
     card = judge(tmp_path, task).model_card()
     assert data(card)["pipeline_tag"] == pipeline
     assert f"| answers | {answers} |\n" in card
-    labelled = task in ("classify", "pair", "tag")
+    labelled = task in ("classify", "pair", "tag", "multilabel")
     assert ("| labels | `no`, `yes`, `모름`, `d`, `e` |\n" in card) == labelled
-    assert ("sentence-transformers" in data(card)["tags"]) == (task == "similarity")
+    assert ("sentence-transformers" in data(card)["tags"]) == (task in ("similarity", "rank"))
     assert ("SentenceTransformer" in card) == (task == "similarity")
+    assert ("CrossEncoder" in card) == (task == "rank")
 
 
 def test_of_many_labels_the_first_are_listed(tmp_path):
@@ -247,6 +255,8 @@ def test_a_record_of_another_form_is_no_obstacle(tmp_path, odd):
         ("answer", "bert"),
         ("answer", "distilbert"),
         ("similarity", "bert"),
+        ("multilabel", "bert"),
+        ("rank", "distilbert"),
     ],
 )
 def test_the_code_of_a_fine_tuned_module_runs(tmp_path, task, family):
@@ -259,6 +269,10 @@ def test_the_code_of_a_fine_tuned_module_runs(tmp_path, task, family):
         assert names["scores"].shape == (1,)
         return
     assert len(names["answers"]) == (1 if task in ("pair", "answer") else 2)
+    if task == "rank":
+        assert [hit["corpus_id"] for hit in names["ranking"]] == [
+            hit["corpus_id"] for hit in module.rank("A query.", ["A document.", "Another."])
+        ]
     if task == "classify":
         scores = names["logits"].softmax(-1).detach().numpy()
         for answer, expected in zip(names["answers"], scores, strict=True):

@@ -124,7 +124,8 @@ def _metadata(checkpoint: Checkpoint, provenance: Mapping[str, Any], repo_id: st
         task = "fill-mask"
     else:
         task = "sentence-similarity" if sentence.normalize or sentence.dense else "feature-extraction"
-    libraries = ["transformers"] if _has_logits(head) else ["sentence-transformers", "transformers"]
+    both = not _has_logits(head) or (head is not None and task_named(head.task).cross_encoder)
+    libraries = [*(["sentence-transformers"] if both else []), "transformers"]
     return {
         # the hub's codes have no parts for scripts or countries: zh-Hans and zh-Hant are zh
         "language": list(dict.fromkeys(tag.partition("-")[0].lower() for tag in entry.languages)) if entry else None,
@@ -256,6 +257,12 @@ def _usage(checkpoint: Checkpoint, tokenizer: Tokenizer, name: str) -> Iterator[
             f"model = {auto_class}.from_pretrained({name})\n"
             f"scores = model(**tokenizer({task.usage}, {padding}))\nlogits = {task.logits}"
         )
+        if task.cross_encoder:
+            yield "With sentence-transformers:"
+            yield _python(
+                f"from sentence_transformers import CrossEncoder\n\nmodel = CrossEncoder({name})\n"
+                'ranking = model.rank("A query.", ["A document.", "Another."])'
+            )
         return
     yield _python(f'{wellread}vectors = module.encode(["A text.", "Another."])')
     if task is not None:

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from heads import headed_module
 
@@ -139,3 +140,34 @@ def test_a_place_that_cannot_be_written_is_exit_3_and_leaves_nothing(saved, tmp_
     message = run(saved("classify"), "a", "-o", tmp_path / "missing" / "a.jsonl", code=3)
     assert "missing/a.jsonl; found that there is no directory" in message
     assert list(tmp_path.iterdir()) == []
+
+
+def test_numbers_and_several_labels(saved, tmp_path):
+    model = saved("multilabel")
+    found = predict(model, TEXTS, threshold=0.2)
+    assert run(model, *TEXTS, "--threshold", 0.2).splitlines() == [str(one) for one in found]
+    assert any(len(one.labels) > 1 for one in found)
+    line = json.loads(run(model, *TEXTS, "--json").splitlines()[0])
+    assert line["scores"] == pytest.approx(found[0].scores)
+    assert set(line["labels"]) <= set(found[0].scores)
+    scores = predict(saved("score"), TEXTS)
+    assert run(saved("score"), *TEXTS).splitlines() == [f"{score:.4f}" for score in scores]
+    squashed = [
+        json.loads(line)["score"]
+        for line in run(saved("score"), *TEXTS, "--activation", "sigmoid", "--json").splitlines()
+    ]
+    assert squashed == pytest.approx(1 / (1 + np.exp(-scores)), abs=1e-6)
+    message = "the activation 'sigmod' was asked for; scores go through one of identity, sigmoid, tanh, relu, softplus"
+    assert message in run(saved("score"), "a", "--activation", "sigmod", code=3)
+    assert "threshold is a probability, 0 to 1; found 2.0" in run(model, "a", "--threshold", 2, code=3)
+
+
+def test_a_head_of_several_outputs_gives_a_number_for_each(tmp_path):
+    module = headed_module(tmp_path / "files", "rank", labels=("valence", "arousal"))
+    module.save(tmp_path / "module")
+    expected = predict(tmp_path / "module", TEXTS, ["of"] * 3)
+    assert expected.shape == (3, 2)
+    lines = run(tmp_path / "module", *TEXTS, "--second", "of").splitlines()
+    assert lines == ["\t".join(f"{number:.4f}" for number in row) for row in expected]
+    line = json.loads(run(tmp_path / "module", TEXTS[0], "--second", "of", "--json"))
+    assert line["scores"] == pytest.approx({"valence": expected[0][0], "arousal": expected[0][1]})

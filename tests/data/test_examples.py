@@ -336,3 +336,30 @@ def test_bad_maps_are_refused(tmp_path, text, message):
 def test_a_missing_map_is_refused(tmp_path):
     with pytest.raises(DataError, match="it cannot be read: .*No such file"):
         LabelMap.read(tmp_path / "none.json")
+
+
+# -- sets of labels ----------------------------------------------------------------------------------------------------
+
+
+def test_sets_of_labels_are_lists_or_stand_between_commas(tmp_path):
+    (tmp_path / "a.csv").write_text('text,kinds\na,"toxic, insult"\nb,\nc,toxic\n')
+    found = read_examples(tmp_path / "a.csv", label_set="kinds")
+    assert found.label_sets == [["toxic", "insult"], [], ["toxic"]]
+    assert found.labels is None
+    rows = [{"text": "a", "labels": [3, 7]}, {"text": "b", "labels": []}]
+    assert take_examples(rows).label_sets == [["3", "7"], []]
+    assert take_examples(rows).columns["label_set"] == "labels"
+    assert take_examples([{"text": "a", "label": ["x", "x"]}], label="label").label_sets == [["x"]]
+    assert take_examples([{"text": "a", "label_set": None}, {"text": "b", "label_set": "x"}]).label_sets == [[], ["x"]]
+    assert found.part([2]).label_sets == [["toxic"]]
+
+
+def test_sets_of_labels_that_are_none_are_refused():
+    with pytest.raises(
+        DataError, match="a list of labels, or labels with commas, was asked of the column y of the given"
+    ):
+        take_examples([{"text": "a", "y": 7}], label_set="y")
+    with pytest.raises(
+        DataError, match=r"the labels a, b were asked of the column y .*; 1 of 2 are others, line 2: 'c'"
+    ):
+        take_examples([{"text": "a", "y": "a"}, {"text": "b", "y": ["c"]}], label_set="y", labels=["a", "b"])

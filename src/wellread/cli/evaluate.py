@@ -36,9 +36,10 @@ FOR_LABELLED = ("pair", "label", "label_set", "score", "tags")  # columns that m
 def command(task: str, file: Path, predictions: Path | None, as_json: bool, **options: Any) -> None:
     """Score a module, or --predictions that were made before, on FILE.
 
-    TASK is what a module was fine-tuned for: classify, pair (labels), similarity (numbers; any module, by cosines), tag
-    (entities of CoNLL), answer (spans of SQuAD). For any module: stsb, the correlation of cosines with people's scores
-    (STS-B, KorSTS); for one with a masked-language-model head: mlm, the perplexity of masked words.
+    TASK is what a module was fine-tuned for: classify, pair (labels), multilabel (sets of labels), score, rank
+    (numbers), similarity (numbers; any module, by cosines), tag (entities of CoNLL), answer (spans of SQuAD). For any
+    module: stsb, the correlation of cosines with people's scores (STS-B, KorSTS); for one with a masked-language-model
+    head: mlm, the perplexity of masked words.
     """
     _refuse_foreign(task, predictions is not None)
     loading = {name: options.pop(name) for name in LOADING}

@@ -36,8 +36,10 @@ PATH = click.Path(path_type=Path)
 def command(task: str, file: Path, dev: Path | None, recipe: Path | None, labels: str, **options: Any) -> None:
     """Fine-tune the --model for TASK on the labelled examples of FILE.
 
-    classify judges a text, pair two of them, similarity scores two by the cosine of their vectors, tag names the
-    tokens of a text, and answer finds the answer to a question (--text) in a context (--pair).
+    classify judges a text, pair two of them, multilabel gives a text any number of labels (--label-set), score a number
+    (--score), rank a pair of query and document one, as a cross-encoder, similarity scores two texts by the cosine of
+    their vectors, tag names the tokens of a text, and answer finds the answer to a question (--text) in a context
+    (--pair).
     """
     require_extra("torch", extra="train")
     from wellread.data.examples import read_examples

@@ -39,7 +39,7 @@ def command(texts: tuple[str, ...], output: Path | None, as_json: bool, **option
 
     Files are .txt (a text a line), .csv, .tsv, .jsonl, .ndjson, .json or .parquet (columns --text and --pair, or a
     known --format) or .conll, each also .gz, or - for standard input. What is printed of a text is a label and its
-    probability, a score, the entities, or an answer; with --json an object.
+    probability, several of them, a score, the entities, or an answer; with --json an object.
     """
     loading = {name: options.pop(name) for name in LOADING}
     reading, second = reading_of(options), options.pop("second")

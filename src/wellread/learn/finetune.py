@@ -1,7 +1,7 @@
 """Fine-tune a module for a task on labelled examples.
 
-The five tasks and their heads are those of Devlin et al. 2018, section 4, and of Reimers and Gurevych 2019
-(arXiv:1908.10084) for sentence vectors.
+The tasks and their heads are those of Devlin et al. 2018, section 4, and of Reimers and Gurevych 2019
+(arXiv:1908.10084) for sentence vectors and cross-encoders.
 """
 
 from __future__ import annotations
@@ -107,8 +107,8 @@ def finetune(
 ) -> Module:
     """Train `module` with a head for `task` on `examples`, and return it; `module` itself stays as it is.
 
-    `task` is classify, pair, similarity, tag or answer. Examples are those of `read_examples`, a file's path, or rows
-    with the columns text, pair, label, score, tags, answers. `labels` names all labels in the order of their ids
+    `task` is a name of `tasks.registry`. Examples are those of `read_examples`, a file's path, or rows with the columns
+    text, pair, label, label_set, score, tags, answers. `labels` names all labels in the order of their ids
     (default: sorted). A head for the same labels is trained further. `recipe` is a TOML file; `config` goes before it.
 
     `output_dir` gets checkpoints and the log. `dev` is scored every `eval_steps` and at the end. A killed run goes on

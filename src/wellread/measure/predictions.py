@@ -30,8 +30,9 @@ def score_predictions(
 ) -> TaskScore:
     """Score N predictions, in the order of the examples, with intervals at 95 % over the examples.
 
-    `classify` and `pair`: accuracy, macro F1, Matthews, and F1 of one label if asked for. `similarity`: Spearman and
-    Pearson. `tag`: F1, macro F1, precision and recall of entities. `answer`: exact match and F1.
+    `classify` and `pair`: accuracy, macro F1, Matthews, and F1 of one label if asked for. `similarity`, `score` and
+    `rank`: Spearman and Pearson. `multilabel`: F1, macro F1 and accuracy of sets. `tag`: F1, macro F1, precision and
+    recall of entities. `answer`: exact match and F1.
 
     Raises: InputError for another task; DataError for examples without what it needs, or predictions that do not fit.
     """

@@ -77,6 +77,16 @@ def targets(
     return text_segments(tokenizer, examples), numbers
 
 
+def one_number(prediction: object) -> float:
+    """Return a prediction as what can be scored. Raises: DataError for the numbers of a head of several outputs."""
+    if np.ndim(prediction):  # type: ignore[arg-type]
+        raise DataError(
+            f"one number a row was to be scored; found {np.size(prediction)}, for the module's head has as many "  # type: ignore[arg-type]
+            "outputs; score what predict gives, one output at a time"
+        )
+    return float(prediction)  # type: ignore[arg-type]
+
+
 SCORE = Task(
     name="score",
     head="score",
@@ -86,7 +96,7 @@ SCORE = Task(
     targets=targets,
     loss="regression",
     predict=predict,
-    scored=float,
+    scored=one_number,
     score=SIMILARITY.score,
     main_score="spearman",
     summary="a number for a text, or for a pair of texts",
@@ -106,4 +116,5 @@ RANK = replace(
     summary="a number for a pair of texts, by which documents are ranked for a query",
     pipeline="text-ranking",
     usage='["A query.", "A query."], ["A document.", "Another."]',
+    cross_encoder=True,
 )

@@ -140,6 +140,7 @@ class Task:
     usage: str  # Python code of texts, and of their pairs, to try a module on
     outputs: tuple[str, ...] = ()  # what the logits are called that examples name no labels for
     truncation: str = "round_robin"  # of text.batch.TRUNCATIONS: how a pair that is too long is cut
+    cross_encoder: bool = False  # whether sentence-transformers' CrossEncoder computes it
     logits: str = "scores.logits"  # Python code that reads them from transformers' outputs `scores`
     options: type[Any] | None = None  # a dataclass of what `predict` takes beside the texts
     scoring_options: Callable[[Examples], dict[str, Any]] = lambda examples: {}  # those that examples are scored with
