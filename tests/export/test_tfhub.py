@@ -11,6 +11,7 @@ from tiny import tiny_checkpoint, tiny_inputs, tiny_module, tiny_tokenizer
 
 import wellread
 from wellread.backends import tensorflow as backend
+from wellread.config import SentenceConfig
 from wellread.errors import CheckpointError, ExportError, MissingExtra
 from wellread.export import dialect, tfhub
 from wellread.export import graphs as encoder_graph
@@ -55,6 +56,21 @@ def test_notes_say_what_is_left_behind(bert, distilbert, kobert):
     assert not any(".mlm" in note for note in bert.found.notes)
     assert any(".mlm" in note for note in distilbert.found.notes)
     assert kobert.found.notes[0] == f"text rules: {dialect.DIFFERENCES['kobert']}"
+
+
+@pytest.mark.parametrize(
+    ("sentence", "left"),
+    [
+        (SentenceConfig(), None),
+        (SentenceConfig(normalize=True), "linear maps and normalisation"),
+        (SentenceConfig(pooling="cls+max"), "pooling (cls+max)"),
+        (SentenceConfig(pooling="max", normalize=True), "pooling (max), linear maps and normalisation"),
+    ],
+)
+def test_notes_name_what_is_left_of_a_sentence_vector(tmp_path, sentence, left):
+    notes = [note for note in tfhub._notes(tiny_module(tmp_path, sentence=sentence)) if "sentence vector" in note]
+    expected = f"the sentence vector's {left} stay behind: TF Hub's encoders have no such output"
+    assert notes == ([expected] if left else [])
 
 
 def test_outputs_of_bert(bert):

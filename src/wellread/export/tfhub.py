@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
+from wellread.config import SentenceConfig
 from wellread.errors import require_extra
 from wellread.export.dialect import DIFFERENCES, SEQ_LENGTH, TFHUB_DIALECTS, tfhub_tokenizer, without_counterpart
 from wellread.export.parity import Exported, check_export
@@ -17,6 +18,7 @@ from wellread.module import Module
 from wellread.text.tokenizer import Tokenizer
 from wellread.text.tokenizer_files import write_tokenizer
 
+OF_CONTRACT = {"cls", "mean", "pooled_output"}  # poolings that a reader of the outputs makes in one line
 SAVED_MODEL = ("saved_model.pb", "fingerprint.pb", "variables/", "assets/")
 PACKAGES = ("tensorflow", "tensorflow_text", "tensorflow_hub", "tf_keras")
 
@@ -79,7 +81,13 @@ def _write(module: Module, tokenizer: Tokenizer, encoder: Path, preprocessor: Pa
             tf.saved_model.save(text, str(preprocessor))
 
 
-OF_CONTRACT = {"cls", "mean", "pooled_output"}  # poolings that a reader of the outputs makes in one line
+def _of_vector(sentence: SentenceConfig) -> list[str]:
+    """Name what of a sentence vector no output of TF Hub's holds."""
+    steps = sentence.dense or sentence.normalize
+    return [
+        *([] if set(sentence.poolings) <= OF_CONTRACT else [f"pooling ({sentence.pooling})"]),
+        *(["linear maps and normalisation"] if steps else []),
+    ]
 
 
 def _notes(module: Module) -> Iterator[str]:
@@ -92,10 +100,8 @@ def _notes(module: Module) -> Iterator[str]:
         yield f"text rules: {DIFFERENCES[dialect]}"
     if checkpoint.head is not None and not checkpoint.head.outputs:
         yield f"the head for {checkpoint.head.task} stays behind: it compares sentence vectors"
-    sentence = checkpoint.sentence
-    if sentence.dense or sentence.normalize or not set(sentence.poolings) <= OF_CONTRACT:
-        what = "linear maps and normalisation" if sentence.pooling in OF_CONTRACT else f"pooling ({sentence.pooling})"
-        yield f"the sentence vector's {what} stay behind: TF Hub's encoders have no such output"
+    if left := _of_vector(checkpoint.sentence):
+        yield f"the sentence vector's {', '.join(left)} stay behind: TF Hub's encoders have no such output"
     if checkpoint.config.pooler == "first_token" and checkpoint.family == "bert":
         yield "pooled_output is the vector of position 0: the module has no pooler"
     if checkpoint.config.max_length < SEQ_LENGTH:
