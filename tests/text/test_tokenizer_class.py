@@ -234,3 +234,16 @@ def test_ids_offsets_and_rows_are_those_of_transformers(name, tmp_path, tmp_path
     (saved / "config.json").write_text(json.dumps({"model_type": CASES[name][0]}))
     assert_same(open_tokenizer(saved, read_tokenizer(saved)), theirs, TEXTS[::3])
     assert_same(ours, transformers.AutoTokenizer.from_pretrained(saved), TEXTS[::3])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name", ["bert, vocab.txt", "bert, cased", "roberta", "xlm-roberta", "camembert, a model", "mpnet", "albert"]
+)
+def test_20_000_lines_have_the_ids_of_transformers(name, tmp_path):
+    directory = write(tmp_path, name)
+    theirs = transformers.AutoTokenizer.from_pretrained(directory)
+    ours = open_tokenizer(directory, read_tokenizer(directory))
+    texts = [*read_lines("en"), *read_lines("ko")]
+    assert len(texts) >= 20_000
+    assert ours.tokenize(texts).to_list() == theirs(texts, add_special_tokens=False)["input_ids"]

@@ -19,6 +19,7 @@ from wellread.text.post_processor import read_template
 from wellread.text.tokenizer import Spans, Tokenizer, places
 from wellread.text.tokenizer_check import check_content, parse_content
 from wellread.text.vocabulary import Vocabulary, by_id, read_bounded
+from wellread.text.wordpiece import ragged_of
 
 NAME = "tokenizer.json"
 
@@ -143,7 +144,7 @@ class FastEngine:
         """Turn B texts into B rows of ids."""
         with translated(f"{len(texts)} texts were to be tokenised"):
             encodings = self.library.encode_batch_fast(texts, add_special_tokens=False)
-        return Ragged.from_rows([np.array(encoding.ids, np.int32) for encoding in encodings])
+        return ragged_of([encoding.ids for encoding in encodings])
 
     def spans(self, text: str) -> Spans:
         """Turn one text into ids and tell where they come from."""

@@ -199,7 +199,7 @@ class TfHubEngine:
 
     def encode(self, texts: list[str]) -> Ragged:
         """Turn B texts into B rows of ids."""
-        return _ragged(self.pieces.encode(map(self.rules.cut, texts)))
+        return ragged_of(self.pieces.encode(map(self.rules.cut, texts)))
 
     def spans(self, text: str) -> Spans:
         """Turn one text into ids and tell where they come from."""
@@ -235,7 +235,7 @@ class HfEngine:
         words = iter(self.pieces.encode([text.translate(self.ascii_rules) for text, yes in pairs if yes]))
         others = self.full.encode_batch_fast([text for text, yes in pairs if not yes], add_special_tokens=False)
         rest = iter([encoding.ids for encoding in others])
-        return _ragged([next(words if yes else rest) for yes in simple])
+        return ragged_of([next(words if yes else rest) for yes in simple])
 
     def spans(self, text: str) -> Spans:
         """Turn one text into ids and tell where they come from."""
@@ -255,7 +255,7 @@ def _spans(encoding: tokenizers.Encoding) -> Spans:
     return Spans(ids=np.array(encoding.ids, np.int32), starts=starts, limits=limits)
 
 
-def _ragged(rows: list[list[int]]) -> Ragged:
+def ragged_of(rows: list[list[int]]) -> Ragged:
     """Put rows of Python ints into one array, in one pass."""
     splits = np.zeros(len(rows) + 1, np.int64)
     np.cumsum([len(row) for row in rows], out=splits[1:])
