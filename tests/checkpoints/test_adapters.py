@@ -235,9 +235,9 @@ def test_what_it_holds_and_no_output_needs_is_told(place):
     stored = {name: tensor.read() for name, tensor in read_safetensors(place / "adapter_model.safetensors").items()}
     stored["base_model.model.crf.transitions"] = np.zeros((3, 3), np.float32)
     write_safetensors(place / "adapter_model.safetensors", stored)
-    with pytest.warns(UnusedTensorsWarning, match=r"adapter: crf.transitions is not used"):
+    with pytest.warns(UnusedTensorsWarning, match=r"crf.transitions of .*adapter is not used"):
         module = wellread.load(place)
-    assert module.info()["ignored"]["adapter: crf.transitions"].startswith("no tensor of the encoder")
+    assert module.info()["ignored"]["crf.transitions"].startswith("no tensor of the encoder")
     wellread.load(place, ignore=["crf.*"])
 
 

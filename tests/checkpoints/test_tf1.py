@@ -118,8 +118,8 @@ def test_a_checkpoint_without_pooler_and_head_gives_position_0(tmp_path):
         ),
         ({"bert/words": np.array(["a", "b"])}, "found that bert/words is surplus"),
         (
-            {f"x{i}": np.zeros(1) for i in range(50)},
-            "found that x0 is surplus.* x26 is surplus, there are 30 more faults; fetch",
+            {f"bert/x{i}": np.zeros(1) for i in range(50)},
+            "found that bert/x0 is surplus.* bert/x26 is surplus, there are 30 more faults; fetch",
         ),
     ],
 )

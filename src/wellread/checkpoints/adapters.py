@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-import warnings
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,11 +13,10 @@ from numpy.typing import NDArray
 
 from wellread.checkpoints.checkpoint import Array, Checkpoint
 from wellread.checkpoints.families import FAMILIES
-from wellread.checkpoints.family import ANOTHERS
-from wellread.checkpoints.names import head_shapes, mismatches, sentence_shapes, shapes
+from wellread.checkpoints.names import ANOTHERS, head_shapes, mismatches, sentence_shapes, shapes, warn_unused
 from wellread.checkpoints.task_head import CLASSES, COUNT, head_from_config
 from wellread.config import HEADS
-from wellread.errors import CheckpointError, ConfigError, UnusedTensorsWarning, WeightsError, some
+from wellread.errors import CheckpointError, ConfigError, WeightsError, some
 from wellread.formats.arrays import StoredTensor
 from wellread.formats.safetensors import read_safetensors
 from wellread.formats.torch_file import read_torch
@@ -177,18 +175,15 @@ def merge(adapter: Adapter, base: Checkpoint, *, base_name: str, ignore: Collect
         if ours is not None:
             tensors[ours] = tensor
         else:
-            unused[f"{adapter.directory.name}: {name}"] = ANOTHERS
+            unused[name] = ANOTHERS
     faults += [] if faults else _shape_faults(base, tensors)
     if faults:
         raise WeightsError(
             f"the adapter {adapter.directory} must fit its base {base_name}; found that {_listed(faults)}; name the "
             "base that it was trained on, or fetch both again"
         )
-    told = [name for name in unused if not is_named(name.partition(": ")[2], ignore)]
-    if told:
-        warnings.warn(
-            f"{some(told)} {'is' if len(told) == 1 else 'are'} not used: {ANOTHERS}", UnusedTensorsWarning, stacklevel=2
-        )
+    told = [name for name in unused if not is_named(name, ignore)]
+    warn_unused(told, adapter.directory)
     ranks = some([str(rank) for rank in sorted({adapter.config.rank(module) for module in sorted_tensors.pairs})])
     note = f"LoRA of rank {ranks or 0} in {len(sorted_tensors.pairs)} maps, merged into {base_name}"
     return replace(

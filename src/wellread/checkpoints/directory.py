@@ -61,7 +61,7 @@ def read_directory(
 
 def _read(directory: Path, layout: Layout, *, ignore: Collection[str], text: Text | None) -> Source:
     if layout.name == "saved_model":
-        return read_saved_model(directory, text=text)
+        return read_saved_model(directory, ignore=ignore, text=text)
     if layout.name == "tf1":
         return read_tf1(directory, ignore=ignore, text=text)
     if layout.name == "native":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from fnmatch import fnmatchcase
@@ -12,7 +11,7 @@ import numpy as np
 
 from wellread.checkpoints import names
 from wellread.config import ADDED_LATER, HEADS, EncoderConfig, HeadConfig
-from wellread.errors import ConfigError, UnusedTensorsWarning, WeightsError, some
+from wellread.errors import ConfigError, WeightsError
 from wellread.formats.arrays import StoredTensor
 from wellread.schema import ASKED, KeyTable, is_named, record
 
@@ -150,7 +149,6 @@ ALTERING = {
     "*prompt_encoder*": "tuned prompts",
     "*prompt_embeddings*": "tuned prompts",
 }
-ANOTHERS = "no tensor of the encoder, nor of a head that wellread computes"
 WORDS = "embeddings.word_embeddings.weight"
 
 
@@ -206,17 +204,11 @@ def to_ours(
             f"the tensors of {source} must be those of its {family.name} configuration; found that "
             f"{'; '.join(faults)}; correct config.json or fetch the weights again"
         )
-    if beside:
-        warnings.warn(
-            f"{some(beside)} of {source} {'is' if len(beside) == 1 else 'are'} not used: {ANOTHERS}; the module is the "
-            "encoder without; name what is known to be of no use with ignore=",
-            UnusedTensorsWarning,
-            stacklevel=2,
-        )
+    names.warn_unused(beside, source)
     return Mapped(
         config=config,
         tensors={ours: plain[name] for ours, name in theirs.items()},
-        ignored=ignored | dict.fromkeys(beside, ANOTHERS),
+        ignored=ignored | dict.fromkeys(beside, names.ANOTHERS),
         inferred={} if prefix in ("", family.prefix) else {"tensors": f"the encoder's begin with {prefix}"},
     )
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import warnings
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from wellread.config import EncoderConfig, HeadConfig, SentenceConfig
-from wellread.errors import nearest
+from wellread.errors import UnusedTensorsWarning, nearest, some
 from wellread.formats.arrays import StoredTensor
 
 # Shape letters: V vocabulary, P positions, Y types, R buckets of relative positions, W embeddings, D hidden, H heads,
@@ -163,3 +164,17 @@ def mismatches(expected: Mapping[str, tuple[int, ...]], found: Mapping[str, Stor
         if "float" not in tensor.dtype:
             faults.append(f"{name} holds {tensor.dtype} where wellread computes with floats")
     return sorted(faults)
+
+
+ANOTHERS = "no tensor of the encoder, nor of a head that wellread computes"
+
+
+def warn_unused(unused: Collection[str], source: object) -> None:
+    """Say once which tensors of a file are left out, if any: heads of others, mostly."""
+    if unused:
+        warnings.warn(
+            f"{some(unused)} of {source} {'is' if len(unused) == 1 else 'are'} not used: {ANOTHERS}; the module is the "
+            "encoder without; name what is known to be of no use with ignore=",
+            UnusedTensorsWarning,
+            stacklevel=3,
+        )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from wellread.checkpoints.tf_variables import (
     LABELS,
     TFHUB,
     TRAINING,
+    leave_beside,
     leave_out,
     states,
     to_ours,
@@ -60,6 +61,12 @@ def read_variables(directory: Path) -> SavedVariables:
     if not prefix.with_name(f"{prefix.name}.index").is_file():
         return SavedVariables()
     bundle = read_bundle(prefix)
+    if OBJECT_GRAPH_KEY not in bundle.strings:
+        raise CheckpointError(
+            f"a SavedModel of TensorFlow 2 was asked of {directory}; found one of TensorFlow 1, as Estimators make, "
+            f"with the variables {some(bundle.tensors)}: they do not tell how many attention heads there are; load the "
+            "checkpoint that it was exported from: bert_config.json, vocab.txt and model.ckpt"
+        )
     listed = read_object_graph(bundle.string(OBJECT_GRAPH_KEY), source=prefix)
     stored = states(bundle)
     del stored[OBJECT_GRAPH_KEY]
@@ -86,10 +93,16 @@ def read_variables(directory: Path) -> SavedVariables:
     )
 
 
-def _attribute(path: str, dtype: str, listed: list[Variable], stored: Mapping[str, StoredTensor]) -> str | None:
-    """Return the key of the scalar that is an attribute of the root object."""
-    keys = [variable.key for variable in listed if variable.path == path and variable.key in stored]
-    return next((key for key in keys if stored[key].dtype == dtype and stored[key].shape == ()), None)
+def _attribute(name: str, dtype: str, listed: list[Variable], stored: Mapping[str, StoredTensor]) -> str | None:
+    """Return the key of the scalar that is an attribute of the root object, or of the one object inside that has it."""
+    keys = {
+        variable.key: variable.path
+        for variable in listed
+        if (variable.name == name or f".{variable.path}".endswith(f".{name}")) and variable.key in stored
+    }
+    keys = {key: path for key, path in keys.items() if (stored[key].dtype, stored[key].shape) == (dtype, ())}
+    of_root = [key for key, path in keys.items() if path == name]
+    return of_root[0] if of_root else next(iter(keys)) if len(keys) == 1 else None
 
 
 ASSETS = "assets"
@@ -284,13 +297,16 @@ def _check_encoder(variables: Mapping[str, StoredTensor], graph: Graph, source: 
 HEAD, PAD = "cls/predictions/", "pad_token_id"
 
 
-def read_saved_model(directory: Path, *, text: Text | None = None) -> Source:
-    """Read the encoder of a SavedModel and its tokenizer; `text` is a preprocessor's, instead of its text.
+def read_saved_model(directory: Path, *, ignore: Collection[str] = (), text: Text | None = None) -> Source:
+    """Read the encoder of a SavedModel and its tokenizer; `text` is another's, instead of its own.
+
+    The encoder may stand inside a model of Keras, such as a classifier: its preprocessor is then the tokenizer, and the
+    variables of its head are left out with a warning. `ignore` names variables to leave out without one.
 
     Raises: as `read_encoder`, and TextError without a vocabulary.
     """
     graph, variables = read_graph(directory), read_variables(directory)
-    encoder = read_encoder(directory, graph, variables)
+    encoder = read_encoder(directory, graph, variables, ignore=ignore)
     text = text or read_text(directory, graph, variables)
     if text is None:
         raise TextError(
@@ -306,7 +322,9 @@ def read_saved_model(directory: Path, *, text: Text | None = None) -> Source:
     return Source(directory=directory, checkpoint=checkpoint, tokenizer=text.tokenizer)
 
 
-def read_encoder(directory: Path, graph: Graph, variables: SavedVariables) -> Checkpoint:
+def read_encoder(
+    directory: Path, graph: Graph, variables: SavedVariables, *, ignore: Collection[str] = ()
+) -> Checkpoint:
     """Make a checkpoint of what was read of a SavedModel's `directory`; a vocabulary may say more of it.
 
     A SavedModel of wellread's says what its config is. Of any other every field is inferred, and `Checkpoint.inferred`
@@ -319,6 +337,7 @@ def read_encoder(directory: Path, graph: Graph, variables: SavedVariables) -> Ch
         fields = described_config(variables.description, source=directory)
     else:
         fields = infer_config(stored, graph, source=directory)
+    stored, beside = leave_beside(TFHUB, stored, source=directory, head=fields.head, ignore=ignore)
     config = record(EncoderConfig, fields.values, source=directory)
     mlm = any(name.startswith(HEAD) for name in stored)
     return Checkpoint(
@@ -327,6 +346,6 @@ def read_encoder(directory: Path, graph: Graph, variables: SavedVariables) -> Ch
         head=fields.head,
         sentence=SentenceConfig(max_seq_length=config.max_length),
         tensors=to_ours(TFHUB, config, stored, mlm=mlm, source=directory, head=fields.head),
-        ignored={**variables.ignored, **ignored},
+        ignored={**variables.ignored, **ignored, **beside},
         inferred=fields.why,
     )

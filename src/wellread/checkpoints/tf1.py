@@ -12,7 +12,7 @@ from typing import Any
 from wellread.checkpoints.checkpoint import Checkpoint
 from wellread.checkpoints.families import bert
 from wellread.checkpoints.huggingface import Source
-from wellread.checkpoints.tf_variables import GOOGLE_GELU, TF1, TRAINING, leave_out, states, to_ours
+from wellread.checkpoints.tf_variables import GOOGLE_GELU, TF1, TRAINING, leave_beside, leave_out, states, to_ours
 from wellread.config import EncoderConfig, SentenceConfig
 from wellread.errors import CheckpointError, ConfigError, TextError, some
 from wellread.files import matching
@@ -31,9 +31,10 @@ POOLER, HEAD = "bert/pooler/", "cls/predictions/"
 
 
 def read_tf1(directory: Path, *, ignore: Collection[str] = (), text: Text | None = None) -> Source:
-    """Read config, variables and vocabulary of a TF1 checkpoint; `text` is a preprocessor's, instead of its own.
+    """Read config, variables and vocabulary of a TF1 checkpoint; `text` is another's, instead of its own.
 
-    `ignore` names keys of `bert_config.json` that may be passed over. The activation "gelu" means Google's tanh form.
+    `ignore` names keys of `bert_config.json` and variables that may be passed over. The activation "gelu" means
+    Google's tanh form.
 
     Raises: CheckpointError, ConfigError, WeightsError; TextError without a vocabulary.
     """
@@ -42,6 +43,7 @@ def read_tf1(directory: Path, *, ignore: Collection[str] = (), text: Text | None
     text = text or _read_text(directory, keys.used.get(CASE), ignore=ignore)
     prefix = directory / find_checkpoint(directory)
     variables, ignored = leave_out(states(read_bundle(prefix)).items(), {**TRAINING, **TF1.ignored}, source=prefix)
+    variables, beside = leave_beside(TF1, variables, source=prefix, ignore=ignore)
     values, inferred = _complete(keys.used, text, pooler=any(name.startswith(POOLER) for name in variables))
     config = record(EncoderConfig, values, source=path)
     mlm = any(name.startswith(HEAD) for name in variables)
@@ -50,7 +52,7 @@ def read_tf1(directory: Path, *, ignore: Collection[str] = (), text: Text | None
         config=config,
         sentence=SentenceConfig(max_seq_length=config.max_length),
         tensors=to_ours(TF1, config, variables, mlm=mlm, source=prefix),
-        ignored={**keys.ignored, **ignored},
+        ignored={**keys.ignored, **ignored, **beside},
         inferred=inferred | {f"tokenizer.{rule}": why for rule, why in text.inferred.items()},
     )
     return Source(directory=directory, checkpoint=checkpoint, tokenizer=text.tokenizer)

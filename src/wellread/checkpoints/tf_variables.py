@@ -6,7 +6,7 @@ jeongukjae/huggingface-to-tfhub. A dense map is stored as [in, out]; TF Hub spli
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from itertools import groupby
@@ -18,6 +18,7 @@ from wellread.config import EncoderConfig, HeadConfig
 from wellread.errors import ConfigError, WeightsError
 from wellread.formats.arrays import Array, StoredTensor
 from wellread.formats.tensor_bundle import Bundle, Entry
+from wellread.schema import ASKED, is_named
 
 # Shape letters: D hidden, H heads, K head width (D = H K).
 # Both ways take an array and the number of heads H, and change no number.
@@ -190,6 +191,7 @@ TFHUB = Naming(
 )
 
 
+_OF_HEADS = ("pre_classifier.", "classifier.", "qa_outputs.")
 _SHOWN = 20  # faults that a message lists
 _MAX_SIZE = 2**31  # of one dimension: a product of two stays below what NumPy can address
 _SLOT = "what an optimizer kept of each tensor"
@@ -240,6 +242,33 @@ def leave_out(
         ", ".join(sorted(counted)): f"{sum(counted.values())} variables: {why}" for why, counted in counts.items()
     }
     return variables, ignored
+
+
+def leave_beside(
+    naming: Naming,
+    variables: Mapping[str, StoredTensor],
+    *,
+    source: object,
+    head: HeadConfig | None = None,
+    ignore: Collection[str] = (),
+) -> tuple[dict[str, StoredTensor], dict[str, str]]:
+    """Take out of variables those of others' heads, which lie in no place of the encoder's; say so in a warning.
+
+    `ignore` names variables, or patterns of them, to leave out without one. Returns the other variables, and those left
+    out with the reason.
+
+    >>> from wellread.checkpoints.checkpoint import in_memory
+    >>> crf = in_memory({"crf_loss/transition": np.zeros((2, 2))})
+    >>> leave_beside(TF1, crf, source="model.ckpt", ignore=["crf_loss/*"])
+    ({}, {'crf_loss/transition': 'passed over as the caller asked'})
+    """
+    rows = (line.split()[:2] for line in naming.rows.strip().splitlines())
+    places = {theirs.split("/")[0] for ours, theirs in rows if head is not None or not ours.startswith(_OF_HEADS)}
+    ignored = {name: ASKED for name in variables if is_named(name, ignore) and name.split("/")[0] not in places}
+    beside = [name for name in variables if name.split("/")[0] not in places and name not in ignored]
+    names.warn_unused(beside, source)
+    ignored |= dict.fromkeys(beside, names.ANOTHERS)
+    return {name: tensor for name, tensor in variables.items() if name not in ignored}, ignored
 
 
 def to_ours(
