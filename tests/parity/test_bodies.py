@@ -9,7 +9,7 @@ import transformers
 from bodies import BODIES, SIZES, batch, body, outputs
 from keras_tools import KERAS_WARNS
 from near import exact
-from tiny import PIECES
+from tiny import PIECES, tiny_tokenizer
 
 import wellread
 from wellread.backends.backend import BACKENDS, load_backend
@@ -19,7 +19,8 @@ from wellread.checkpoints.family import to_ours
 from wellread.checkpoints.huggingface import read_encoder
 from wellread.checkpoints.names import shapes
 from wellread.encoder.encoder import relative_position_buckets
-from wellread.errors import ConfigError, WeightsError
+from wellread.errors import ConfigError, InputError, WeightsError
+from wellread.module import Module
 
 pytestmark = KERAS_WARNS
 CLASSES = ["Model", "ForMaskedLM"]
@@ -148,3 +149,14 @@ def test_heads_that_no_output_needs_are_left_out_by_name(name, tensor, why):
     stored = in_memory({key: value.numpy() for key, value in model.state_dict().items()})
     mapped = to_ours(family, family.encoder_config(keys, source="a test"), stored, source="memory")
     assert mapped.ignored[tensor].startswith(why)
+
+
+def test_types_are_needed_where_they_tell_anything_and_known_where_they_are_given(read, tmp_path):
+    model, checkpoint, _ = read("roberta", "Model")
+    module = Module(checkpoint=checkpoint, tokenizer=tiny_tokenizer(tmp_path), backend="numpy")
+    inputs = {name: array for name, array in batch(model).items() if name in ("input_word_ids", "input_mask")}
+    zeros = np.zeros_like(inputs["input_mask"])
+    two, three = module(inputs), module({**inputs, "input_type_ids": zeros})
+    assert np.array_equal(two["sequence_output"], three["sequence_output"])
+    with pytest.raises(InputError, match="input_type_ids must lie in 0 to 0, the rows of the type table; found 1"):
+        module({**inputs, "input_type_ids": zeros + 1})

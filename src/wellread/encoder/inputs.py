@@ -47,7 +47,7 @@ def checked_inputs(config: EncoderConfig, given: Mapping[str, Any]) -> dict[str,
     check_shapes(config, {name: array.shape for name, array in arrays.items()}, advice="cut the texts")
     in_range("input_word_ids", arrays["input_word_ids"], config.vocab_size, "rows of the word table")
     in_range("input_mask", arrays["input_mask"], 2, "values of a mask")
-    if config.reads_types:
+    if config.type_vocab_size and "input_type_ids" in arrays:
         in_range("input_type_ids", arrays["input_type_ids"], config.type_vocab_size, "rows of the type table")
     return arrays
 
