@@ -97,8 +97,9 @@ def test_decode_turns_marks_into_spaces(kobert: Tokenizer) -> None:
 def test_refuses_a_model_without_special_tokens() -> None:
     config = TokenizerConfig(dialect="spm", vocab_file=None, model_file=MODEL)
     message = r"78b3253a26.model must hold the special tokens that its rows need; of its 8000 pieces none is \[UNK\], "
-    with pytest.raises(TextError, match=message):
+    with pytest.raises(TextError, match=message) as refused:
         load_tokenizer(DATA / "kobert", config)
+    assert "tokenizer_class in tokenizer_config.json, such as XLMRobertaTokenizer" in str(refused.value)
 
 
 @pytest.mark.parametrize(

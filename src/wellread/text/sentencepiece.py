@@ -54,7 +54,13 @@ def load_model(model: bytes, config: TokenizerConfig, *, source: str) -> Tokeniz
 def _under_own_ids(
     processor: sentencepiece.SentencePieceProcessor, config: TokenizerConfig, *, source: str
 ) -> tuple[Vocabulary, SentencePieceEngine]:
-    vocabulary = Vocabulary.of(_pieces(processor), config, source=source)
+    try:
+        vocabulary = Vocabulary.of(_pieces(processor), config, source=source)
+    except TextError as error:
+        raise TextError(
+            f"{error}, or the class whose ids the model has: tokenizer_class in tokenizer_config.json, such as "
+            "XLMRobertaTokenizer, CamembertTokenizer or AlbertTokenizer"
+        ) from None
     return vocabulary, SentencePieceEngine.of(processor, vocabulary)
 
 
