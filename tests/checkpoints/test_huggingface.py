@@ -9,11 +9,12 @@ import torch
 import transformers
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from own_ids import own_tokenizer
 from tiny import PIECES
 
 from wellread.checkpoints.families import FAMILIES
 from wellread.checkpoints.family import to_theirs
-from wellread.checkpoints.huggingface import WEIGHTS, read_encoder, read_huggingface
+from wellread.checkpoints.huggingface import WEIGHTS, read_encoder, read_huggingface, read_text
 from wellread.checkpoints.names import shapes
 from wellread.errors import CheckpointError, ConfigError, WellreadError
 from wellread.formats.safetensors import write_safetensors
@@ -272,3 +273,10 @@ def test_any_json_at_all_ends_in_a_module_or_in_one_named_error(directory, name,
     (directory / name).unlink()
     if kept is not None:
         (directory / name).write_bytes(kept)
+
+
+def test_a_sentencepiece_model_alone_cannot_lower(tmp_path):
+    own_tokenizer(tmp_path)
+    assert read_text(tmp_path, "bert").tokenizer.config.dialect == "spm"
+    with pytest.raises(ConfigError, match="do_lower_case is true in .*; found a SentencePiece model, whose own rules"):
+        read_text(tmp_path, "bert", lower_case=True)

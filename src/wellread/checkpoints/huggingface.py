@@ -181,6 +181,11 @@ def read_text(directory: Path, family: str, *, lower_case: bool = False, ignore:
             "files there, or pass tokenizer= with the directory or handle of the model that this was made from"
         )
     files = read_tokenizer(directory, ignore=ignore)
+    if lower_case and files.config.dialect == "spm":
+        raise ConfigError(
+            f"do_lower_case is true in sentence_bert_config.json of {directory}; found a SentencePiece model, whose "
+            "own rules alone hold; say false there"
+        )
     tokenizer = open_tokenizer(directory, files, template=FAMILIES[family].template, do_lower_case=lower_case)
     return Text(tokenizer=tokenizer, inferred=files.inferred, max_length=files.max_length, ignored=files.ignored)
 

@@ -89,17 +89,23 @@ _LOADING = (
     *("add_pooling_layer", "output_attentions", "output_hidden_states", "output_loading_info", "return_dict"),
     *("use_cache", "use_fast", "legacy", "clean_up_tokenization_spaces", "code_revision", "max_memory"),
 )
+# Of the arguments of a model's loader those that choose other weights, or quantise them; the others choose kernels.
+_OF_WEIGHTS = dict.fromkeys(("*quant*", "load_in_*", "subfolder", "variant", "gguf*", "*adapter*", "*mapping*"))
 # What stands in `model_args` and its like is passed to transformers' loaders; what is not listed may change the model.
 LOADER_KEYS = {
     **{
-        name: KeyTable(used={}, ignored=dict.fromkeys(_LOADING, LOADING))
-        for name in ("model_args", "model_kwargs", "config_args", "config_kwargs")
+        name: KeyTable(used={}, ignored=dict.fromkeys(_LOADING, LOADING), patterns=patterns)
+        for names, patterns in (
+            (("model_args", "model_kwargs"), _OF_WEIGHTS),
+            (("config_args", "config_kwargs"), {}),  # any of them may change the arithmetic
+        )
+        for name in names
     },
     **{
         name: KeyTable(
             used={"model_max_length": "max_seq_length"},
             fixed={"padding_side": ["right"], "truncation_side": ["right"]},
-            ignored=dict.fromkeys(_LOADING, LOADING),
+            ignored=dict.fromkeys((*_LOADING, "padding", "truncation", "max_length", "model_input_names"), LOADING),
         )
         for name in ("tokenizer_args", "processor_kwargs")
     },
