@@ -16,7 +16,7 @@ from wellread.export.parity import read_lines
 from wellread.module import Module
 from wellread.text.fast import of_library
 from wellread.text.tokenizer import Tokenizer
-from wellread.text.tokenizer_files import open_tokenizer, read_tokenizer
+from wellread.text.tokenizer_reader import open_tokenizer, read_tokenizer
 
 
 def corpus() -> list[str]:

@@ -17,7 +17,6 @@ from wellread.hub.handles import locate
 from wellread.hub.parse import Location
 from wellread.schema import as_dict
 from wellread.tasks.registry import task_named
-from wellread.text.fast import FastEngine
 from wellread.text.tokenizer import Tokenizer
 from wellread.text.tokenizer_json import text_differences
 
@@ -68,7 +67,7 @@ def describe(checkpoint: Checkpoint, tokenizer: Tokenizer, provenance: Mapping[s
         "tokenizer": {
             **_tokenizer_settings(tokenizer),
             **tokenizer.get_special_tokens_dict(),
-            **({"model": tokenizer.engine.model} if isinstance(tokenizer.engine, FastEngine) else {}),
+            **({"model": model} if (model := getattr(tokenizer.engine, "model", None)) else {}),
             **({"notes": dict(tokenizer.vocabulary.notes)} if tokenizer.vocabulary.notes else {}),
         },
         "ignored": dict(checkpoint.ignored),

@@ -18,7 +18,7 @@ from wellread.config import TokenizerConfig
 from wellread.errors import InputError, TextError
 from wellread.export.parity import read_lines
 from wellread.text.tokenizer import load_tokenizer
-from wellread.text.tokenizer_files import read_tokenizer
+from wellread.text.tokenizer_reader import read_tokenizer
 
 FILES = Path(__file__).parent.parent / "data" / "kobert"
 MODEL, VOCABULARY = FILES / "tokenizer_78b3253a26.model", FILES / "vocab.txt"

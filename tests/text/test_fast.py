@@ -10,8 +10,9 @@ from trained import KINDS, library, write_directory
 from wellread.export.parity import HOSTILE, read_lines
 from wellread.text.fast import of_library
 from wellread.text.tokenizer import load_tokenizer
-from wellread.text.tokenizer_files import read_tokenizer, write_tokenizer
+from wellread.text.tokenizer_files import write_tokenizer
 from wellread.text.tokenizer_json import text_differences, write_fast_tokenizer
+from wellread.text.tokenizer_reader import read_tokenizer
 
 TEXTS = [*read_lines("en")[-300:], *read_lines("ko")[-300:], *HOSTILE, "", " ", "a<mask>b <mask> [MASK] c"]
 

@@ -16,8 +16,8 @@ from wellread.errors import ConfigError, TextError
 from wellread.export.parity import HOSTILE, read_lines
 from wellread.module import Module
 from wellread.text.tokenizer import load_tokenizer
-from wellread.text.tokenizer_files import read_tokenizer
 from wellread.text.tokenizer_json import fast_tokenizer
+from wellread.text.tokenizer_reader import read_tokenizer
 
 # The files of skt/kobert-base-v1, key by key.
 MASK = {"content": "[MASK]", "single_word": False, "lstrip": True, "rstrip": False, "normalized": True}

@@ -11,7 +11,7 @@ from trained import BERT, content
 from wellread.errors import CheckpointError, ConfigError, TextError
 from wellread.text.fast import FastEngine, parse_library
 from wellread.text.tokenizer_check import PARTS
-from wellread.text.tokenizer_files import open_tokenizer, read_tokenizer
+from wellread.text.tokenizer_reader import open_tokenizer, read_tokenizer
 
 AT_VALUE = {"tokenizer_class": "PreTrainedTokenizerFast", **BERT}
 REGEX = {"type": "Split", "pattern": {"Regex": "(a+)+$"}, "behavior": "Isolated", "invert": False}

@@ -10,8 +10,9 @@ import transformers
 from trained import BERT, ROBERTA, content
 
 from wellread.export.parity import HOSTILE, read_lines
-from wellread.text.tokenizer_files import open_tokenizer, read_tokenizer, write_tokenizer
+from wellread.text.tokenizer_files import write_tokenizer
 from wellread.text.tokenizer_json import write_fast_tokenizer
+from wellread.text.tokenizer_reader import open_tokenizer, read_tokenizer
 
 TEXTS = [
     *read_lines("en")[-120:],

@@ -8,8 +8,9 @@ import pytest
 from wellread.config import TokenizerConfig
 from wellread.errors import CheckpointError, ConfigError
 from wellread.text.tokenizer import load_tokenizer
-from wellread.text.tokenizer_files import open_tokenizer, read_tokenizer, write_tokenizer
+from wellread.text.tokenizer_files import write_tokenizer
 from wellread.text.tokenizer_json import write_fast_tokenizer
+from wellread.text.tokenizer_reader import open_tokenizer, read_tokenizer
 
 PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "guitar", "##s"]
 

@@ -8,8 +8,8 @@ from trained import BERT, content
 from wellread.errors import ConfigError
 from wellread.text.tokenizer_class import AT_VALUE, MPNET, ROBERTA
 from wellread.text.tokenizer_class import BERT as BERT_CLASS
-from wellread.text.tokenizer_files import open_tokenizer, read_tokenizer
 from wellread.text.tokenizer_keys import account_for_settings
+from wellread.text.tokenizer_reader import open_tokenizer, read_tokenizer
 
 HARMLESS = {
     "clean_text": False,

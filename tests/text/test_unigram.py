@@ -11,7 +11,7 @@ from piece_models import FILES, model_of, train
 from wellread.errors import ConfigError, TextError
 from wellread.export.parity import HOSTILE, read_lines
 from wellread.text.tokenizer_class import CLASSES
-from wellread.text.tokenizer_files import open_tokenizer, read_tokenizer
+from wellread.text.tokenizer_reader import open_tokenizer, read_tokenizer
 from wellread.text.unigram import ID_RULES, class_pieces
 
 MASK = {"content": "<mask>", "lstrip": True, "rstrip": False, "normalized": True, "single_word": False}

@@ -22,7 +22,7 @@ from wellread.formats.safetensors import read_safetensors
 from wellread.formats.torch_file import read_torch
 from wellread.schema import account_for, parse_object, read_json
 from wellread.text.tokenizer import Tokenizer
-from wellread.text.tokenizer_files import TOKENIZER_FILES, Text, has_tokenizer, open_tokenizer, read_tokenizer
+from wellread.text.tokenizer_files import TOKENIZER_FILES, Text, has_tokenizer
 
 _READERS = {".safetensors": read_safetensors, ".bin": read_torch}
 # Of an index; its metadata is ignored: sizes for a progress bar, which writers count differently.
@@ -180,6 +180,8 @@ def read_text(directory: Path, family: str, *, lower_case: bool = False, ignore:
             f"a tokenizer was asked of {directory}; found none of {', '.join(TOKENIZER_FILES)}; put the tokenizer's "
             "files there, or pass tokenizer= with the directory or handle of the model that this was made from"
         )
+    from wellread.text.tokenizer_reader import open_tokenizer, read_tokenizer  # our own modules start without it
+
     files = read_tokenizer(directory, ignore=ignore)
     if lower_case and files.config.dialect == "spm":
         raise ConfigError(

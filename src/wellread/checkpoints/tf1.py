@@ -18,7 +18,7 @@ from wellread.errors import CheckpointError, ConfigError, TextError, some
 from wellread.files import matching
 from wellread.formats.tensor_bundle import read_bundle
 from wellread.schema import account_for, read_json, record
-from wellread.text.tokenizer_files import Text, open_tokenizer, read_tokenizer, read_wordpiece
+from wellread.text.tokenizer_files import Text, read_wordpiece
 
 CONFIG = "bert_config.json"
 CASE = "do_lower_case"
@@ -111,6 +111,8 @@ def _read_text(directory: Path, lower_case: Any, *, ignore: Collection[str]) -> 
             f"a vocabulary was asked of {directory}; found none of {', '.join(VOCABULARIES)}; "
             "put the vocab.txt of the checkpoint there"
         )
+    from wellread.text.tokenizer_reader import open_tokenizer, read_tokenizer  # our own modules start without it
+
     files = read_tokenizer(directory, ignore=ignore)
     config = files.config
     if config.dialect != "hf":

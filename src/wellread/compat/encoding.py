@@ -11,7 +11,7 @@ import numpy as np
 
 from wellread.errors import InputError, TruncationWarning, nearest, require_extra
 from wellread.text.batch import Batch, Template
-from wellread.text.class_rules import SPECIAL
+from wellread.text.tokenizer_files import SPECIAL
 from wellread.text.tokenizer_keys import KOBERT_RULES
 from wellread.text.vocabulary import SpecialTokens
 

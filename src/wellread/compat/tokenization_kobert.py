@@ -16,10 +16,10 @@ from wellread.compat.encoding import LENGTHS, BatchEncoding, Ids, Layout, check_
 from wellread.config import TokenizerConfig
 from wellread.errors import InputError, TextError
 from wellread.hub.resolve import resolve
-from wellread.text.class_rules import SPECIAL
 from wellread.text.kobert import KoBertEngine
 from wellread.text.tokenizer import load_tokenizer, whole
-from wellread.text.tokenizer_files import read_tokenizer, write_tokenizer
+from wellread.text.tokenizer_files import SPECIAL, write_tokenizer
+from wellread.text.tokenizer_reader import read_tokenizer
 
 MODEL_NAME, VOCABULARY_NAME = "tokenizer_78b3253a26.model", "vocab.txt"
 MAX_LENGTH = 512  # tokens, special ones included

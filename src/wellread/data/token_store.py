@@ -126,7 +126,7 @@ def _spool(texts: Texts, path: Path) -> None:
 def _write(directory: Path, texts: Iterator[str], tokenizer: Tokenizer, room: int, *, source: str) -> None:
     """Write ids, splits and facts, a part at a time."""
     dtype = np.uint16 if tokenizer.vocab_size <= 1 << 16 else np.int32
-    digest, special = hashlib.sha256(), [*asdict(tokenizer.special).values()]
+    digest, special = hashlib.sha256(), tokenizer.special.ids
     num_texts, num_rows, dropped, tokens = 0, 0, 0, 0
     with (directory / VALUES).open("wb") as values, (directory / SPLITS).open("wb") as splits:
         splits.write(np.zeros(1, np.int64).tobytes())

@@ -19,7 +19,7 @@ from wellread.files import sha256, whole_directory
 from wellread.learn.distributed import Process
 from wellread.module import load
 from wellread.text.tokenizer import Tokenizer, load_tokenizer, whole
-from wellread.text.tokenizer_files import open_tokenizer, read_tokenizer
+from wellread.text.tokenizer_reader import open_tokenizer, read_tokenizer
 
 KINDS = ("wordpiece", "sentencepiece")
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")  # in BERT's order, as ids 0 to 4

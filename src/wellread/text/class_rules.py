@@ -15,22 +15,21 @@ from wellread.config import TokenizerConfig
 from wellread.errors import ConfigError, TextError
 from wellread.schema import record
 from wellread.text.added_tokens import NAMES, Tokens, check_ids, plain, read_tokens, text_of, to_add, without_others
-from wellread.text.fast import NAME, from_library, named_template, parse_library, template_of, translated
+from wellread.text.fast import from_library, named_template, parse_library, template_of, translated
 from wellread.text.piece_files import VOCABULARY, read_pieces
 from wellread.text.post_processor import read_template
 from wellread.text.tokenizer_check import PARTS, model_type
 from wellread.text.tokenizer_class import BERT, KOBERT, ROBERTA, TokenizerClass, rows_of
+from wellread.text.tokenizer_files import CONFIG, RULES, SPECIAL
+from wellread.text.tokenizer_json import NAME
 from wellread.text.tokenizer_keys import LENGTHS, account_for_settings
 from wellread.text.unigram import class_pieces
 from wellread.text.vocabulary import read_bounded, read_lines
 
-SPECIAL = ("unk_token", "pad_token", "cls_token", "sep_token", "mask_token")
-RULES = ("do_lower_case", "strip_accents", "tokenize_chinese_chars")
 FAST = {"dialect": "fast", "vocab_file": NAME}
 # What special tokens are called where no file names them.
 CUSTOMARY = {key: (text_of(BERT.special[key]), text_of(ROBERTA.special[key])) for key in SPECIAL}
 UNBOUNDED = 1_000_000  # a length of this or more means "none"
-CONFIG = "tokenizer_config.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,10 +18,9 @@ from wellread.text.batch import Ragged, Template
 from wellread.text.post_processor import read_template
 from wellread.text.tokenizer import Spans, Tokenizer, places
 from wellread.text.tokenizer_check import check_content, parse_content
+from wellread.text.tokenizer_json import NAME
 from wellread.text.vocabulary import Vocabulary, by_id, read_bounded
 from wellread.text.wordpiece import ragged_of
-
-NAME = "tokenizer.json"
 
 
 def load(directory: Path, config: TokenizerConfig) -> Tokenizer:

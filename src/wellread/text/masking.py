@@ -7,7 +7,7 @@ of google-research/bert); *smoothed*, rare pieces more often (Lample and Conneau
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -156,7 +156,7 @@ def mask_tokens(batch: Mapping[str, NDArray[np.int32]], *, masking: Masking, rng
     """
     ids, real = batch["input_word_ids"], batch["input_mask"] != 0
     draws = rng.random((4, *ids.shape))
-    free = real & ~np.isin(ids, [*asdict(masking.special).values()])
+    free = real & ~np.isin(ids, masking.special.ids)
     targets = masking.rate * (real if masking.kind == "smoothed" else free).sum(1)
     positions = _choose_positions(ids, free, targets, masking, draws)
     labels = ids.ravel()[positions]

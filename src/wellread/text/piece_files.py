@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from wellread.errors import TextError
-from wellread.text.fast import NAME
 from wellread.text.tokenizer_check import check_model, model_type, parse_content, steps_of
 from wellread.text.tokenizer_class import Pieces, TokenizerClass
+from wellread.text.tokenizer_json import NAME
 from wellread.text.vocabulary import read_bounded, read_lines
 
 VOCABULARY, BPE_VOCABULARY, MERGES = "vocab.txt", "vocab.json", "merges.txt"

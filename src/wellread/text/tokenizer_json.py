@@ -20,7 +20,6 @@ from tokenizers import AddedToken, Regex, decoders, models, normalizers, pre_tok
 
 from wellread.formats.sentencepiece_model import SentencePieceModel, read_sentencepiece
 from wellread.text.batch import Part
-from wellread.text.fast import FastEngine
 from wellread.text.kobert import KoBertEngine
 from wellread.text.sentencepiece import SPACE
 from wellread.text.tokenizer import Tokenizer
@@ -265,8 +264,9 @@ def _bert(tokenizer: Tokenizer) -> tokenizers.Tokenizer:
 
 def _library(tokenizer: Tokenizer) -> tokenizers.Tokenizer:
     """Return what the `fast` dialect holds already, special tokens and rows included."""
-    assert isinstance(tokenizer.engine, FastEngine)
-    return tokenizer.engine.library
+    engine: Any = tokenizer.engine
+    library: tokenizers.Tokenizer = engine.library
+    return library
 
 
 BUILDERS = {"hf": _bert, "tfhub": wordpiece, "spm": unigram, "kobert": unigram, "fast": _library}
