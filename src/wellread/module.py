@@ -37,13 +37,11 @@ from wellread.encoder.heads import MLM_OUTPUT
 from wellread.encoder.inputs import (
     DEFAULT_OUTPUTS,
     EncoderOutput,
-    as_texts,
     checked_batch_size,
     checked_mlm_inputs,
     checked_output_names,
     packed_inputs,
     refuse_nan,
-    text_rows,
     warn_truncated,
 )
 from wellread.errors import InputError, nearest
@@ -58,6 +56,7 @@ from wellread.tasks.rank import check_rank, ranked, ranks_by_head
 from wellread.tasks.registry import task_named
 from wellread.tasks.task import Predictor, Spans, Texts
 from wellread.text.batch import Batch, Ragged, Rows, check_on_long
+from wellread.text.texts import as_texts, one_text, text_rows
 from wellread.text.tokenizer import RaggedOffsets, Tokenizer
 
 
@@ -362,7 +361,7 @@ class Module:
         self._need_mlm()
         return fill_masks(
             self.tokenizer,
-            text,
+            one_text(text, what="a text with masks"),
             lambda inputs: self.mlm(inputs, outputs=[MLM_OUTPUT])[MLM_OUTPUT],
             max_length=self.checkpoint.config.max_length,
             top_k=top_k,

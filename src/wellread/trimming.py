@@ -22,11 +22,11 @@ from wellread.checkpoints.names import rows
 from wellread.data.corpus import stream_texts, total_bytes
 from wellread.data.formats import STDIN
 from wellread.encode import WINDOW
-from wellread.encoder.inputs import as_texts, text_rows
 from wellread.errors import ConfigError, DataError, nearest
 from wellread.module import Module
 from wellread.progress import transfer
 from wellread.text.batch import Ragged
+from wellread.text.texts import as_texts, text_rows
 from wellread.text.tokenizer import Tokenizer
 from wellread.text.trim import letter_ids, needed, subset
 

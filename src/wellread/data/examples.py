@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from wellread.data.corpus import text_column
 from wellread.data.formats import FilePath, Format
+from wellread.data.frames import SOURCE, rows_of
 from wellread.data.tables import PART, Row, at, format_of, no_column, read_rows, source_of
 from wellread.errors import DataError, nearest
 from wellread.schema import parse_object
@@ -230,26 +231,33 @@ def read_texts(
 
 
 def take_examples(
-    rows: Iterable[Mapping[str, object]], *, labels: Sequence[str] = (), joiner: str = " ", **columns: str
+    rows: Any, *, labels: Sequence[str] = (), joiner: str = " ", needed: Sequence[str] = (), **columns: str
 ) -> Examples:
-    """Take examples from rows in Python, each a mapping from a column's name to its value; as `read_examples`.
+    """Take examples from rows in Python, with the columns that `read_examples` takes from a file.
+
+    Rows are a DataFrame of pandas or polars, a table of pyarrow, a data set of Hugging Face, a mapping from columns to
+    lists, or an iterable of mappings or tuples. A tuple holds the text, then what is `needed` of `Examples`.
 
     >>> take_examples([{"text": "good", "y": 1}, {"text": "bad", "y": 0}], label="y").labels
     ['1', '0']
+    >>> take_examples({"text": ["good", "bad"], "label": [1, 0]}).labels
+    ['1', '0']
     """
     form = Format(kind="jsonl", columns=columns, labels=tuple(labels), joiner=joiner)
-    table = table_of(((number, dict(row)) for number, row in enumerate(rows, 1)), "the given rows")
+    table = table_of(enumerate(rows_of(rows, needed=needed), 1), SOURCE)
     return _examples(table, _by_name(table, form))
 
 
-Given = Examples | FilePath | Iterable[Mapping[str, object]]
+Given = Any  # Examples, the path of a file, or rows as `take_examples` takes them
 
 
-def as_examples(given: Given) -> Examples:
+def as_examples(given: Given, *, needed: Sequence[str] = ()) -> Examples:
     """Take examples as they are, from the file of a path, or from rows in Python. Raises: DataError."""
     if isinstance(given, Examples):
         return given
-    return read_examples(given) if isinstance(given, str | os.PathLike) else take_examples(given)
+    if isinstance(given, str | os.PathLike):
+        return read_examples(given)
+    return take_examples(given, needed=needed)
 
 
 def _by_name(table: Table, form: Format) -> Format:

@@ -89,7 +89,7 @@ def token_store(
     Raises: DataError for files that cannot be read, or texts without a token; TextError for a text that cannot be;
         CheckpointError where the disk refuses; TrainingError for a store that is damaged.
     """
-    if isinstance(texts, str | bytes | Path):
+    if isinstance(texts, str | Path):
         raise InputError(f"files or texts were asked for; found one {type(texts).__name__}; put it in a list")
     if isinstance(texts, Sequence) and texts and all(isinstance(text, Path) for text in texts):
         paths = [text for text in texts if isinstance(text, Path)]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,8 @@ from wellread.config import EncoderConfig
 from wellread.encoder.encoder import INPUTS
 from wellread.encoder.heads import MLM_INPUT, SENTENCE_OUTPUT
 from wellread.errors import InputError, TruncationWarning, WeightsError, nearest
-from wellread.text.tokenizer import Tokenizer, refuse_other_rows
+from wellread.text.texts import as_texts
+from wellread.text.tokenizer import Tokenizer
 
 DEFAULT_OUTPUTS = ("pooled_output", "sequence_output", "encoder_outputs")
 OUTPUTS = (*DEFAULT_OUTPUTS, "embedding_output", "cls_output", SENTENCE_OUTPUT)
@@ -169,43 +169,3 @@ def checked_batch_size(batch_size: int | None, default: int) -> int:
     if batch_size is not None and batch_size < 1:
         raise InputError(f"batch_size= must be at least 1; found {batch_size}; raise it, or leave it out")
     return default if batch_size is None else batch_size
-
-
-def as_texts(given: Any, *, first_row: int = 0) -> list[str]:
-    """Return texts as a list of str: one str, or any iterable of them; columns of pandas, polars and pyarrow are some.
-
-    Raises: InputError for rows that are no str, by their numbers from `first_row`, and for what has no rows of texts.
-    """
-    if isinstance(given, str):
-        return [given]
-    texts = [row.as_py() if hasattr(row, "as_py") else row for row in text_rows(given)]  # pyarrow's scalars
-    refuse_other_rows(texts, first_row=first_row)
-    return texts
-
-
-def text_rows(given: Any) -> Iterable[Any]:
-    """Return the rows of an iterable. Raises: InputError for a table, a mapping, bytes, a path and what has no rows."""
-    kind, advice = type(given), "pass a str or a list of str"
-    if isinstance(given, bytes | bytearray):
-        advice = 'decode them: given.decode("utf-8")'
-    elif isinstance(given, os.PathLike):
-        advice = 'read the file and pass its lines: path.read_text("utf-8").splitlines()'
-    elif names := _columns(given):
-        advice = f"pass one of its columns, {', '.join(names[:8])}: given[{names[0]!r}]"
-    elif hasattr(kind, "to_pylist"):  # pyarrow's arrays
-        return given.to_pylist()
-    elif hasattr(kind, "__iter__") and getattr(given, "ndim", None) != 0:
-        return given
-    type_name = "None" if given is None else f"a {kind.__name__}"
-    raise InputError(f"texts were expected: a str, or an iterable of str; found {type_name}; {advice}")
-
-
-def _columns(given: Any) -> list[str]:
-    """Name the columns of a table: a mapping, a DataFrame of pandas or polars, a Table of pyarrow, a Dataset."""
-    kind = type(given)
-    if isinstance(given, Mapping):
-        return [str(name) for name in given] or ["text"]
-    names: Iterable[Any] = next(
-        (getattr(given, name) for name in ("column_names", "columns") if hasattr(kind, name)), []
-    )
-    return [str(name) for name in names]

@@ -107,9 +107,10 @@ def finetune(
 ) -> Module:
     """Train `module` with a head for `task` on `examples`, and return it; `module` itself stays as it is.
 
-    `task` is a name of `tasks.registry`. Examples are those of `read_examples`, a file's path, or rows with the columns
-    text, pair, label, label_set, score, tags, answers. `labels` names all labels in the order of their ids
-    (default: sorted). A head for the same labels is trained further. `recipe` is a TOML file; `config` goes before it.
+    `task` is a name of `tasks.registry`. Examples are those of `read_examples`, a file's path, or rows in Python as
+    `take_examples` takes them, with the columns text, pair, label, label_set, score, tags, answers. `labels` names all
+    labels in the order of their ids (default: sorted). A head for the same labels is trained further. `recipe` is a
+    TOML file; `config` goes before it.
 
     `output_dir` gets checkpoints and the log. `dev` is scored every `eval_steps` and at the end. A killed run goes on
     from `resume_from_checkpoint`: a checkpoint, or True for the last; `overwrite` starts over. Under torchrun every

@@ -29,8 +29,8 @@ def training_examples(task: str, given: Given, config: FinetuneConfig) -> Exampl
     """
     row = task_named(task)
     if row.loss == "cosine" and config.loss == "contrastive":
-        return _matched(_whole(row, as_examples(given), ("pairs",)))
-    return _whole(row, as_examples(given), row.columns)
+        return _matched(_whole(row, as_examples(given, needed=row.columns), ("pairs",)))
+    return _whole(row, as_examples(given, needed=row.columns), row.columns)
 
 
 def dev_examples(task: str, given: Given, head: HeadConfig) -> Examples:
@@ -39,7 +39,7 @@ def dev_examples(task: str, given: Given, head: HeadConfig) -> Examples:
     Raises: DataError for columns that are not there, labels that the head does not know, tags that are no entities.
     """
     row = task_named(task)
-    examples = _whole(row, as_examples(given), row.columns)
+    examples = _whole(row, as_examples(given, needed=row.columns), row.columns)
     _refuse_unknown_labels(row, examples, head.labels)
     row.check_dev(examples)
     return examples

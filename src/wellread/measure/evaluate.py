@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wellread.data.examples import Examples
+from wellread.data.examples import Examples, Given, as_examples
 from wellread.encode import TOKENS_A_BATCH, Packer, warn_unreadable
 from wellread.encoder.inputs import warn_truncated
 from wellread.errors import DataError, InputError, nearest
@@ -24,7 +24,7 @@ from wellread.text.masking import Masked, mask_tokens, masking_of, row_rng
 
 def evaluate(
     module: Module,
-    examples: Examples,
+    examples: Given,
     *,
     task: str | None = None,
     positive: str | None = None,
@@ -33,6 +33,7 @@ def evaluate(
 ) -> TaskScore:
     """Score a module in float32 on N examples, with intervals at 95 % over the examples.
 
+    Examples are those of `read_examples`, a file's path, or rows in Python as `take_examples` takes them.
     `task` is that of the module's head if none is given. `similarity` takes any module: without a head for it, it
     scores cosines. `positive` names a label whose F1 is wanted too; `rules` say how answers are compared. Questions
     without answers among the examples (SQuAD 2.0) let the module give none. `seed` draws the intervals.
@@ -40,6 +41,7 @@ def evaluate(
     Raises: InputError for a module that is not fine-tuned for the task; DataError for examples that do not fit it.
     """
     row = task_of(module, task)
+    examples = as_examples(examples, needed=row.columns)
     needed(examples, row.target)
     warn_unreadable(module.tokenizer, examples.texts, stacklevel=3)
     classes = module.checkpoint.head.labels if module.checkpoint.head else ()

@@ -14,9 +14,9 @@ from wellread.checkpoints.checkpoint import Checkpoint
 from wellread.config import HEADS, HeadConfig
 from wellread.data.examples import Examples
 from wellread.encode import TOKENS_A_BATCH, Packer
-from wellread.encoder.inputs import as_texts, text_rows
 from wellread.errors import DataError
 from wellread.text.batch import Ragged
+from wellread.text.texts import as_texts, text_rows
 from wellread.text.tokenizer import Tokenizer
 
 Spans: TypeAlias = Sequence[tuple[int, int]]  # of characters, a token each

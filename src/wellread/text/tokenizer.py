@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from wellread.config import TokenizerConfig
 from wellread.errors import InputError
 from wellread.text.batch import Ragged, Template
+from wellread.text.texts import as_texts
 from wellread.text.vocabulary import SpecialTokens, Vocabulary
 
 # dialect -> the file of this package that implements it
@@ -178,22 +179,9 @@ def load_tokenizer(directory: Path, config: TokenizerConfig) -> Tokenizer:
 
 
 def _checked(texts: Sequence[str]) -> list[str]:
-    if isinstance(texts, str | bytes):
-        raise InputError(f"a list of texts was asked for; found one {type(texts).__name__}; wrap it in a list")
-    refuse_other_rows(texts)
-    return [text if text.isascii() else whole(text) for text in texts]
-
-
-def refuse_other_rows(texts: Sequence[object], *, first_row: int = 0) -> None:
-    """Refuse rows that are no str; they are numbered from `first_row`. Raises: InputError that names them."""
-    wrong = [(row, text) for row, text in enumerate(texts, first_row) if not isinstance(text, str)]
-    if wrong:
-        examples = ", ".join(
-            f"{'NaN' if text != text else type(text).__name__} in row {row}" for row, text in wrong[:5]
-        )
-        raise InputError(
-            f"each of {len(texts)} texts must be a str; {len(wrong)} are not: {examples}; convert or drop them"
-        )
+    if isinstance(texts, str):
+        raise InputError("a list of texts was asked for; found one str; wrap it in a list")
+    return [text if text.isascii() else whole(text) for text in as_texts(texts)]
 
 
 def whole(text: str) -> str:
