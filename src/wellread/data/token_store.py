@@ -22,6 +22,7 @@ from wellread.files import sha256, whole_directory
 from wellread.progress import transfer
 from wellread.schema import as_dict, read_json, record, write_json
 from wellread.text.batch import Ragged, chunk
+from wellread.text.texts import text_rows
 from wellread.text.tokenizer import Tokenizer, whole
 
 FORMAT = 1
@@ -89,7 +90,7 @@ def token_store(
     Raises: DataError for files that cannot be read, or texts without a token; TextError for a text that cannot be;
         CheckpointError where the disk refuses; TrainingError for a store that is damaged.
     """
-    if isinstance(texts, str | Path):
+    if isinstance(texts, str | bytes | Path):
         raise InputError(f"files or texts were asked for; found one {type(texts).__name__}; put it in a list")
     if isinstance(texts, Sequence) and texts and all(isinstance(text, Path) for text in texts):
         paths = [text for text in texts if isinstance(text, Path)]
@@ -117,7 +118,7 @@ def _spool(texts: Texts, path: Path) -> None:
     """Put texts in a file of JSON lines."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8") as file:
-        for row, text in enumerate(texts):
+        for row, text in enumerate(text_rows(texts)):
             if not isinstance(text, str):
                 raise InputError(f"each text must be a str; row {row} is a {type(text).__name__}; convert or drop it")
             file.write(json.dumps({"text": whole(text)}, ensure_ascii=False) + "\n")

@@ -179,8 +179,8 @@ def load_tokenizer(directory: Path, config: TokenizerConfig) -> Tokenizer:
 
 
 def _checked(texts: Sequence[str]) -> list[str]:
-    if isinstance(texts, str):
-        raise InputError("a list of texts was asked for; found one str; wrap it in a list")
+    if isinstance(texts, str | bytes):
+        raise InputError(f"a list of texts was asked for; found one {type(texts).__name__}; wrap it in a list")
     return [text if text.isascii() else whole(text) for text in as_texts(texts)]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from wellread.data.corpus import read_lines, read_sentences
-from wellread.errors import ConfigError, TrainingError
+from wellread.errors import ConfigError, InputError, TrainingError
 from wellread.learn.distill.layers import layers_student
 from wellread.learn.distill.relations import relations_student
 from wellread.learn.distill.soft_labels import labels_student
@@ -19,6 +19,7 @@ from wellread.learn.distributed import joined
 from wellread.learn.loop import run, trained_module
 from wellread.learn.settings import DistillConfig, TextConfig, read_recipe
 from wellread.module import Module
+from wellread.text.texts import as_texts, text_rows
 
 METHODS: Mapping[str, Callable[[DistillInputs], Student]] = {
     "layers": layers_student,
@@ -57,6 +58,8 @@ def distill(
     Raises: TrainingError for no texts, or as `train` does; ConfigError for a teacher and a student that do not go
         together; DataError for files.
     """
+    texts = given_texts(texts)
+    pairs = None if pairs is None else as_texts(pairs)
     read = read_recipe(recipe or "default")
     text = text or (read.text if recipe else None)
     config = config or read.distill
@@ -87,6 +90,16 @@ def distill(
         **({"text": asdict(text)} if text else {}),
     }
     return trained_module(learner.model, learner.checkpoint, learner.tokenizer, provenance=provenance)
+
+
+def given_texts(texts: Any) -> Sequence[str] | Sequence[Path]:
+    """Take texts, or files as paths, as users give them. Raises: InputError."""
+    if isinstance(texts, str):
+        raise InputError(
+            f"a list of texts, or of paths, was expected; found one str, {texts[:40]!r}; wrap it in a list"
+        )
+    rows = list(text_rows(texts))
+    return rows if rows and all(isinstance(row, Path) for row in rows) else as_texts(rows)
 
 
 def _sources(inputs: DistillInputs) -> dict[str, Any]:
