@@ -69,7 +69,13 @@ BAD = {
 }
 
 # arguments that mean something else there: packed inputs, an array of pairs or of windows, no second texts
-NOT_TEXTS = {("bytes", "tokenizer"), ("mapping", "call"), ("data sets", "call"), ("table of strings", "embed"), ("None", "pairs, second")}
+NOT_TEXTS = {
+    ("bytes", "tokenizer"),
+    ("mapping", "call"),
+    ("data sets", "call"),
+    ("table of strings", "embed"),
+    ("None", "pairs, second"),
+}
 
 
 @pytest.fixture(scope="module")
