@@ -12,9 +12,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from wellread.checkpoints.native import read_manifest
 from wellread.compat.encoding import LENGTHS, BatchEncoding, Ids, Layout, check_options, lay_out, layout_of
 from wellread.config import TokenizerConfig
 from wellread.errors import InputError, TextError
+from wellread.files import MANIFEST
 from wellread.hub.resolve import resolve
 from wellread.text.kobert import KoBertEngine
 from wellread.text.tokenizer import load_tokenizer, whole
@@ -87,15 +89,20 @@ class KoBertTokenizer:
         """
         fetching = {name: options.pop(name) for name in FETCHING if name in options}
         directory = resolve(name_or_path, **fetching).directory
-        files = read_tokenizer(directory)
-        if files.config.dialect != "kobert" or files.config.vocab_file is None:
+        if (directory / MANIFEST).is_file():  # its tokenizer.json is for other libraries
+            manifest = read_manifest(directory)
+            config, length = manifest.tokenizer, manifest.sentence.max_seq_length
+        else:
+            files = read_tokenizer(directory)
+            config, length = files.config, files.max_length or MAX_LENGTH
+        if config.dialect != "kobert" or config.vocab_file is None:
             raise TextError(
-                f"a KoBERT tokenizer was asked of {name_or_path}; found one of the {files.config.dialect} dialect, not "
+                f"a KoBERT tokenizer was asked of {name_or_path}; found one of the {config.dialect} dialect, not "
                 "a SentencePiece model beside vocab.txt; pass monologg/kobert, or let wellread.load read it"
             )
-        stored = {name: getattr(files.config, name) for name in ("do_lower_case", *SPECIAL)}
-        stored |= {"model_max_length": files.max_length or MAX_LENGTH} if not set(LENGTHS) & set(options) else {}
-        return cls(directory / str(files.config.model_file), directory / VOCABULARY_NAME, **{**stored, **options})
+        stored = {name: getattr(config, name) for name in ("do_lower_case", *SPECIAL)}
+        stored |= {"model_max_length": length} if not set(LENGTHS) & set(options) else {}
+        return cls(directory / str(config.model_file), directory / VOCABULARY_NAME, **{**stored, **options})
 
     def __reduce__(self) -> tuple[Any, ...]:
         settings = {name: getattr(self, name) for name in ("do_lower_case", "model_max_length", *SPECIAL)}
