@@ -1,4 +1,7 @@
-"""Any directory to a module: the layout chooses the reader, an adapter is merged, what lies beside is told."""
+"""Any directory to a module: the layout chooses the reader, an adapter is merged, what lies beside is told.
+
+Readers of layouts that are not met every day are imported where they are met, for the sake of start-up.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +10,12 @@ import warnings
 from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from wellread.checkpoints.adapters import CONFIG as ADAPTER_CONFIG
-from wellread.checkpoints.adapters import Adapter, merge, read_adapter
 from wellread.checkpoints.families import FAMILIES
 from wellread.checkpoints.huggingface import Source, read_huggingface, read_text, with_sentence
 from wellread.checkpoints.native import NAME, check_files, read_manifest, read_native
-from wellread.checkpoints.saved_model import read_preprocessor, read_saved_model
 from wellread.checkpoints.sentence_transformers import read_sentence_files
-from wellread.checkpoints.tf1 import CONFIG as TF1_CONFIG
-from wellread.checkpoints.tf1 import read_tf1, read_tf1_text
 from wellread.errors import CheckpointError, ConfigError, DownloadError, HandleError, TextError, UnusedTensorsWarning
 from wellread.files import public_name
 from wellread.formats.saved_model_pb import NAME as SAVED_MODEL
@@ -25,6 +24,9 @@ from wellread.hub.resolve import resolve
 from wellread.schema import read_json
 from wellread.text.tokenizer import load_tokenizer
 from wellread.text.tokenizer_files import TOKENIZER_FILES, Text, has_tokenizer
+
+if TYPE_CHECKING:
+    from wellread.checkpoints.adapters import Adapter
 
 # From the name of an adapter's base, and its revision, to the directory where it lies.
 FindBase = Callable[[str, str | None], Path]
@@ -61,8 +63,12 @@ def read_directory(
 
 def _read(directory: Path, layout: Layout, *, ignore: Collection[str], text: Text | None) -> Source:
     if layout.name == "saved_model":
+        from wellread.checkpoints.saved_model import read_saved_model
+
         return read_saved_model(directory, ignore=ignore, text=text)
     if layout.name == "tf1":
+        from wellread.checkpoints.tf1 import read_tf1
+
         return read_tf1(directory, ignore=ignore, text=text)
     if layout.name == "native":
         return read_native(directory, text=text)
@@ -86,6 +92,8 @@ def _with_parts_beside(source: Source, place: Place) -> Source:
 
 def _read_adapted(place: Place, *, ignore: Collection[str], text: Text | None, find_base: FindBase) -> Source:
     """Read an adapter and its base and merge them; tokenizer and sentence modules are the adapter's, if it has any."""
+    from wellread.checkpoints.adapters import merge, read_adapter
+
     directory = place.directory
     files = read_sentence_files(directory, ignore=ignore)
     folder = files.folder if files is not None and files.folder is not None else directory
@@ -110,8 +118,8 @@ def _read_base(adapter: Adapter, find_base: FindBase, *, ignore: Collection[str]
     where = f"the base of the adapter {adapter.directory}"
     if not name:
         raise ConfigError(
-            f"{where} was asked for; found no base_model_name_or_path in {ADAPTER_CONFIG}; put the base's files beside "
-            "the adapter's, or its name there"
+            f"{where} was asked for; found no base_model_name_or_path in adapter_config.json; put the base's "
+            "files beside the adapter's, or its name there"
         )
     try:
         directory = find_base(name, adapter.config.revision)
@@ -145,8 +153,12 @@ def read_text_of(directory: Path, *, ignore: Collection[str] = ()) -> Text:
         length = manifest.sentence.max_seq_length
         return Text(tokenizer=load_tokenizer(directory, manifest.tokenizer), max_length=length)
     if not has_tokenizer(directory) and (directory / SAVED_MODEL).is_file():
+        from wellread.checkpoints.saved_model import read_preprocessor
+
         return read_preprocessor(directory)
-    if (directory / TF1_CONFIG).is_file():
+    if (directory / "bert_config.json").is_file():
+        from wellread.checkpoints.tf1 import read_tf1_text
+
         return read_tf1_text(directory, ignore=ignore)
     of_encoder = (path for path in sorted(directory.glob("0_*")) if has_tokenizer(path))  # of sentence-transformers
     folder = directory if has_tokenizer(directory) else next(of_encoder, directory)
