@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import replace
+from functools import reduce
 
 import numpy as np
 import pytest
@@ -124,8 +125,10 @@ def test_labels_that_are_none_leave_the_head_out(labels):
 def test_labels_of_any_type_are_shown_as_json_writes_them():
     labels = {"0": 0, "1": None, "2": True, "3": 4.5, "4": "모름", "5": ["a"]}
     found = told({"architectures": [BERT], "id2label": labels})
-    assert found.head.labels == ("0", "null", "true", "4.5", "모름", '["a"]')
+    assert found.head.labels == ("0", "null", "true", "4.5", "모름", "['a']")
     assert found.inferred == {}
+    deep = reduce(lambda inner, _: [inner], range(900), "a")
+    assert told({"architectures": [BERT], "id2label": {"0": deep, "1": "b"}}).head.labels[1] == "b"
     assert told({"architectures": [BERT], "id2label": None}).head.labels == ("LABEL_0", "LABEL_1")
 
 

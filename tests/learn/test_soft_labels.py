@@ -130,6 +130,10 @@ def test_rows_that_are_cut_are_counted(tmp_path):
             replace(tiny_checkpoint(), head=HeadConfig(task="tag", labels=("O", "B"))),
             "not fine-tuned for the task: it has one for tag",
         ),
+        (
+            replace(tiny_checkpoint(), head=HeadConfig(task="rank", labels=("score",))),
+            "not fine-tuned for the task: it has one for rank",
+        ),
     ],
 )
 def test_a_teacher_that_is_not_fine_tuned_is_refused(tmp_path, checkpoint, found):

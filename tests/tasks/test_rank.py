@@ -100,3 +100,9 @@ def test_a_head_that_was_left_out_is_not_replaced_by_vectors(vectors):
 def test_what_are_no_texts_is_refused(tmp_path, texts):
     with pytest.raises(InputError, match="str"):
         headed_module(tmp_path, "rank").predict(texts)
+
+
+def test_no_pairs_have_no_scores(tmp_path):
+    module = headed_module(tmp_path, "rank")
+    assert module.predict([]).shape == (0,)
+    assert module.predict(zip([QUERY], ["of"], strict=True)) == module.predict(np.asarray([[QUERY, "of"]]))

@@ -173,11 +173,19 @@ def _labels(data: Mapping[str, Any]) -> Labels:
     if not isinstance(id2label, Mapping) or id2label.keys() != set(numbers):
         return Labels(fault=f"{LABELS} names no label for each of 0, 1, 2 ...: it is {reprlib.repr(id2label)}")
     labels = [id2label[number] for number in numbers]
-    shown = tuple(label if isinstance(label, str) else json.dumps(label, ensure_ascii=False) for label in labels)
+    shown = tuple(map(_shown, labels))
     if twice := [label for label, count in Counter(shown).items() if count > 1]:
         names = _numbered(len(shown))
         return Labels(names=names, inferred=f"{', '.join(names)}, as {LABELS} names {reprlib.repr(twice[0])} twice")
     return Labels(names=shown)
+
+
+def _shown(label: Any) -> str:
+    """Show a label of any JSON type as a text; one that is not plain is cut short."""
+    if isinstance(label, str):
+        return label
+    plain = label is None or isinstance(label, bool | int | float)
+    return json.dumps(label) if plain else reprlib.repr(label)
 
 
 def _numbered(count: int) -> tuple[str, ...]:

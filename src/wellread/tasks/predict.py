@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -57,8 +57,11 @@ def inputs_for(head: HeadConfig, texts: Texts, pairs: str | Sequence[str] | None
 
     Raises: InputError for what are no texts, or what the head's task does not take.
     """
-    pair = isinstance(texts, tuple) and is_pair(texts) and pairs is None and task_named(head.task).takes_pairs == "yes"
+    paired = pairs is None and task_named(head.task).takes_pairs == "yes"
+    pair = paired and isinstance(texts, tuple) and is_pair(texts)
     inputs = Inputs.of([texts] if pair else texts, pairs, tokens)  # type: ignore[list-item]
+    if paired and not inputs.texts:
+        inputs = replace(inputs, pairs=[])
     check_inputs(head, inputs)
     return inputs, pair or isinstance(texts, str)
 
