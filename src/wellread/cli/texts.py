@@ -16,6 +16,12 @@ import click
 from wellread.cli.help import Setting
 from wellread.errors import DataError, nearest
 
+# endings of files that wellread does not read: a word with one is a mistyped path, or a file in need of another kind
+OF_DOCUMENTS = (
+    *(".log", ".md", ".rst", ".text", ".doc", ".docx", ".odt", ".pdf", ".rtf", ".tex", ".hwp", ".hwpx", ".epub"),
+    *(".html", ".htm", ".xml", ".yaml", ".yml", ".xls", ".xlsx", ".ods", ".dat", ".db", ".sql", ".arrow", ".feather"),
+    *(".npy", ".npz", ".pkl", ".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".zst"),
+)
 LONG = 200_000  # bytes of files whose reading is shown
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -67,12 +73,17 @@ def reading_of(options: dict[str, Any]) -> dict[str, str]:
 def files_of(arguments: Sequence[str]) -> list[str]:
     """Return the files that arguments name; none if they are texts; standard input, as `-`, if there are none.
 
+    An argument is a file where one of that name lies. Where none does, it is a mistyped path if it is a word that holds
+    a slash or ends as files do, and a text otherwise.
+
     Raises: DataError for paths of no file; UsageError for files beside texts, or where a person would have to type.
     """
     from wellread.data.formats import ENDINGS, STDIN, ending_of
 
     def is_path(text: str) -> bool:
         solid = len(text.split()) == 1 or text.startswith(("/", "./", "../", "~"))
+        if solid and text.lower().endswith(OF_DOCUMENTS):
+            return True
         near = get_close_matches(ending_of(text), ENDINGS, 1, cutoff=0.7)  # .cvs
         return os.path.isdir(text) or ending_of(text) in ENDINGS or (solid and (os.sep in text or bool(near)))
 

@@ -22,6 +22,7 @@ KINDS: dict[str, dict[str, str]] = {
     "tsv": {"text": "text"},
     "jsonl": {"text": "text"},
     "json": {"text": "text"},
+    "pandas": {"text": "text"},
     "parquet": {"text": "text"},
     "conll": {"text": "tokens", "tags": "tags"},
     "squad": {"id": "id", "text": "question", "pair": "context", "answers": "answers"},

@@ -19,6 +19,7 @@ from itertools import chain, compress
 from typing import Any, BinaryIO, NoReturn
 
 from wellread.data.formats import STDIN, FilePath, Format, kind_of, known_format
+from wellread.data.pandas_json import orient_of, pandas_rows
 from wellread.errors import DataError, nearest
 from wellread.schema import parse_object
 
@@ -64,6 +65,11 @@ def format_of(
 
     Raises: DataError.
     """
+    if os.path.isdir(path):
+        raise DataError(
+            f"rows were asked of {source_of(path)}; it is a directory; name the files in it, as the shell does for "
+            f"{os.path.join(path, '*')}"
+        )
     columns = columns or {}
     form = known_format(format) if format else Format(kind=kind or kind_of(path))
     form = replace(form, kind=kind or form.kind, columns={**form.columns, **columns})
@@ -75,6 +81,8 @@ def format_of(
         beginning = file.peek(BEGINNING).removeprefix(BOM).lstrip()
     if not beginning.startswith(b"{"):
         return form
+    if orient_of(beginning):
+        return replace(form, kind="pandas")
     return replace(form, kind="squad" if b'"paragraphs"' in beginning else "jsonl")
 
 
@@ -261,6 +269,15 @@ def _json(file: BinaryIO, source: str, form: Format, texts: bool = False) -> Ite
         raise DataError(f"rows were asked of {source}; it holds no rows; check the file")
 
 
+def _pandas(file: BinaryIO, source: str, form: Format, texts: bool = False) -> Iterator[Row]:
+    """Read what pandas' `to_json` writes in one object, whole."""
+    number = 0
+    for number, row in enumerate(pandas_rows(file.read().removeprefix(BOM).lstrip(), source), 1):
+        yield number, row
+    if not number:
+        raise DataError(f"rows were asked of {source}; it holds no rows; check the file")
+
+
 def _items(file: BinaryIO, source: str) -> Iterator[str]:
     """Cut a JSON array into its items. Raises: ValueError where it is none."""
     decoder, space = json.JSONDecoder(), re.compile(r"[ \t\r\n]*")
@@ -406,6 +423,7 @@ READERS: dict[str, Callable[[BinaryIO, str, Format, bool], Iterator[Row]]] = {
     "csv": _csv,
     "jsonl": _jsonl,
     "json": _json,
+    "pandas": _pandas,
     "parquet": _parquet,
     "conll": _conll,
     "squad": _squad,
