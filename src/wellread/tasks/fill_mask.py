@@ -38,10 +38,9 @@ def fill_masks(
             f"a text with masks was to be filled; this module's vocabulary has no {mask or 'mask token'}; take "
             "one that has"
         )
-    parts = tokenizer.tokenize(text.split(mask))
-    if len(parts) == 1:
+    if mask not in text:
         raise InputError(f"a text with {mask} was asked for; found none in {text[:80]!r}; put one where to guess")
-    row = [id for i, part in enumerate(parts) for id in ([mask_id] if i else []) + part.tolist()]
+    row = masked_row(tokenizer, text, mask, mask_id)
     packed = template.pack([[row]], seq_length=min(len(row) + template.overhead(), max_length), on_long="error")
     positions = np.flatnonzero(packed.input_word_ids[0] == mask_id).astype(np.int32)
     return [
@@ -50,18 +49,39 @@ def fill_masks(
     ]
 
 
+def masked_row(tokenizer: Tokenizer, text: str, mask: str, mask_id: int) -> list[int]:
+    """Return the ids of a text with masks.
+
+    The tokenizers library finds them itself, with the spaces beside them that they take along. Of the other dialects
+    some split a mask like other text: they get what stands between.
+    """
+    if tokenizer.config.dialect == "fast":
+        return tokenizer.tokenize([text])[0].tolist()
+    parts = tokenizer.tokenize(text.split(mask))
+    return [id for i, part in enumerate(parts) for id in ([mask_id] if i else []) + part.tolist()]
+
+
+def spelling(tokenizer: Tokenizer, id: int) -> str:
+    """Return a token as a reader sees it: its text where pieces are spelt in a code of bytes, else the piece."""
+    fast = tokenizer.config.dialect == "fast"
+    return tokenizer.decode([id], skip_special_tokens=False) if fast else tokenizer.pieces([id])[0]
+
+
 def best_tokens(
     tokenizer: Tokenizer, row: list[int], position: int, logits: FloatArray, *, top_k: int
 ) -> list[FilledMask]:
-    """Read the logits [V] of one mask, at `position` of `row`: its `top_k` most probable tokens."""
+    """Read the logits [V] of one mask, at `position` of `row`: its `top_k` most probable tokens.
+
+    Rows of the word table beyond the vocabulary, which many models have to be of a round size, are no tokens.
+    """
     probabilities = np.exp(logits.astype(np.float64) - logits.max())
     probabilities /= probabilities.sum()
-    best = np.argsort(-probabilities, kind="stable")[:top_k].tolist()
+    best = np.argsort(-probabilities[: tokenizer.vocab_size], kind="stable")[:top_k].tolist()
     return [
         FilledMask(
             score=float(probabilities[id]),
             token=id,
-            token_str=tokenizer.pieces([id])[0],
+            token_str=spelling(tokenizer, id),
             sequence=tokenizer.decode([*row[:position], id, *row[position + 1 :]], skip_special_tokens=False),
         )
         for id in best
