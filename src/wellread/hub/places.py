@@ -318,13 +318,17 @@ def _walk(directory: Path, prefix: str = "", depth: int = 2) -> Iterator[str]:
         yield from _walk(Path(entry.path), f"{prefix}{entry.name}/", depth - 1)
 
 
+_WILD = re.compile(r"[*?[]")  # a name without these is compared, which takes no regular expression
+
+
 def _found(names: Collection[str], patterns: str) -> list[str]:
     """Return the names that match one of several patterns, by pattern; a * stays in its folder."""
     return [
         name
         for pattern in patterns.split("|")
         for name in names
-        if fnmatchcase(name, pattern) and name.count("/") == pattern.count("/")
+        if name == pattern
+        or (_WILD.search(pattern) and name.count("/") == pattern.count("/") and fnmatchcase(name, pattern))
     ]
 
 
