@@ -16,6 +16,7 @@ import wellread
 from wellread.checkpoints.directory import read_directory
 from wellread.errors import CheckpointError, TextError
 from wellread.formats.safetensors import write_safetensors
+from wellread.hub.huggingface import refuse_other_forms, selected
 from wellread.hub.places import LAYOUTS, layout_of, what_lies_at
 from wellread.hub.resolve import local
 
@@ -239,6 +240,20 @@ def test_a_chain_of_other_modules_is_no_model_of_its_own(tmp_path):
     """A folder of a linear map has a config.json and weights too."""
     lay(tmp_path, "config.json", "2_Dense/config.json", "2_Dense/model.safetensors")
     assert what_lies_at(tmp_path).layout.name == "no weights"
+
+
+def test_a_repository_in_other_forms_alone_is_refused_before_anything_is_fetched():
+    with pytest.raises(
+        CheckpointError, match=r"me/bert was to be fetched; found an ONNX graph \(onnx/model.onnx\) and no"
+    ):
+        refuse_other_forms("me/bert", ["onnx/model.onnx", "config.json", "README.md"])
+    for names in (["config.json", "model.safetensors", "onnx/model.onnx"], ["vocab.txt"], ["README.md"], []):
+        refuse_other_forms("me/bert", names)
+
+
+def test_the_files_of_an_adapter_are_fetched():
+    adapter = ["adapter_config.json", "adapter_model.bin", "adapter_model.safetensors"]
+    assert selected([*adapter, "pytorch_model.bin"]) == [*adapter, "pytorch_model.bin"]
 
 
 def test_layouts_are_told_by_names_alone():

@@ -21,7 +21,7 @@ json_flag = click.option("--json", "as_json", is_flag=True, help="Print JSON, on
 
 MODEL = "default, a path, or a handle; see wellread catalog."
 BACKENDS = "openvino, torch (a GPU where there is one), numpy, tensorflow, keras or onnx."
-TOKENIZER = "The preprocessor whose tokenizer is taken instead of the module's own."
+TOKENIZER = "The module, preprocessor or directory whose tokenizer is taken instead of the module's own."
 
 # Shorter names of settings, which other verbs know too.
 SHORT = {"text_column": ("--text", "--column"), "pair_column": ("--pair",)}

@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from wellread.catalog.modules import near_handles
-from wellread.errors import DownloadError, HandleError
+from wellread.errors import CheckpointError, DownloadError, HandleError, some
 from wellread.files import Comparison, Stamp, stamp
 from wellread.hub.http_errors import STATUSES, Status
 from wellread.hub.integrity import blob_id, is_checksum, refuse_wrong_files
+from wellread.hub.places import layout_of
 from wellread.hub.records import Fetched, Request
 
 # What the hub says of each file: its bytes, and its SHA-256 or the id of a git blob; None where it is not known.
@@ -122,11 +123,25 @@ def _listing(request: Request, revision: str | None) -> tuple[str, Listing]:
         if any(each.blob_id is None for each in files.values()):  # a mirror that keeps the details for its tree
             tree = api.list_repo_tree(request.location.address, recursive=True, revision=info.sha)
             files = {each.path: each for each in tree if hasattr(each, "blob_id")}
+    refuse_other_forms(request.name, files)
     checksums = {}
     for name in selected(files):
         file = files[name]
         checksums[name] = (file.size, file.blob_id) if file.lfs is None else (file.lfs.size, file.lfs.sha256)
     return info.sha, checksums
+
+
+def refuse_other_forms(handle: str, names: Collection[str]) -> None:
+    """Refuse a repository that holds a model in forms alone that wellread does not read, before anything is fetched.
+
+    Raises: CheckpointError that names them, and what would do.
+    """
+    layout = layout_of(sorted(names))
+    if layout.name in ("other weights", "old adapter"):
+        raise CheckpointError(
+            f"{handle} was to be fetched; found {layout.what} ({some(layout.shown(names))}) and no form of it that "
+            f"wellread reads; {layout.advice}"
+        )
 
 
 def _cached(request: Request, commit: str, name: str) -> bool:
