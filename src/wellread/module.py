@@ -494,21 +494,32 @@ class Module:
     def _own_truncation(self) -> int | None:
         return None if self.checkpoint.sentence.truncate_dim is None else self.embedding_size
 
-    def encode_query(self, sentences: str | Iterable[str] | None = None, **options: Any) -> Any:
+    def encode_query(
+        self,
+        sentences: str | Iterable[str] | None = None,
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        **options: Any,
+    ) -> Any:
         """Do as `encode`, with the prompt named `query` before each text if the module has one, and else with none."""
-        return self.encode(sentences, **self._with_prompt("query", options))  # type: ignore[arg-type]
+        if prompt_name is None and prompt is None:
+            prompt = self.prompts.get("query", "")
+        return self.encode(sentences, prompt_name, prompt, **options)  # type: ignore[arg-type]
 
-    def encode_document(self, sentences: str | Iterable[str] | None = None, **options: Any) -> Any:
+    def encode_document(
+        self,
+        sentences: str | Iterable[str] | None = None,
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        **options: Any,
+    ) -> Any:
         """Do as `encode`, with the prompt named `document` before each text if the module has one, and else with none.
 
         That is what sentence-transformers 6 does: another prompt, such as `passage`, goes by `prompt_name`.
         """
-        return self.encode(sentences, **self._with_prompt("document", options))  # type: ignore[arg-type]
-
-    def _with_prompt(self, name: str, options: Mapping[str, Any]) -> dict[str, Any]:
-        if options.get("prompt") is not None or options.get("prompt_name") is not None:
-            return dict(options)
-        return {**options, "prompt": self.checkpoint.sentence.prompts.get(name, "")}
+        if prompt_name is None and prompt is None:
+            prompt = self.prompts.get("document", "")
+        return self.encode(sentences, prompt_name, prompt, **options)  # type: ignore[arg-type]
 
     def embed(self, texts: Iterable[str], **options: Any) -> Iterator[FloatArray]:
         """Yield the vector [E] of each text, in order, holding a bounded number; options as for `encode`."""

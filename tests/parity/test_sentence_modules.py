@@ -376,6 +376,7 @@ CALLS = {
     "positional": lambda m, **o: m.encode(TEXTS, "query", **o),
     "queries": lambda m, **o: m.encode_query(TEXTS, **o),
     "documents": lambda m, **o: m.encode_document(TEXTS, **o),
+    "queries of another prompt": lambda m, **o: m.encode_query(TEXTS, "passage", **o),
     "queries by name": lambda m, **o: m.encode_query(inputs=TEXTS, **o),
     "a prompt of its own": lambda m, **o: m.encode_query(TEXTS, prompt="word3 ", **o),
     "a name of its own": lambda m, **o: m.encode_document(TEXTS, prompt_name="passage", **o),
