@@ -12,6 +12,7 @@ import transformers
 from bodies import SIZES, batch, body
 from learn.pupils import METHODS, TEXTS
 from tiny import PIECES, tiny_config
+from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
 
 import wellread
 from wellread.backends.torch import TorchEncoder
@@ -138,6 +139,23 @@ def test_a_student_may_be_of_another_family(fresh, tmp_path):
     config = replace(METHODS["relations"], loop=replace(METHODS["relations"].loop, num_train_epochs=1, save_steps=0))
     student = distill(fresh("mpnet"), TEXTS, student=fresh("albert"), output_dir=tmp_path / "run", config=config)
     assert student.checkpoint.family == "albert"
+
+
+def test_a_fresh_roberta_of_a_tokenizer_json(tmp_path):
+    rules = Tokenizer(models.BPE(unk_token="<unk>"))
+    rules.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+    rules.train_from_iterator(TEXTS, trainers.BpeTrainer(vocab_size=90, special_tokens=special, show_progress=False))
+    rules.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0))
+    (tmp_path / "tokens").mkdir()
+    rules.save(str(tmp_path / "tokens" / "tokenizer.json"))
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "roberta", **SIZES, **SHAPES["roberta"]}))
+    options = {"config": tmp_path / "config.json", "vocab": str(tmp_path / "tokens" / "tokenizer.json")}
+    module = new_module([], cache=tmp_path, settings=MLM, **options)
+    assert (module.tokenizer.config.template, module.checkpoint.config.position_offset) == ("roberta", 2)
+    config = replace(MLM, masking="words", loop=replace(QUICK, max_steps=2))
+    pretrain(module, TEXTS, output_dir=tmp_path / "run", config=config).save(tmp_path / "saved")
+    assert wellread.load(tmp_path / "saved").fill_mask("a man is<mask>")
 
 
 def test_positions_that_take_another_id_for_padding_are_refused(fresh, tmp_path):

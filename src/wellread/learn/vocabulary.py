@@ -30,7 +30,7 @@ MODEL = "vocabulary.model"
 
 
 def read_vocabulary(source: str | Path, *, lower_case: bool = False) -> Tokenizer:
-    """Return the tokenizer of a vocab.txt (`lower_case` says its rule), a SentencePiece model, or a module.
+    """Return the tokenizer of a file or a module: vocab.txt, whose rule `lower_case` says, tokenizer.json, SentencePiece.
 
     A module is a directory, which may hold the tokenizer's files alone, or any handle.
 
@@ -46,6 +46,8 @@ def read_vocabulary(source: str | Path, *, lower_case: bool = False) -> Tokenize
             f"lower case was asked for with the vocabulary {source}; found that it is no vocab.txt, and has its own "
             "rule; leave lower case out"
         )
+    if path.is_file() and path.name == "tokenizer.json":
+        return open_tokenizer(path.parent, read_tokenizer(path.parent))
     if path.is_file():
         return load_tokenizer(path.parent, TokenizerConfig(dialect="spm", vocab_file=None, model_file=path.name))
     if path.is_dir() and not (path / "config.json").is_file():
