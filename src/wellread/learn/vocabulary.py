@@ -30,7 +30,7 @@ MODEL = "vocabulary.model"
 
 
 def read_vocabulary(source: str | Path, *, lower_case: bool = False) -> Tokenizer:
-    """Return the tokenizer of a file or a module: vocab.txt, whose rule `lower_case` says, tokenizer.json, SentencePiece.
+    """Return the tokenizer of a file (vocab.txt with `lower_case`, tokenizer.json, SentencePiece model) or a module.
 
     A module is a directory, which may hold the tokenizer's files alone, or any handle.
 
