@@ -302,7 +302,7 @@ def test_models_need_torch_and_say_so(monkeypatch, tmp_path, get):
 
 
 def test_a_cachedir_with_a_vocabulary_of_another_kind_is_refused(tmp_path):
-    (tmp_path / "vocab.txt").write_text("[PAD]\n")
+    (tmp_path / "vocab.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\n")
     with pytest.raises(TextError, match=r"KoBERT tokenizer was asked of .*; found one of the hf dialect.*; pass"):
         get_tokenizer(tmp_path)
 
