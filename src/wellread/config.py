@@ -25,7 +25,7 @@ POOLINGS = ("cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lastt
 DIALECTS = ("hf", "tfhub", "spm", "kobert", "fast")
 DENSE_ACTIVATIONS = (
     *("identity", "tanh", "relu", "gelu", "sigmoid", "silu"),
-    *("leaky_relu", "elu", "softplus", "mish"),
+    *("leaky_relu", "elu", "selu", "relu6", "softplus", "mish", "softsign", "hardtanh", "hardswish"),
 )
 STEPS = ("dense", "layer_norm", "normalize")
 SIMILARITIES = ("cosine", "dot", "euclidean", "manhattan")

@@ -105,6 +105,7 @@ def test_poolings(body, tmp_path, pooling):
 
 
 ACTIVATIONS = ("Identity", "Tanh", "ReLU", "GELU", "Sigmoid", "SiLU", "LeakyReLU", "ELU", "Softplus", "Mish")
+ACTIVATIONS += ("SELU", "ReLU6", "Softsign", "Hardtanh", "Hardswish")
 STEPS = {
     "normalize before a map": [Normalize, lambda: Dense(12, 7)],
     "LayerNorm and dropout": [lambda: Dropout(0.3), lambda: LayerNorm(12), lambda: Dropout(0.3), Normalize],

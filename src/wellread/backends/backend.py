@@ -21,6 +21,7 @@ from wellread.encoder.encoder import INPUTS
 from wellread.encoder.heads import MLM_INPUT, MLM_OUTPUT, POOLING_MASK, SENTENCE_OUTPUT
 from wellread.errors import InputError, nearest, require_extra
 
+SELU = (1.0507009873554805, 1.6732632423543772)  # scale and alpha (Klambauer et al. 2017, arXiv:1706.02515)
 FloatArray = NDArray[np.floating]
 Inputs = Mapping[str, NDArray[np.int32]]
 Outputs = dict[str, FloatArray | list[FloatArray]]

@@ -30,6 +30,11 @@ ACTIVATIONS = {
     "elu": ops.elu,
     "softplus": ops.softplus,
     "mish": lambda x: x * ops.tanh(ops.softplus(x)),
+    "selu": ops.selu,
+    "relu6": ops.relu6,
+    "softsign": ops.softsign,
+    "hardtanh": ops.hard_tanh,
+    "hardswish": ops.hard_silu,
 }
 
 

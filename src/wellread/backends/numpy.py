@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from wellread.backends.backend import Backend, Inputs, Outputs
+from wellread.backends.backend import SELU, Backend, Inputs, Outputs
 from wellread.checkpoints.checkpoint import Checkpoint
 from wellread.encoder.heads import run
 
@@ -32,6 +32,11 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "elu": lambda x: np.where(x < 0, np.expm1(np.minimum(x, 0)), x),
     "softplus": lambda x: np.logaddexp(x, 0),
     "mish": lambda x: x * np.tanh(np.logaddexp(x, 0)),
+    "selu": lambda x: SELU[0] * np.where(x < 0, SELU[1] * np.expm1(np.minimum(x, 0)), x),
+    "relu6": lambda x: np.clip(x, 0, 6),
+    "softsign": lambda x: x / (1 + np.abs(x)),
+    "hardtanh": lambda x: np.clip(x, -1, 1),
+    "hardswish": lambda x: x * np.clip(x + 3, 0, 6) / 6,
 }
 
 

@@ -29,7 +29,11 @@ ACTIVATIONS: dict[str, tuple[str, dict[str, str]]] = {
     "elu": ("Elu", {}),
     "softplus": ("Softplus", {}),
     "mish": ("Mish", {}),
+    "selu": ("Selu", {}),
+    "softsign": ("Softsign", {}),
+    "hardswish": ("HardSwish", {}),
 }
+BOUNDS = {"relu6": (0, 6), "hardtanh": (-1, 1)}  # activations that only cut
 
 
 class OnnxOps:
@@ -97,6 +101,9 @@ class OnnxOps:
     def activation(self, x: str, kind: str) -> str:
         if kind == "silu":
             return self.node("Mul", x, self.node("Sigmoid", x))
+        if kind in BOUNDS:
+            bounds = [self.constant(f"bound_{bound}", np.float32(bound)) for bound in BOUNDS[kind]]
+            return self.node("Clip", x, *bounds)
         operator, attributes = ACTIVATIONS[kind]
         return self.node(operator, x, **attributes)
 

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wellread.backends.backend import (
+    SELU,
     Backend,
     Inputs,
     Outputs,
@@ -172,6 +173,11 @@ _ACTIVATIONS = {
     "elu": lambda x: op.elu(x, 1.0),
     "softplus": op.softplus,
     "mish": op.mish,
+    "selu": lambda x: op.selu(x, _float(SELU[1]), _float(SELU[0])),
+    "relu6": lambda x: op.clamp(x, 0.0, 6.0),
+    "softsign": op.softsign,
+    "hardtanh": lambda x: op.clamp(x, -1.0, 1.0),
+    "hardswish": op.hswish,
 }
 
 

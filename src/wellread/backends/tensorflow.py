@@ -28,6 +28,11 @@ ACTIVATIONS: dict[str, Callable[[tf.Tensor], tf.Tensor]] = {
     "elu": tf.nn.elu,
     "softplus": tf.nn.softplus,
     "mish": lambda x: x * tf.tanh(tf.nn.softplus(x)),
+    "selu": tf.nn.selu,
+    "relu6": tf.nn.relu6,
+    "softsign": tf.nn.softsign,
+    "hardtanh": lambda x: tf.clip_by_value(x, -1, 1),
+    "hardswish": lambda x: x * tf.nn.relu6(x + 3) / 6,
 }
 
 

@@ -32,6 +32,11 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "elu": functional.elu,
     "softplus": functional.softplus,
     "mish": functional.mish,
+    "selu": functional.selu,
+    "relu6": functional.relu6,
+    "softsign": functional.softsign,
+    "hardtanh": functional.hardtanh,
+    "hardswish": functional.hardswish,
 }
 
 

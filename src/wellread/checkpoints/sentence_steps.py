@@ -48,8 +48,13 @@ TORCH_ACTIVATIONS = {
     "SiLU": "silu",
     "LeakyReLU": "leaky_relu",
     "ELU": "elu",
+    "SELU": "selu",
+    "ReLU6": "relu6",
     "Softplus": "softplus",
     "Mish": "mish",
+    "Softsign": "softsign",
+    "Hardtanh": "hardtanh",
+    "Hardswish": "hardswish",
 }
 TORCH_HOMES = ("torch.nn.modules.activation", "torch.nn.modules.linear", "torch.nn.modules", "torch.nn")
 
