@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
+from wellread.checkpoints.families import FAMILIES
 from wellread.config import SentenceConfig
 from wellread.errors import require_extra
 from wellread.export.dialect import DIFFERENCES, SEQ_LENGTH, TFHUB_DIALECTS, tfhub_tokenizer, without_counterpart
@@ -102,7 +103,7 @@ def _notes(module: Module) -> Iterator[str]:
         yield f"the head for {checkpoint.head.task} stays behind: it compares sentence vectors"
     if left := _of_vector(checkpoint.sentence):
         yield f"the sentence vector's {', '.join(left)} stay behind: TF Hub's encoders have no such output"
-    if checkpoint.config.pooler == "first_token" and checkpoint.family == "bert":
+    if checkpoint.config.pooler == "first_token" and "pooler" not in FAMILIES[checkpoint.family].constants:
         yield "pooled_output is the vector of position 0: the module has no pooler"
     if checkpoint.config.max_length < SEQ_LENGTH:
         longest = checkpoint.config.max_length
