@@ -69,6 +69,8 @@ LEFT = {
     "pruned_heads": {},
     "is_decoder": False,
     "embedding_size": 12,
+    "vocab_size_or_config_json_file": 99,
+    "use_memory_efficient_attention": True,
     "use_crf": True,
     "slot_loss_coef": 1.0,
     "slot_labels": ["O", "B"],
@@ -84,7 +86,12 @@ def test_keys_that_say_nothing_of_the_arithmetic_are_ignored_with_a_reason(direc
     write_config(directory, **LEFT)
     found = read_encoder(directory)
     assert found.config == expected.config
-    assert found.ignored.keys() == LEFT.keys() - {"is_decoder", "pruned_heads", "embedding_size"}
+    assert found.ignored.keys() == LEFT.keys() - {
+        "is_decoder",
+        "pruned_heads",
+        "embedding_size",
+        "vocab_size_or_config_json_file",
+    }
     assert found.ignored["num_beams"] == "for text generation"
     assert found.ignored["author"].startswith("unknown; nothing that wellread computes")
 

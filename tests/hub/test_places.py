@@ -281,6 +281,20 @@ def test_a_directory_that_cannot_be_listed_is_named(tmp_path, monkeypatch):
         read_directory(tmp_path)
 
 
+def test_a_folder_that_cannot_be_listed_is_no_reason_to_refuse_its_neighbour(tmp_path, monkeypatch):
+    write_model(tmp_path / "model")
+    (tmp_path / "secret").mkdir()
+    scandir = os.scandir
+
+    def refuse(path):
+        if Path(path).name == "secret":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    assert what_lies_at(tmp_path).directory == tmp_path / "model"
+
+
 def test_an_archive_where_the_cache_cannot_be_written_names_the_variable(tmp_path, monkeypatch):
     write_model(tmp_path / "bert")
     with tarfile.open(tmp_path / "bert.tar.gz", "w:gz") as archive:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from itertools import islice
@@ -15,7 +16,7 @@ from wellread.files import is_litter
 
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
 _ENTRIES, _FOLDERS = 2_000, 50  # that are looked at in a folder of a directory
-_DEPTH = 4  # folders, each alone in the one before, that a module is looked for in
+_DEPTH, _FEW = 4, 3  # folders in folders that a module is looked for in, and how many in each
 _SAID = 1 << 16  # bytes of a file that are searched for a word
 
 
@@ -261,10 +262,13 @@ def parts_beside(place: Place) -> dict[str, str]:
 
 
 def _of_folders(here: Place, *, depth: int) -> Place:
-    """Take the one folder that is a module; its own folders are looked at only where it stands alone."""
+    """Take the one folder that is a module; folders in folders are looked at only where there are few."""
     folders = [name for name in here.names if name.count("/") == 1 and name.endswith("/") and _may_be_module(name)]
-    deeper = depth - 1 if len(folders) == 1 else 0
-    places = [what_lies_at(here.directory / name, depth=deeper) for name in folders]
+    deeper = depth - 1 if len(folders) <= _FEW else 0
+    places = []
+    for name in folders:
+        with suppress(CheckpointError):  # of a folder that may not be read
+            places.append(what_lies_at(here.directory / name, depth=deeper))
     modules = [place for place in places if place.layout.is_read]
     if len(modules) > 1:
         there = [place.directory.relative_to(here.directory).as_posix() for place in modules]
@@ -309,10 +313,15 @@ def _may_be_module(folder: str) -> bool:
 
 def _walk(directory: Path, prefix: str = "", depth: int = 2) -> Iterator[str]:
     """Name what lies in a directory and two folders deep, folders with a slash, without litter and broken links."""
-    with os.scandir(directory) as entries:
-        kept = [entry for entry in (islice(entries, _ENTRIES) if prefix else entries) if not is_litter(entry.name)]
-    folders = [entry for entry in kept if entry.is_dir()]
-    yield from (f"{prefix}{entry.name}" for entry in kept if entry.is_file())
+    try:
+        with os.scandir(directory) as entries:
+            kept = [entry for entry in (islice(entries, _ENTRIES) if prefix else entries) if not is_litter(entry.name)]
+    except OSError:
+        if not prefix:
+            raise
+        return  # a folder that may not be read is no reason to refuse what lies beside it
+    folders = [entry for entry in kept if os.path.isdir(entry)]  # never raises, as the entry's own method does
+    yield from (f"{prefix}{entry.name}" for entry in kept if os.path.isfile(entry))
     yield from (f"{prefix}{entry.name}/" for entry in folders)
     for entry in folders[:_FOLDERS] if depth else []:
         yield from _walk(Path(entry.path), f"{prefix}{entry.name}/", depth - 1)

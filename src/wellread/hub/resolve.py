@@ -17,7 +17,7 @@ from wellread.hub.archives import SUFFIXES, unpack_once
 from wellread.hub.handles import locate
 from wellread.hub.integrity import refuse_wrong_files
 from wellread.hub.parse import Location
-from wellread.hub.places import BROKEN, EMPTY, UNKNOWN, what_lies_at
+from wellread.hub.places import what_lies_at
 from wellread.hub.records import Fetched, Request, find_record, request_for, write_record
 
 DEFAULT = Path(__file__).parent.parent / "catalog" / "default"
@@ -83,6 +83,9 @@ def local(handle: str | os.PathLike[str]) -> Fetched | None:
     return Fetched(location=location, directory=directory_of_tfhub)
 
 
+_OF_A_MODULE = ("tokenizer", "no config", "no weights")  # layouts of its parts, in which a file may be an impostor
+
+
 def _on_disk(location: Location, path: Path) -> Fetched:
     """Open what lies at a path: the directory of the module, where there is one reading, or else the path itself."""
     archive = None
@@ -91,7 +94,7 @@ def _on_disk(location: Location, path: Path) -> Fetched:
         archive = path.relative_to(cache_directory() / "unpacked").parts[0]
     place = what_lies_at(path)
     directory = place.directory if place.layout.is_read or path.is_file() else path
-    if directory.is_dir() and place.layout not in (BROKEN, EMPTY, UNKNOWN):
+    if directory.is_dir() and (place.layout.is_read or place.layout.name in _OF_A_MODULE):
         refuse_wrong_files(directory)
     note = place.note if directory != path else None
     return Fetched(location=location, directory=directory, archive=archive, note=note)

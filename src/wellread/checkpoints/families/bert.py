@@ -39,7 +39,11 @@ FAMILY = Family(
         ),
         nullable=("pad_token_id",),
         fixed={**FIXED, "model_type": ["bert"]},
-        equal={"embedding_size": "hidden_size", "emb_size": "hidden_size"},  # the second is TinyBERT's
+        equal={
+            "emb_size": "hidden_size",  # of TinyBERT
+            "embedding_size": "hidden_size",
+            "vocab_size_or_config_json_file": "vocab_size",  # of before 2019
+        },
         ignored=BOOKKEEPING,
         patterns=PATTERNS,
     ),
