@@ -129,7 +129,9 @@ def test_an_id_without_a_piece_is_a_hole() -> None:
 def test_a_file_of_gigabytes_is_refused_unread(tmp_path: Path) -> None:
     with (tmp_path / "vocab.txt").open("wb") as file:
         file.truncate(3_000_000_000)
-    with pytest.raises(TextError, match="must have at most 100,000,000 bytes; found 3,000,000,000; no published one"):
+    with pytest.raises(
+        TextError, match="must have at most 100,000,000 bytes; found 3,000,000,000, more than a million pieces"
+    ):
         Vocabulary.read(tmp_path / "vocab.txt", CONFIG)
 
 

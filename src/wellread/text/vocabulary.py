@@ -133,7 +133,7 @@ class Vocabulary:
         return [id for id in map(int, ids) if id not in special]
 
 
-MAX_SIZE = 100_000_000  # bytes of a file of text rules: the largest published ones have 62 million
+MAX_SIZE = 100_000_000  # bytes of a file of text rules; a million pieces take about half of it
 WHITE_SPACE = "\t\n\x0b\x0c\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
 
 
@@ -146,8 +146,8 @@ def read_bounded(path: Path, kind: str) -> bytes:
         raise TextError(f"the {kind} {path} was asked for; found none ({error.strerror}); check the path") from error
     if size > MAX_SIZE:
         raise TextError(
-            f"the {kind} {path} must have at most {MAX_SIZE:,} bytes; found {size:,}; no published one is so large: "
-            "take the file that belongs to the model"
+            f"the {kind} {path} must have at most {MAX_SIZE:,} bytes; found {size:,}, more than a million pieces take; "
+            "fetch the file that belongs to the model"
         )
     return raw
 
