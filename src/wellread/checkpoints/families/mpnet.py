@@ -25,6 +25,7 @@ FAMILY = Family(
     keys=KeyTable(
         used={theirs: ours for theirs, ours in BERT.keys.used.items() if theirs != "type_vocab_size"},
         required=BERT.keys.required,
+        nullable=BERT.keys.nullable,
         fixed={**FIXED, "model_type": ["mpnet"], "relative_attention_num_buckets": [BUCKETS]},
         ignored=BOOKKEEPING,
         patterns=PATTERNS,
