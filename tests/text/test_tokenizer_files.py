@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from wellread.config import TokenizerConfig
-from wellread.errors import CheckpointError, ConfigError
+from wellread.errors import CheckpointError, ConfigError, TextError
 from wellread.text.tokenizer import load_tokenizer
 from wellread.text.tokenizer_files import write_tokenizer
 from wellread.text.tokenizer_json import write_fast_tokenizer
@@ -102,6 +102,25 @@ def test_the_class_of_a_models_type_holds_where_no_file_names_one(directory):
     assert read_tokenizer(directory).config.do_lower_case is True
     write(directory, "config.json", {"model_type": "electra", "tokenizer_class": "PreTrainedTokenizerFast"})
     assert read_tokenizer(directory).config.do_lower_case is False
+
+
+@pytest.mark.parametrize("model_type", ["albert", "roberta", "xlm-roberta"])
+def test_a_vocabulary_of_wordpiece_under_another_body_is_berts(directory, model_type):
+    write(directory, "config.json", {"model_type": model_type})
+    write(directory, "tokenizer_config.json", {"do_lower_case": False})
+    files = read_tokenizer(directory)
+    assert files.config == TokenizerConfig(dialect="hf")
+    assert files.inferred["rules"].endswith(
+        "vocab.txt is the only vocabulary, which "
+        + {"albert": "AlbertTokenizer", "roberta": "RobertaTokenizer", "xlm-roberta": "XLMRobertaTokenizer"}[model_type]
+        + " does not read"
+    )
+    assert open_tokenizer(directory, files, template="roberta").config.template == "bert"
+    (directory / "vocab.txt").unlink()
+    with pytest.raises(
+        TextError, match=r"vocab\.json was asked for; found none|neither tokenizer\.json nor a SentencePiece"
+    ):
+        read_tokenizer(directory)
 
 
 def test_special_tokens_are_texts_or_objects_in_either_file(directory):

@@ -172,7 +172,9 @@ def of_class(
     )
     if kind is BERT and _five_alone(library, names):
         config = replace(config, dialect="hf", vocab_file=_vocabulary_file(directory, content), **rules)
-        return replace(files, config=_with_named_template(config, library), library=None)
+        files = replace(files, config=_with_named_template(config, library), library=None)
+        if named.name is not None or not named.explicit:
+            return files
     why = f"those of {kind.name}, as transformers 5 makes them: {named.why}"
     return replace(files, inferred={"rules": why, **files.inferred})
 

@@ -23,7 +23,7 @@ from wellread.text.class_rules import (
     tfhub,
 )
 from wellread.text.fast import from_library, named_template
-from wellread.text.piece_files import VOCABULARY
+from wellread.text.piece_files import BPE_VOCABULARY, VOCABULARY
 from wellread.text.tokenizer import Tokenizer, load_tokenizer
 from wellread.text.tokenizer_check import check_content, parse_content
 from wellread.text.tokenizer_class import AT_VALUE, BERT, CLASSES, IN_PYTHON, KOBERT, OF_MODEL_TYPE
@@ -132,6 +132,11 @@ def _class_of(directory: Path, settings: Mapping[str, Any], ignore: Collection[s
     if kind is None or CLASS in ignore:
         kind = AT_VALUE if fast else BERT
         return Named(kind=kind, why="no file names a class")
+    others = (NAME, BPE_VOCABULARY, "*.model", "*.spiece")
+    if kind.model != BERT.model and (directory / VOCABULARY).is_file() and not any(matching(directory, *others)):
+        # Korean ALBERTs and RoBERTas have WordPiece's vocabularies
+        why = f"no file names a class, and {VOCABULARY} is the only vocabulary, which {kind.name} does not read"
+        return Named(kind=BERT, why=why, explicit=True)
     return Named(kind=kind, why=f"no file names a class, and that of {model['model_type']} is {kind.name}")
 
 
