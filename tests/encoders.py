@@ -87,8 +87,9 @@ def tiny_tensors(row: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str,
     for extra in row.get("surplus", ()):
         positions = torch.arange(config["max_position_embeddings"]).unsqueeze(0)
         tensors[extra] = positions if extra.endswith("position_ids") else torch.randn(WIDTH)
-    if row.get("dtype") == "float16":
-        tensors = {key: tensor.half() if tensor.is_floating_point() else tensor for key, tensor in tensors.items()}
+    if dtype := row.get("dtype"):
+        narrow = getattr(torch, dtype)
+        tensors = {key: tensor.to(narrow) if tensor.is_floating_point() else tensor for key, tensor in tensors.items()}
     if row.get("old_names"):  # as TensorFlow called them
         for new, old in (("LayerNorm.weight", "LayerNorm.gamma"), ("LayerNorm.bias", "LayerNorm.beta")):
             tensors = {key.replace(new, old): tensor for key, tensor in tensors.items()}
@@ -114,7 +115,8 @@ def write_sentence_modules(row: Mapping[str, Any], directory: Path) -> None:
     for i, (activation, out) in enumerate(sentence.get("dense", ()), 2):
         linear = torch.nn.Linear(width, WIDTH if out == row["shape"][1] else 9)
         settings = {"in_features": width, "out_features": linear.out_features, "bias": True}
-        settings["activation_function"] = f"torch.nn.modules.activation.{activation}"
+        module = "linear" if activation == "Identity" else "activation"
+        settings["activation_function"] = f"torch.nn.modules.{module}.{activation}"
         _write(directory / f"{i}_Dense" / "config.json", settings)
         tensors = {f"linear.{key}": torch.randn_like(value) for key, value in linear.state_dict().items()}
         torch.save(tensors, directory / f"{i}_Dense" / "pytorch_model.bin")

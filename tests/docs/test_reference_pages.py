@@ -55,3 +55,10 @@ def test_every_handle_of_the_documents_resolves_or_names_a_living_one():
     assert not [line for line in lines if "unknown to the catalog" in line]
     assert "`tensorflow/bert_en_uncased_L-12_H-768_A-12/1-4`" in handles.page()
     assert "~~`google/bert_uncased_L-12_H-768_A-12/1`~~" in handles.page()
+
+
+def test_the_readme_counts_the_encoders_that_are_read():
+    rows = tool("encoders_page").ROWS.values()
+    assert f"[{sum('refused' not in row for row in rows)} encoders of the hub](docs/encoders.md)" in (
+        ROOT / "README.md"
+    ).read_text("utf-8")

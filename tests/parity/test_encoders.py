@@ -145,7 +145,17 @@ def test_scores_are_those_of_the_cross_encoder(name, directory):
     assert_near(scores(module), probabilities(cross_encoder(directory(name)).predict(PAIRS)))
 
 
-@pytest.mark.parametrize("name", [name for name in STATES if "id2label" in published(ROWS[name])])
+@pytest.mark.parametrize(("name", "task"), [("dslim/bert-base-NER", "tag"), ("deepset/roberta-base-squad2", "answer")])
+def test_heads_of_tokens_are_read(name, task, directory):
+    module = load(directory(name), name)
+    assert module.checkpoint.head.task == task
+    assert list(module.checkpoint.head.labels) == list(published(ROWS[name]).get("id2label", {}).values())
+
+
+LABELLED = [name for name in STATES if "id2label" in published(ROWS[name]) and name != "dslim/bert-base-NER"]
+
+
+@pytest.mark.parametrize("name", LABELLED)
 def test_heads_answer_as_those_of_transformers(name, directory):
     module = load(directory(name), name)
     config = published(ROWS[name])
