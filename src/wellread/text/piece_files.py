@@ -31,7 +31,7 @@ def read_pieces(directory: Path, content: Mapping[str, Any] | None, kind: Tokeni
     if kind.model == "Unigram":
         raise TextError(
             f"the tokenizer of {directory} was to be read as {kind.name}'s; found neither {NAME} nor a SentencePiece "
-            f"model (*.model); fetch one of them, or pass ignore=['tokenizer_class'] where {VOCABULARY} is a WordPiece's"
+            f"model (*.model); fetch one of them, or pass ignore=['tokenizer_class'] where {VOCABULARY} is WordPiece's"
         )
     lines = read_lines(directory / VOCABULARY)
     return Pieces(vocab={line: id for id, line in enumerate(lines) if line})
