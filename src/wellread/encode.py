@@ -21,11 +21,15 @@ from wellread.text.batch import Batch, Ragged, Template, chunk, refuse_long, tok
 from wellread.text.tokenizer import Tokenizer
 
 TOKENS_A_BATCH = 1024  # padding included; measured: smaller batches stay in the cache, larger ones gain nothing
-# Share of tokens, unknown or a letter inside a word, above which a vocabulary cannot read texts. Measured on 200 draws
-# of 64 of the packaged lines: Korean through the English default 0.79 to 0.85, through BERT's cased vocabulary 0.67 to
-# 0.84, through KoBERT at most 0.02; English through any of them at most 0.003. Russian, Greek, Thai, Arabic, Hebrew,
-# Hindi, Chinese and Japanese through the default have 0.58 to 1.
+# Share of tokens, unknown, a letter inside a word or part of a character, above which a vocabulary cannot read texts.
+# Measured on draws of 64 of the packaged lines: Korean through the English default 0.79 to 0.85, through BERT's cased
+# vocabulary 0.67 to 0.84, through a byte-level one of English 0.97, a Unigram of English 0.70 to 0.82; through KoBERT
+# at most 0.02, byte-level ones with Korean 0.04 to 0.14, a Unigram with Korean 0.02; English through any of them at
+# most 0.03. Russian, Greek, Thai, Arabic, Hebrew and Hindi through vocabularies of others have 0.56 to 1, Chinese and
+# Japanese 0.4 to 1.
 UNREADABLE = 0.5
+SPACES = ("▁", "Ġ")  # tokens that stand for a space, of SentencePiece and of byte-level vocabularies
+IDEOGRAPHS = 0x2E80  # here and behind, a letter is a syllable or an ideograph: CJK, kana, Hangul
 SAMPLE, SAMPLE_LENGTH, FEWEST_TOKENS = 64, 200, 8  # texts, characters of each, and tokens that are worth a judgement
 WINDOW = 16_384  # texts that are sorted by length together; bounds memory, and padding is already small
 
@@ -155,26 +159,50 @@ def warn_unreadable(tokenizer: Tokenizer, texts: Sequence[str], *, stacklevel: i
     """Warn where the vocabulary has no words of these texts, as an English one has none of Korean.
 
     Only the first texts are looked at, and only where most of their letters are not ASCII: numbers and emoji say
-    nothing. Bare tokens of one letter are no sign, for KoBERT has syllables and Chinese vocabularies characters.
+    nothing.
     """
     sample = [text[:SAMPLE_LENGTH] for text in texts[:SAMPLE]]
     letters = "" if all(map(str.isascii, sample)) else "".join(filter(str.isalpha, "".join(sample)))
     if sum(not letter.isascii() for letter in letters) * 2 <= len(letters):
         return
-    ids = tokenizer.tokenize(sample).values
-    tokens = [token for token in tokenizer.pieces(ids.tolist()) if token != "▁"]
-    unknown = tokenizer.config.unk_token
-    inner_letters = {t for t in tokens if t.startswith("##") and len(t) == 3 and t[2].isalpha() and not t.isascii()}
-    share = sum(token == unknown or token in inner_letters for token in tokens) / max(1, len(tokens))
-    if len(tokens) >= FEWEST_TOKENS and share > UNREADABLE:
+    readings = [readable(tokenizer, text) for text in sample]
+    count, share = sum(map(len, readings)), 1 - sum(map(sum, readings)) / max(1, sum(map(len, readings)))
+    if count >= FEWEST_TOKENS and share > UNREADABLE:
         warnings.warn(
             # in tens, so that windows of one corpus give one warning
             f"a vocabulary of the texts' language was expected; over {min(int(share * 10), 9)}0 % of the tokens of the "
-            f"first texts ({len(sample)} looked at) are unknown or letters inside a word; their vectors mean little: "
-            "load a module of that language (wellread catalog --language ko lists those for Korean)",
+            f"first texts ({len(sample)} looked at) are unknown or letters inside a word, or parts of one; their "
+            "vectors mean little: load a module of that language (wellread catalog --language ko lists those for "
+            "Korean)",
             VocabularyWarning,
             stacklevel=stacklevel,
         )
+
+
+def readable(tokenizer: Tokenizer, text: str) -> list[bool]:
+    """Say of each token of a text whether it is one that a vocabulary of its language has; spaces are left out.
+
+    None are the unknown token; a letter inside a word (WordPiece writes "##x"); and what shares a character with its
+    neighbour, as the bytes of a byte-level vocabulary do. Syllables and ideographs by themselves are pieces, and no
+    sign: KoBERT has the ones, Chinese vocabularies the others.
+    """
+    spans = tokenizer.engine.spans(text)
+    pieces = tokenizer.pieces(spans.ids.tolist())
+    starts, limits = spans.starts.tolist(), spans.limits.tolist()
+    before, after = [0, *limits[:-1]], [*starts[1:], len(text)]
+    of_bytes = not any(piece.startswith("##") for piece in pieces)  # WordPiece may cut a syllable into its letters
+    tokens: list[bool] = []
+    for number, (piece, start, limit) in enumerate(zip(pieces, starts, limits, strict=True)):
+        if piece in SPACES:
+            continue
+        if piece.startswith("##"):
+            bad = len(piece) == 3 and piece[2].isalpha() and not piece.isascii()
+        else:
+            inside = limit == start + 1 and text[start].isalpha() and text[max(0, start - 1)].isalpha() and start > 0
+            shared = of_bytes and limit - start <= 2 and (start < before[number] or limit > after[number])
+            bad = shared or (inside and 0x7F < ord(text[start]) < IDEOGRAPHS)
+        tokens.append(not bad and piece != tokenizer.config.unk_token)
+    return tokens
 
 
 def encode_rows(

@@ -20,6 +20,7 @@ from wellread.checkpoints.native import write_native
 from wellread.config import SentenceConfig
 from wellread.encode import (
     ELSEWHERE,
+    SAMPLE,
     TOKENS,
     TOKENS_A_BATCH,
     VECTORS,
@@ -32,6 +33,7 @@ from wellread.encode import (
     encode_tokens,
     postprocess,
     prompt_of,
+    warn_unreadable,
 )
 from wellread.encoder.heads import MLM_OUTPUT
 from wellread.encoder.inputs import (
@@ -571,6 +573,8 @@ class Module:
         """
         head = head_of(self.checkpoint)
         inputs, single = inputs_for(head, texts, pairs, tokens)
+        seconds = inputs.pairs or inputs.texts[SAMPLE // 2 :]
+        warn_unreadable(self.tokenizer, [*inputs.texts[: SAMPLE // 2], *seconds[: SAMPLE // 2]], stacklevel=3)
         predictor = Predictor(
             checkpoint=self.checkpoint,
             head=head,

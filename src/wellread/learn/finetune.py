@@ -181,7 +181,9 @@ def dev_scores(
     """Score a module in float32, and keep its weights if they are the best."""
     if torch.cuda.is_available():
         module.backend = "torch"
-    score = evaluate(module, dev, task=task, rules=config.rules)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", VocabularyWarning)  # training has told it
+        score = evaluate(module, dev, task=task, rules=config.rules)
     scores = {name: interval.value for name, interval in score.scores.items()}
     if best is not None:
         best.offer(module.checkpoint.arrays(), scores)
@@ -213,7 +215,8 @@ def warn_constant(module: Module, dev: Examples, task: str, config: FinetuneConf
     if not row.labelled or len(sample) < HINT_ROWS[0] or len(set(row.labels(sample)[0])) < 2:
         return
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", TruncationWarning)  # the scores have told it
+        for category in (TruncationWarning, VocabularyWarning):
+            warnings.simplefilter("ignore", category)  # the scores have told it
         predictions = predictions_for(module, row, sample, precision=exact(module), show_progress_bar=False)
     values = [row.scored(value) for value in predictions]
     labels = {label for value in values for label in (value if isinstance(value, list) else [value])}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from wellread.data.examples import Examples, Given, as_examples
 from wellread.encode import TOKENS_A_BATCH, Packer, warn_unreadable
 from wellread.encoder.inputs import warn_truncated
-from wellread.errors import DataError, InputError, nearest
+from wellread.errors import DataError, InputError, VocabularyWarning, nearest
 from wellread.measure.predictions import TaskScore, score_predictions
 from wellread.metrics.metrics import interval, raised
 from wellread.module import Module
@@ -53,7 +54,9 @@ def evaluate(
             f"({sum(label in unseen for label in labels)} of {len(labels)}){nearest(unseen[0], classes)}; score it on "
             "the labels that it was fine-tuned for"
         )
-    predicted = predictions_for(module, row, examples, precision=exact(module), **row.scoring_options(examples))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", VocabularyWarning)  # it was given
+        predicted = predictions_for(module, row, examples, precision=exact(module), **row.scoring_options(examples))
     scoring = Scoring(labels=classes, positive=positive, rules=rules)
     return score_predictions(row.name, examples, [row.scored(value) for value in predicted], scoring=scoring, seed=seed)
 
