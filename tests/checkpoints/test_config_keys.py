@@ -233,3 +233,22 @@ def test_a_body_under_the_head_of_another_gives_the_vectors_of_transformers(tmp_
         theirs = model(torch.tensor(packed.input_word_ids).long(), torch.tensor(packed.input_mask).long())
     np.testing.assert_allclose(module(packed)["sequence_output"][:, :4], theirs[0][:, :4].numpy(), atol=2e-5)
     assert module.info()["ignored"]["crf.transitions"] == UNUSED
+
+
+def test_a_head_with_an_output_table_of_its_own_is_left_out(directory):
+    arrays = tiny_checkpoint().arrays()
+    decoder = {"cls.predictions.decoder.weight": arrays[WORDS] + 1}
+    named = {
+        name if name.startswith("cls.") else f"bert.{name}": array for name, array in {**arrays, **decoder}.items()
+    }
+    write_safetensors(directory / "model.safetensors", named)
+    write_config(directory, tie_word_embeddings=False)
+    found = read_encoder(directory)
+    assert not found.has_mlm
+    assert set(found.ignored) == {name for name in named if name.startswith("cls.")}
+    assert set(found.ignored.values()) == {
+        "of a head with an output table of its own (tie_word_embeddings is false); the encoder is read without it"
+    }
+    write_config(directory)
+    with pytest.raises(WeightsError, match="cls.predictions.decoder.weight differs from"):
+        read_encoder(directory)

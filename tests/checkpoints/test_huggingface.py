@@ -133,7 +133,7 @@ def test_reasons_are_kept(directory):
         ({"pruned_heads": {"0": [1]}}, "pruned_heads is"),
         ({"add_cross_attention": True}, "add_cross_attention is True"),
         ({"rotary_pct": 0.25}, "rotary_pct is 0.25, which is unknown, and by its name may touch"),
-        ({"tie_word_embeddings": False}, "tie_word_embeddings is False"),
+        ({"tie_word_embeddings": None}, "tie_word_embeddings is None, and wellread computes only True, False"),
         (
             {"model_type": "gpt2"},
             "names the model_type 'gpt2', which has a decoder; wellread reads bert, distilbert, .*; choose",

@@ -124,7 +124,7 @@ FIXED: dict[str, list[Any]] = {
     "quantization_config": [None],
     "relative_attention": [False, None],
     "scale_attn_weights": [True],
-    "tie_word_embeddings": [True],
+    "tie_word_embeddings": [True, False],  # where it is false, the head of the words has a table that is not read
     "use_bias": [True],
     "use_position_embeddings": [True],
 }

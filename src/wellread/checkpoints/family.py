@@ -213,6 +213,19 @@ def to_ours(
     )
 
 
+UNTIED = "of a head with an output table of its own (tie_word_embeddings is false); the encoder is read without it"
+
+
+def without_mlm_head(
+    family: Family, stored: Mapping[str, StoredTensor]
+) -> tuple[dict[str, StoredTensor], dict[str, str]]:
+    """Take the masked-language-model head out of a file's tensors; return the others, and the names with the reason."""
+    rows = family.rows
+    tails = tuple(f".{name}" for name in (*(rows.get(name, name) for name in names.plain_rows("mlm")), *family.copies))
+    ignored = {name: UNTIED for name in stored if f".{name}".endswith(tails)}
+    return {name: tensor for name, tensor in stored.items() if name not in ignored}, ignored
+
+
 def to_theirs(
     family: Family, config: EncoderConfig, arrays: Mapping[str, Any], *, mlm: bool, head: HeadConfig | None = None
 ) -> dict[str, Any]:

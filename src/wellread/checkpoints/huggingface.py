@@ -11,7 +11,7 @@ from typing import Any
 from wellread.checkpoints.checkpoint import Checkpoint
 from wellread.checkpoints.config_keys import OTHER_TYPES
 from wellread.checkpoints.families import FAMILIES
-from wellread.checkpoints.family import to_ours
+from wellread.checkpoints.family import to_ours, without_mlm_head
 from wellread.checkpoints.sentence_modules import MODEL_CONFIG, read_cross_encoder
 from wellread.checkpoints.sentence_transformers import SentenceFiles, check_sentence, read_sentence_files
 from wellread.checkpoints.task_head import head_from_config
@@ -215,6 +215,9 @@ def read_encoder(directory: Path, *, ignore: Collection[str] = ()) -> Checkpoint
     keys = account_for(data, family.keys, source=path, ignore=ignore)
     config = family.encoder_config(keys.used, source=path)
     stored = read_weights(directory)
+    untied: dict[str, str] = {}
+    if data.get("tie_word_embeddings") is False:
+        stored, untied = without_mlm_head(family, stored)
     described = {key: data[key] for key in data if key not in ignore}
     if cross_encoder := read_cross_encoder(directory):
         described[MODEL_CONFIG] = cross_encoder
@@ -226,7 +229,7 @@ def read_encoder(directory: Path, *, ignore: Collection[str] = ()) -> Checkpoint
         config=mapped.config,
         head=head.head,
         tensors=mapped.tensors,
-        ignored={**ignored_keys, **mapped.ignored, **head.ignored},
+        ignored={**ignored_keys, **mapped.ignored, **untied, **head.ignored},
         inferred={**mapped.inferred, **head.inferred},
     )
 

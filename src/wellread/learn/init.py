@@ -80,11 +80,14 @@ def family_of_file(path: Path) -> Family:
     return FAMILIES[model_type]
 
 
+TIED = {"tie_word_embeddings": [True]}  # the head of the words that is trained takes the word table
+
+
 def shape_of_file(path: Path) -> EncoderConfig:
     """Return the shape that a Hugging Face config.json describes. Raises: ConfigError, as in loading a module."""
     data, family = read_json(path), family_of_file(path)
     # one writes it by hand: no key is a stranger
-    keys = account_for(data, replace(family.keys, patterns={}), source=path)
+    keys = account_for(data, replace(family.keys, fixed={**family.keys.fixed, **TIED}, patterns={}), source=path)
     return family.encoder_config(keys.used, source=path)
 
 
