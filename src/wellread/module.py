@@ -106,12 +106,13 @@ def load(
         find_base=lambda base, revision: resolve(base, revision=revision, **where).directory,
     )
     opened = {"directory": fetched.note} if fetched.note is not None else {}
+    of_file = fetched.note is not None and not os.path.isdir(os.path.expanduser(handle))
     return Module(
         checkpoint=replace(source.checkpoint, inferred={**source.checkpoint.inferred, **opened}),
         tokenizer=source.tokenizer,
         backend=backend,
         provenance={
-            "handle": public_name(handle),
+            "handle": public_name(fetched.directory if of_file else handle),
             # of the handle above, and not of one that the module itself names
             **({} if "handle" in source.provenance else versions),
             **({"tokenizer": public_name(tokenizer)} if tokenizer is not None else {}),

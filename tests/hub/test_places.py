@@ -104,6 +104,7 @@ def test_a_file_of_a_model_means_its_directory(tmp_path, name):
     module = wellread.load(write_model(tmp_path / "bert") / name)
     assert is_the_model(module)
     assert module.info()["inferred"]["directory"] == f"the directory of the file {name}"
+    assert module.provenance["handle"] == "bert"
 
 
 def test_of_two_forms_of_weights_the_one_that_is_named_must_be_the_one_that_is_read(tmp_path):
