@@ -98,8 +98,8 @@ def tokenized(place, name, module):
     return tokenizer(TEXTS, padding=True, truncation=True, max_length=module.max_seq_length, return_tensors="pt")
 
 
-def vectors(module):
-    return module.encode(TEXTS, precision="f32" if module.backend == "openvino" else None)
+def vectors(module, **options):
+    return module.encode(TEXTS, precision="f32" if module.backend == "openvino" else None, **options)
 
 
 def scores(module):
@@ -125,6 +125,8 @@ def test_vectors_are_those_of_sentence_transformers(name, directory):
     module = load(directory(name), name)
     assert module.max_seq_length == peer.max_seq_length
     assert_near(vectors(module), peer.encode(TEXTS))
+    for prompt in ROWS[name]["sentence"].get("prompts", ()):
+        assert_near(vectors(module, prompt_name=prompt), peer.encode(TEXTS, prompt_name=prompt))
 
 
 @pytest.mark.parametrize("name", STATES)
