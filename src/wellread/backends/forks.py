@@ -44,6 +44,10 @@ class GraphCache(Generic[K]):
                 self._graphs[key] = compile()
             return self._graphs[key]
 
+    def drop(self, key: K) -> None:
+        """Free the graph of `key`: the next call compiles it anew."""
+        self._graphs.pop(key, None)
+
     def clear(self) -> None:
         """Free every graph."""
         self._graphs.clear()

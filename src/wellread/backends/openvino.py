@@ -236,8 +236,9 @@ class OpenVINOBackend(Backend):
 
         No callback runs in OpenVINO's threads: an error that passes through one can end the process.
         """
-        compiled = self._compile([output], cpu_count())
-        requests = [compiled.create_infer_request() for _ in range(2 * cpu_count())]
+        streams = cpu_count()
+        compiled = self._compile([output], streams)
+        requests = [compiled.create_infer_request() for _ in range(2 * streams)]
         names = [port.any_name for port in compiled.inputs]
         pending: deque[tuple[int, Any]] = deque()
         try:
@@ -249,6 +250,9 @@ class OpenVINOBackend(Backend):
                 pending.append((index, request))
             while pending:
                 yield _finished(*pending.popleft())
+        except RuntimeError:  # in bfloat16 a stream computes nothing more once a batch has failed in it
+            self._compiled.drop(((output,), streams))
+            raise
         finally:
             for _, request in pending:  # a batch failed, or the consumer went away: let none run on
                 with suppress(RuntimeError):
