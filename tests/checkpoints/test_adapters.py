@@ -343,4 +343,5 @@ def test_the_head_of_setfit_is_told_and_never_opened(base, tmp_path):
     ):
         module = wellread.load(tmp_path / "setfit")
     assert module.info()["ignored"]["model_head.pkl"].startswith("SetFit's head")
+    wellread.load(tmp_path / "setfit", ignore=["model_head.pkl"])  # without a word
     np.testing.assert_array_equal(module(INPUTS)["sequence_output"], wellread.load(base)(INPUTS)["sequence_output"])

@@ -21,7 +21,7 @@ from wellread.files import public_name
 from wellread.formats.saved_model_pb import NAME as SAVED_MODEL
 from wellread.hub.places import Layout, Place, layout_of, parts_beside, what_lies_at
 from wellread.hub.resolve import resolve
-from wellread.schema import read_json
+from wellread.schema import ASKED, is_named, read_json
 from wellread.text.tokenizer import load_tokenizer
 from wellread.text.tokenizer_files import TOKENIZER_FILES, Text, has_tokenizer
 
@@ -58,7 +58,7 @@ def read_directory(
     if place.layout.name == "adapter":
         return _read_adapted(place, ignore=ignore, text=text, find_base=find_base)
     source = _read(place.directory, place.layout, ignore=ignore, text=text)
-    return _with_parts_beside(source, place)
+    return _with_parts_beside(source, place, ignore)
 
 
 def _read(directory: Path, layout: Layout, *, ignore: Collection[str], text: Text | None) -> Source:
@@ -75,19 +75,14 @@ def _read(directory: Path, layout: Layout, *, ignore: Collection[str], text: Tex
     return read_huggingface(directory, ignore=ignore, text=text)
 
 
-def _with_parts_beside(source: Source, place: Place) -> Source:
-    """Say what lies beside a model and is not used; heads and adapters in a warning too."""
-    beside = parts_beside(place)
-    if not beside:
-        return source
-    warnings.warn(
-        f"{'; '.join(f'{name} of {place.directory}: {why}' for name, why in beside.items())}; the module is read "
-        "without",
-        UnusedTensorsWarning,
-        stacklevel=2,
-    )
+def _with_parts_beside(source: Source, place: Place, ignore: Collection[str]) -> Source:
+    """Say what lies beside a model and is not used; what `ignore` does not name, in a warning too."""
+    beside = {name: ASKED if is_named(name, ignore) else what for name, what in parts_beside(place).items()}
+    told = "; ".join(f"{name} of {place.directory}: {what}" for name, what in beside.items() if what != ASKED)
+    if told:
+        warnings.warn(f"{told}; the module is read without", UnusedTensorsWarning, stacklevel=2)
     checkpoint = replace(source.checkpoint, ignored={**source.checkpoint.ignored, **beside})
-    return replace(source, checkpoint=checkpoint)
+    return replace(source, checkpoint=checkpoint) if beside else source
 
 
 def _read_adapted(place: Place, *, ignore: Collection[str], text: Text | None, find_base: FindBase) -> Source:
