@@ -92,6 +92,17 @@ def test_copies_of_a_used_module_compute_the_same(directory: Path, copied) -> No
     assert module.backend == "openvino"
 
 
+def test_a_changed_module_prepares_a_backend_of_its_own(directory: Path) -> None:
+    module = wellread.load(directory, backend="torch")
+    exact = module.encode(["a man"], precision="f32")
+    other = replace(module, backend="numpy")
+    assert other.running().name == "numpy"
+    assert module.running("f32").name == "torch"
+    assert np.abs(other.encode(["a man"]) - exact).max() < 1e-6
+    module.backend = "openvino"
+    assert module.running("f32").name == "openvino"
+
+
 def test_a_pickle_needs_no_directory_and_holds_no_cache(directory: Path, tmp_path: Path) -> None:
     wellread.load(directory).save(tmp_path / "there")
     module = wellread.load(tmp_path / "there", backend="numpy")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
 
 from wellread.backends.backend import Backend, FloatArray, check_backend, load_backend
-from wellread.backends.forks import keep_for_ever, preparing, surviving, warn_of_another
+from wellread.backends.forks import keep_for_ever, preparing, surviving, warn_of_another, was_started
 from wellread.card import describe, model_card
 from wellread.checkpoints.checkpoint import Checkpoint, in_memory
 from wellread.checkpoints.directory import read_directory
@@ -175,7 +175,8 @@ class Module:
     _backends: dict[str | None, Backend] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Refuse a tokenizer whose ids the word table does not hold."""
+        """Refuse a tokenizer whose ids the word table does not hold; begin without the backends of another."""
+        self._backends = {}
         rows, pieces = self.checkpoint.config.vocab_size, self.tokenizer.vocab_size
         if pieces > rows:
             raise InputError(
@@ -292,7 +293,9 @@ class Module:
             return held
         with preparing(name):
             if held is not None and self._backends.get(precision) is held:
-                keep_for_ever(self._backends.pop(precision))  # to free it takes threads that a fork has ended
+                del self._backends[precision]
+                if was_started(held.name):  # to free it takes threads that a fork has ended
+                    keep_for_ever(held)
             if precision not in self._backends:
                 if name != self.backend:
                     warn_of_another(self.backend, name)
