@@ -27,8 +27,8 @@ def drawn(*, mlm=False):
     return {name: rng.normal(size=shape).astype(np.float32) for name, shape in shapes(CONFIG, mlm=mlm).items()}
 
 
-def read(arrays, *, family=BERT, config=CONFIG):
-    return to_ours(family, config, in_memory(arrays), source="a file")
+def read(arrays, *, family=BERT, config=CONFIG, ignore=()):
+    return to_ours(family, config, in_memory(arrays), source="a file", ignore=ignore)
 
 
 def test_the_prefix_stands_beside_the_head_alone():
@@ -108,6 +108,19 @@ def test_an_output_table_of_its_own_is_refused():
         WeightsError, match=rf"cls\.predictions\.decoder\.weight differs from {WORDS}, of which it must be"
     ):
         read({**drawn(mlm=True), "cls.predictions.decoder.weight": drawn()[WORDS] + 1})
+
+
+def test_a_head_that_is_not_its_own_is_passed_over_as_a_whole():
+    other = {**drawn(mlm=True), "cls.predictions.decoder.weight": drawn()[WORDS] + 1}
+    part = {**drawn(), "cls.predictions.bias": np.zeros(99, np.float32)}
+    for arrays in (other, part):
+        with pytest.raises(WeightsError, match=r"without this head: ignore=\['cls\.\*'\]"):
+            read(arrays)
+        found = read(arrays, ignore=["cls.*"])
+        assert found.tensors.keys() == drawn().keys()
+        assert found.ignored == dict.fromkeys(arrays.keys() - drawn().keys(), "passed over as the caller asked")
+    with pytest.raises(WeightsError, match="of which it must be a copy"):
+        read(other, ignore=["cls.predictions.decoder.*"])  # the head would compute with another table
 
 
 def test_a_copy_of_what_is_not_there_is_surplus():

@@ -77,7 +77,7 @@ def test_the_whole_chain_is_read(directory):
     np.testing.assert_array_equal(files.tensors["sentence.0.bias"].read(), WEIGHTS["bias"])
 
 
-def test_modules_go_by_their_index_not_by_their_place(directory):
+def test_modules_that_begin_with_no_encoder_go_by_their_index(directory):
     entries = json.loads((directory / "modules.json").read_text())
     write(directory / "modules.json", entries[::-1])
     assert read_sentence_files(directory).normalize

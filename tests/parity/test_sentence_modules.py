@@ -336,6 +336,14 @@ def test_a_normalize_before_the_pooling_changes_nothing(saved, tmp_path):
     assert_close(encode(wellread.load(theirs)), SentenceTransformer(str(theirs), device="cpu").encode(TEXTS))
 
 
+def test_modules_stand_in_the_order_of_the_list(saved, tmp_path):
+    theirs = shutil.copytree(saved, tmp_path / "theirs")
+    *chain, last = json.loads((theirs / "modules.json").read_text())
+    mixed = [*chain[:2], {**last, "name": "first", "idx": 9}, *chain[2:]]
+    (theirs / "modules.json").write_text(json.dumps(mixed))
+    assert_close(encode(wellread.load(theirs)), SentenceTransformer(str(theirs), device="cpu").encode(TEXTS))
+
+
 @pytest.mark.parametrize("form", ["gztar", "zip"])
 def test_an_archive_of_an_old_layout_is_opened(saved, tmp_path, monkeypatch, form):
     monkeypatch.setenv("WELLREAD_CACHE", str(tmp_path / "cache"))

@@ -28,6 +28,7 @@ BOOKKEEPING: dict[str, str] = {
     "architectures": "names classes, which are never resolved",
     "attn_implementation": _KERNELS,
     "auto_map": "names code in the repository, which is never run",
+    "base_model": _NOTE,
     "chunk_size_feed_forward": "computes the same in smaller steps",
     "classifier_activation": _HEADS,
     "classifier_bias": _HEADS,
@@ -84,8 +85,12 @@ BOOKKEEPING: dict[str, str] = {
     "use_flash_attn": _KERNELS,
     "use_memory_efficient_attention": _KERNELS,
     "vocab_file": "the vocabulary is found by its name",
+    "vocab_path": "the vocabulary is found by its name",
+    "with_prediction_heads": _ADAPTERS,
     "xla_device": "a setting of TPU runs",
     **dict.fromkeys(("classifier_layers", "num_classes", "num_class", "num_tags", "label_list", "labels"), _HEADS),
+    **dict.fromkeys(("adam_epsilon", "max_grad_norm"), _TRAINING),
+    **dict.fromkeys("bos_token cls_token eos_token mask_token pad_token sep_token unk_token".split(), _TOKENIZER),
     **dict.fromkeys(("is_composition", "sub_configs", "attribute_map", "has_no_defaults_at_init"), _NOTE),
     **dict.fromkeys(
         """

@@ -181,11 +181,15 @@ def to_ours(
     if not family.needs_pooler(head) and not any(name.startswith("pooler.") for name in plain):
         config = replace(config, pooler="first_token")
     mlm_names = set(family.theirs(config, mlm=True).values()) - set(family.theirs(config, mlm=False).values())
+    asked = {name for name in plain if is_named(name, ignore) or is_named(raw[name], ignore)}
+    mlm_head = {*mlm_names, *family.copies}
+    if asked >= mlm_names & plain.keys():  # the masked-language-model head goes as a whole or stays
+        plain = {name: tensor for name, tensor in plain.items() if name not in mlm_head & asked}
     theirs = family.theirs(config, mlm=not mlm_names.isdisjoint(plain), head=head)
     shapes = names.shapes(config, mlm=True) | names.head_shapes(config, head)
     ignored = {name: why for name in sorted(plain) if (why := _reason(family, name, theirs)) is not None}
     surplus = sorted(plain.keys() - {*ignored, *theirs.values()})
-    ignored |= {name: ASKED for name in surplus if is_named(name, ignore) or is_named(raw[name], ignore)}
+    ignored |= dict.fromkeys([name for name in raw if name in asked and (name in surplus or name not in plain)], ASKED)
     altering = {name: what for name in surplus if name not in ignored and (what := _first_match(name, ALTERING))}
     inside = _inside(family, raw, prefix)
     beside = [name for name in surplus if name not in {*ignored, *altering, *inside}]
@@ -200,9 +204,12 @@ def to_ours(
         if name in plain and ours in theirs and not np.array_equal(plain[name].read(), plain[theirs[ours]].read())
     ]
     if faults:
+        patterns = sorted({f"{name.partition('.')[0]}.*" for name in mlm_head})
+        in_head = {fault.partition(" ")[0] for fault in faults} <= mlm_head
         raise WeightsError(
             f"the tensors of {source} must be those of its {family.name} configuration; found that "
             f"{'; '.join(faults)}; correct config.json or fetch the weights again"
+            f"{f', or read the encoder without this head: ignore={patterns}' if in_head else ''}"
         )
     names.warn_unused(beside, source)
     return Mapped(

@@ -56,7 +56,8 @@ class ModuleEntry:
 def read_modules(directory: Path) -> list[ModuleEntry] | None:
     """Read `modules.json`, or return None where there is none: a Transformer, a Pooling, then any of STEPS.
 
-    Of a cross-encoder it is a Transformer alone.
+    Of a cross-encoder it is a Transformer alone. The order is that of the list, by which sentence-transformers goes;
+    where that begins with no Transformer, it is that of `idx`.
 
     A class goes by its full name: one of the same name from elsewhere is code, and code is never run.
 
@@ -68,7 +69,9 @@ def read_modules(directory: Path) -> list[ModuleEntry] | None:
     try:
         entries = parse_json(path.read_bytes())
         ordered = sorted(enumerate(entries), key=lambda entry: entry[1].get("idx", entry[0]))
-        modules = [(entry["type"].strip(), entry["path"]) for _, entry in ordered]
+        modules = [(entry["type"].strip(), entry["path"]) for entry in entries]
+        if modules and TYPES.get(modules[0][0]) != "Transformer":
+            modules = [modules[i] for i, _ in ordered]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ConfigError(
             f"{path} must be a list of modules with idx, path and type; found that {error!r}; fetch the file again"
