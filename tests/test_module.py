@@ -331,6 +331,43 @@ def test_a_batch_of_no_texts_is_refused(module, number):
         module.encode(TEXTS, batch_size=number)
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"batch_size": "8"}, "batch_size= must be a whole number; found '8'"),
+        ({"truncate_dim": 4.0}, "truncate_dim must be 1 to 12; found 4.0"),
+        ({"truncate_dim": True}, "truncate_dim must be 1 to 12; found True"),
+        ({"prompt": ["a"]}, "a prompt for all texts was expected: one str; found a list"),
+        ({"prompt_name": 5}, "takes the name of one prompt; found 5"),
+        ({"on_long": None}, "on_long=None is unknown"),
+    ],
+)
+def test_settings_of_other_types_are_refused(module, options, message):
+    with pytest.raises(InputError, match=message):
+        module.encode(TEXTS, **options)
+
+
+def test_numbers_of_numpy_are_numbers_and_names_come_in_lists(module):
+    assert module.encode(TEXTS, batch_size=np.int64(2), truncate_dim=np.int64(4)).shape == (5, 4)
+    with pytest.raises(InputError, match="outputs= takes a list of names; found 'pooled_output'"):
+        module(TEXTS, outputs="pooled_output")
+    with pytest.raises(InputError, match="seq_length= must be a whole number; found '8'"):
+        module(TEXTS, seq_length="8")
+    with pytest.raises(InputError, match="seq_length= must be a whole number; found None"):
+        module.bert_pack_inputs([[[1]]], None)
+
+
+def test_one_name_to_ignore_is_no_list_of_letters(module, tmp_path):
+    module.save(tmp_path / "saved")
+    (tmp_path / "saved" / "wellread.json").unlink()  # which holds the digests of what it stands beside
+    config = json.loads((tmp_path / "saved" / "config.json").read_text())
+    (tmp_path / "saved" / "config.json").write_text(json.dumps({**config, "is_decoder": True}))
+    with pytest.raises(CheckpointError, match="is_decoder"):
+        wellread.load(tmp_path / "saved", ignore="crf.*")
+    with pytest.raises(InputError, match="ignore= takes names of keys and tensors; found 5"):
+        wellread.load(tmp_path / "saved", ignore=[5])
+
+
 KOREAN = ["그 영화는 정말 재미있었고 다시 보고 싶다.", "오늘 날씨가 좋아서 공원에 갔다.", "이 책은 너무 어렵다."]
 
 

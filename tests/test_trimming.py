@@ -233,6 +233,14 @@ def test_what_cannot_be_trimmed_is_refused(tmp_path, options, error, found):
         wellread.trim(tiny_module(tmp_path), **options)
 
 
+def test_texts_are_a_column_of_any_kind_and_no_table(tmp_path):
+    module = tiny_module(tmp_path)
+    texts = np.array(["paris of france"] * 3)
+    assert wellread.trim(module, texts).tokenizer.vocab_size == wellread.trim(module, list(texts)).tokenizer.vocab_size
+    with pytest.raises(InputError, match="pass one of its columns, text"):
+        wellread.trim(module, {"text": ["paris"]})
+
+
 def test_files_that_are_missing_are_named(tmp_path):
     module = tiny_module(tmp_path)
     with pytest.raises(DataError, match=r"found no .*none\.txt; check the paths"):

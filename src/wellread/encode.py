@@ -17,7 +17,9 @@ from wellread.encoder.inputs import refuse_nan
 from wellread.errors import InputError, VocabularyWarning, nearest
 from wellread.metrics.similarity import unit
 from wellread.progress import progress
+from wellread.schema import whole
 from wellread.text.batch import Batch, Ragged, Template, chunk, refuse_long, token_budget_batches
+from wellread.text.texts import one_text
 from wellread.text.tokenizer import Tokenizer
 
 TOKENS_A_BATCH = 1024  # padding included; measured: smaller batches stay in the cache, larger ones gain nothing
@@ -117,7 +119,9 @@ class Packer:
 def prompt_of(sentence: SentenceConfig, name: str | None, prompt: str | None) -> str:
     """Return what is put before each text: `prompt`, or the module's own of that name. Raises: InputError."""
     if prompt is not None:
-        return prompt
+        return one_text(prompt, what="a prompt for all texts")
+    if not isinstance(name, str | None):
+        raise InputError(f"prompt_name= takes the name of one prompt; found {name!r}; pass a str")
     name = name if name is not None else sentence.default_prompt_name
     if name is not None and name not in sentence.prompts:
         raise InputError(
@@ -328,7 +332,7 @@ def check_like(precision: str | None, output_value: str | None, pool: object) ->
 def postprocess(vectors: FloatArray, *, truncate_dim: int | None = None, normalize: bool = False) -> FloatArray:
     """Keep the first dimensions of vectors [N, E], and scale them to length 1. Raises: InputError."""
     width = vectors.shape[1]
-    if truncate_dim is not None and not 1 <= truncate_dim <= width:
-        raise InputError(f"truncate_dim must be 1 to {width}; found {truncate_dim}; choose one of these")
+    if truncate_dim is not None and not 1 <= (whole(truncate_dim) or 0) <= width:
+        raise InputError(f"truncate_dim must be 1 to {width}; found {truncate_dim!r}; choose one of these")
     vectors = vectors[:, :truncate_dim]
     return unit(vectors) if normalize else vectors

@@ -102,13 +102,13 @@ def require_extra(package: str, *, extra: str) -> None:
         raise MissingExtra(f'this needs {package}, which is not installed; run: pip install "wellread[{extra}]"')
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """Return a hint at the known name closest to `name`, or an empty string.
+def nearest(name: object, known: Iterable[str]) -> str:
+    """Return a hint at the known name closest to `name`, or an empty string, as for what is no str.
 
     >>> nearest("hiden_size", ["hidden_size", "vocab_size"])
     ' (did you mean hidden_size?)'
     """
-    close = difflib.get_close_matches(name, list(known), n=1)
+    close = difflib.get_close_matches(name, list(known), n=1) if isinstance(name, str) else []
     return f" (did you mean {close[0]}?)" if close else ""
 
 

@@ -51,7 +51,7 @@ from wellread.files import own_card, public_name
 from wellread.hub.push import Pushed, Upload
 from wellread.hub.resolve import preprocessor_for, resolve
 from wellread.metrics.similarity import similarity, similarity_pairwise
-from wellread.schema import record
+from wellread.schema import names_to_ignore, record, whole
 from wellread.tasks.fill_mask import FilledMask, fill_masks
 from wellread.tasks.predict import head_of, inputs_for, predict_all, read_options
 from wellread.tasks.rank import check_rank, ranked, ranks_by_head
@@ -93,6 +93,7 @@ def load(
             "trust_remote_code=True was given; wellread runs no code of a repository and needs none; leave it out"
         )
     check_backend(backend)
+    ignore = names_to_ignore(ignore)
     where: dict[str, Any] = {"token": token, "cache_dir": cache_dir, "local_files_only": local_files_only}
     fetched = resolve(handle, revision=revision, **where)
     tokenizer = tokenizer if tokenizer is not None else preprocessor_for(fetched)
@@ -229,11 +230,12 @@ class Module:
     @max_seq_length.setter
     def max_seq_length(self, length: int) -> None:
         limit = self.checkpoint.config.max_length
-        if type(length) is not int or not 3 <= length <= limit:
+        number = whole(length)
+        if number is None or not 3 <= number <= limit:
             raise InputError(
-                f"max_seq_length must be 3 to {limit}, this module's positions; found {length!r}; lower it"
+                f"max_seq_length must be 3 to {limit}, this module's positions; found {length!r}; choose one of these"
             )
-        self._set(max_seq_length=length)
+        self._set(max_seq_length=number)
 
     def _set(self, **changes: Any) -> None:
         """Set fields of the sentence vector's configuration. Raises: ConfigError for values that they cannot have."""

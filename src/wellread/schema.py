@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import difflib
 import json
+import operator
 import reprlib
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from types import UnionType
 from typing import Any, NoReturn, TypeVar, get_args, get_origin, get_type_hints
 
-from wellread.errors import CheckpointError, ConfigError, nearest
+from wellread.errors import CheckpointError, ConfigError, InputError, nearest
 
 
 def parse_object(raw: bytes) -> dict[str, Any]:
@@ -151,6 +152,32 @@ class Keys:
 ASKED = "passed over as the caller asked"
 UNKNOWN = "unknown; nothing that wellread computes is known to depend on it"
 _MISSPELT = 0.85  # how like a key of the table another is that must be meant for it
+
+
+def whole(value: object) -> int | None:
+    """Return a whole number, one of NumPy's too, as an int; None for anything else.
+
+    >>> whole(8), whole(8.0), whole("8"), whole(True)
+    (8, None, None, None)
+    """
+    try:
+        return None if isinstance(value, bool) else operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        return None
+
+
+def names_to_ignore(given: Collection[str]) -> list[str]:
+    """Return the names and patterns of `ignore=`; one str is one of them.
+
+    Raises: InputError for anything else.
+
+    >>> names_to_ignore("crf.*")
+    ['crf.*']
+    """
+    names = [given] if isinstance(given, str) else list(given) if isinstance(given, Iterable) else [given]
+    if wrong := [name for name in names if not isinstance(name, str)]:
+        raise InputError(f"ignore= takes names of keys and tensors; found {wrong[0]!r}; pass a list of str")
+    return names
 
 
 def is_named(name: str, ignore: Collection[str]) -> bool:

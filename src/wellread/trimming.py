@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Regex, normalizers
 
+from wellread.catalog.modules import language_tag
 from wellread.checkpoints.checkpoint import Checkpoint, in_memory
 from wellread.checkpoints.names import rows
 from wellread.data.corpus import stream_texts, total_bytes
@@ -110,7 +111,7 @@ def trim(
     """
     tokenizer, checkpoint = module.tokenizer, module.checkpoint
     reading = {"column": column, "kind": kind, "format": format}
-    languages = [language] if isinstance(language, str) else language
+    languages = [language_tag(name) for name in ([language] if isinstance(language, str) else language)]
     wanted = _language_ids(tokenizer, languages) | _listed_ids(tokenizer, keep)
     if texts is None and not wanted:
         raise ConfigError(
@@ -118,7 +119,7 @@ def trim(
         )
     if min_count < 1:
         raise ConfigError(f"min_count must be at least 1; found {min_count}; raise it")
-    counts = _Counts.of(tokenizer, _stream(texts or (), reading), hold_out=held_out is None)
+    counts = _Counts.of(tokenizer, _stream(() if texts is None else texts, reading), hold_out=held_out is None)
     if texts is not None and not counts.texts:
         raise DataError("a module was to be trimmed to what texts need; found 0 texts that hold anything; give others")
     wanted |= {*np.flatnonzero(counts.occurrences >= min_count).tolist(), *_module_ids(module)}

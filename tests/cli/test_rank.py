@@ -59,6 +59,11 @@ def test_windows_of_documents_are_one_ranking(saved, monkeypatch, top_k):
     assert [hit["score"] for hit in found] == pytest.approx([hit["score"] for hit in expected(saved, top_k)])
 
 
+def test_a_file_in_the_place_of_the_query_is_refused(saved, tmp_path):
+    (tmp_path / "a.txt").write_text("the cat\n")
+    assert "found the file" in run(saved, tmp_path / "a.txt", QUERY, code=2)
+
+
 def test_without_documents_nothing_is_printed(saved):
     assert run(saved, QUERY, given="") == ""
     assert "Invalid value for '-k' / '--top-k'" in run(saved, QUERY, "a", "--top-k", "0", code=2)

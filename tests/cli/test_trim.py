@@ -6,9 +6,11 @@ import subprocess
 import sys
 
 import pytest
+from click.testing import CliRunner
 from tiny import tiny_module
 
 import wellread
+from wellread.cli.trim import command
 
 
 @pytest.fixture
@@ -40,7 +42,7 @@ def test_trim(run, tmp_path):
     )
     assert "counted" not in run("--texts", "-", "-o", "piped", given="paris\n" * 3)
     assert wellread.load(tmp_path / "piped").tokenizer.vocab_size < 40
-    found = json.loads(run("--language", "en", "-o", "small", "--overwrite", "--json"))
+    found = json.loads(run("--language", "English", "-o", "small", "--overwrite", "--json"))
     assert (found["output"], found["rows_before"], found["held_out_texts"]) == ("small", 99, 0)
 
 
@@ -55,3 +57,10 @@ def test_trim(run, tmp_path):
 def test_what_cannot_be_trimmed_is_said(run, tmp_path, arguments, code, found):
     assert found in run(*arguments, "-o", "small", code=code)
     assert not (tmp_path / "small").exists()
+
+
+def test_texts_in_the_place_of_the_module_are_said(tmp_path):
+    (tmp_path / "texts.txt").write_text("paris\n")
+    done = CliRunner().invoke(command, [str(tmp_path / "texts.txt"), "-o", str(tmp_path / "small")])
+    assert done.exit_code == 2
+    assert "HANDLE names the module; found the file of texts" in done.output

@@ -72,8 +72,9 @@ def test_tuples_hold_what_the_task_needs() -> None:
         assert (found.texts, found.pairs, found.scores) == (["a"], ["b"], [0.5])
     assert as_examples([("a", "b")], needed=("pairs", "scores")).pairs == ["b"]
     assert as_examples(np.array([["a", "yes"]], dtype=object), needed=("labels",)).labels == ["yes"]
-    found = as_examples([(["a", "man"], ["O", "B-PER"])], needed=("tags", "spans"))
-    assert (found.texts, found.tags) == (["a man"], [["O", "B-PER"]])
+    for tokens, tags in ((["a", "man"], ["O", "B-PER"]), (("a", "man"), ("O", "B-PER"))):
+        found = as_examples([(tokens, tags)], needed=("tags", "spans"))
+        assert (found.texts, found.tags) == (["a man"], [["O", "B-PER"]])
 
 
 def test_columns_are_named_as_for_files() -> None:
@@ -84,6 +85,32 @@ def test_columns_are_named_as_for_files() -> None:
         take_examples(frame)
     words = pd.DataFrame({"text": [np.array(["a", "man"])], "tags": [np.array(["O", "B-PER"])]})
     assert take_examples(words).tags == [["O", "B-PER"]]
+
+
+def test_classes_of_a_data_set_go_by_their_names() -> None:
+    tag = datasets.ClassLabel(names=["O", "B-PER", "I-PER"])
+    features = datasets.Features({"text": datasets.List(datasets.Value("string")), "tags": datasets.List(tag)})
+    words = datasets.Dataset.from_dict({"text": [["김", "철수"]], "tags": [[1, 2]]}, features=features)
+    assert take_examples(words).tags == [["B-PER", "I-PER"]]
+    kinds = datasets.Features({"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["neg", "pos"])})
+    rows = datasets.Dataset.from_dict({"text": ["a", "b"], "label": [1, 0]}, features=kinds)
+    assert take_examples(rows).labels == ["pos", "neg"]
+    unknown = datasets.Dataset.from_dict({"text": ["a"], "label": [-1]}, features=kinds)
+    with pytest.raises(DataError, match="a label was asked of the column label"):
+        take_examples(unknown)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ({"text": [["a", "b"]], "tags": [["O", None]]}, "a tag for each token was asked of the column tags"),
+        ({"text": ["a", "b"], "labels": [[1, 0, 0], [0, 1, 1]]}, "found rows of zeros and ones, a place for each"),
+        ({"review": ["a"]}, r"name one of them with wellread.take_examples\(..., text=...\)"),
+    ],
+)
+def test_cells_that_stand_for_something_else_are_refused(rows, message) -> None:
+    with pytest.raises(DataError, match=message):
+        take_examples(rows)
 
 
 NAN = pd.DataFrame({"text": ["a", None], "label": ["x", "y"]})

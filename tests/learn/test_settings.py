@@ -19,6 +19,10 @@ from wellread.learn.settings import BYSTANDERS, SCHEDULES, LoopConfig
         ({"num_train_epochs": 0, "seed": -1}, "found num_train_epochs of 0; seed of -1; num_train_epochs, per_device"),
         ({"warmup_ratio": 1.5}, "found warmup_ratio of 1.5; .* adam_beta1, adam_beta2 at most 1"),
         ({"learning_rate": float("nan")}, "found learning_rate of nan"),
+        (
+            {"seed": None, "num_train_epochs": "3"},
+            "found num_train_epochs of '3'; seed of None; .* none is a text or below",
+        ),
         ({"lr_scheduler_type": "cosin"}, r"found 'cosin' \(did you mean cosine\?\); it is one of linear, cosine"),
         ({"bf16": "yes"}, "bf16 was asked for; found 'yes'; it is one of auto, true, false"),
         ({"report_to": "none, wandbb"}, r"found 'wandbb' \(did you mean wandb\?\); it is one of none, tensorboard"),

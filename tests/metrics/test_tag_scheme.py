@@ -24,6 +24,8 @@ SPELLINGS = {
     "underscores behind": "PER_B PER_I LOC_B LOC_B _",
     "dots": "B.PER I.PER B.LOC B.LOC O",
     "lower case": "b-PER i-PER b-LOC b-LOC o",
+    "lower case, with O": "b-PER i-PER b-LOC b-LOC O",
+    "slashes": "B/PER I/PER B/LOC B/LOC O",
     "old scripts": "B-PER I-PER B-LOC B-LOC X",
 }
 

@@ -192,6 +192,7 @@ def test_a_module_without_a_head_is_refused(tmp_path):
         ("classify", {"tokens": [[]]}, "found 1 rows of them for 1 texts and a module for classify; leave them out"),
         ("tag", {"tokens": [[], []]}, "found 2 rows of them for 1 texts and a module for tag; leave them out"),
         ("classify", {"top_k": 2}, "the options top_k were given; a module for answer takes top_k, max_answer_length"),
+        ("answer", {"pairs": ["b"], "top_k": "2"}, "options of other types were asked for; found top_k='2'"),
         (
             "answer",
             {"pairs": ["b"], "topk": 2},

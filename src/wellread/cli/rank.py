@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,8 @@ def command(
     or - for standard input. Memory holds 16,384 documents at once, beside the --top-k best. What is printed of a
     document is its score and its text; with --json an object, with its number among the documents.
     """
+    if os.path.isfile(query):
+        raise click.UsageError(f"QUERY is a text, and comes first; found the file {query}; put the query before it")
     if output is not None:
         check_output(output)
     rows = stream_arguments(documents, options, show=output is not None)

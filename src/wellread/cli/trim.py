@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import click
 
 from wellread.cli.options import LOADING, json_flag, load_module, module_options
 from wellread.cli.texts import reading_options
+from wellread.data.formats import ENDINGS, ending_of
 from wellread.files import refuse_existing
 
 PATH = click.Path(path_type=Path)
@@ -36,6 +38,10 @@ def command(handle: str | None, output: Path, dtype: str, overwrite: bool, as_js
     """
     from wellread.trimming import trim
 
+    if handle is not None and os.path.isfile(handle) and ending_of(handle) in ENDINGS:
+        raise click.UsageError(
+            f"HANDLE names the module; found the file of texts {handle}; pass it as --texts {handle}"
+        )
     if not overwrite:
         refuse_existing(output, advice=", or overwrite it (--overwrite)")
     loading = {name: options.pop(name) for name in LOADING}

@@ -325,11 +325,23 @@ def _label_sets(table: Table, form: Format, name: str) -> list[list[str]]:
     sets = [split_labels(value) for value in column(table, name)]
     bad = (labels is None for labels in sets)
     refuse_rows(table, bad, f"a list of labels, or labels with commas, was asked of the column {name}", "mend them")
+    if _is_multi_hot(table.columns[name]):
+        raise DataError(
+            f"the labels of each row, by their names, were asked of the column {name} of {table.source}; found rows of "
+            "zeros and ones, a place for each label; write the names of those that are 1"
+        )
     labels = [label for row in sets for label in row or []]
     lines = [line for line, row in zip(table.lines, sets, strict=True) for _ in row or []]
     if form.labels and labels:
         LabelMap(names=form.labels).ids(labels, source=f"the column {name} of {table.source}", lines=lines)
     return [row or [] for row in sets]
+
+
+def _is_multi_hot(values: Sequence[object]) -> bool:
+    """Say whether rows are zeros and ones, as many in each as there are labels, which numbers of labels never are."""
+    rows = [row for row in values if isinstance(row, list)]
+    one_length = len(rows) == len(values) and len({len(row) for row in rows}) == 1
+    return one_length and all(cell in (0, 1) for row in rows for cell in row) and any(len(r) > len({*r}) for r in rows)
 
 
 def split_labels(value: object) -> list[str] | None:
@@ -367,6 +379,8 @@ def _tags(table: Table, form: Format) -> list[list[str]]:
     )
     request = f"lists of as many tokens as tags were asked of the columns {form.roles['text']}, {form.roles['tags']}"
     refuse_rows(table, bad, request, "mend them")
+    without = (any(tag is None or tag != tag or tag == "" for tag in row) for row in tags if isinstance(row, list))
+    refuse_rows(table, without, f"a tag for each token was asked of the column {form.roles['tags']}", "mend them")
     return [list(map(str, row)) for row in tags if isinstance(row, list)]
 
 

@@ -61,8 +61,22 @@ def columns_of(given: Any) -> list[tuple[str, Sequence[object]]] | None:
     if hasattr(kind, "iloc"):
         raise DataError(f"examples were expected: {KINDS}; found one column, a {kind.__name__}; pass the whole table")
     if hasattr(kind, "column_names") and hasattr(kind, "to_dict"):  # datasets
-        return list(given.to_dict().items())
+        return [(name, _with_names(given.features[name], values)) for name, values in given.to_dict().items()]
     return None
+
+
+def _with_names(feature: Any, values: list[Any]) -> list[Any]:
+    """Put the names of a data set's classes for their numbers, in lists of them too; -1 is no class."""
+    if isinstance(feature, list):
+        feature = feature[0]
+    elif hasattr(feature, "feature") and not isinstance(feature.feature, Mapping):
+        feature = feature.feature
+    if not (names := getattr(feature, "names", None)):
+        return values
+    named = dict(enumerate(names))
+    return [
+        [named.get(number) for number in value] if isinstance(value, list) else named.get(value) for value in values
+    ]
 
 
 def _of_pandas(column: Any) -> list[object]:
@@ -71,7 +85,9 @@ def _of_pandas(column: Any) -> list[object]:
 
 
 def plain(value: Any) -> object:
-    """Turn arrays and numbers of NumPy into Python's."""
+    """Turn arrays and numbers of NumPy into Python's, and tuples into lists."""
+    if isinstance(value, tuple):
+        return [plain(part) for part in value]
     return value.tolist() if hasattr(type(value), "tolist") else value
 
 

@@ -19,6 +19,7 @@ from itertools import chain, compress
 from typing import Any, BinaryIO, NoReturn
 
 from wellread.data.formats import STDIN, FilePath, Format, kind_of, known_format
+from wellread.data.frames import SOURCE
 from wellread.data.pandas_json import orient_of, pandas_rows
 from wellread.errors import DataError, nearest
 from wellread.schema import parse_object
@@ -50,9 +51,10 @@ def at(lines: Sequence[int], bad: Sequence[bool] | None = None) -> str:
 def no_column(name: str, columns: Iterable[str], source: str, *, role: str = "text") -> DataError:
     """Say which columns there are, and what names one of them."""
     columns = list(columns)
+    option = f"{role}=" if source != SOURCE else f"wellread.take_examples(..., {role}=...)"
     return DataError(
         f"a column {name} was asked of {source}; it has {', '.join(columns) or 'none'}; name one of them with "
-        f"{role}={nearest(name, columns)}"
+        f"{option}{nearest(name, columns)}"
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from wellread.config import EncoderConfig
 from wellread.encoder.encoder import INPUTS
 from wellread.encoder.heads import MLM_INPUT, SENTENCE_OUTPUT
 from wellread.errors import InputError, TruncationWarning, WeightsError, nearest
+from wellread.schema import whole
 from wellread.text.texts import as_texts
 from wellread.text.tokenizer import Tokenizer
 
@@ -112,7 +113,9 @@ def packed_inputs(
             raise InputError(f"seq_length={seq_length} is for texts; found packed inputs; leave it out")
         return checked_inputs(config, texts_or_inputs)
     rows = tokenizer.tokenize(as_texts(texts_or_inputs))
-    length = default_length if seq_length is None else seq_length
+    length = default_length if seq_length is None else whole(seq_length)
+    if length is None:
+        raise InputError(f"seq_length= must be a whole number; found {seq_length!r}; pass such as {default_length}")
     if length > config.max_length:
         raise InputError(
             f"a sequence of {length} tokens was asked for; the position table has {config.max_length}; ask for less"
@@ -135,10 +138,13 @@ def in_range(name: str, array: NDArray[Any], limit: int, what: str) -> NDArray[A
 
 def checked_output_names(names: Sequence[str]) -> list[str]:
     """Return the names of outputs. Raises: InputError for unknown ones."""
+    if isinstance(names, str) or not isinstance(names, Collection):
+        raise InputError(f"outputs= takes a list of names; found {names!r}; pass such as outputs=[{OUTPUTS[0]!r}]")
     unknown = [name for name in names if name not in OUTPUTS]
     if unknown:
         raise InputError(
-            f"outputs {', '.join(unknown)} were asked for; wellread makes {', '.join(OUTPUTS)}; name some of these"
+            f"outputs {', '.join(map(str, unknown))} were asked for; wellread makes {', '.join(OUTPUTS)}; name some of "
+            "these"
         )
     return list(names)
 
@@ -165,7 +171,12 @@ def warn_truncated(truncated: NDArray[np.int64], advice: str, *, what: str = "te
 
 
 def checked_batch_size(batch_size: int | None, default: int) -> int:
-    """Return the most texts of a batch. Raises: InputError for a number below 1."""
-    if batch_size is not None and batch_size < 1:
-        raise InputError(f"batch_size= must be at least 1; found {batch_size}; raise it, or leave it out")
-    return default if batch_size is None else batch_size
+    """Return the most texts of a batch. Raises: InputError for anything but a whole number of at least 1."""
+    if batch_size is None:
+        return default
+    number = whole(batch_size)
+    if number is None:
+        raise InputError(f"batch_size= must be a whole number; found {batch_size!r}; pass such as 32, or leave it out")
+    if number < 1:
+        raise InputError(f"batch_size= must be at least 1; found {number}; raise it, or leave it out")
+    return number

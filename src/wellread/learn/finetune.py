@@ -25,6 +25,7 @@ from wellread.encode import warn_unreadable
 from wellread.errors import (
     CheckpointError,
     ConfigError,
+    InputError,
     TrainingError,
     TrainingWarning,
     TruncationWarning,
@@ -118,6 +119,10 @@ def finetune(
 
     Raises: DataError for examples that do not fit the task; InputError; ConfigError; TrainingError as `train` does.
     """
+    if not hasattr(module, "checkpoint"):
+        raise InputError(f"a module was to be trained; found {module!r:.60}; pass what wellread.load returns")
+    if config is not None and not isinstance(config, FinetuneConfig):
+        raise InputError(f"config= takes a FinetuneConfig; found a {type(config).__name__}; make one of its settings")
     config = config or (read_finetune_recipe(recipe) if recipe else FinetuneConfig())
     train_set = training_examples(task, examples, config)
     head = head_for(task, train_set, module.checkpoint, config, labels)

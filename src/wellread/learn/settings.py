@@ -21,6 +21,7 @@ LOSSES = ("cosine", "contrastive")  # of a similarity
 POSITIVE = ("num_train_epochs", "per_device_train_batch_size", "gradient_accumulation_steps", "ddp_timeout")
 SHARES = ("warmup_ratio", "adam_beta1", "adam_beta2")
 # These decide what is kept and shown of a run, not what it computes: a resumed run may change them.
+TEXTS = ("lr_scheduler_type", "bf16", "report_to")
 BYSTANDERS = ("logging_steps", "eval_steps", "save_steps", "save_total_limit", "report_to", "ddp_timeout")
 
 
@@ -55,7 +56,7 @@ class LoopConfig:
 
     def __post_init__(self) -> None:
         """Refuse what no run can be made of, all faults at once."""
-        faults = [f"{name} of {value}" for name, value in asdict(self).items() if _is_bad(name, value)]
+        faults = [f"{name} of {value!r}" for name, value in asdict(self).items() if _is_bad(name, value)]
         if faults:
             raise ConfigError(f"a training run was asked for; found {'; '.join(faults)}; {_ALLOWED}")
         for name, known in (("lr_scheduler_type", SCHEDULES), ("bf16", PRECISIONS)):
@@ -248,12 +249,14 @@ class PretrainConfig:
         return [name.strip() for name in self.freeze.split(",") if name.strip()]
 
 
-_ALLOWED = f"{', '.join(POSITIVE)} are at least 1, {', '.join(SHARES)} at most 1, and no number is below 0"
+_ALLOWED = f"{', '.join(POSITIVE)} are at least 1, {', '.join(SHARES)} at most 1, and none is a text or below 0"
 
 
 def _is_bad(name: str, value: Any) -> bool:
-    if isinstance(value, str):
-        return False
+    if name in TEXTS:
+        return not isinstance(value, str | bool)  # what a text may be is said by name
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return True
     return not (1 if name in POSITIVE else 0) <= value <= (1 if name in SHARES else float("inf"))
 
 

@@ -18,7 +18,7 @@ INSIDE = ("I", "M")
 # What stands on tokens of no entity, and labels of old scripts for padding, special tokens and the rest of a word.
 OUTSIDE = ("O", "o", "-", "_", "OUT", "OUTSIDE")
 NO_TAG = ("X", "PAD", "UNK", "[PAD]", "[UNK]", "<PAD>", "<UNK>", "[CLS]", "[SEP]", "<pad>", "<unk>")
-SEPARATORS = ("-", "_", ".", ":")
+SEPARATORS = ("-", "_", ".", ":", "/")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,14 +100,15 @@ def scheme_of(tags: Iterable[str], *, source: object = "the tags") -> TagScheme:
 def _scheme(tags: tuple[str, ...], source: str) -> TagScheme:
     outside = next((tag for tag in OUTSIDE if tag in tags), None)
     named = [tag for tag in tags if tag not in OUTSIDE and tag not in NO_TAG]
-    letters = {*MARKS, *(mark.lower() for mark in MARKS if outside == "o")}
+    small = outside == "o" or {"b-", "i-"} <= {tag[:2] for tag in named}
+    letters = {*MARKS, *(mark.lower() for mark in MARKS if small)}
     common = outside if outside is not None else "O"
     marked: list[str] = []
     for separator, suffix in [("", False), *((one, end) for one in SEPARATORS for end in (False, True))]:
         parts = {tag: _parts(tag, separator, suffix) for tag in named}
         fitting = [tag for tag, (mark, kind) in parts.items() if mark in letters and bool(kind) == bool(separator)]
         if named and len(fitting) == len(named):
-            inside = next((mark for mark, _ in parts.values() if mark.upper() in INSIDE), "i" if common == "o" else "I")
+            inside = next((mark for mark, _ in parts.values() if mark.upper() in INSIDE), "i" if small else "I")
             return TagScheme(outside=common, separator=separator, suffix=suffix, inside=inside)
         marked = max(marked, fitting, key=len)
     broken = [tag for tag in named if tag.startswith("O-") or tag.strip("-_") in letters]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
-from typing import Any
+from numbers import Real
+from typing import Any, get_args, get_type_hints
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from wellread.encode import WINDOW
 from wellread.encoder.inputs import warn_truncated
 from wellread.errors import InputError, nearest
 from wellread.progress import progress
+from wellread.schema import whole
 from wellread.tasks.registry import TASKS, task_named
 from wellread.tasks.task import Inputs, Predictor, Texts, is_pair
 
@@ -100,4 +102,18 @@ def read_options(head: HeadConfig, options: Mapping[str, Any]) -> Any:
             f"the options {', '.join(options)} were given; {others}, and this one is for {head.task}; leave them out"
             f"{nearest(unknown[0], task_options)}"
         )
+    hints = get_type_hints(kind) if kind else {}
+    wrong = [f"{name}={value!r}" for name, value in options.items() if not _fits(value, hints[name])]
+    if wrong:
+        raise InputError(f"options of other types were asked for; found {', '.join(wrong)}; see `Module.predict`")
     return kind(**options) if kind else None
+
+
+def _fits(value: object, hint: Any) -> bool:
+    """Say whether an option is of its type; whole numbers of NumPy are ints, and an int may stand for a float."""
+    kinds = get_args(hint) or (hint,)
+    return (
+        isinstance(value, kinds)
+        or (float in kinds and isinstance(value, Real))
+        or (int in kinds and whole(value) is not None)
+    )

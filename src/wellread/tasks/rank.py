@@ -8,6 +8,7 @@ from typing import Any
 from wellread.checkpoints.checkpoint import Checkpoint
 from wellread.config import REGRESSION
 from wellread.errors import InputError
+from wellread.schema import whole
 from wellread.tasks.predict import left_out
 
 
@@ -55,5 +56,5 @@ def check_rank(query: object, documents: object, top_k: object) -> None:
         raise InputError(
             f"documents were expected, an iterable of str; found one str, {documents[:40]!r}; wrap it in a list"
         )
-    if top_k is not None and (isinstance(top_k, bool) or not isinstance(top_k, int) or top_k < 1):
+    if top_k is not None and (whole(top_k) or 0) < 1:
         raise InputError(f"top_k must be a whole number of at least 1; found {top_k!r}; leave it out for all documents")

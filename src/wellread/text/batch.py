@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from wellread.config import TemplateConfig
 from wellread.errors import InputError, TextError, nearest
+from wellread.schema import whole
 from wellread.text.vocabulary import SpecialTokens
 
 
@@ -326,6 +327,8 @@ def _check_pack(ragged: Sequence[Ragged], overhead: int, seq_length: int, on_lon
     if on_long == "chunk" and len(ragged) == 2:
         raise InputError('on_long="chunk" is for one segment; found 2; use "truncate" or "error" for pairs')
     needed = overhead + (on_long == "chunk")  # a chunk must make headway
+    if whole(seq_length) is None:
+        raise InputError(f"seq_length= must be a whole number; found {seq_length!r}; pass such as 128")
     if seq_length < needed:
         raise InputError(
             f"{len(ragged)} segment(s) under on_long={on_long!r} need a seq_length of at least {needed}; "
