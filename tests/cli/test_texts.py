@@ -111,6 +111,9 @@ def test_a_person_at_a_terminal_is_told_what_is_waited_for(monkeypatch):
     with pytest.raises(click.UsageError, match="give texts, files, or - for lines that you type"):
         files_of([])
     assert files_of(["-"]) == ["-"]
+    monkeypatch.setattr(sys, "stdin", None)  # closed, as by <&-
+    with pytest.raises(click.UsageError, match="give texts, files"):
+        files_of([])
 
 
 def test_a_pipe_is_a_file_of_no_kind_until_it_is_named():

@@ -88,7 +88,7 @@ def files_of(arguments: Sequence[str]) -> list[str]:
         return os.path.isdir(text) or ending_of(text) in ENDINGS or (solid and (os.sep in text or bool(near)))
 
     if not arguments:
-        if sys.stdin.isatty():
+        if sys.stdin is None or sys.stdin.isatty():  # closed, or a person
             raise click.UsageError("give texts, files, or - for lines that you type (end them with Ctrl-D); found none")
         return [STDIN]
     files = [text for text in arguments if text == STDIN or (os.path.exists(text) and not os.path.isdir(text))]

@@ -51,10 +51,10 @@ def at(lines: Sequence[int], bad: Sequence[bool] | None = None) -> str:
 def no_column(name: str, columns: Iterable[str], source: str, *, role: str = "text") -> DataError:
     """Say which columns there are, and what names one of them."""
     columns = list(columns)
-    option = f"{role}=" if source != SOURCE else f"wellread.take_examples(..., {role}=...)"
+    of_rows = ", an argument of wellread.take_examples" if source == SOURCE else ""
     return DataError(
         f"a column {name} was asked of {source}; it has {', '.join(columns) or 'none'}; name one of them with "
-        f"{option}{nearest(name, columns)}"
+        f"{role}={nearest(name, columns)}{of_rows}"
     )
 
 
