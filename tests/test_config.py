@@ -63,7 +63,11 @@ def test_an_impossible_tokenizer_is_refused(given, message):
         ({"similarity_fn_name": "maxsim"}, "similarity_fn_name was given as 'maxsim'; wellread knows cosine, dot, eu"),
         ({"truncate_dim": 0}, "truncate_dim must be a whole number of at least 1; found 0"),
         ({"max_seq_length": 2}, r"max_seq_length must hold \[CLS\], a token and \[SEP\]; found 2"),
-        ({"default_prompt_name": "query"}, "default_prompt_name was given as 'query'"),
+        ({"default_prompt_name": "query"}, "default_prompt_name is 'query', and there are no prompts"),
+        (
+            {"default_prompt_name": "query", "prompts": {"passage": "p: "}},
+            "default_prompt_name was given as 'query'; wellread knows passage",
+        ),
         (
             {"dense": (DenseConfig(in_features=2, out_features=3), DenseConfig(in_features=4, out_features=5))},
             "a dense map of 3 features is followed by one that takes 4",

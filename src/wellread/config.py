@@ -292,6 +292,11 @@ class SentenceConfig:
         _one_of("similarity_fn_name", self.similarity_fn_name, SIMILARITIES)
         if self.truncate_dim is not None:
             _positive(self, "truncate_dim")
+        if self.default_prompt_name is not None and not self.prompts:
+            raise ConfigError(
+                f"default_prompt_name is {self.default_prompt_name!r}, and there are no prompts; add the prompt, or "
+                "leave its name out"
+            )
         if self.default_prompt_name is not None:
             _one_of("default_prompt_name", self.default_prompt_name, self.prompts)
         if self.max_seq_length < 3:

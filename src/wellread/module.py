@@ -161,6 +161,19 @@ def _setting(name: str, doc: str) -> Any:
     return property(read, write, doc=doc)
 
 
+def _as_tensors(values: Any) -> Any:
+    check_backend("torch")
+    from wellread.backends.torch import as_tensors
+
+    return as_tensors(values)
+
+
+def _as_given(vectors: Any, values: FloatArray) -> Any:
+    """Return values as a tensor where they come from tensors, or a list of them, and else as they are."""
+    first = vectors[0] if isinstance(vectors, list | tuple) and vectors else vectors
+    return _as_tensors(values) if type(first).__module__.partition(".")[0] == "torch" else values
+
+
 @dataclass(slots=True, weakref_slot=True, kw_only=True, eq=False, repr=False)
 class Module:
     """An encoder with its tokenizer, ready to run; made by `wellread.load`.
@@ -491,10 +504,7 @@ class Module:
         advice = f'this module takes {self.max_seq_length} of a text; pass on_long="chunk" or on_long="error"'
         warn_truncated(truncated, advice)
         if convert_to_tensor:
-            check_backend("torch")
-            from wellread.backends.torch import as_tensors
-
-            vectors = as_tensors(vectors)
+            vectors = _as_tensors(vectors)
         if isinstance(rows, str):
             return vectors[0]
         return vectors if convert_to_numpy or convert_to_tensor else list(vectors)
@@ -544,16 +554,16 @@ class Module:
 
         return vectors()
 
-    def similarity(self, a: Any, b: Any) -> FloatArray:
+    def similarity(self, a: Any, b: Any) -> Any:
         """Compare every vector of `a` [N, E] with every one of `b` [M, E] by `similarity_fn_name`: float32 [N, M].
 
-        Distances come with a minus. Raises: InputError for what are no vectors of one width.
+        Distances come with a minus; tensors give a tensor. Raises: InputError for what are no vectors of one width.
         """
-        return similarity(self.similarity_fn_name, a, b)
+        return _as_given(a, similarity(self.similarity_fn_name, a, b))
 
-    def similarity_pairwise(self, a: Any, b: Any) -> FloatArray:
+    def similarity_pairwise(self, a: Any, b: Any) -> Any:
         """Do as `similarity` with each vector of `a` [N, E] and the one of `b` [N, E] in its place: float32 [N]."""
-        return similarity_pairwise(self.similarity_fn_name, a, b)
+        return _as_given(a, similarity_pairwise(self.similarity_fn_name, a, b))
 
     def predict(
         self,

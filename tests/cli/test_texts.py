@@ -69,6 +69,7 @@ def test_texts_stay_texts(texts):
         (["notes.md"], "notes.md reads as a path, and there is no file there"),
         (["Thesis.DOCX"], "Thesis.DOCX reads as a path, and there is no file there"),
         (["*.txt"], r"\*.txt reads as a path, and there is no file there"),
+        (["*.foo"], r"\*.foo reads as a path, and there is no file there"),
         (["folder"], "folder reads as a path, and there is a directory; name files"),
         (["./with space"], "no file there"),
     ],

@@ -155,6 +155,9 @@ def test_similarity_is_that_of_the_module(body, tmp_path, name):
         module.similarity_pairwise(vectors, vectors[::-1]), peer.similarity_pairwise(vectors, vectors[::-1].copy())
     )
     assert module.similarity(vectors[:0], vectors).shape == (0, 5)
+    tensors = torch.from_numpy(vectors)
+    assert torch.is_tensor(module.similarity(tensors, tensors))
+    assert torch.is_tensor(module.similarity_pairwise(list(tensors), tensors))
 
 
 @pytest.mark.parametrize(("width", "kept"), [(5, 5), (12, 12), (400, 12)])

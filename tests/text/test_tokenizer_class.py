@@ -119,6 +119,11 @@ CASES = {
             "added_tokens.json": json.dumps({"[NEW1]": 1500, "[NEW2]": 1501, "[E1]": 1502}),
         },
     ),
+    "bert, a token under a name of the model's own": (
+        "bert",
+        {"model_specific_special_tokens": {"entity_token": "e"}},
+        {"vocab.txt": lines_of("bert")},
+    ),
     "bert, a mask that is normalised": (
         "bert",
         {},

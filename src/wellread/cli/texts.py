@@ -82,7 +82,7 @@ def files_of(arguments: Sequence[str]) -> list[str]:
 
     def is_path(text: str) -> bool:
         solid = len(text.split()) == 1 or text.startswith(("/", "./", "../", "~"))
-        if solid and text.lower().endswith(OF_DOCUMENTS):
+        if solid and (text.lower().endswith(OF_DOCUMENTS) or "*." in text):  # a pattern that matched no file
             return True
         near = get_close_matches(ending_of(text), ENDINGS, 1, cutoff=0.7)  # .cvs
         return os.path.isdir(text) or ending_of(text) in ENDINGS or (solid and (os.sep in text or bool(near)))

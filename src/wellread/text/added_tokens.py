@@ -16,7 +16,7 @@ from wellread.schema import read_json
 
 # The special tokens that have a name, in transformers' order.
 NAMES = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
-LISTS = ("extra_special_tokens", "additional_special_tokens")
+LISTS = ("extra_special_tokens", "additional_special_tokens", "model_specific_special_tokens")
 DECODER, MAP, ADDED = "added_tokens_decoder", "special_tokens_map.json", "added_tokens.json"
 FLAGS = ("single_word", "lstrip", "rstrip", "normalized", "special")
 Token = AddedToken | str
