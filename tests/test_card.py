@@ -186,7 +186,7 @@ def judge(place, task, family="bert", provenance=None):
         ("answer", "question-answering", "the span of a text that answers a question"),
         ("similarity", "sentence-similarity", "a score for a pair of texts, 0 for a cosine of 0 and 1 for one of 1"),
         ("multilabel", "text-classification", "any number of labels for a text"),
-        ("score", "text-classification", "a number for a text"),
+        ("score", "text-classification", "a number for a text, or for a pair of texts"),
         (
             "rank",
             "text-ranking",

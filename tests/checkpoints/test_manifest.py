@@ -94,7 +94,10 @@ def test_a_later_format_says_that_it_is_later(tmp_path, found):
         ({"sentence": []}, r"sentence is \[\], not SentenceConfig"),
         ({"sentence": {"poling": "cls"}}, r"sentence\.poling is unknown \(did you mean pooling\?\)"),
         ({"sentence": {"dense": [7]}}, r"sentence\.dense\.0 is 7, not DenseConfig"),
-        ({"sentence": {"pooling": "max"}}, r"wellread\.json: pooling was given as 'max'; wellread knows cls, mean"),
+        (
+            {"sentence": {"pooling": "median"}},
+            r"wellread\.json: pooling was given as 'median'; wellread knows cls, max",
+        ),
         ({"tokenizer": {}}, r"tokenizer\.dialect is missing"),
         ({"tokenizer": {"dialect": "hf", "do_lower_case": "no"}}, r"tokenizer\.do_lower_case is 'no', not bool"),
         ({"files": [["a", "b"]]}, r"files is \[\['a', 'b'\]\], not Mapping"),

@@ -138,7 +138,11 @@ def test_messages_speak_in_flags(message, flags):
 # Arguments that messages name and that no verb has, with the reason.
 PYTHON_ONLY = {
     "average": "of metrics that no verb reaches",
+    "device": "an argument of sentence-transformers",
     "inputs": "a second name in Python",
+    "orient": "an argument of pandas",
+    "outputs": "of a call of the module",
+    "pool": "an argument of sentence-transformers",
     "sentences": "a second name in Python",
     "seq_length": "of a call of the module",
     "strip_accents": "a key of tokenizer_config.json",

@@ -43,12 +43,12 @@ def test_a_module_that_needs_help_to_be_read(run, tmp_path):
 
     config = json.loads((tmp_path / "module" / "config.json").read_text())
     (tmp_path / "module" / "wellread.json").unlink()
-    (tmp_path / "module" / "config.json").write_text(json.dumps({**config, "odd_key": 1}))
+    (tmp_path / "module" / "config.json").write_text(json.dumps({**config, "odd_attention": 1}))
     words = tf_made.wordpiece(tmp_path / "words", lower_case=False)
     preprocessor = tf_made.write_preprocessor(tmp_path / "preprocessor", words)
     with uploads() as (address, hub):
-        assert "odd_key" in run(address, "owner/name", code=3)
-        run(address, "owner/name", "--ignore", "odd_key", "--tokenizer", str(preprocessor))
+        assert "odd_attention" in run(address, "owner/name", code=3)
+        run(address, "owner/name", "--ignore", "odd_attention", "--tokenizer", str(preprocessor))
         assert b'"dialect": "tfhub"' in hub.repositories["owner/name"]["wellread.json"]
 
 

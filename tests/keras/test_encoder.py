@@ -115,6 +115,7 @@ def test_every_family_trains_and_comes_back_from_a_file(shallow, inputs, positio
     sizes = {name: getattr(shallow.checkpoint.config, name) for name in FAMILY_TABLES["bert"].keys.required}
     config = FAMILY_TABLES[family].encoder_config({**sizes, **BODIES[family]}, source="a test")
     module = Module(checkpoint=tiny_checkpoint(config, family=family), tokenizer=shallow.tokenizer, backend="numpy")
+    inputs = {**inputs, "input_type_ids": np.minimum(inputs["input_type_ids"], max(0, config.type_vocab_size - 1))}
     given = {**inputs, MLM_INPUT: positions}
     encoder = Encoder(module, name="encoder")
     assert_near(encoder.mlm(given), module.mlm(given))

@@ -48,6 +48,7 @@ def read(tmp_path_factory):
             model = body(name, kind, labelled(kind))
             model.save_pretrained(directory)
             (directory / "vocab.txt").write_text("".join(f"{piece}\n" for piece in PIECES), "utf-8")
+            (directory / "tokenizer_config.json").write_text('{"tokenizer_class": "BertTokenizer"}')
             made[name, kind] = model, read_encoder(directory), directory
         return made[name, kind]
 
