@@ -8,7 +8,7 @@ import pytest
 PROGRAM = """
 import ctypes, sys
 from pathlib import Path
-from wellread.learn.loop import give_back
+from wellread.backends.backend import give_back
 
 def resident():
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096

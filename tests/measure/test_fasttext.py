@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -49,6 +51,29 @@ def test_its_size_is_that_of_its_file(model, tmp_path):
     words = len(model.model.get_words())
     assert model.parameters == 16 * (words + BUCKET + 2)
     assert model.seconds > 0
+
+
+FREED = """
+import numpy as np
+from wellread.data.examples import take_examples
+from wellread.measure.fasttext import FastTextConfig, train_fasttext
+
+np.full(7_000_000, np.nan, np.float32)  # once so many bytes were freed, as many come from the heap
+blocks = [np.full(5_000_000, np.nan, np.float32) for _ in range(4)]  # too few for the dictionary
+last = np.full(1_000_000, np.nan, np.float32)  # keeps the end of the heap
+del blocks
+rows = [{"text": f"good film {n}", "label": "5 stars"} for n in range(30)]
+rows += [{"text": f"bad film {n}", "label": "1 star"} for n in range(30)]
+config = FastTextConfig(bucket=530_000, epoch=20, lr=0.5)
+model = train_fasttext(take_examples(rows, text="text", label="label"), config=config)
+print(np.isfinite(model.model.get_input_matrix()).all(), last.size)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc's allocator")
+def test_its_table_does_not_begin_with_what_freed_memory_holds():
+    done = subprocess.run([sys.executable, "-c", FREED], capture_output=True, text=True, check=True)
+    assert done.stdout == "True 1000000\n"
 
 
 def test_settings_reach_fasttext():

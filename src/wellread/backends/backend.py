@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib
 import importlib.util
 import math
@@ -177,3 +178,12 @@ def _words(path: Path, separator: str | None = None) -> list[str]:
         return path.read_text("ascii", "replace").split(separator)
     except OSError:
         return []
+
+
+def give_back() -> None:
+    """Have glibc return the pages it does not use; other allocators are left to themselves."""
+    try:
+        trim = ctypes.CDLL(None).malloc_trim
+    except (AttributeError, OSError, TypeError):  # no glibc
+        return
+    trim(ctypes.c_size_t(0))

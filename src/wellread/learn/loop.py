@@ -10,7 +10,6 @@ the rank of the process. So a run that is resumed from a checkpoint is the run t
 
 from __future__ import annotations
 
-import ctypes
 import hashlib
 import json
 import math
@@ -22,6 +21,7 @@ from typing import Any
 
 import torch
 
+from wellread.backends.backend import give_back
 from wellread.backends.torch import TorchEncoder
 from wellread.checkpoints.checkpoint import Checkpoint, in_memory
 from wellread.errors import TrainingError
@@ -46,15 +46,6 @@ from wellread.module import Module
 from wellread.text.tokenizer import Tokenizer
 
 TRIM_STEPS = 100  # between two calls of `give_back`, which takes about 50 ms
-
-
-def give_back() -> None:
-    """Have glibc return the pages it does not use; other allocators are left to themselves."""
-    try:
-        trim = ctypes.CDLL(None).malloc_trim
-    except (AttributeError, OSError, TypeError):  # no glibc
-        return
-    trim(ctypes.c_size_t(0))
 
 
 def uses_bf16(config: LoopConfig, device: str) -> bool:

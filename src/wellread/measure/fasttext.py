@@ -10,6 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
+from wellread.backends.backend import give_back
 from wellread.data.examples import Examples, LabelMap
 from wellread.errors import ConfigError, DataError, InputError, TrainingError, require_extra
 from wellread.tasks.registry import TASKS
@@ -17,8 +18,9 @@ from wellread.tasks.registry import TASKS
 PREFIX = "\1"  # how FastText knows a label from a word: a character that no text keeps
 APART = {0: " ", 1: " "}  # what FastText would part words at, or take for a label
 END = "</s>"  # what FastText takes for the end of a line wherever it stands
-# On one core FastText fills a tenth of its table and leaves the rest as the system hands it out: zeros for more than
-# 32 MiB of float32 (fresh pages), for less whatever stood there before, which may be NaN and differs from run to run.
+# On one core FastText fills a tenth of its table and leaves the rest as it is handed out. Fresh pages are zeros: more
+# than 32 MiB of float32 have them once freed memory has gone back to the system. Other memory holds whatever stood
+# there before, which may be NaN and differs from run to run.
 LEAST_NUMBERS = 8 * 2**20
 BETWEEN = "|||"  # stands between the two texts of a pair
 
@@ -98,6 +100,7 @@ def train_fasttext(examples: Examples, *, task: str = "classify", config: FastTe
         file = Path(directory) / "examples.txt"
         rows = zip(labels.ids(examples.labels or []), _lines(examples.texts, examples.pairs), strict=True)
         file.write_text("".join(f"{PREFIX}{label} {text}\n" for label, text in rows), "utf-8")
+        give_back()  # a table in freed memory would begin with what lies there
         start = time.perf_counter()
         try:
             model = import_module("fasttext").train_supervised(str(file), **settings)
