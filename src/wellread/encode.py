@@ -34,12 +34,8 @@ SPACES = ("▁", "Ġ")  # tokens that stand for a space, of SentencePiece and of
 IDEOGRAPHS = 0x2E80  # here and behind, a letter is a syllable or an ideograph: CJK, kana, Hangul
 SAMPLE, SAMPLE_LENGTH, FEWEST_TOKENS = 64, 200, 8  # texts, characters of each, and tokens that are worth a judgement
 WINDOW = 16_384  # texts that are sorted by length together; bounds memory, and padding is already small
-
-
 VECTORS, TOKENS = "sentence_embedding", "token_embeddings"  # what `encode` gives, as sentence-transformers names it
 QUANTISED = ("int8", "uint8", "binary", "ubinary")  # sentence-transformers' precisions of vectors, not of arithmetic
-
-
 CORES = "encode uses every core that it may: call it as it is"
 LENGTH = "pass truncate_dim= to encode"
 # Names of sentence-transformers' models that a module does not have -> what does the same.

@@ -204,19 +204,24 @@ def to_ours(
         if name in plain and ours in theirs and not np.array_equal(plain[name].read(), plain[theirs[ours]].read())
     ]
     if faults:
-        patterns = sorted({f"{name.partition('.')[0]}.*" for name in mlm_head})
-        in_head = {fault.partition(" ")[0] for fault in faults} <= mlm_head
-        raise WeightsError(
-            f"the tensors of {source} must be those of its {family.name} configuration; found that "
-            f"{'; '.join(faults)}; correct config.json or fetch the weights again"
-            f"{f', or read the encoder without this head: ignore={patterns}' if in_head else ''}"
-        )
+        raise _misfit(family, faults, mlm_head, source)
     names.warn_unused(beside, source)
     return Mapped(
         config=config,
         tensors={ours: plain[name] for ours, name in theirs.items()},
         ignored=ignored | dict.fromkeys(beside, names.ANOTHERS),
         inferred={} if prefix in ("", family.prefix) else {"tensors": f"the encoder's begin with {prefix}"},
+    )
+
+
+def _misfit(family: Family, faults: Collection[str], mlm_head: Collection[str], source: object) -> WeightsError:
+    """Return the error that lists all faults, each with a tensor's name first; a head may be left out."""
+    patterns = sorted({f"{name.partition('.')[0]}.*" for name in mlm_head})
+    in_head = {fault.partition(" ")[0] for fault in faults} <= set(mlm_head)
+    return WeightsError(
+        f"the tensors of {source} must be those of its {family.name} configuration; found that "
+        f"{'; '.join(faults)}; correct config.json or fetch the weights again"
+        f"{f', or read the encoder without this head: ignore={patterns}' if in_head else ''}"
     )
 
 
