@@ -1,10 +1,13 @@
 """dtypes: every number type becomes what `StoredTensor.read` promises."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
 from wellread.errors import CheckpointError
-from wellread.formats.arrays import LAYOUTS, decode, num_bytes, read_words
+from wellread.formats.arrays import LAYOUTS, decode, map_words, num_bytes, read_words
 
 INTEGERS = [name for name in LAYOUTS if "int" in name]
 
@@ -74,3 +77,47 @@ def test_words_that_are_not_there_are_named(tmp_path):
     assert len(read_words(path, "int16", 3, offset=4)) == 3
     with pytest.raises(CheckpointError, match="was to hold 8 bytes from byte 4; found 6, so it was cut"):
         read_words(path, "int16", 4, offset=4)
+
+
+@pytest.mark.parametrize("offset", [0, 8, 4096 + 8, 2, 3])
+@pytest.mark.parametrize("count", [3, 40_000])
+def test_mapped_words_are_those_that_are_read(tmp_path, offset, count):
+    path = tmp_path / "f"
+    path.write_bytes(np.random.default_rng(0).bytes(offset + 4 * count + 5))
+    mapped, read = (take(path, "float32", count, offset=offset) for take in (map_words, read_words))
+    assert mapped.tobytes() == read.tobytes()
+    assert mapped.flags.aligned
+    assert not mapped.flags.writeable
+
+
+def test_a_large_tensor_takes_no_memory_until_it_is_used(tmp_path):
+    path = tmp_path / "f"
+    path.write_bytes(bytes(64 << 20))
+    code = (
+        "import sys; from pathlib import Path; from resource import *; from wellread.formats.arrays import map_words\n"
+        "def resident(): return int(Path('/proc/self/statm').read_text().split()[1]) * getpagesize()\n"
+        "before = resident(); words = map_words(Path(sys.argv[1]), 'float32', 16 << 20, offset=0); print(words[-1])\n"
+        "print(resident() - before < 8 << 20); total = words.sum(); print(resident() - before > 60 << 20)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["0.0", "True", "True"]
+
+
+def test_a_file_that_is_replaced_or_removed_stays_under_its_views(tmp_path):
+    path, other = tmp_path / "f", tmp_path / "g"
+    path.write_bytes(bytes(100_000))
+    words = map_words(path, "uint8", 100_000, offset=0)
+    other.write_bytes(b"\1" * 100_000)
+    other.replace(path)
+    assert not words.any()
+    path.unlink()
+    assert not words.any()
+
+
+def test_mapped_words_that_are_not_there_are_named(tmp_path):
+    path = tmp_path / "f"
+    path.write_bytes(bytes(100_000))
+    with pytest.raises(CheckpointError, match="was to hold 100000 bytes from byte 1; found 99999, so it was cut"):
+        map_words(path, "uint8", 100_000, offset=1)
+    with pytest.raises(CheckpointError, match="was to hold 70000 bytes from byte 200000; found 0, so it was cut"):
+        map_words(path, "uint8", 70_000, offset=200_000)

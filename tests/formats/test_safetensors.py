@@ -11,6 +11,7 @@ import safetensors.numpy
 import safetensors.torch
 import torch
 
+from wellread.checkpoints.checkpoint import in_memory
 from wellread.errors import CheckpointError, WeightsError
 from wellread.formats.safetensors import read_safetensors, write_safetensors
 
@@ -42,8 +43,26 @@ def test_every_type_is_read_as_torch_reads_it(path, dtype):
     np.testing.assert_array_equal(array, theirs.float().numpy() if "float" in dtype else theirs.numpy())
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_view_has_the_type_and_the_bytes_of_the_file(path, dtype):
+    theirs = (torch.arange(70_000).reshape(7, 10_000) % 5).to(getattr(torch, dtype))
+    safetensors.torch.save_file({"t": theirs, "small": theirs[:, :3].contiguous()}, path)
+    stored = read_safetensors(path)
+    name = {"bfloat16": "uint16", "bool": "uint8"}.get(dtype, dtype)
+    for view, array in ((stored["t"].as_stored(), theirs), (stored["small"].as_stored(), theirs[:, :3].contiguous())):
+        assert (view.shape, view.dtype, view.flags.writeable) == (tuple(array.shape), name, False)
+        assert view.tobytes() == array.view(torch.uint8).numpy().tobytes()
+        assert (type(view.base.base).__name__ == "memoryview") == (view.size > 21)  # else of an array that was read
+
+
+def test_a_tensor_of_no_file_is_stored_as_it_is_read():
+    (tensor,) = in_memory({"t": np.arange(3, dtype=np.float32)}).values()
+    assert tensor.as_stored().tolist() == [0, 1, 2]
+
+
 def test_empty_and_scalar_tensors(path):
     safetensors.numpy.save_file({"e": np.zeros((0, 3), np.float32), "s": np.array(7.0, np.float32)}, path)
+    assert read_safetensors(path)["e"].as_stored().shape == (0, 3)
     arrays = {name: tensor.read() for name, tensor in read_safetensors(path).items()}
     assert arrays["e"].shape == (0, 3)
     assert arrays["s"].shape == ()
@@ -160,8 +179,18 @@ def test_a_file_that_is_cut_after_it_was_opened_is_named(path):
     write_safetensors(path, {"a": np.zeros(3)})
     stored = read_safetensors(path)["a"]
     path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(CheckpointError, match=r"was to hold 24 bytes .*; found 16, so it was cut"):
-        stored.read()
+    for take in (stored.read, stored.as_stored):
+        with pytest.raises(CheckpointError, match=r"was to hold 24 bytes .*; found 16, so it was cut"):
+            take()
+
+
+def test_a_large_file_that_is_cut_after_it_was_opened_is_named_and_no_view_of_it_is_made(path):
+    write_safetensors(path, {"a": np.zeros(100_000)})
+    stored = read_safetensors(path)["a"]
+    path.write_bytes(path.read_bytes()[:-1])
+    for take in (stored.read, stored.as_stored):
+        with pytest.raises(CheckpointError, match=r"was to hold 800000 bytes .*; found 79999\d, so it was cut"):
+            take()
 
 
 def test_a_thousand_flips_and_cuts_end_in_an_error_or_in_what_the_library_reads(path):

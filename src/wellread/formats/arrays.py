@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import mmap
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +29,14 @@ class StoredTensor:
     shape: tuple[int, ...]
     dtype: str  # as the file names it: "float32", "bfloat16", "int64" ...
     read: Callable[[], Array]
+    view: Callable[[], Array] | None = None  # see `as_stored`; None: of a tensor that does not lie in a file as it is
+
+    def as_stored(self) -> Array:
+        """Return the numbers in the type that they are stored in, not to be written to; bfloat16 as its bits, uint16.
+
+        Large tensors of a safetensors file are a view of it: see `map_words`. Where there is none, as `read`.
+        """
+        return self.read() if self.view is None else self.view()
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the numbers themselves, which a process elsewhere can read; halves stay halves."""
@@ -81,12 +91,42 @@ def read_words(path: Path, dtype: str, count: int, *, offset: int) -> Array:
     """
     words = np.fromfile(path, LAYOUTS[dtype], count=count, offset=offset)
     if len(words) != count:
-        needed = count * LAYOUTS[dtype].itemsize
-        raise CheckpointError(
-            f"{path} was to hold {needed} bytes from byte {offset}; found {words.nbytes}, "
-            "so it was cut after it was opened; fetch the file again"
-        )
+        raise _cut(path, count * LAYOUTS[dtype].itemsize, offset, words.nbytes)
     return words
+
+
+_MAPPED = 1 << 16  # bytes of the smallest tensor that is mapped: a map takes whole pages
+
+
+def map_words(path: Path, dtype: str, count: int, *, offset: int) -> Array:
+    """Do as `read_words`, without reading: the array is a view of the file, its pages read when they are used.
+
+    Small tensors are read, and so is one whose numbers do not lie at multiples of their size. A file under a view may
+    be removed or replaced, as `save`, pip and the hubs' caches do; to cut it in place ends the process that uses it.
+
+    Raises:
+        CheckpointError: the file ends before them.
+    """
+    layout = LAYOUTS[dtype]
+    size, start = count * layout.itemsize, offset - offset % mmap.ALLOCATIONGRANULARITY
+    # only where a file under a view can be replaced
+    if size < _MAPPED or offset % layout.itemsize or os.name != "posix":
+        words = read_words(path, dtype, count, offset=offset)
+        words.flags.writeable = False
+        return words
+    with path.open("rb") as file:
+        there = max(0, os.fstat(file.fileno()).st_size - offset)
+        if there < size:
+            raise _cut(path, size, offset, there)
+        pages = mmap.mmap(file.fileno(), offset - start + size, access=mmap.ACCESS_READ, offset=start)
+    return np.frombuffer(pages, layout, count, offset - start)
+
+
+def _cut(path: Path, needed: int, offset: int, found: int) -> CheckpointError:
+    return CheckpointError(
+        f"{path} was to hold {needed} bytes from byte {offset}; found {found}, "
+        "so it was cut after it was opened; fetch the file again"
+    )
 
 
 def decode(words: Array, dtype: str, *, what: str) -> Array:

@@ -16,7 +16,15 @@ from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
 from wellread.errors import CheckpointError, WeightsError, nearest
-from wellread.formats.arrays import StoredTensor, check_magic, decode, looks_like_safetensors, num_bytes, read_words
+from wellread.formats.arrays import (
+    StoredTensor,
+    check_magic,
+    decode,
+    looks_like_safetensors,
+    map_words,
+    num_bytes,
+    read_words,
+)
 from wellread.schema import parse_object
 
 Array = NDArray[np.generic]
@@ -125,13 +133,16 @@ def _span(path: Path, name: str, entry: Any) -> tuple[int, int]:
 
 
 def _stored(path: Path, name: str, entry: Mapping[str, Any], start: int) -> StoredTensor:
-    shape, dtype = tuple(entry["shape"]), _DTYPES[entry["dtype"]]
+    shape, dtype, offset = tuple(entry["shape"]), _DTYPES[entry["dtype"]], start + entry["data_offsets"][0]
 
     def read() -> Array:
-        words = read_words(path, dtype, math.prod(shape), offset=start + entry["data_offsets"][0])
+        words = read_words(path, dtype, math.prod(shape), offset=offset)
         return decode(words.reshape(shape), dtype, what=f"{name!r} of {path}")
 
-    return StoredTensor(shape=shape, dtype=dtype, read=read)
+    def view() -> Array:
+        return map_words(path, dtype, math.prod(shape), offset=offset).reshape(shape)
+
+    return StoredTensor(shape=shape, dtype=dtype, read=read, view=view)
 
 
 def _whole_numbers(value: Any) -> bool:
