@@ -29,7 +29,7 @@ COMPILERS = ("c++", "g++", "clang++")
 AVX2 = ("-mavx2", "-mfma", "-mf16c")
 AVX512 = (*AVX2, "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mprefer-vector-width=512")
 # native/variant_{name}.cpp -> what it may use beyond what every CPU has. They are linked in this order, behind
-# interface.cpp: of an inline function that several hold the linker keeps the first, the one that asks least of the CPU.
+# the other files: of an inline function that several hold the linker keeps the first, which asks least of the CPU.
 VARIANTS: dict[str, tuple[str, ...]] = {
     "portable": (),
     "avx2": AVX2,
@@ -38,7 +38,7 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "avx512_vnni": (*AVX512, "-mavx512vnni"),
     "amx": (*AVX512, "-mavx512vnni", "-mavx512bf16", "-mamx-tile", "-mamx-int8", "-mamx-bf16"),
 }
-# No fused multiply-add but where it is written: a text's bits must not depend on what a compiler thinks of.
+# No fused multiply-add but where it is written: a text's bits must not depend on which of them a compiler fuses.
 FLAGS = ("-std=c++17", "-O3", "-ffp-contract=off", "-fPIC", "-fvisibility=hidden", "-pthread")
 WARNINGS = ("-Wall", "-Wextra", "-Wshadow")
 STATIC = ("-static-libstdc++", "-static-libgcc")
@@ -90,14 +90,16 @@ def known_variants(command: Sequence[str]) -> dict[str, tuple[str, ...]]:
 def compile_objects(
     command: Sequence[str], variants: dict[str, tuple[str, ...]], *, flags: Iterable[str] = FLAGS, strict: bool = False
 ) -> list[Path]:
-    """Compile the variants and interface.cpp, one object a file, as many at once as there are cores.
+    """Compile what stands in native/, one object a file, as many at once as there are cores; of variants, these.
 
     An object is named after the hash of all that it is made of, and is made once. With `strict`, warnings are errors.
 
     Raises: NotBuiltError.
     """
     common = [*flags, *WARNINGS, *([f"-mmacosx-version-min={MACOS}"] if sys.platform == "darwin" else [])]
-    sources = {NATIVE / "interface.cpp": [*common, *(f"-DWELLREAD_{name.upper()}" for name in variants)]}
+    there = [f"-DWELLREAD_HAS_{name.upper()}" for name in variants]
+    shared = [source for source in sorted(NATIVE.glob("*.cpp")) if not source.name.startswith("variant_")]
+    sources = {source: [*common, *there] for source in shared}
     sources |= {NATIVE / f"variant_{name}.cpp": [*common, *own] for name, own in variants.items()}
     headers = sorted((*NATIVE.glob("*.h"), *NATIVE.glob("*.hpp")))
     seed = hashlib.sha256(repr((list(command), describe(command))).encode())
