@@ -11,6 +11,12 @@
 
 #include <stdint.h>
 
+#if defined(__GNUC__)
+#define WELLREAD_API __attribute__((visibility("default")))
+#else
+#define WELLREAD_API
+#endif
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -80,21 +86,21 @@ typedef struct {
     float *sums;           /* [B, D], weights times what is behind the last block, summed over the text */
 } wellread_results;
 
-int32_t wellread_interface(void);             /* the version of this file: 1 */
-int32_t wellread_variants(void);              /* how many variants the library has; 0 is the portable one */
-const char *wellread_variant_name(int32_t);   /* "portable", "avx2", "avx_vnni", "avx512", "avx512_vnni", "amx" */
-int32_t wellread_variant_supported(int32_t);  /* 1: this CPU and this system let it run */
-int32_t wellread_variant_computes(int32_t variant, int32_t precision); /* 1: it has products of that precision */
+WELLREAD_API int32_t wellread_interface(void);             /* the version of this file: 1 */
+WELLREAD_API int32_t wellread_variants(void);              /* how many variants the library has; 0 is the portable one */
+WELLREAD_API const char *wellread_variant_name(int32_t);   /* "portable", "avx2", "avx_vnni", "avx512", "avx512_vnni", "amx" */
+WELLREAD_API int32_t wellread_variant_supported(int32_t);  /* 1: this CPU and this system let it run */
+WELLREAD_API int32_t wellread_variant_computes(int32_t variant, int32_t precision); /* 1: it has products of that precision */
 
 /* Weights are packed; tables stay where they are and must outlive the model. NULL: *error says why. */
-void *wellread_load(const wellread_encoder *, int32_t variant, int32_t precision, int32_t *error);
-int32_t wellread_encode(const void *model, const wellread_batch *, const wellread_results *, int32_t threads);
-void wellread_free(void *model);
+WELLREAD_API void *wellread_load(const wellread_encoder *, int32_t variant, int32_t precision, int32_t *error);
+WELLREAD_API int32_t wellread_encode(const void *model, const wellread_batch *, const wellread_results *, int32_t threads);
+WELLREAD_API void wellread_free(void *model);
 
 /* One linear map by itself: x [N, columns] -> y [N, rows], with bias and activation. */
-void *wellread_linear_load(const wellread_matrix *, int32_t variant, int32_t precision, int32_t *error);
-int32_t wellread_linear(const void *linear, const float *x, int64_t n, float *y, int32_t activation, int32_t threads);
-void wellread_linear_free(void *linear);
+WELLREAD_API void *wellread_linear_load(const wellread_matrix *, int32_t variant, int32_t precision, int32_t *error);
+WELLREAD_API int32_t wellread_linear(const void *linear, const float *x, int64_t n, float *y, int32_t activation, int32_t threads);
+WELLREAD_API void wellread_linear_free(void *linear);
 
 #ifdef __cplusplus
 }

@@ -1,0 +1,96 @@
+// The C functions of wellread.h, and which variants this CPU and this system let run.
+#include <memory>
+#include <new>
+
+#include "encoder.hpp"
+
+namespace {
+
+using wellread::Kernels;
+using wellread::Kind;
+
+bool always() { return true; }
+
+#if defined(__x86_64__)
+bool has_avx2() {
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+}
+#endif
+
+struct Variant {
+    const Kernels *kernels;
+    bool (*supported)();
+};
+
+const Variant VARIANTS[] = {
+    {&wellread::portable_kernels, always},
+#if defined(__x86_64__)
+    {&wellread::avx2_kernels, has_avx2},
+#endif
+};
+constexpr int32_t COUNT = sizeof VARIANTS / sizeof VARIANTS[0];
+
+bool known(int32_t variant) { return variant >= 0 && variant < COUNT; }
+
+// Makes a T of `given` by `wellread::load`; NULL and an error where that cannot be.
+template <class T, class Given> void *make(const Given *given, int32_t variant, int32_t precision, int32_t *error) {
+    const Kind kind = precision == WELLREAD_AS_BF16 ? Kind::BF16 : Kind::F32;
+    *error = WELLREAD_BAD_VARIANT;
+    if (!wellread_variant_supported(variant) || !wellread_variant_computes(variant, precision)) return nullptr;
+    try {
+        auto model = std::make_unique<T>();
+        *error = load(*given, *VARIANTS[variant].kernels, kind, *model);
+        return *error ? nullptr : model.release();
+    } catch (const std::bad_alloc &) {
+        *error = WELLREAD_NO_MEMORY;
+        return nullptr;
+    }
+}
+
+}  // namespace
+
+extern "C" {
+
+int32_t wellread_interface(void) { return 1; }
+
+int32_t wellread_variants(void) { return COUNT; }
+
+const char *wellread_variant_name(int32_t variant) { return known(variant) ? VARIANTS[variant].kernels->name : ""; }
+
+int32_t wellread_variant_supported(int32_t variant) { return known(variant) && VARIANTS[variant].supported(); }
+
+int32_t wellread_variant_computes(int32_t variant, int32_t precision) {
+    const Kind kind = precision == WELLREAD_AS_BF16 ? Kind::BF16 : Kind::F32;
+    return known(variant) && VARIANTS[variant].kernels->has[static_cast<int>(kind)];
+}
+
+void *wellread_load(const wellread_encoder *encoder, int32_t variant, int32_t precision, int32_t *error) {
+    return make<wellread::Model>(encoder, variant, precision, error);
+}
+
+int32_t wellread_encode(const void *model, const wellread_batch *batch, const wellread_results *results,
+                        int32_t threads) {
+    try {
+        return wellread::encode(*static_cast<const wellread::Model *>(model), *batch, *results, threads);
+    } catch (const std::bad_alloc &) {
+        return WELLREAD_NO_MEMORY;
+    }
+}
+
+void wellread_free(void *model) { delete static_cast<wellread::Model *>(model); }
+
+void *wellread_linear_load(const wellread_matrix *matrix, int32_t variant, int32_t precision, int32_t *error) {
+    return make<wellread::Linear>(matrix, variant, precision, error);
+}
+
+int32_t wellread_linear(const void *linear, const float *x, int64_t n, float *y, int32_t activation, int32_t threads) {
+    try {
+        return wellread::apply(*static_cast<const wellread::Linear *>(linear), x, n, y, activation, threads);
+    } catch (const std::bad_alloc &) {
+        return WELLREAD_NO_MEMORY;
+    }
+}
+
+void wellread_linear_free(void *linear) { delete static_cast<wellread::Linear *>(linear); }
+
+}  // extern "C"

@@ -1,0 +1,191 @@
+// Weights as they are given -> panels; see Packed.
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <new>
+
+#include "encoder.hpp"
+
+namespace wellread {
+
+namespace {
+
+constexpr int LONGEST_CHUNK = 512;  // columns of the inner layer that are in work at a time
+constexpr size_t HUGE_PAGE = size_t(2) << 20;
+constexpr float LOG2_E = 1.4426950408889634f;
+
+uint16_t to_bf16(float x) {
+    uint32_t word;
+    std::memcpy(&word, &x, 4);
+    return static_cast<uint16_t>((word + 0x7fff + ((word >> 16) & 1)) >> 16);
+}
+
+// What of a matrix is packed, and how.
+struct Part {
+    const wellread_matrix &matrix;
+    int first_row, rows, first_column, columns;
+    float factor;    // of what comes out
+    bool with_bias;  // only the first chunk of a sum has it
+};
+
+bool is_matrix(const wellread_matrix &m, int rows, int columns) {
+    const bool known = m.dtype == WELLREAD_F32 || (m.dtype == WELLREAD_INT8 && m.scales && columns % 16 == 0);
+    return m.values && known && m.rows == rows && m.columns == columns && rows > 0 && columns > 0;
+}
+
+bool is_table(const wellread_matrix &m, int columns) {
+    return m.values && m.columns == columns && m.rows > 0 && m.dtype != WELLREAD_BF16 &&
+           (m.dtype != WELLREAD_INT8 || m.scales);
+}
+
+const float *keep(Arena &arena, const float *values, int count) {
+    float *copy = arena.take<float>(static_cast<size_t>((count + PANEL - 1) / PANEL * PANEL));
+    if (values) std::copy(values, values + count, copy);
+    return copy;
+}
+
+Packed pack(Arena &arena, const Kernels &kernels, Kind kind, const Part &part) {
+    const wellread_matrix &m = part.matrix;
+    Packed p;
+    p.kind = m.dtype == WELLREAD_INT8 ? Kind::INT8 : kind;
+    const int size = element_size(p.kind), each = 4 / size, step = kernels.padding[static_cast<int>(p.kind)] / size;
+    p.rows = part.rows;
+    p.columns = part.columns;
+    p.padded = (part.columns + step - 1) / step * step;
+    const size_t outputs = static_cast<size_t>(p.panels()) * PANEL;
+    p.values = arena.take<char>(outputs * static_cast<size_t>(p.row_bytes()));
+    p.bias = arena.take<float>(outputs);
+    if (p.kind == Kind::INT8) {
+        p.scales = arena.take<float>(outputs);
+        p.sums = arena.take<int32_t>(outputs);
+        if (m.input_scales) p.input_scales = keep(arena, m.input_scales + part.first_column, part.columns);
+    }
+    for (int r = 0; r < part.rows; r++) {
+        const int row = part.first_row + r;
+        const size_t at = static_cast<size_t>(row) * static_cast<size_t>(m.columns) + part.first_column;
+        char *to = p.values + static_cast<size_t>(r / PANEL) * PANEL * p.row_bytes() + r % PANEL * 4;
+        if (part.with_bias && m.bias) p.bias[r] = m.bias[row] * part.factor;
+        if (p.kind == Kind::INT8) p.scales[r] = m.scales[row] * part.factor;
+        for (int k = 0; k < part.columns; k++) {
+            char *element = to + k / each * 4 * PANEL + k % each * size;
+            if (p.kind == Kind::INT8) {
+                const int8_t value = static_cast<const int8_t *>(m.values)[at + k];
+                std::memcpy(element, &value, 1);
+                p.sums[r] += value;
+                continue;
+            }
+            const float value = static_cast<const float *>(m.values)[at + k] * part.factor;
+            const uint16_t half = to_bf16(value);
+            std::memcpy(element, p.kind == Kind::F32 ? static_cast<const void *>(&value) : &half, size);
+        }
+    }
+    return p;
+}
+
+bool same_input(const wellread_matrix &a, const wellread_matrix &b) {
+    if (a.dtype != b.dtype || !a.input_scales != !b.input_scales) return false;
+    return !a.input_scales || std::equal(a.input_scales, a.input_scales + a.columns, b.input_scales);
+}
+
+Layer pack_layer(const wellread_encoder &e, const wellread_layer &given, const Kernels &kernels, Kind kind, Model &m) {
+    Layer layer;
+    const auto whole = [&](const wellread_matrix &matrix, float factor = 1.0f) {
+        return pack(m.arena, kernels, kind, {matrix, 0, matrix.rows, 0, matrix.columns, factor, true});
+    };
+    // so that a score is an exponent of two
+    layer.query = whole(given.query, LOG2_E / std::sqrt(static_cast<float>(e.width / e.heads)));
+    layer.key = whole(given.key);
+    layer.value = whole(given.value);
+    layer.attention_output = whole(given.attention_output);
+    layer.shares_input[0] = false;
+    layer.shares_input[1] = same_input(given.query, given.key);
+    layer.shares_input[2] = same_input(given.key, given.value);
+    const int chunks = (e.inner + LONGEST_CHUNK - 1) / LONGEST_CHUNK;
+    const int chunk = ((e.inner + chunks - 1) / chunks + 31) / 32 * 32;
+    for (int from = 0; from < e.inner; from += chunk) {
+        const int count = std::min(chunk, e.inner - from);
+        layer.intermediate.push_back(pack(m.arena, kernels, kind, {given.intermediate, from, count, 0, e.width, 1, true}));
+        layer.output.push_back(pack(m.arena, kernels, kind, {given.output, 0, e.width, from, count, 1, from == 0}));
+    }
+    layer.attention_gain = keep(m.arena, given.attention_norm.gain, e.width);
+    layer.attention_shift = keep(m.arena, given.attention_norm.shift, e.width);
+    layer.output_gain = keep(m.arena, given.output_norm.gain, e.width);
+    layer.output_shift = keep(m.arena, given.output_norm.shift, e.width);
+    return layer;
+}
+
+bool fits(const wellread_encoder &e, const wellread_layer &l) {
+    return is_matrix(l.query, e.width, e.width) && is_matrix(l.key, e.width, e.width) &&
+           is_matrix(l.value, e.width, e.width) && is_matrix(l.attention_output, e.width, e.width) &&
+           is_matrix(l.intermediate, e.inner, e.width) && is_matrix(l.output, e.width, e.inner) &&
+           l.attention_norm.gain && l.attention_norm.shift && l.output_norm.gain && l.output_norm.shift;
+}
+
+bool fits(const wellread_encoder &e) {
+    const int head_width = e.heads > 0 && e.width % e.heads == 0 ? e.width / e.heads : 0, w = e.words.columns;
+    if (e.layers < 1 || e.width < 32 || e.width % 32 || e.inner < 32 || e.inner % 32) return false;
+    if ((head_width != 32 && head_width != 64) || w < 16 || w % 16 || !(e.eps > 0)) return false;
+    if (e.activation < WELLREAD_GELU || e.activation > WELLREAD_RELU) return false;
+    if (!is_table(e.words, w) || !is_table(e.positions, w) || (e.types.rows && !is_table(e.types, w))) return false;
+    if (!e.embedding_norm.gain || !e.embedding_norm.shift) return false;
+    if (e.project.rows ? !is_matrix(e.project, e.width, w) : w != e.width) return false;
+    return std::all_of(e.layer, e.layer + e.layers, [&](const wellread_layer &layer) { return fits(e, layer); });
+}
+
+}  // namespace
+
+Arena::~Arena() {
+    for (const Piece &piece : pieces_) munmap(piece.start, piece.bytes);
+}
+
+void *Arena::take_bytes(size_t bytes) {
+    bytes = (bytes + 63) / 64 * 64;
+    if (bytes > left_) {
+        const size_t size = std::max((bytes + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE, HUGE_PAGE);
+        pieces_.reserve(pieces_.size() + 1);
+        void *start = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (start == MAP_FAILED) throw std::bad_alloc();
+        madvise(start, size, MADV_HUGEPAGE);
+        pieces_.push_back({start, size});
+        next_ = static_cast<char *>(start);
+        left_ = size;
+    }
+    void *at = next_;
+    next_ += bytes;
+    left_ -= bytes;
+    return at;
+}
+
+int32_t load(const wellread_matrix &matrix, const Kernels &kernels, Kind kind, Linear &linear) {
+    if (!is_matrix(matrix, matrix.rows, matrix.columns)) return WELLREAD_BAD_SHAPE;
+    linear.kernels = &kernels;
+    linear.packed = pack(linear.arena, kernels, kind, {matrix, 0, matrix.rows, 0, matrix.columns, 1.0f, true});
+    return WELLREAD_OK;
+}
+
+int32_t load(const wellread_encoder &e, const Kernels &kernels, Kind kind, Model &m) {
+    if (!fits(e)) return WELLREAD_BAD_SHAPE;
+    m.kernels = &kernels;
+    m.layers = e.layers;
+    m.width = e.width;
+    m.heads = e.heads;
+    m.inner = e.inner;
+    m.embedding_width = e.words.columns;
+    m.activation = e.activation;
+    m.eps = e.eps;
+    m.words = e.words;
+    m.positions = e.positions;
+    m.types = e.types;
+    m.embedding_gain = keep(m.arena, e.embedding_norm.gain, m.embedding_width);
+    m.embedding_shift = keep(m.arena, e.embedding_norm.shift, m.embedding_width);
+    if (e.project.rows) {
+        m.project = pack(m.arena, kernels, kind, {e.project, 0, e.width, 0, m.embedding_width, 1.0f, true});
+    }
+    m.layer.reserve(static_cast<size_t>(e.layers));
+    for (int i = 0; i < e.layers; i++) m.layer.push_back(pack_layer(e, e.layer[i], kernels, kind, m));
+    return WELLREAD_OK;
+}
+
+}  // namespace wellread
