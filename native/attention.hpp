@@ -55,7 +55,8 @@ void attend_head(const Heads &heads, const Span &span, int head, int head_width)
             float_tile<R, 1>(scores, static_cast<size_t>(all), heads.value + span.key * stride + at + n, 0, stride,
                              span.keys, c);
             for (int r = 0; r < here; r++)
-                Isa::store(heads.mixed + (span.query + q + r) * stride + at + n, Isa::mul(c[r][0], Isa::set(factors[r])));
+                Isa::store(heads.mixed + (span.query + q + r) * stride + at + n,
+                           Isa::mul(c[r][0], Isa::set(factors[r])));
         }
     }
 }

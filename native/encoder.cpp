@@ -312,7 +312,8 @@ int32_t apply(const Linear &linear, const float *x, int64_t n, float *y, int act
                 const Target target = {strip, STRIP * PANEL, Then::STORE, activation};
                 linear.kernels->multiply(w, input, rows, p, panels, target);
                 for (int r = 0; r < rows; r++)
-                    std::copy_n(strip + static_cast<size_t>(r) * STRIP * PANEL, used, y + (from + r) * w.rows + p * PANEL);
+                    std::copy_n(strip + static_cast<size_t>(r) * STRIP * PANEL, used,
+                                y + (from + r) * w.rows + p * PANEL);
             }
         }
     });

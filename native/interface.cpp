@@ -11,7 +11,7 @@ using wellread::Kind;
 
 bool always() { return true; }
 
-#if defined(__x86_64__)
+#ifdef WELLREAD_HAS_AVX2
 bool has_avx2() {
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
 }
@@ -24,7 +24,7 @@ struct Variant {
 
 const Variant VARIANTS[] = {
     {&wellread::portable_kernels, always},
-#if defined(__x86_64__)
+#ifdef WELLREAD_HAS_AVX2
     {&wellread::avx2_kernels, has_avx2},
 #endif
 };

@@ -10,9 +10,9 @@ namespace {
 
 // What every ISA offers: V, 16 floats, and I, 16 integers of 32 bits, whatever the width of its registers.
 struct Isa {
-    static constexpr int ROWS = 4;        // rows of a tile of a product: as many as stay in registers
-    static constexpr int PANELS = 1;      // panels of a tile
-    static constexpr int INT8_ROWS = 4;   // the same of int8 products
+    static constexpr int ROWS = 4;       // rows of a tile of a product: as many as stay in registers
+    static constexpr int PANELS = 1;     // panels of a tile
+    static constexpr int INT8_ROWS = 4;  // the same of int8 products
     static constexpr int INT8_PANELS = 1;
     static constexpr bool HAS_BF16 = false;
 

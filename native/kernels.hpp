@@ -29,9 +29,9 @@ struct Packed {
     int columns = 0;  // K, inputs
     int padded = 0;   // K rounded up to what a step of the variant takes; the weights beyond are 0
     char *values = nullptr;
-    float *bias = nullptr;    // [rows rounded up to 16]
-    float *scales = nullptr;  // int8: of each row
-    int32_t *sums = nullptr;  // int8: of each row's integers
+    float *bias = nullptr;                // [rows rounded up to 16]
+    float *scales = nullptr;              // int8: of each row
+    int32_t *sums = nullptr;              // int8: of each row's integers
     const float *input_scales = nullptr;  // int8: [columns] or nothing
 
     int panels() const { return (rows + PANEL - 1) / PANEL; }
@@ -42,8 +42,8 @@ struct Packed {
 // Rows [m, K] as a product reads them.
 struct Rows {
     const char *values = nullptr;
-    int stride = 0;                  // bytes from row to row
-    const float *scales = nullptr;   // int8: x = scale (u - zero)
+    int stride = 0;                 // bytes from row to row
+    const float *scales = nullptr;  // int8: x = scale (u - zero)
     const int32_t *zeros = nullptr;
 };
 
@@ -58,8 +58,8 @@ struct Target {
 
 // The queries of one text in one call of attention.
 struct Span {
-    int query = 0, queries = 0;  // rows of the queries
-    int key = 0, keys = 0;       // rows of the keys and values
+    int query = 0, queries = 0;     // rows of the queries
+    int key = 0, keys = 0;          // rows of the keys and values
     const uint8_t *mask = nullptr;  // [keys]
 };
 

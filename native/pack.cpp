@@ -106,7 +106,8 @@ Layer pack_layer(const wellread_encoder &e, const wellread_layer &given, const K
     const int chunk = ((e.inner + chunks - 1) / chunks + 31) / 32 * 32;
     for (int from = 0; from < e.inner; from += chunk) {
         const int count = std::min(chunk, e.inner - from);
-        layer.intermediate.push_back(pack(m.arena, kernels, kind, {given.intermediate, from, count, 0, e.width, 1, true}));
+        layer.intermediate.push_back(
+            pack(m.arena, kernels, kind, {given.intermediate, from, count, 0, e.width, 1, true}));
         layer.output.push_back(pack(m.arena, kernels, kind, {given.output, 0, e.width, from, count, 1, from == 0}));
     }
     layer.attention_gain = keep(m.arena, given.attention_norm.gain, e.width);

@@ -18,7 +18,8 @@ using wellread::Then;
 
 // R rows of a [.., K] times P panels b of [K][16], whose rows lie `step` floats apart
 template <int R, int P>
-inline void float_tile(const float *a, size_t a_stride, const float *b, size_t panel, size_t step, int k, V (&c)[R][P]) {
+inline void float_tile(const float *a, size_t a_stride, const float *b, size_t panel, size_t step, int k,
+                       V (&c)[R][P]) {
     for (int r = 0; r < R; r++)
         for (int p = 0; p < P; p++) c[r][p] = Isa::set(0.0f);
     for (int i = 0; i < k; i++, b += step) {

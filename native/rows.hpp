@@ -24,7 +24,7 @@ template <int N> V polynomial(V x, const float (&coefficients)[N]) {
 // 2^x to 2e-7 of itself, from 2^-126 on: x = n + f with |f| <= 1/2, and a polynomial for 2^f that was fitted to it by
 // least squares with weights that level the error (Lawson's method).
 V exp2(V x) {
-    const float coefficients[] = {1.0f,          0.693147182f,   0.240226462f,   0.0555032864f,
+    const float coefficients[] = {1.0f,           0.693147182f,   0.240226462f,   0.0555032864f,
                                   0.00961848907f, 0.00133999309f, 0.000153458108f};
     x = Isa::max(Isa::min(x, Isa::set(127.0f)), Isa::set(-126.0f));
     const V n = Isa::round(x);
@@ -34,7 +34,7 @@ V exp2(V x) {
 // The normal distribution's Phi(x) to 2e-7: 1/2 + x P(x^2) / Q(x^2), fitted in the same way on [-5.4, 5.4], where
 // the tails are 3e-8.
 V phi(V x) {
-    const float p[] = {0.398942173f,   0.0347851105f,   0.00443503587f,   0.000158958428f,
+    const float p[] = {0.398942173f,    0.0347851105f,    0.00443503587f, 0.000158958428f,
                        3.13343207e-06f, -2.22571224e-08f, 1.16104397e-10f};
     const float q[] = {1.0f, 0.253858298f, 0.028430007f, 0.00176359433f, 5.86764145e-05f};
     x = Isa::max(Isa::min(x, Isa::set(5.4f)), Isa::set(-5.4f));

@@ -6,7 +6,8 @@
 namespace wellread {
 
 const Kernels avx2_kernels = {
-    "avx2", {4, 4, 4}, {true, false, true}, prepare, multiply, layer_norm, table_row, attend, attention_scratch, add_scaled,
+    "avx2",    {4, 4, 4}, {true, false, true}, prepare,    multiply, layer_norm,
+    table_row, attend,    attention_scratch,   add_scaled,
 };
 
 }  // namespace wellread

@@ -6,7 +6,8 @@
 namespace wellread {
 
 const Kernels portable_kernels = {
-    "portable", {4, 4, 4}, {true, false, true}, prepare, multiply, layer_norm, table_row, attend, attention_scratch, add_scaled,
+    "portable", {4, 4, 4}, {true, false, true}, prepare,    multiply, layer_norm,
+    table_row,  attend,    attention_scratch,   add_scaled,
 };
 
 }  // namespace wellread

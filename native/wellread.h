@@ -34,10 +34,10 @@ enum wellread_precision { WELLREAD_AS_F32 = 0, WELLREAD_AS_BF16 = 1 };
 /* 0 is fine; the rest is what went wrong. */
 enum wellread_error {
     WELLREAD_OK = 0,
-    WELLREAD_BAD_ID = -1,       /* an id, a position or a type outside its table */
-    WELLREAD_BAD_SHAPE = -2,    /* a width, a head or a length that the kernel does not know */
+    WELLREAD_BAD_ID = -1,    /* an id, a position or a type outside its table */
+    WELLREAD_BAD_SHAPE = -2, /* a width, a head or a length that the kernel does not know */
     WELLREAD_NO_MEMORY = -3,
-    WELLREAD_BAD_VARIANT = -4   /* unknown, or this CPU or system refuses it */
+    WELLREAD_BAD_VARIANT = -4 /* unknown, or this CPU or system refuses it */
 };
 
 /* A table or the weights [rows, columns] of a linear map: rows are outputs, as Hugging Face stores them. */
@@ -61,45 +61,49 @@ typedef struct {
 
 typedef struct {
     int32_t layers, width, heads, inner, activation;
-    float eps;                                 /* of every LayerNorm */
-    wellread_matrix words, positions, types;   /* tables [.., W], kept by address; types.rows 0: there is none */
-    wellread_norm embedding_norm;              /* [W] */
-    wellread_matrix project;                   /* W to D; rows 0: there is none */
-    const wellread_layer *layer;               /* [layers] */
+    float eps;                               /* of every LayerNorm */
+    wellread_matrix words, positions, types; /* tables [.., W], kept by address; types.rows 0: there is none */
+    wellread_norm embedding_norm;            /* [W] */
+    wellread_matrix project;                 /* W to D; rows 0: there is none */
+    const wellread_layer *layer;             /* [layers] */
 } wellread_encoder;
 
 typedef struct {
-    int64_t texts;          /* B */
-    const int64_t *offsets; /* [B + 1], from 0 to N */
-    const int32_t *ids;     /* [N] */
+    int64_t texts;            /* B */
+    const int64_t *offsets;   /* [B + 1], from 0 to N */
+    const int32_t *ids;       /* [N] */
     const int32_t *positions; /* [N] rows of the position table; NULL: 0, 1, 2 ... in each text */
-    const int32_t *types;   /* [N]; NULL: 0 */
-    const uint8_t *mask;    /* [N], 0: no query sees this key; NULL: all are seen. A text without a key sees all alike */
-    const float *weights;   /* [N], of the tokens in sums; NULL: 1 */
+    const int32_t *types;     /* [N]; NULL: 0 */
+    const uint8_t *mask;  /* [N], 0: no query sees this key; NULL: all are seen. A text without a key sees all alike */
+    const float *weights; /* [N], of the tokens in sums; NULL: 1 */
 } wellread_batch;
 
 /* Where the results go; NULL: not wanted. Without hidden[L - 1] and sums, the last block computes position 0 alone. */
 typedef struct {
-    float *embedding;      /* [N, D], what goes into the first block */
-    float *const *hidden;  /* [L] pointers, each NULL or [N, D] */
-    float *first;          /* [B, D], position 0 behind the last block */
-    float *sums;           /* [B, D], weights times what is behind the last block, summed over the text */
+    float *embedding;     /* [N, D], what goes into the first block */
+    float *const *hidden; /* [L] pointers, each NULL or [N, D] */
+    float *first;         /* [B, D], position 0 behind the last block */
+    float *sums;          /* [B, D], weights times what is behind the last block, summed over the text */
 } wellread_results;
 
-WELLREAD_API int32_t wellread_interface(void);             /* the version of this file: 1 */
-WELLREAD_API int32_t wellread_variants(void);              /* how many variants the library has; 0 is the portable one */
-WELLREAD_API const char *wellread_variant_name(int32_t);   /* "portable", "avx2", "avx_vnni", "avx512", "avx512_vnni", "amx" */
-WELLREAD_API int32_t wellread_variant_supported(int32_t);  /* 1: this CPU and this system let it run */
-WELLREAD_API int32_t wellread_variant_computes(int32_t variant, int32_t precision); /* 1: it has products of that precision */
+WELLREAD_API int32_t wellread_interface(void); /* the version of this file: 1 */
+WELLREAD_API int32_t wellread_variants(void);  /* how many variants the library has; 0 is the portable one */
+WELLREAD_API const char *wellread_variant_name(
+    int32_t); /* "portable", "avx2", "avx_vnni", "avx512", "avx512_vnni", "amx" */
+WELLREAD_API int32_t wellread_variant_supported(int32_t); /* 1: this CPU and this system let it run */
+WELLREAD_API int32_t wellread_variant_computes(int32_t variant,
+                                               int32_t precision); /* 1: it has products of that precision */
 
 /* Weights are packed; tables stay where they are and must outlive the model. NULL: *error says why. */
 WELLREAD_API void *wellread_load(const wellread_encoder *, int32_t variant, int32_t precision, int32_t *error);
-WELLREAD_API int32_t wellread_encode(const void *model, const wellread_batch *, const wellread_results *, int32_t threads);
+WELLREAD_API int32_t wellread_encode(const void *model, const wellread_batch *, const wellread_results *,
+                                     int32_t threads);
 WELLREAD_API void wellread_free(void *model);
 
 /* One linear map by itself: x [N, columns] -> y [N, rows], with bias and activation. */
 WELLREAD_API void *wellread_linear_load(const wellread_matrix *, int32_t variant, int32_t precision, int32_t *error);
-WELLREAD_API int32_t wellread_linear(const void *linear, const float *x, int64_t n, float *y, int32_t activation, int32_t threads);
+WELLREAD_API int32_t wellread_linear(const void *linear, const float *x, int64_t n, float *y, int32_t activation,
+                                     int32_t threads);
 WELLREAD_API void wellread_linear_free(void *linear);
 
 #ifdef __cplusplus
