@@ -482,7 +482,7 @@ class Module:
         rows = sentences if inputs is None else inputs
         texts, sentence = as_texts(rows), self.checkpoint.sentence
         check_on_long(on_long)
-        check_like(precision, output_value, pool)
+        check_like(None if precision == "int8" and self.checkpoint.has_int8 else precision, output_value, pool)
         if device is not None:
             self.to(device)
         packer = Packer(
@@ -653,7 +653,7 @@ class Module:
         Raises: CheckpointError where something stands there, and with `overwrite` where files of others do.
         """
         if overwrite:  # tensors that are still to be read may lie in the files that go
-            self.checkpoint = replace(self.checkpoint, tensors=in_memory(self.checkpoint.arrays()))
+            self.checkpoint = replace(self.checkpoint, tensors=in_memory(self.checkpoint.stored()))
         write_native(
             Path(directory),
             self.checkpoint,

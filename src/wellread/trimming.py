@@ -24,6 +24,8 @@ from wellread.data.corpus import stream_texts, total_bytes
 from wellread.data.formats import STDIN
 from wellread.encode import WINDOW
 from wellread.errors import ConfigError, DataError, nearest
+from wellread.formats.arrays import Array, StoredTensor
+from wellread.formats.int8 import Int8Matrix
 from wellread.module import Module
 from wellread.progress import transfer
 from wellread.text.batch import Ragged
@@ -232,13 +234,18 @@ def _smaller(checkpoint: Checkpoint, kept: NDArray[np.int64]) -> Checkpoint:
     """Take the rows `kept` of every tensor that has one for each piece."""
     config = checkpoint.config
     of_pieces = [row.name for row in rows(config, mlm=checkpoint.has_mlm) if row.letters[0] == "V"]
-    taken = {name: checkpoint.tensors[name].read()[kept] for name in of_pieces}
+    taken = {name: _taken(checkpoint.tensors[name], kept) for name in of_pieces}
     padding = kept.tolist().index(config.pad_token_id)
     return replace(
         checkpoint,
         config=replace(config, vocab_size=len(kept), pad_token_id=padding),
         tensors={**checkpoint.tensors, **in_memory(taken)},
     )
+
+
+def _taken(tensor: StoredTensor, kept: NDArray[np.int64]) -> Array | Int8Matrix:
+    """Take rows of a tensor; an int8 table stays one."""
+    return tensor.read()[kept] if tensor.int8 is None else tensor.int8().take(kept)
 
 
 def _compared(before: Tokenizer, after: Tokenizer, kept: NDArray[np.int64], texts: Iterable[str]) -> dict[str, Any]:

@@ -77,11 +77,11 @@ def test_defaults_fill_what_is_absent(tmp_path):
     )
 
 
-@pytest.mark.parametrize("found", [2, None, "1"])
+@pytest.mark.parametrize("found", [3, None, "1"])
 def test_a_later_format_says_that_it_is_later(tmp_path, found):
     write(tmp_path, {**MINIMAL, "format": found, "zzz": "of the future"})
     with pytest.raises(
-        CheckpointError, match=f"must be of format 1; found {found!r}; a later .*: upgrade with pip install -U"
+        CheckpointError, match=f"must be of format 1 or 2; found {found!r}; a later .*: upgrade with pip install -U"
     ):
         read_manifest(tmp_path)
 

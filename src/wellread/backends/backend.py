@@ -33,6 +33,7 @@ BACKENDS = {"openvino": None, "numpy": None, "torch": "train", "tensorflow": "tf
 MODULES = {"onnx": ("onnx", "onnxruntime")}
 # name -> the precisions that it computes in, its default first, where not float32 alone; OpenVINO asks the CPU
 PRECISIONS = {"numpy": ["f64"], "torch": ["f32", "bf16"]}
+INT8 = ("numpy",)  # the backends that multiply int8 matrices as such, where a module has some
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -47,7 +48,7 @@ class Backend(Protocol):
     """A checkpoint, ready to run on one framework."""
 
     name: str
-    precision: str  # what it really computes in: "f32", "bf16" or "f64"
+    precision: str  # what it really computes in: "f32", "bf16", "int8" or "f64"
 
     def run(self, inputs: Inputs, outputs: Sequence[str]) -> Outputs:
         """Run one batch and return the named outputs as float arrays."""
@@ -64,18 +65,19 @@ def load_backend(name: str, checkpoint: Checkpoint, *, precision: str | None = N
     Raises: InputError for an unknown backend or a precision that it does not offer; MissingExtra.
     """
     with preparing(name):
-        offered = precisions(name)
+        offered = precisions(name, checkpoint)
         if precision is not None and precision not in offered:
+            quantised = "" if checkpoint.has_int8 or precision != "int8" else "; wellread.quantise makes an int8 module"
             raise InputError(
-                f"precision {precision!r} was asked of the {name} backend; on this machine it computes in "
-                f"{', '.join(offered)}; name one of these or none"
+                f"precision {precision!r} was asked of the {name} backend; on this machine it computes this module in "
+                f"{', '.join(offered)}; name one of these or none{quantised}"
             )
         backend: Backend = _module(name).load(checkpoint, precision=precision or offered[0])
         return backend
 
 
-def precisions(name: str) -> list[str]:
-    """Name the precisions that a backend computes in on this machine, its default first.
+def precisions(name: str, checkpoint: Checkpoint | None = None) -> list[str]:
+    """Name the precisions that a backend computes in on this machine, its default first; `checkpoint` may have int8.
 
     Raises: InputError for an unknown backend; MissingExtra.
 
@@ -84,7 +86,7 @@ def precisions(name: str) -> list[str]:
     """
     check_backend(name)
     offered: list[str] = _module(name).precisions() if name == "openvino" else PRECISIONS.get(name, ["f32"])
-    return offered
+    return [*offered, "int8"] if checkpoint is not None and checkpoint.has_int8 and name in INT8 else offered
 
 
 def check_backend(name: str) -> None:

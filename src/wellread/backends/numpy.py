@@ -1,4 +1,7 @@
-"""The NumPy backend: float64, plain, slow; the reference that every other backend is tested against."""
+"""The NumPy backend: float64, plain, slow; the reference that every other backend is tested against.
+
+In the precision "int8" products with int8 matrices are those of the kernel, to the integer; all else stays float64.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wellread.backends.backend import SELU, Backend, Inputs, Outputs
+from wellread.backends.int8 import chunk_width, int8_product, is_down
 from wellread.checkpoints.checkpoint import Checkpoint
 from wellread.encoder.heads import run
+from wellread.formats.int8 import Int8Matrix
 
 Array = NDArray[np.float64]
 IntArray = NDArray[np.integer]
@@ -43,9 +48,10 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
 class NumpyOps:
     """The primitives in float64. Dropout is the identity."""
 
-    def __init__(self, weights: Mapping[str, Array]) -> None:
-        """Take weights by name."""
+    def __init__(self, weights: Mapping[str, Array], matrices: Mapping[str, Int8Matrix] | None = None) -> None:
+        """Take weights by name, and the int8 matrices that are to be multiplied as such."""
         self.weights = weights
+        self.matrices = matrices or {}
 
     def embedding(self, ids: IntArray, name: str) -> Array:
         return self.weights[name][ids]
@@ -63,7 +69,11 @@ class NumpyOps:
         return x
 
     def linear(self, x: Array, name: str) -> Array:
-        product = x @ self.weights[f"{name}.weight"].T
+        matrix = self.matrices.get(f"{name}.weight")
+        if matrix is None:
+            product = x @ self.weights[f"{name}.weight"].T
+        else:
+            product = int8_product(x, matrix, width=chunk_width(x.shape[-1]) if is_down(name) else None)
         bias = self.weights.get(f"{name}.bias")
         return product if bias is None else product + bias
 
@@ -131,12 +141,18 @@ class NumpyBackend(Backend):
     """A checkpoint on NumPy."""
 
     name = "numpy"
-    precision = "f64"
 
-    def __init__(self, checkpoint: Checkpoint) -> None:
+    def __init__(self, checkpoint: Checkpoint, precision: str = "f64") -> None:
         """Read every tensor into float64."""
         self.checkpoint = checkpoint
-        self.ops = NumpyOps({name: array.astype(np.float64) for name, array in checkpoint.arrays().items()})
+        self.precision = precision
+        matrices = (
+            {name: tensor.int8() for name, tensor in checkpoint.tensors.items() if tensor.int8 is not None}
+            if precision == "int8"
+            else {}
+        )
+        arrays = {name: array.astype(np.float64) for name, array in checkpoint.arrays().items()}
+        self.ops = NumpyOps(arrays, matrices)
 
     def run(self, inputs: Inputs, outputs: Sequence[str]) -> Outputs:
         """Run one batch; outputs are float64."""
@@ -146,5 +162,5 @@ class NumpyBackend(Backend):
 
 
 def load(checkpoint: Checkpoint, *, precision: str) -> Backend:
-    """Prepare a checkpoint."""
-    return NumpyBackend(checkpoint)
+    """Prepare a checkpoint in `precision`."""
+    return NumpyBackend(checkpoint, precision)

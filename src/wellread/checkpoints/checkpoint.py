@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wellread.config import EncoderConfig, HeadConfig, SentenceConfig
-from wellread.formats.arrays import LAYOUTS, StoredTensor
+from wellread.formats.arrays import StoredTensor, int8_tensor
+from wellread.formats.int8 import Int8Matrix
 
 Array = NDArray[np.generic]
 
@@ -40,6 +41,11 @@ class Checkpoint:
         return "cls.predictions.bias" in self.tensors
 
     @property
+    def has_int8(self) -> bool:
+        """Whether matrices are stored as int8."""
+        return any(tensor.int8 is not None for tensor in self.tensors.values())
+
+    @property
     def embedding_size(self) -> int:
         """Width E of a sentence vector, before `truncate_dim` cuts it."""
         width = self.config.hidden_size * len(self.sentence.poolings)
@@ -58,8 +64,7 @@ class Checkpoint:
 
     def summary(self) -> dict[str, str]:
         """Say in a few words each what a user asks first: family, shape, vectors, parameters, size."""
-        tensors = self.tensors.values()
-        size = sum(int(np.prod(tensor.shape)) * LAYOUTS[tensor.dtype].itemsize for tensor in tensors)
+        size = sum(tensor.nbytes for tensor in self.tensors.values())
         return {
             "family": f"{self.family} for {self.head.task}" if self.head else self.family,
             "shape": f"{self.config.num_hidden_layers} layers of {self.config.hidden_size}",
@@ -72,15 +77,25 @@ class Checkpoint:
         """Read every tensor."""
         return {name: tensor.read() for name, tensor in self.tensors.items()}
 
+    def stored(self, *, floats: str | None = None) -> dict[str, Array | Int8Matrix]:
+        """Read every tensor, and int8 matrices as such, but for those whose names begin with `floats`."""
+        as_floats = {name for name in self.tensors if floats is not None and name.startswith(floats)}
+        return {
+            name: tensor.read() if tensor.int8 is None or name in as_floats else tensor.int8()
+            for name, tensor in self.tensors.items()
+        }
 
-def in_memory(arrays: Mapping[str, Array]) -> dict[str, StoredTensor]:
-    """Present arrays as the tensors of a checkpoint.
+
+def in_memory(arrays: Mapping[str, Array | Int8Matrix]) -> dict[str, StoredTensor]:
+    """Present arrays, and int8 matrices, as the tensors of a checkpoint.
 
     >>> in_memory({"pooler.dense.bias": np.zeros(12, np.float32)})["pooler.dense.bias"].shape
     (12,)
     """
 
-    def stored(array: Array) -> StoredTensor:
+    def stored(array: Array | Int8Matrix) -> StoredTensor:
+        if isinstance(array, Int8Matrix):
+            return int8_tensor(array)
         return StoredTensor(shape=array.shape, dtype=array.dtype.name, read=lambda: array)
 
     return {name: stored(array) for name, array in arrays.items()}

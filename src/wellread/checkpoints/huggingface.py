@@ -12,6 +12,7 @@ from wellread.checkpoints.checkpoint import Checkpoint
 from wellread.checkpoints.config_keys import OTHER_TYPES
 from wellread.checkpoints.families import FAMILIES
 from wellread.checkpoints.family import to_ours, without_mlm_head
+from wellread.checkpoints.int8_tensors import join_scales
 from wellread.checkpoints.sentence_modules import MODEL_CONFIG, read_cross_encoder
 from wellread.checkpoints.sentence_transformers import SentenceFiles, check_sentence, read_sentence_files
 from wellread.checkpoints.task_head import head_from_config
@@ -214,7 +215,7 @@ def read_encoder(directory: Path, *, ignore: Collection[str] = ()) -> Checkpoint
     family = FAMILIES[model_type]
     keys = account_for(data, family.keys, source=path, ignore=ignore)
     config = family.encoder_config(keys.used, source=path)
-    stored = read_weights(directory)
+    stored = join_scales(read_weights(directory), source=directory)
     untied: dict[str, str] = {}
     if data.get("tie_word_embeddings") is False:
         stored, untied = without_mlm_head(family, stored)

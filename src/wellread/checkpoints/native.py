@@ -16,6 +16,7 @@ from wellread.checkpoints.checkpoint import Array, Checkpoint
 from wellread.checkpoints.families import FAMILIES
 from wellread.checkpoints.family import to_theirs
 from wellread.checkpoints.huggingface import Source, read_encoder
+from wellread.checkpoints.int8_tensors import split_scales
 from wellread.checkpoints.names import head_shapes, mismatches, sentence_shapes, shapes
 from wellread.checkpoints.sentence_steps import read_steps, step_files
 from wellread.checkpoints.sentence_transformers import check_sentence, write_sentence_files
@@ -36,6 +37,7 @@ from wellread.files import (
     sha256,
     whole_directory,
 )
+from wellread.formats.int8 import Int8Matrix
 from wellread.formats.safetensors import write_safetensors
 from wellread.schema import as_dict, read_json, record, write_json
 from wellread.text.tokenizer import Tokenizer, load_tokenizer
@@ -45,6 +47,7 @@ from wellread.version import __version__
 
 NAME = MANIFEST
 FORMAT = 1
+WITH_INT8 = 2  # the format of a module with int8 matrices, which a wellread that does not know them refuses as later
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,10 +68,10 @@ def read_manifest(directory: Path) -> Manifest:
     """Read `wellread.json`. Raises: CheckpointError, ConfigError; a later format says that it is later."""
     path = directory / NAME
     data = read_json(path)
-    if data.get("format") != FORMAT:
+    if data.get("format") not in (FORMAT, WITH_INT8):
         raise CheckpointError(
-            f"{path} must be of format {FORMAT}; found {data.get('format')!r}; a later wellread may have written it: "
-            "upgrade with pip install -U wellread"
+            f"{path} must be of format {FORMAT} or {WITH_INT8}; found {data.get('format')!r}; a later wellread may "
+            "have written it: upgrade with pip install -U wellread"
         )
     return record(Manifest, data, source=path)
 
@@ -160,6 +163,8 @@ def write_native(
 ) -> None:
     """Write a module's directory whole or not at all: floats as `dtype`, `card` as README.md, if one is given.
 
+    int8 matrices stay int8.
+
     With `overwrite`, a directory that holds what a module's record lists, and nothing else, is replaced.
 
     Raises: CheckpointError where `directory` exists and is not empty, the disk refuses, or `dtype` is unknown or too
@@ -172,7 +177,11 @@ def write_native(
         recorded = read_manifest(directory).files if (directory / NAME).is_file() else ()
         refuse_others(directory, {*recorded, NAME, CARD})
     with whole_directory(directory, overwrite=overwrite) as partial:
-        arrays = {name: _narrowed(name, array, dtype) for name, array in checkpoint.arrays().items()}
+        arrays = {
+            # steps behind the pooling have files of their own, which other libraries read
+            name: array if isinstance(array, Int8Matrix) else _narrowed(name, array, dtype)
+            for name, array in checkpoint.stored(floats="sentence.").items()
+        }
         _write_encoder(partial, checkpoint, arrays)
         write_sentence_files(partial, checkpoint.sentence, arrays, width=checkpoint.config.hidden_size)
         length, segments = checkpoint.sentence.max_seq_length, checkpoint.config.reads_types
@@ -187,6 +196,7 @@ def write_native(
             head=checkpoint.head,
             provenance=provenance,
             written_by=f"wellread {__version__}",
+            format=WITH_INT8 if checkpoint.has_int8 else FORMAT,
         )
         write_manifest(partial, manifest)
 
@@ -227,8 +237,10 @@ def _write_encoder(directory: Path, checkpoint: Checkpoint, arrays: Mapping[str,
     family = FAMILIES[checkpoint.family]
     architecture = family.mlm_architecture if checkpoint.has_mlm else family.architecture
     keys = {theirs: getattr(checkpoint.config, ours) for theirs, ours in family.keys.used.items()}
-    # without dtype, transformers computes in whatever the weights are stored as
-    model = {"architectures": [architecture], "model_type": family.name, "dtype": "float32"}
+    # without dtype, transformers computes in whatever the weights are stored as; it knows no scales, takes integers for
+    # floats and says nothing, but refuses to compute in int8
+    computes_in = "int8" if checkpoint.has_int8 else "float32"
+    model = {"architectures": [architecture], "model_type": family.name, "dtype": computes_in}
     write_json(directory / "config.json", {**model, **keys, **head_keys(family, checkpoint.head)})
     named = to_theirs(family, checkpoint.config, arrays, mlm=checkpoint.has_mlm, head=checkpoint.head)
-    write_safetensors(directory / "model.safetensors", named)
+    write_safetensors(directory / "model.safetensors", split_scales(named), for_torch=not checkpoint.has_int8)

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wellread.errors import CheckpointError
+from wellread.formats.int8 import Int8Matrix
 
 Array = NDArray[np.generic]
 
@@ -23,13 +24,14 @@ class StoredTensor:
     """One tensor of a checkpoint file.
 
     `read()` returns a C-contiguous array of `shape`; every floating type (float16, bfloat16, float32, float64) comes as
-    float32, integers and booleans as they are stored.
+    float32, and so does an int8 matrix with scales; other integers and booleans as they are stored.
     """
 
     shape: tuple[int, ...]
     dtype: str  # as the file names it: "float32", "bfloat16", "int64" ...
     read: Callable[[], Array]
     view: Callable[[], Array] | None = None  # see `as_stored`; None: of a tensor that does not lie in a file as it is
+    int8: Callable[[], Int8Matrix] | None = None  # reads the integers and scales of a matrix that has them
 
     def as_stored(self) -> Array:
         """Return the numbers in the type that they are stored in, not to be written to; bfloat16 as its bits, uint16.
@@ -38,8 +40,17 @@ class StoredTensor:
         """
         return self.read() if self.view is None else self.view()
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes that it takes in a file, its scales included."""
+        numbers = math.prod(self.shape) * LAYOUTS[self.dtype].itemsize
+        return numbers if self.int8 is None else numbers + 4 * self.shape[0]
+
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle the numbers themselves, which a process elsewhere can read; halves stay halves."""
+        """Pickle the numbers themselves, which a process elsewhere can read; halves stay halves, int8 stays int8."""
+        if self.int8 is not None:
+            matrix = self.int8()
+            return _unpickled_int8, (matrix.values, matrix.scales, matrix.input_scales)
         array = self.read()
         if self.dtype == "float16":
             array = array.astype(np.float16)
@@ -52,6 +63,16 @@ def _unpickled(shape: tuple[int, ...], dtype: str, array: Array) -> StoredTensor
     """Take a pickled tensor back."""
     numbers = decode(array, dtype, what="a pickled tensor") if dtype in ("float16", "bfloat16") else array
     return StoredTensor(shape=shape, dtype=dtype, read=lambda: numbers)
+
+
+def int8_tensor(matrix: Int8Matrix) -> StoredTensor:
+    """Present an int8 matrix in memory as a tensor of a checkpoint."""
+    return StoredTensor(shape=matrix.values.shape, dtype="int8", read=matrix.product, int8=lambda: matrix)
+
+
+def _unpickled_int8(values: Any, scales: Any, input_scales: Any) -> StoredTensor:
+    """Take a pickled int8 matrix back."""
+    return int8_tensor(Int8Matrix(values=values, scales=scales, input_scales=input_scales))
 
 
 def bfloat16_to_float32(words: NDArray[np.uint16]) -> NDArray[np.float32]:

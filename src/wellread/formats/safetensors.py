@@ -47,7 +47,8 @@ _DTYPES = {
 }
 _ENTRY = {"dtype", "shape", "data_offsets"}
 _METADATA = "__metadata__"  # free text for people: nothing in it changes a tensor, so it is checked and left
-_FOR_TORCH = {"format": "pt"}  # transformers opens no file without it
+_FOR_TORCH = {"format": "pt"}  # transformers 4 opens no file without it
+_OURS = {"format": "wellread"}
 _MAX_HEADER = 100_000_000  # bytes, the format's own limit
 
 
@@ -92,8 +93,10 @@ def read_safetensors(path: Path) -> dict[str, StoredTensor]:
     return {name: _stored(path, name, header[name], start) for name in header}
 
 
-def write_safetensors(path: Path, tensors: Mapping[str, Array]) -> None:
+def write_safetensors(path: Path, tensors: Mapping[str, Array], *, for_torch: bool = True) -> None:
     """Write arrays in the order of the library; the same arrays give the same bytes, always.
+
+    `for_torch=False` marks a file as ours, and transformers up to 4 does not open it.
 
     Raises:
         WeightsError: an array is of a type that wellread does not read back, or is named `__metadata__`.
@@ -107,7 +110,9 @@ def write_safetensors(path: Path, tensors: Mapping[str, Array]) -> None:
         )
     contiguous = {name: np.asarray(array, order="C") for name, array in tensors.items()}
     try:
-        save_file(contiguous, path, metadata=_FOR_TORCH)  # one entry: the library writes several in no fixed order
+        save_file(
+            contiguous, path, metadata=_FOR_TORCH if for_torch else _OURS
+        )  # one entry: the library writes several in no fixed order
     except SafetensorError as error:  # as on a full disk
         raise OSError(str(error)) from error
     path.chmod(0o644)  # it writes files that their owner alone can read

@@ -1,0 +1,127 @@
+"""int8 products: the reference against exact integers and against what floats give; backends against the reference."""
+
+from dataclasses import replace
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from int8_made import with_int8
+from near import cosines
+from tiny import tiny_checkpoint, tiny_inputs, tiny_module
+
+from wellread.backends.backend import load_backend, precisions
+from wellread.backends.int8 import chunk_width, int8_product, quantise_rows
+from wellread.config import SentenceConfig
+from wellread.encoder.encoder import OUTPUTS
+from wellread.errors import InputError
+from wellread.quantising.matrices import quantise_matrix
+
+RNG = np.random.default_rng(0)
+CHECKPOINT = with_int8(tiny_checkpoint(sentence=SentenceConfig(normalize=True, max_seq_length=32)))
+
+
+def exact_product(x, matrix, width):
+    """Sum products of whole numbers as fractions: one row of inputs at a time, in plain Python."""
+    out = np.zeros((len(x), len(matrix.values)))
+    scaled = x if matrix.input_scales is None else x * matrix.input_scales
+    for row, inputs in enumerate(scaled):
+        for column, weights in enumerate(matrix.values):
+            total = Fraction(0)
+            for begin in range(0, len(inputs), width):
+                part = quantise_rows(inputs[begin : begin + width])
+                pairs = zip(part.numbers.tolist(), weights[begin : begin + width].tolist(), strict=True)
+                whole = sum((number - int(part.zero[0])) * weight for number, weight in pairs)
+                total += whole * Fraction(float(part.scale[0])) * Fraction(float(matrix.scales[column]))
+            out[row, column] = float(total)
+    return out
+
+
+@pytest.mark.parametrize(("rows", "columns", "width"), [(5, 1, 32), (7, 37, 64), (3, 100, 32), (4, 96, 32), (3, 37, 1)])
+@pytest.mark.parametrize("scaled", [False, True])
+def test_products_are_those_of_exact_integers(rows, columns, width, scaled):
+    scales = np.exp(RNG.normal(0, 1, columns)).astype(np.float32) if scaled else None
+    matrix = quantise_matrix(RNG.normal(0, 1, (rows, columns)).astype(np.float32), input_scales=scales)
+    x = RNG.normal(0.3, 2, (3, columns)).astype(np.float32)
+    expected = exact_product(x, matrix, width)
+    found = int8_product(x, matrix, width=width)
+    assert np.abs(found - expected).max() <= 1e-12 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize(
+    "x",
+    [
+        [0.0, 0.0, 0.0],
+        [3.0, 5.0, 7.0],
+        [-3.0, -5.0, -7.0],
+        [1e-30, 0.0, -1e-30],
+        [1e30, -1e30, 1.0],
+        [1e4, 0.001, -0.02],
+        [2.5],
+    ],
+)
+def test_rows_become_unsigned_8_bit_numbers_that_meet_0_exactly(x):
+    rows = quantise_rows(np.array(x, np.float32))
+    assert rows.numbers.min() >= 0
+    assert rows.numbers.max() <= 255
+    assert 0 <= rows.zero[0] <= 255
+    back = rows.scale.astype(np.float64) * (rows.numbers - rows.zero)
+    span = max(0.0, *x) - min(0.0, *x)
+    assert np.abs(back - x).max() <= 0.5001 * span / 255
+    assert (back[np.array(x) == 0] == 0).all()
+
+
+def test_products_are_near_those_of_floats():
+    weights, x = RNG.normal(0, 1, (64, 384)).astype(np.float32), RNG.normal(0, 1, (50, 384)).astype(np.float32)
+    found = int8_product(x, quantise_matrix(weights))
+    assert cosines(found, x.astype(np.float64) @ weights.T).min() > 0.9997
+
+
+def test_chunks_and_input_scales_keep_outliers_apart():
+    weights = RNG.normal(0, 1, (64, 1024)).astype(np.float32)
+    x = RNG.normal(0, 1, (50, 1024)).astype(np.float32)
+    x[:, 7] *= 40
+    exact = x.astype(np.float64) @ weights.T - np.outer(x[:, 7], weights[:, 7])  # of all others
+
+    def rest(product):  # what is left of the other columns beside the outlier's own share
+        return product - np.outer(x[:, 7], weights[:, 7])
+
+    whole = cosines(rest(int8_product(x, quantise_matrix(weights))), exact).mean()
+    chunked = cosines(rest(int8_product(x, quantise_matrix(weights), width=512)), exact).mean()
+    scales = np.ones(1024, np.float32)
+    scales[7] = 1 / 4
+    scaled = cosines(rest(int8_product(x, quantise_matrix(weights, input_scales=scales))), exact).mean()
+    assert whole < chunked < scaled
+
+
+@pytest.mark.parametrize(("columns", "chunks"), [(37, 1), (512, 1), (513, 2), (1536, 3), (3072, 6), (4096, 8)])
+def test_an_inner_layer_is_cut_into_the_fewest_equal_chunks(columns, chunks):
+    width = chunk_width(columns)
+    assert -(-columns // width) == chunks
+    assert width <= 512
+    assert width % 32 == 0
+
+
+def test_the_reference_differs_from_float64_by_its_activations_alone():
+    inputs = tiny_inputs()
+    floats = load_backend("numpy", CHECKPOINT).run(inputs, OUTPUTS)
+    found = load_backend("numpy", CHECKPOINT, precision="int8").run(inputs, OUTPUTS)
+    np.testing.assert_array_equal(found["embedding_output"], floats["embedding_output"])
+    for name in ("sequence_output", "pooled_output"):
+        assert 1e-4 < np.abs(found[name] - floats[name]).max() < 0.2
+        assert cosines(found[name], floats[name]).min() > 0.99
+
+
+def test_only_a_module_with_int8_matrices_computes_in_int8(tmp_path):
+    assert precisions("numpy") == ["f64"]
+    assert precisions("numpy", tiny_checkpoint()) == ["f64"]
+    assert precisions("numpy", CHECKPOINT) == ["f64", "int8"]
+    with pytest.raises(InputError, match=r"'int8' was asked of the numpy .* in f64; .* wellread\.quantise makes an"):
+        load_backend("numpy", tiny_checkpoint(), precision="int8")
+    module = tiny_module(tmp_path, backend="numpy")
+    with pytest.raises(InputError, match="which is a form of vectors"):
+        module.encode(["a cat"], precision="int8")
+    module = replace(module, checkpoint=CHECKPOINT)
+    assert module.running("int8").precision == "int8"
+    assert module.encode(["a cat"], precision="int8").shape == (1, 12)
+    with pytest.raises(InputError, match="which is a form of vectors"):
+        module.encode(["a cat"], precision="binary")
