@@ -5,37 +5,27 @@
 #include <atomic>
 #include <cstring>
 #include <exception>
+#include <memory>
 #include <new>
 #include <system_error>
 #include <thread>
 
 namespace wellread {
 
-namespace {
-
-constexpr int BLOCK = 256;  // tokens of a block, but for one longer text by itself
-
-struct Text {
-    int64_t number;  // in the batch
-    int at, length;  // rows of the block
-};
-using Block = std::vector<Text>;
-
-// What one thread needs for blocks of at most `rows` tokens, of which none of a text over `longest`.
+// Buffers for blocks of at most `rows` tokens, of which none of a text over `longest`.
 struct Workspace {
+    int rows, longest;
     Arena arena;
     float *hidden, *sum, *query, *key, *value, *mixed, *inner, *scratch, *scales;
     char *prepared;
     int32_t *zeros;
-    std::vector<Span> spans;
 
-    Workspace(const Model &m, int rows, int longest) {
+    Workspace(const Model &m, int most_rows, int longest_text) : rows(most_rows), longest(longest_text) {
         const size_t all = static_cast<size_t>(rows) + SPARE_ROWS, width = static_cast<size_t>(m.width);
         const size_t chunk = static_cast<size_t>(m.layer[0].output[0].columns);
-        const size_t widest = std::max({width, chunk, static_cast<size_t>(m.embedding_width)});
-        for (float **buffer : {&hidden, &sum, &query, &key, &value, &mixed}) {
-            *buffer = arena.take<float>(all * std::max(width, static_cast<size_t>(m.embedding_width)));
-        }
+        const size_t embedding = static_cast<size_t>(m.embedding_width), widest = std::max({width, chunk, embedding});
+        for (float **buffer : {&hidden, &sum, &query, &key, &value, &mixed})
+            *buffer = arena.take<float>(all * std::max(width, embedding));
         inner = arena.take<float>(all * chunk);
         prepared = arena.take<char>(all * (widest * 4 + 64));
         scales = arena.take<float>(all);
@@ -44,8 +34,43 @@ struct Workspace {
     }
 };
 
+Workspaces::~Workspaces() {
+    for (auto &slot : slots_) delete slot.load();
+}
+
+Workspace *Workspaces::take(const Model &model, int rows, int longest) {
+    for (auto &slot : slots_) {
+        std::unique_ptr<Workspace> space(slot.exchange(nullptr));
+        if (space && space->rows >= rows && space->longest >= longest) return space.release();
+    }
+    return new Workspace(model, rows, longest);
+}
+
+void Workspaces::give_back(Workspace *space) {
+    for (auto &slot : slots_) {
+        Workspace *none = nullptr;
+        if (slot.compare_exchange_strong(none, space)) return;
+    }
+    delete space;
+}
+
+namespace {
+
+// Tokens of a block, but for one longer text by itself: enough that its work outweighs reading the weights once, few
+// enough for the cache. Fewer where threads would be idle.
+constexpr int64_t MOST_TOKENS = 256, FEWEST_TOKENS = 32;
+
+struct Text {
+    int64_t number;  // in the batch
+    int at, length;  // rows of the block
+};
+using Block = std::vector<Text>;
+
 // Packs texts from the longest to the shortest; each block takes the longest that still fits.
-std::vector<Block> blocks_of(const wellread_batch &batch) {
+std::vector<Block> blocks_of(const wellread_batch &batch, int threads) {
+    const int64_t tokens = batch.texts ? batch.offsets[batch.texts] : 0, lanes = std::max(threads, 1);
+    const int64_t rounds = std::max<int64_t>(1, (tokens + lanes * MOST_TOKENS - 1) / (lanes * MOST_TOKENS));
+    const int most = static_cast<int>(std::max(FEWEST_TOKENS, (tokens + lanes * rounds - 1) / (lanes * rounds)));
     std::vector<std::vector<int64_t>> by_length;
     for (int64_t i = 0; i < batch.texts; i++) {
         const size_t length = static_cast<size_t>(batch.offsets[i + 1] - batch.offsets[i]);
@@ -57,9 +82,10 @@ std::vector<Block> blocks_of(const wellread_batch &batch) {
         while (!by_length[longest].empty()) {
             Block block;
             int at = 0;
-            for (size_t length = longest; length > 0; length = std::min(length - 1, size_t(std::max(0, BLOCK - at)))) {
+            for (size_t length = longest; length > 0;
+                 length = std::min(length - 1, static_cast<size_t>(std::max(0, most - at)))) {
                 auto &texts = by_length[length];
-                while (!texts.empty() && (block.empty() || at + static_cast<int>(length) <= BLOCK)) {
+                while (!texts.empty() && (block.empty() || at + static_cast<int>(length) <= most)) {
                     block.push_back({texts.back(), at, static_cast<int>(length)});
                     texts.pop_back();
                     at += static_cast<int>(length);
@@ -168,7 +194,6 @@ class Pass {
         // what goes in is read by every chunk, so the sum grows beside it
         std::copy_n(w_.hidden, static_cast<size_t>(rows) * static_cast<size_t>(m_.width), w_.sum);
         const bool in_place = layer.intermediate[0].kind == Kind::F32;
-        std::vector<char> own;
         Rows input = prepare(layer.intermediate[0], w_.hidden, m_.width, rows);
         if (!in_place) input = keep_prepared(layer.intermediate[0], rows);
         for (size_t i = 0; i < layer.intermediate.size(); i++) {
@@ -274,7 +299,7 @@ template <class F> void in_threads(int threads, size_t pieces, F work) {
 
 int32_t encode(const Model &model, const wellread_batch &batch, const wellread_results &results, int threads) {
     if (const int32_t error = check(model, batch)) return error;
-    const std::vector<Block> blocks = blocks_of(batch);
+    const std::vector<Block> blocks = blocks_of(batch, threads);
     if (blocks.empty()) return WELLREAD_OK;
     int rows = 0, longest = 0;
     for (const Block &block : blocks) {
@@ -283,8 +308,9 @@ int32_t encode(const Model &model, const wellread_batch &batch, const wellread_r
     }
     std::atomic<size_t> next{0};
     in_threads(threads, blocks.size(), [&] {
-        Workspace space(model, rows, longest);
-        Pass pass(model, batch, results, space);
+        const auto give_back = [&](Workspace *space) { model.workspaces.give_back(space); };
+        std::unique_ptr<Workspace, decltype(give_back)> space(model.workspaces.take(model, rows, longest), give_back);
+        Pass pass(model, batch, results, *space);
         for (size_t i; (i = next++) < blocks.size();) pass.run(blocks[i]);
     });
     return WELLREAD_OK;
@@ -298,7 +324,7 @@ int32_t apply(const Linear &linear, const float *x, int64_t n, float *y, int act
     std::atomic<size_t> next{0};
     in_threads(threads, pieces, [&] {
         Arena arena;
-        const size_t all = static_cast<size_t>(PIECE + SPARE_ROWS);
+        const size_t all = static_cast<size_t>(std::min(PIECE, n) + SPARE_ROWS);
         char *prepared = arena.take<char>(all * static_cast<size_t>(w.row_bytes()));
         float *scales = arena.take<float>(all), *strip = arena.take<float>(all * STRIP * PANEL);
         int32_t *zeros = arena.take<int32_t>(all);

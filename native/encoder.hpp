@@ -2,7 +2,8 @@
 #ifndef WELLREAD_ENCODER_HPP
 #define WELLREAD_ENCODER_HPP
 
-#include <memory>
+#include <array>
+#include <atomic>
 #include <vector>
 
 #include "kernels.hpp"
@@ -44,6 +45,21 @@ struct Layer {
     bool shares_input[3];  // whether query, key, value read what was prepared for the one before
 };
 
+// What a thread needs to run blocks of a model; see encoder.cpp.
+struct Workspace;
+
+// Workspaces between calls. A slot is taken and filled by one exchange, so no lock can be left behind by a fork.
+class Workspaces {
+  public:
+    ~Workspaces();
+    // Returns one for blocks of `rows` tokens, of texts of at most `longest`. Throws std::bad_alloc.
+    Workspace *take(const struct Model &, int rows, int longest);
+    void give_back(Workspace *);
+
+  private:
+    std::array<std::atomic<Workspace *>, 8> slots_{};
+};
+
 struct Model {
     const Kernels *kernels = nullptr;
     int layers = 0, width = 0, heads = 0, inner = 0, embedding_width = 0, activation = 0;
@@ -53,6 +69,7 @@ struct Model {
     Packed project;
     std::vector<Layer> layer;
     Arena arena;
+    mutable Workspaces workspaces;
 };
 
 // Both throw std::bad_alloc, and return what is wrong with the shapes.

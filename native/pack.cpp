@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
 #include <new>
 
@@ -13,7 +14,7 @@ namespace wellread {
 namespace {
 
 constexpr int LONGEST_CHUNK = 512;  // columns of the inner layer that are in work at a time
-constexpr size_t HUGE_PAGE = size_t(2) << 20;
+constexpr size_t HUGE_PAGE = size_t(2) << 20, SMALL_PIECE = size_t(256) << 10;
 constexpr float LOG2_E = 1.4426950408889634f;
 
 uint16_t to_bf16(float x) {
@@ -138,17 +139,20 @@ bool fits(const wellread_encoder &e) {
 }  // namespace
 
 Arena::~Arena() {
-    for (const Piece &piece : pieces_) munmap(piece.start, piece.bytes);
+    for (const Piece &piece : pieces_)
+        piece.bytes < HUGE_PAGE ? std::free(piece.start) : void(munmap(piece.start, piece.bytes));
 }
 
 void *Arena::take_bytes(size_t bytes) {
     bytes = (bytes + 63) / 64 * 64;
     if (bytes > left_) {
-        const size_t size = std::max((bytes + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE, HUGE_PAGE);
         pieces_.reserve(pieces_.size() + 1);
-        void *start = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        if (start == MAP_FAILED) throw std::bad_alloc();
-        madvise(start, size, MADV_HUGEPAGE);
+        const bool large = bytes >= HUGE_PAGE;
+        const size_t unit = large ? HUGE_PAGE : SMALL_PIECE, size = (bytes + unit - 1) / unit * unit;
+        void *start = large ? mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+                            : std::aligned_alloc(64, size);
+        if (!start || start == MAP_FAILED) throw std::bad_alloc();
+        large ? void(madvise(start, size, MADV_HUGEPAGE)) : void(std::memset(start, 0, size));
         pieces_.push_back({start, size});
         next_ = static_cast<char *>(start);
         left_ = size;
