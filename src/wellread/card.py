@@ -14,7 +14,7 @@ from wellread.config import DenseConfig, EncoderConfig, HeadConfig
 from wellread.errors import HandleError
 from wellread.files import CARD_MARK
 from wellread.hub.handles import locate
-from wellread.hub.parse import Location
+from wellread.hub.location import Location
 from wellread.schema import as_dict
 from wellread.tasks.registry import task_named
 from wellread.text.tokenizer import Tokenizer

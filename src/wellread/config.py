@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
+from wellread.dataclass import dataclass
 from wellread.errors import ConfigError, nearest
 
 # Hugging Face's names of activations, and the primitive that computes each.

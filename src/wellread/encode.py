@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from typing import TypedDict
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from wellread.backends.backend import Backend, FloatArray
 from wellread.config import SentenceConfig
+from wellread.dataclass import dataclass
 from wellread.encoder.heads import LOGITS_OUTPUT, POOLING_MASK, SENTENCE_OUTPUT
 from wellread.encoder.inputs import refuse_nan
 from wellread.errors import InputError, VocabularyWarning, nearest

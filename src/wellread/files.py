@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from wellread.dataclass import dataclass
 from wellread.errors import CheckpointError
 
 MANIFEST = "wellread.json"  # what wellread notes of a module, beside its files
@@ -29,6 +27,9 @@ def whole_directory(directory: Path, *, overwrite: bool | None = None) -> Iterat
 
     Raises: CheckpointError where `directory` exists and is not empty, or the disk refuses.
     """
+    import shutil  # these two take as long to import as a small module to load
+    import tempfile
+
     if not overwrite:
         refuse_existing(directory, advice=", or pass overwrite=True" if overwrite is False else "")
     partial = None
@@ -52,6 +53,8 @@ def whole_directory(directory: Path, *, overwrite: bool | None = None) -> Iterat
 
 def _replace(directory: Path, partial: Path) -> None:
     """Give `partial` the name of `directory`; what has it is removed last, and has it again where that fails."""
+    import shutil
+
     old = partial.with_name(f"{partial.name}.old")
     if directory.exists():
         directory.rename(old)
@@ -137,6 +140,8 @@ def cache_directory() -> Path:
 
 def sha256(path: Path) -> str:
     """Return the SHA-256 of a file in hexadecimal."""
+    import hashlib  # loads OpenSSL; a start of the packaged module does without
+
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -1,10 +1,11 @@
-"""Module: what a user holds. Text in; vectors, hidden states and MLM logits out."""
+"""Module: what a user holds. Text in; vectors, hidden states and MLM logits out.
+
+What `load` and `encode` do not need is imported where it is called, for the sake of start-up.
+"""
 
 from __future__ import annotations
 
-import html
 import os
-import tempfile
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from itertools import islice
@@ -13,10 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
 
 from wellread.backends.backend import Backend, FloatArray, check_backend, load_backend
 from wellread.backends.forks import keep_for_ever, preparing, surviving, warn_of_another, was_started
-from wellread.card import describe, model_card
 from wellread.checkpoints.checkpoint import Checkpoint, in_memory
 from wellread.checkpoints.directory import read_directory
-from wellread.checkpoints.native import write_native
 from wellread.config import SentenceConfig
 from wellread.encode import (
     ELSEWHERE,
@@ -48,18 +47,17 @@ from wellread.encoder.inputs import (
 )
 from wellread.errors import InputError, nearest
 from wellread.files import own_card, public_name
-from wellread.hub.push import Pushed, Upload
 from wellread.hub.resolve import preprocessor_for, resolve
 from wellread.metrics.similarity import similarity, similarity_pairwise
 from wellread.schema import names_to_ignore, record, whole
-from wellread.tasks.fill_mask import FilledMask, fill_masks
-from wellread.tasks.predict import head_of, inputs_for, predict_all, read_options
-from wellread.tasks.rank import check_rank, ranked, ranks_by_head
-from wellread.tasks.registry import task_named
-from wellread.tasks.task import Predictor, Spans, Texts
 from wellread.text.batch import Batch, Ragged, Rows, check_on_long
 from wellread.text.texts import as_texts, one_text, text_rows
 from wellread.text.tokenizer import RaggedOffsets, Tokenizer
+
+if TYPE_CHECKING:
+    from wellread.hub.push import Pushed
+    from wellread.tasks.fill_mask import FilledMask
+    from wellread.tasks.task import Spans, Texts
 
 
 def load(
@@ -214,6 +212,8 @@ class Module:
 
     def _repr_html_(self) -> str:
         """Show the module as a small table, as notebooks do."""
+        import html
+
         rows = "".join(
             f"<tr><th>{key}</th><td>{html.escape(value)}</td></tr>" for key, value in self._summary().items()
         )
@@ -298,6 +298,8 @@ class Module:
 
     def info(self) -> dict[str, Any]:
         """Describe the module: shape, size, tokenizer, outputs, what of its source was ignored or inferred and why."""
+        from wellread.card import describe
+
         return describe(self.checkpoint, self.tokenizer, self.provenance)
 
     def running(self, precision: str | None = None) -> Backend:
@@ -379,6 +381,8 @@ class Module:
 
         Raises: InputError for a module without the head, or a text without or beyond its masks.
         """
+        from wellread.tasks.fill_mask import fill_masks
+
         self._need_mlm()
         return fill_masks(
             self.tokenizer,
@@ -587,6 +591,10 @@ class Module:
 
         Raises: InputError for a module without a head, or texts and options that its task does not take; TextError.
         """
+        from wellread.tasks.predict import head_of, inputs_for, predict_all, read_options
+        from wellread.tasks.registry import task_named
+        from wellread.tasks.task import Predictor
+
         head = head_of(self.checkpoint)
         inputs, single = inputs_for(head, texts, pairs, tokens)
         seconds = inputs.pairs or inputs.texts[SAMPLE // 2 :]
@@ -625,6 +633,8 @@ class Module:
         >>> wellread.load("default").rank("where is the cat?", documents, top_k=1)[0]["corpus_id"]
         1
         """
+        from wellread.tasks.rank import check_rank, ranked, ranks_by_head
+
         check_rank(query, documents, top_k)
         by_head, texts = ranks_by_head(self.checkpoint), as_texts(documents)
         if not texts:
@@ -652,6 +662,8 @@ class Module:
 
         Raises: CheckpointError where something stands there, and with `overwrite` where files of others do.
         """
+        from wellread.checkpoints.native import write_native
+
         if overwrite:  # tensors that are still to be read may lie in the files that go
             self.checkpoint = replace(self.checkpoint, tensors=in_memory(self.checkpoint.stored()))
         write_native(
@@ -675,6 +687,8 @@ class Module:
 
     def model_card(self, *, repo_id: str | None = None) -> str:
         """Return the text of the module's card, published as `repo_id`: what it is, how to use it, where it is from."""
+        from wellread.card import model_card
+
         return model_card(self.checkpoint, self.tokenizer, self.provenance, repo_id=repo_id)
 
     def push_to_hub(self, repo_id: str, *, card: str | None = None, dtype: str = "float32", **options: Any) -> Pushed:
@@ -686,6 +700,10 @@ class Module:
         Raises: InputError without a login; HandleError for what is no id; CheckpointError where the module cannot be
             written; ExportError where the hub refuses, fails, or holds something else than what was sent.
         """
+        import tempfile
+
+        from wellread.hub.push import Upload
+
         upload = Upload(repo_id, **options)  # refuses before anything is written
         with tempfile.TemporaryDirectory(prefix="wellread.") as directory:
             self.save(Path(directory) / "module", dtype=dtype)

@@ -8,12 +8,13 @@ import operator
 import reprlib
 import sys
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from dataclasses import MISSING, field, fields, is_dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from types import UnionType
 from typing import Any, NoReturn, TypeVar, get_args, get_origin, get_type_hints
 
+from wellread.dataclass import dataclass
 from wellread.errors import CheckpointError, ConfigError, InputError, nearest
 
 

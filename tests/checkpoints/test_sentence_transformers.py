@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from wellread.checkpoints.checkpoint import in_memory
-from wellread.checkpoints.sentence_steps import read_steps, step_tensors
-from wellread.checkpoints.sentence_transformers import check_sentence, read_sentence_files, write_sentence_files
+from wellread.checkpoints.sentence_steps import check_sentence, read_steps, step_tensors
+from wellread.checkpoints.sentence_transformers import read_sentence_files, write_sentence_files
 from wellread.config import DenseConfig, EncoderConfig, SentenceConfig
 from wellread.errors import CheckpointError, ConfigError, WeightsError
 from wellread.formats.safetensors import write_safetensors

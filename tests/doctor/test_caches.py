@@ -10,8 +10,8 @@ import pytest
 from wellread.doctor import installation
 from wellread.doctor.installation import inspect_cache
 from wellread.files import Stamp
-from wellread.hub.parse import Location
-from wellread.hub.records import Fetched, Request, write_record
+from wellread.hub.location import Fetched, Location
+from wellread.hub.records import Request, write_record
 
 OLD = time.time() - 2 * installation.RUNNING
 

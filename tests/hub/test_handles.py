@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from wellread.catalog.modules import entries, entry_named, names, preprocessors
 from wellread.errors import HandleError
 from wellread.hub.handles import locate
-from wellread.hub.parse import KINDS
+from wellread.hub.location import KINDS
 
 PUBLICATIONS = [(entry, one) for entry in entries() for one in entry.publications]
 LIVING = [(entry, one, handle) for entry, one in PUBLICATIONS if one.alive for handle in one.handles]

@@ -4,8 +4,7 @@ import pytest
 from tfhub_places import DISTILBERT, TEXT, installed
 
 from wellread.hub.handles import locate
-from wellread.hub.parse import Location
-from wellread.hub.records import Fetched
+from wellread.hub.location import Fetched, Location
 from wellread.hub.resolve import preprocessor_for
 
 

@@ -16,10 +16,10 @@ from tfhub_places import DISTILBERT, TEXT, installed
 
 from wellread.errors import CheckpointError, DownloadError, HandleError, InputError
 from wellread.hub.http_errors import is_offline
-from wellread.hub.parse import Location
+from wellread.hub.location import Location
+from wellread.hub.obtain import locked
 from wellread.hub.pull import pull
 from wellread.hub.records import all_records, hub_cache, request_for
-from wellread.hub.resolve import locked
 
 LARGE = bytes(range(250)) * 40_000  # 10 MB
 

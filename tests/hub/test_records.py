@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from wellread.files import Stamp, as_stamps, cache_directory, load_json, save_json
-from wellread.hub.parse import Location
-from wellread.hub.records import Fetched, Request, all_records, find_record, write_record
+from wellread.hub.location import Fetched, Location
+from wellread.hub.records import Request, all_records, find_record, write_record
 
 LOCATION = Location(handle="owner/name", kind="huggingface", address="owner/name")
 REQUEST = Request(location=LOCATION, cache="/cache")

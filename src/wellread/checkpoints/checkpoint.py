@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wellread.config import EncoderConfig, HeadConfig, SentenceConfig
+from wellread.dataclass import dataclass
 from wellread.formats.arrays import StoredTensor, int8_tensor
 from wellread.formats.int8 import Int8Matrix
 

@@ -12,21 +12,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wellread.checkpoints.families import FAMILIES
 from wellread.checkpoints.huggingface import Source, read_huggingface, read_text, with_sentence
 from wellread.checkpoints.native import NAME, check_files, read_manifest, read_native
-from wellread.checkpoints.sentence_transformers import read_sentence_files
 from wellread.errors import CheckpointError, ConfigError, DownloadError, HandleError, TextError, UnusedTensorsWarning
 from wellread.files import public_name
-from wellread.formats.saved_model_pb import NAME as SAVED_MODEL
-from wellread.hub.places import Layout, Place, layout_of, parts_beside, what_lies_at
-from wellread.hub.resolve import resolve
+from wellread.hub.resolve import DEFAULT, resolve
 from wellread.schema import ASKED, is_named, read_json
 from wellread.text.tokenizer import load_tokenizer
-from wellread.text.tokenizer_files import TOKENIZER_FILES, Text, has_tokenizer
 
 if TYPE_CHECKING:
     from wellread.checkpoints.adapters import Adapter
+    from wellread.hub.places import Layout, Place
+    from wellread.text.tokenizer_files import Text
 
 # From the name of an adapter's base, and its revision, to the directory where it lies.
 FindBase = Callable[[str, str | None], Path]
@@ -50,6 +47,10 @@ def read_directory(
 
     Raises: CheckpointError, ConfigError, WeightsError, TextError; as `find_base`.
     """
+    if directory == DEFAULT and text_from is None:  # what lies there is known
+        return read_native(directory)
+    from wellread.hub.places import what_lies_at
+
     if not os.path.exists(directory):
         raise CheckpointError(f"a module was asked of {directory}; found no directory there; check the path")
     place = what_lies_at(directory)
@@ -77,6 +78,8 @@ def _read(directory: Path, layout: Layout, *, ignore: Collection[str], text: Tex
 
 def _with_parts_beside(source: Source, place: Place, ignore: Collection[str]) -> Source:
     """Say what lies beside a model and is not used; what `ignore` does not name, in a warning too."""
+    from wellread.hub.places import parts_beside
+
     beside = {name: ASKED if is_named(name, ignore) else what for name, what in parts_beside(place).items()}
     told = "; ".join(f"{name} of {place.directory}: {what}" for name, what in beside.items() if what != ASKED)
     if told:
@@ -88,6 +91,9 @@ def _with_parts_beside(source: Source, place: Place, ignore: Collection[str]) ->
 def _read_adapted(place: Place, *, ignore: Collection[str], text: Text | None, find_base: FindBase) -> Source:
     """Read an adapter and its base and merge them; tokenizer and sentence modules are the adapter's, if it has any."""
     from wellread.checkpoints.adapters import merge, read_adapter
+    from wellread.checkpoints.sentence_transformers import read_sentence_files
+    from wellread.hub.places import layout_of
+    from wellread.text.tokenizer_files import has_tokenizer
 
     directory = place.directory
     files = read_sentence_files(directory, ignore=ignore)
@@ -109,6 +115,8 @@ def _read_adapted(place: Place, *, ignore: Collection[str], text: Text | None, f
 
 def _read_base(adapter: Adapter, find_base: FindBase, *, ignore: Collection[str], text: Text | None) -> Source:
     """Read the model that an adapter names as its base."""
+    from wellread.hub.places import what_lies_at
+
     name = adapter.config.base_model_name_or_path
     where = f"the base of the adapter {adapter.directory}"
     if not name:
@@ -137,6 +145,10 @@ def read_text_of(directory: Path, *, ignore: Collection[str] = ()) -> Text:
 
     Raises: CheckpointError, ConfigError; TextError where there is none.
     """
+    from wellread.checkpoints.families import FAMILIES
+    from wellread.formats.saved_model_pb import NAME as SAVED_MODEL
+    from wellread.text.tokenizer_files import TOKENIZER_FILES, Text, has_tokenizer
+
     if not directory.is_dir():
         raise TextError(
             f"a tokenizer was asked of {directory}; found no directory there, nor a file of one; "

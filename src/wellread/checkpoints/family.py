@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import field, fields, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from wellread.checkpoints import names
 from wellread.config import ADDED_LATER, HEADS, EncoderConfig, HeadConfig
+from wellread.dataclass import dataclass
 from wellread.errors import ConfigError, WeightsError
 from wellread.formats.arrays import StoredTensor
 from wellread.schema import ASKED, KeyTable, is_named, record

@@ -1,29 +1,42 @@
-"""A Hugging Face directory, read as data: encoder, head, tokenizer, sentence vector."""
+"""A Hugging Face directory, read as data: encoder, head, tokenizer, sentence vector.
+
+What our own modules do without is imported where it is met, for the sake of start-up.
+"""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from wellread.checkpoints.checkpoint import Checkpoint
 from wellread.checkpoints.config_keys import OTHER_TYPES
 from wellread.checkpoints.families import FAMILIES
 from wellread.checkpoints.family import to_ours, without_mlm_head
 from wellread.checkpoints.int8_tensors import join_scales
-from wellread.checkpoints.sentence_modules import MODEL_CONFIG, read_cross_encoder
-from wellread.checkpoints.sentence_transformers import SentenceFiles, check_sentence, read_sentence_files
-from wellread.checkpoints.task_head import head_from_config
+from wellread.checkpoints.sentence_steps import check_sentence
+from wellread.checkpoints.task_head import MODEL_CONFIG, head_from_config, read_cross_encoder
 from wellread.config import SentenceConfig
+from wellread.dataclass import dataclass
 from wellread.errors import CheckpointError, ConfigError, TextError, nearest
 from wellread.formats.arrays import StoredTensor, check_magic
 from wellread.formats.safetensors import read_safetensors
-from wellread.formats.torch_file import read_torch
 from wellread.schema import account_for, parse_object, read_json
 from wellread.text.tokenizer import Tokenizer
-from wellread.text.tokenizer_files import TOKENIZER_FILES, Text, has_tokenizer
+
+if TYPE_CHECKING:
+    from wellread.checkpoints.sentence_transformers import SentenceFiles
+    from wellread.text.tokenizer_files import Text
+
+
+def read_torch(path: Path) -> dict[str, StoredTensor]:
+    """Do as `formats.torch_file.read_torch`."""
+    from wellread.formats import torch_file
+
+    return torch_file.read_torch(path)
+
 
 _READERS = {".safetensors": read_safetensors, ".bin": read_torch}
 # Of an index; its metadata is ignored: sizes for a progress bar, which writers count differently.
@@ -134,6 +147,8 @@ def read_huggingface(directory: Path, *, ignore: Collection[str] = (), text: Tex
 
     Raises: CheckpointError, ConfigError, WeightsError; TextError for its vocabulary.
     """
+    from wellread.checkpoints.sentence_transformers import SentenceFiles, read_sentence_files
+
     files = read_sentence_files(directory, ignore=ignore) or SentenceFiles(pooling="mean")
     folder = directory if files.folder is None else files.folder
     encoder = read_encoder(folder, ignore=ignore)
@@ -176,12 +191,14 @@ def read_text(directory: Path, family: str, *, lower_case: bool = False, ignore:
 
     Raises: CheckpointError, ConfigError; TextError where there is none.
     """
+    from wellread.text.tokenizer_files import TOKENIZER_FILES, Text, has_tokenizer
+
     if not has_tokenizer(directory):
         raise TextError(
             f"a tokenizer was asked of {directory}; found none of {', '.join(TOKENIZER_FILES)}; put the tokenizer's "
             "files there, or pass tokenizer= with the directory or handle of the model that this was made from"
         )
-    from wellread.text.tokenizer_reader import open_tokenizer, read_tokenizer  # our own modules start without it
+    from wellread.text.tokenizer_reader import open_tokenizer, read_tokenizer
 
     files = read_tokenizer(directory, ignore=ignore)
     if lower_case and files.config.dialect == "spm":

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
 
 from wellread.config import EncoderConfig, HeadConfig, SentenceConfig
+from wellread.dataclass import dataclass
 from wellread.errors import UnusedTensorsWarning, nearest, some
 from wellread.formats.arrays import StoredTensor
 

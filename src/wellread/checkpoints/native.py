@@ -1,14 +1,16 @@
-"""The native format: a Hugging Face directory with `wellread.json` beside its files. Read, and written atomically."""
+"""The native format: a Hugging Face directory with `wellread.json` beside its files. Read, and written atomically.
+
+What reading does without is imported where it is called, for the sake of start-up.
+"""
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,10 +20,10 @@ from wellread.checkpoints.family import to_theirs
 from wellread.checkpoints.huggingface import Source, read_encoder
 from wellread.checkpoints.int8_tensors import split_scales
 from wellread.checkpoints.names import head_shapes, mismatches, sentence_shapes, shapes
-from wellread.checkpoints.sentence_steps import read_steps, step_files
-from wellread.checkpoints.sentence_transformers import check_sentence, write_sentence_files
+from wellread.checkpoints.sentence_steps import check_sentence, read_steps, step_files
 from wellread.checkpoints.task_head import check_expressible, head_in_config, head_keys
 from wellread.config import HeadConfig, SentenceConfig, TokenizerConfig
+from wellread.dataclass import dataclass
 from wellread.errors import CheckpointError, ConfigError, WeightsError
 from wellread.files import (
     CARD,
@@ -41,9 +43,10 @@ from wellread.formats.int8 import Int8Matrix
 from wellread.formats.safetensors import write_safetensors
 from wellread.schema import as_dict, read_json, record, write_json
 from wellread.text.tokenizer import Tokenizer, load_tokenizer
-from wellread.text.tokenizer_files import Text, write_tokenizer
-from wellread.text.tokenizer_json import write_fast_tokenizer
 from wellread.version import __version__
+
+if TYPE_CHECKING:
+    from wellread.text.tokenizer_files import Text
 
 NAME = MANIFEST
 FORMAT = 1
@@ -115,6 +118,8 @@ def check_files(directory: Path, manifest: Manifest, *, full: bool = False, need
 
 
 def _record_path(directory: Path) -> Path:
+    import hashlib
+
     name = hashlib.sha256(os.fsencode(directory.resolve())).hexdigest()
     return cache_directory() / "verified" / f"{name}.json"
 
@@ -170,6 +175,10 @@ def write_native(
     Raises: CheckpointError where `directory` exists and is not empty, the disk refuses, or `dtype` is unknown or too
         narrow; WeightsError and ConfigError where the checkpoint is none of its family.
     """
+    from wellread.checkpoints.sentence_transformers import write_sentence_files
+    from wellread.text.tokenizer_files import write_tokenizer
+    from wellread.text.tokenizer_json import write_fast_tokenizer
+
     if dtype not in DTYPES:
         raise CheckpointError(f"weights were to be saved as {dtype!r}; wellread writes {', '.join(DTYPES)}; choose one")
     _refuse_stranger(checkpoint)

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from wellread.checkpoints.task_head import read_cross_encoder
 from wellread.errors import ConfigError
-from wellread.schema import parse_json, read_json
+from wellread.schema import parse_json
 
 NAME = "modules.json"
-MODEL_CONFIG = "config_sentence_transformers.json"  # its `model_type` names the class that the chain is of
 # The classes whose arithmetic wellread has, and the file of each in today's package.
 KINDS = {
     "Transformer": "transformer",
@@ -86,16 +86,6 @@ def read_modules(directory: Path) -> list[ModuleEntry] | None:
     if kinds != ["Transformer"] or not read_cross_encoder(directory):
         _check_order(path, kinds)
     return chain
-
-
-def read_cross_encoder(directory: Path) -> dict[str, Any]:
-    """Read what sentence-transformers 5 and later keep of a cross-encoder in a file of its own; nothing of others.
-
-    Raises: CheckpointError for a file that is no JSON.
-    """
-    path = directory / MODEL_CONFIG
-    data = read_json(path) if path.is_file() else {}
-    return data if data.get("model_type") == "CrossEncoder" else {}
 
 
 def _kind(name: str, path: Path) -> str:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import reprlib
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from wellread.checkpoints.sentence_modules import ModuleEntry
-from wellread.config import DenseConfig, SentenceConfig
+from wellread.checkpoints.names import mismatches, sentence_shapes
+from wellread.config import DenseConfig, EncoderConfig, SentenceConfig
 from wellread.errors import ConfigError, WeightsError
 from wellread.formats.arrays import StoredTensor
 from wellread.formats.safetensors import read_safetensors, write_safetensors
-from wellread.formats.torch_file import read_torch
 from wellread.schema import KeyTable, write_json
+
+if TYPE_CHECKING:
+    from wellread.checkpoints.sentence_modules import ModuleEntry
 
 ON_SENTENCE: dict[str, list[Any]] = {
     "module_input_name": ["sentence_embedding"],
@@ -58,7 +60,7 @@ TORCH_ACTIVATIONS = {
 }
 TORCH_HOMES = ("torch.nn.modules.activation", "torch.nn.modules.linear", "torch.nn.modules", "torch.nn")
 
-Step = tuple[ModuleEntry, Mapping[str, Any]]  # with the keys of its file, under our names
+Step = tuple["ModuleEntry", Mapping[str, Any]]  # with the keys of its file, under our names
 
 
 def effective(steps: Iterable[Step]) -> list[Step]:
@@ -107,7 +109,12 @@ def step_tensors(folder: Path, kind: str) -> dict[str, StoredTensor]:
     if kind not in STEP_TENSORS:
         return {}
     safe = folder / "model.safetensors"
-    stored = read_safetensors(safe) if safe.is_file() else read_torch(folder / "pytorch_model.bin")
+    if safe.is_file():
+        stored = read_safetensors(safe)
+    else:
+        from wellread.formats.torch_file import read_torch  # rare, and not quickly imported
+
+        stored = read_torch(folder / "pytorch_model.bin")
     prefixes = STEP_TENSORS[kind]
     named = {
         ours + name.removeprefix(theirs): tensor
@@ -162,3 +169,30 @@ def step_files(sentence: SentenceConfig) -> list[str]:
     """Name the files of those tensors."""
     weighted = [i for i, dense in enumerate(sentence.dense) if dense.has_weights]
     return [f"{step_folder(Path(), sentence, i)}/model.safetensors" for i in weighted]
+
+
+def check_sentence(
+    sentence: SentenceConfig, config: EncoderConfig, tensors: Mapping[str, StoredTensor], *, source: object
+) -> None:
+    """Refuse a sentence vector that does not fit its encoder, or linear maps that are not as `sentence` says.
+
+    Raises: ConfigError; WeightsError that lists every tensor that is missing, surplus or of a wrong shape.
+    """
+    width = config.hidden_size * len(sentence.poolings)
+    in_features = sentence.dense[0].in_features if sentence.dense else width
+    if in_features != width:
+        raise ConfigError(
+            f"the first linear map of {source} must take the encoder's {width} features; "
+            f"it takes {in_features}; correct one of them"
+        )
+    if sentence.max_seq_length > config.max_length:
+        raise ConfigError(
+            f"max_seq_length of {source} must be at most the {config.max_length} rows of the position "
+            f"table; found {sentence.max_seq_length}; correct it"
+        )
+    faults = mismatches(sentence_shapes(sentence), tensors)
+    if faults:
+        raise WeightsError(
+            f"the linear maps of {source} must fit their configuration; found that {'; '.join(faults)}; "
+            "fetch them again"
+        )

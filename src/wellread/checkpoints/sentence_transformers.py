@@ -8,8 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from wellread.checkpoints.names import mismatches, sentence_shapes
-from wellread.checkpoints.sentence_modules import MODEL_CONFIG, NAME, read_modules
+from wellread.checkpoints.sentence_modules import NAME, read_modules
 from wellread.checkpoints.sentence_steps import (
     STEP_CLASSES,
     STEP_KEYS,
@@ -20,8 +19,9 @@ from wellread.checkpoints.sentence_steps import (
     step_tensors,
     write_step,
 )
-from wellread.config import DenseConfig, EncoderConfig, SentenceConfig
-from wellread.errors import ConfigError, WeightsError
+from wellread.checkpoints.task_head import MODEL_CONFIG
+from wellread.config import DenseConfig, SentenceConfig
+from wellread.errors import ConfigError
 from wellread.formats.arrays import StoredTensor
 from wellread.schema import Keys, KeyTable, account_for, read_json, record, write_json
 
@@ -230,33 +230,6 @@ def _prompts(used: Mapping[str, Any]) -> dict[str, Any]:
         if default in DEFAULT_PROMPTS:
             settings["prompts"].setdefault(default, "")
     return settings
-
-
-def check_sentence(
-    sentence: SentenceConfig, config: EncoderConfig, tensors: Mapping[str, StoredTensor], *, source: object
-) -> None:
-    """Refuse a sentence vector that does not fit its encoder, or linear maps that are not as `sentence` says.
-
-    Raises: ConfigError; WeightsError that lists every tensor that is missing, surplus or of a wrong shape.
-    """
-    width = config.hidden_size * len(sentence.poolings)
-    in_features = sentence.dense[0].in_features if sentence.dense else width
-    if in_features != width:
-        raise ConfigError(
-            f"the first linear map of {source} must take the encoder's {width} features; "
-            f"it takes {in_features}; correct one of them"
-        )
-    if sentence.max_seq_length > config.max_length:
-        raise ConfigError(
-            f"max_seq_length of {source} must be at most the {config.max_length} rows of the position "
-            f"table; found {sentence.max_seq_length}; correct it"
-        )
-    faults = mismatches(sentence_shapes(sentence), tensors)
-    if faults:
-        raise WeightsError(
-            f"the linear maps of {source} must fit their configuration; found that {'; '.join(faults)}; "
-            "fetch them again"
-        )
 
 
 def write_sentence_files(directory: Path, sentence: SentenceConfig, arrays: Mapping[str, Any], *, width: int) -> None:

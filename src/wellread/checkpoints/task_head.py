@@ -6,19 +6,22 @@ import json
 import reprlib
 from collections import Counter
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Any
 
 from wellread.checkpoints.families.bert import TASK_HEAD
 from wellread.checkpoints.family import Family, HeadClass
-from wellread.checkpoints.sentence_modules import MODEL_CONFIG
 from wellread.config import HEADS, MULTIPLE, REGRESSION, SINGLE, EncoderConfig, HeadConfig
+from wellread.dataclass import dataclass
 from wellread.errors import ConfigError
+from wellread.schema import read_json
 
 CLASSES, LABELS, PROBLEM, COUNT = "architectures", "id2label", "problem_type", "num_labels"
 MANY = 100_000  # labels: more are no count that can be meant
 FIRST_MAP = "pre_classifier.weight"
+MODEL_CONFIG = "config_sentence_transformers.json"  # its `model_type` names the class that the chain is of
 LEFT_OUT = "the encoder is read without its head"
 # Where a cross-encoder names the activation of its scores: sentence-transformers 5 and later, 4, and before. The first
 # stands in a file of its own, whose contents come under its name.
@@ -82,6 +85,16 @@ def head_from_config(
     used += [key for key in ACTIVATION_PLACES if key in data and HEADS[kind.task].on_text]
     inferred = {"head.labels": labels.inferred} if labels.inferred else {}
     return ConfigHead(head=head, used=used, ignored=scored.ignored, inferred=inferred)
+
+
+def read_cross_encoder(directory: Path) -> dict[str, Any]:
+    """Read what sentence-transformers 5 and later keep of a cross-encoder in a file of its own; nothing of others.
+
+    Raises: CheckpointError for a file that is no JSON.
+    """
+    path = directory / MODEL_CONFIG
+    data = read_json(path) if path.is_file() else {}
+    return data if data.get("model_type") == "CrossEncoder" else {}
 
 
 def head_keys(family: Family, head: HeadConfig | None) -> dict[str, Any]:

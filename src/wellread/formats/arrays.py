@@ -6,13 +6,13 @@ import math
 import mmap
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from wellread.dataclass import dataclass
 from wellread.errors import CheckpointError
 from wellread.formats.int8 import Int8Matrix
 

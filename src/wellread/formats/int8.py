@@ -6,11 +6,12 @@ Products of int8 matrices, here and in the kernel: an input x [in] is multiplied
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from wellread.dataclass import dataclass
 from wellread.errors import WeightsError
 
 LARGEST = 127  # of an integer's size

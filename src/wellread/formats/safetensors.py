@@ -12,8 +12,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import save_file
 
 from wellread.errors import CheckpointError, WeightsError, nearest
 from wellread.formats.arrays import (
@@ -108,6 +106,9 @@ def write_safetensors(path: Path, tensors: Mapping[str, Array], *, for_torch: bo
         raise WeightsError(
             f"{path} was to be written; found {faults}; the types are {', '.join(_DTYPES.values())}: convert or rename"
         )
+    from safetensors import SafetensorError  # not needed for reading
+    from safetensors.numpy import save_file
+
     contiguous = {name: np.asarray(array, order="C") for name, array in tensors.items()}
     try:
         save_file(

@@ -7,7 +7,8 @@ from dataclasses import replace
 from functools import cache
 
 from wellread.catalog.modules import ModuleEntry, Preprocessor, Publication, dead, handles, names, preprocessors
-from wellread.hub.parse import Location, read, refuse, refuse_hostile
+from wellread.hub.location import Location
+from wellread.hub.parse import read, refuse, refuse_hostile
 
 
 def locate(handle: str) -> Location:

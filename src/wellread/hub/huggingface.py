@@ -19,8 +19,9 @@ from wellread.errors import CheckpointError, DownloadError, HandleError, some
 from wellread.files import Comparison, Stamp, stamp
 from wellread.hub.http_errors import STATUSES, Status
 from wellread.hub.integrity import blob_id, is_checksum, refuse_wrong_files
+from wellread.hub.location import Fetched
 from wellread.hub.places import layout_of
-from wellread.hub.records import Fetched, Request
+from wellread.hub.records import Request
 
 # What the hub says of each file: its bytes, and its SHA-256 or the id of a git blob; None where it is not known.
 Listing = Mapping[str, tuple[int | None, str | None]]

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from typing import NoReturn
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from wellread.catalog.modules import (
     TFHUB,
-    ModuleEntry,
-    Preprocessor,
-    Publication,
     archive_in_bucket,
     buckets,
     handles,
@@ -23,6 +20,7 @@ from wellread.catalog.modules import (
 )
 from wellread.errors import HandleError
 from wellread.hub.archives import SUFFIXES
+from wellread.hub.location import Location
 
 LONGEST = 4096  # characters of a handle: signed addresses are long
 SHOWN = 120  # characters of one in a message
@@ -63,24 +61,6 @@ KAGGLE = "https://www.kaggle.com/models/"
 # An id of Hugging Face, as its hub checks it: no -- or .., no - or . at an end of a part, at most 96 characters.
 PART = r"[A-Za-z0-9_](?:[A-Za-z0-9_]|[-.](?![-.]))*(?<![-.])"
 LONGEST_ID = 96
-
-
-KINDS = ("default", "path", "huggingface", "tfhub", "kaggle", "archive")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Location:
-    """Where the files of a handle are to be had, and what the catalog knows of them."""
-
-    handle: str  # as it was given
-    kind: str  # of KINDS
-    address: str  # huggingface: owner/name; kaggle: owner/model/framework/variation/version; else a path or address
-    revision: str | None = None  # huggingface: a branch, tag or commit
-    entry: ModuleEntry | None = None  # None: the catalog does not know the module
-    publication: Publication | None = None  # the one of `entry` that is at this address
-    preprocessor: Preprocessor | None = None  # where the handle is that of a preprocessor
-    alternatives: tuple[str, ...] = ()  # living handles of the same weights at other hubs
-    note: str = ""  # what a user should know of the way here
 
 
 def page(handle: str, parts: Sequence[str]) -> Location:

@@ -11,8 +11,10 @@ from typing import Any
 from wellread.errors import CheckpointError, DownloadError, InputError
 from wellread.files import MANIFEST, Comparison, Stamp, compare, load_json, sha256s, stamps_of
 from wellread.hub.handles import locate
-from wellread.hub.records import Fetched, Request, all_records, find_record, request_for
-from wellread.hub.resolve import DEFAULT, complaint, examine, fetch, local, locked, obtain, preprocessor_for
+from wellread.hub.location import Fetched
+from wellread.hub.obtain import complaint, examine, fetch, locked, obtain
+from wellread.hub.records import Request, all_records, find_record, request_for
+from wellread.hub.resolve import DEFAULT, local, preprocessor_for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

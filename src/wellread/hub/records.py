@@ -5,31 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from wellread.errors import HandleError, InputError
-from wellread.files import UNREADABLE, Stamp, as_stamps, cache_directory, load_json, save_json
+from wellread.files import UNREADABLE, as_stamps, cache_directory, load_json, save_json
 from wellread.hub.http_errors import is_offline
-from wellread.hub.parse import Location
+from wellread.hub.location import Fetched, Location
 
 FORMAT = 1
 KEYS = {"format", "key", "handle", "directory", "files", "commit", "archive", "time"}  # of a record
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fetched:
-    """A module on this machine: where its handle leads, and the files that are there."""
-
-    location: Location
-    directory: Path
-    files: Mapping[str, Stamp] = field(default_factory=dict)  # path in the directory -> as checked; empty: no record
-    commit: str | None = None  # of the Hugging Face hub
-    archive: str | None = None  # SHA-256 of the archive that was unpacked
-    note: str | None = None  # how one comes from a path to the directory, where they are not the same
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

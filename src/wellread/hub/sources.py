@@ -21,7 +21,8 @@ from wellread.hub.download import Wanted, fetch, locked
 from wellread.hub.http import without_password
 from wellread.hub.http_errors import FaultError, refuse_offline, status_fault
 from wellread.hub.integrity import refuse_wrong_files
-from wellread.hub.records import Fetched, Request
+from wellread.hub.location import Fetched
+from wellread.hub.records import Request
 
 COMPRESSED = "tf-hub-format=compressed"  # asks tfhub.dev for the module in place of its page
 DEAD = ("gone", "refused", "page")  # faults of an address that no longer serves a module

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from wellread.config import TemplateConfig
+from wellread.dataclass import dataclass
 from wellread.errors import InputError, TextError, nearest
 from wellread.schema import whole
 from wellread.text.vocabulary import SpecialTokens

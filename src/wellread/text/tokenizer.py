@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from threading import Event
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wellread.config import TokenizerConfig
+from wellread.dataclass import dataclass
 from wellread.errors import InputError
 from wellread.text.batch import Ragged, Template
 from wellread.text.texts import as_texts

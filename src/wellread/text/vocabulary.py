@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, field, replace
 from pathlib import Path
 
 from wellread.config import TokenizerConfig
+from wellread.dataclass import dataclass
 from wellread.errors import InputError, TextError
 
 
