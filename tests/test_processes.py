@@ -16,6 +16,7 @@ from tiny import tiny_module, tiny_tokenizer
 import wellread
 from wellread.backends.backend import cpu_count, cpu_quota
 from wellread.checkpoints.checkpoint import in_memory
+from wellread.errors import InputError
 from wellread.formats.safetensors import read_safetensors
 from wellread.module import Module
 
@@ -165,6 +166,7 @@ V1_ROOT = "sys/fs/cgroup/cpu,cpuacct/docker/ab"
 )
 def test_the_quota_of_a_cgroup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files, quota) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.delenv("WELLREAD_THREADS", raising=False)
     for name, content in files.items():
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -180,6 +182,18 @@ def test_openmps_variable_bounds_the_cores(monkeypatch: pytest.MonkeyPatch, valu
     all_cores = cpu_count()
     monkeypatch.setenv("OMP_NUM_THREADS", value)
     assert cpu_count() == (cores or all_cores)
+
+
+def test_our_own_variable_bounds_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    all_cores = cpu_count()
+    for value, cores in {"1": 1, " 1 ": 1, "999": all_cores, "": all_cores}.items():
+        monkeypatch.setenv("WELLREAD_THREADS", value)
+        assert cpu_count() == cores
+    for value in ("0", "-1", "many", "1.5", "²"):
+        monkeypatch.setenv("WELLREAD_THREADS", value)
+        with pytest.raises(InputError, match=f"WELLREAD_THREADS is a number of threads, at least 1; found '{value}'"):
+            cpu_count()
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system has no affinity")

@@ -22,6 +22,7 @@ from wellread.encoder.encoder import INPUTS
 from wellread.encoder.heads import MLM_INPUT, MLM_OUTPUT, POOLING_MASK, SENTENCE_OUTPUT
 from wellread.errors import InputError, nearest, require_extra
 
+THREADS = "WELLREAD_THREADS"  # names how many cores computing may take
 SELU = (1.0507009873554805, 1.6732632423543772)  # scale and alpha (Klambauer et al. 2017, arXiv:1706.02515)
 FloatArray = NDArray[np.floating]
 Inputs = Mapping[str, NDArray[np.int32]]
@@ -138,9 +139,12 @@ def name_outputs(arrays: Iterable[FloatArray], outputs: Sequence[str], *, layers
 
 
 def cpu_count(root: str | os.PathLike[str] = "/") -> int:
-    """Count the cores that this process may use: its affinity, its cgroup's quota (rounded up) and OMP_NUM_THREADS.
+    """Count the cores that this process may use: the least of what sets a limit.
 
-    `root` is where /proc and /sys/fs/cgroup lie.
+    That is its affinity, its cgroup's quota (rounded up), OMP_NUM_THREADS and WELLREAD_THREADS. `root` is where /proc
+    and /sys/fs/cgroup lie.
+
+    Raises: InputError for a WELLREAD_THREADS that is no number of threads.
     """
     process_cpu_count = getattr(os, "process_cpu_count", None)  # of Python 3.13, which heeds PYTHON_CPU_COUNT too
     if process_cpu_count is not None:
@@ -151,6 +155,12 @@ def cpu_count(root: str | os.PathLike[str] = "/") -> int:
     threads = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()  # joblib sets it in its workers
     if threads.isascii() and threads.isdigit():
         limits.append(int(threads))
+    if own := os.environ.get(THREADS, "").strip():
+        limits.append(int(own) if own.isascii() and own.isdigit() else 0)
+        if not limits[-1]:
+            raise InputError(
+                f"{THREADS} is a number of threads, at least 1; found {own!r}; set it to such as 4, or unset it"
+            )
     return max(1, min(limits))
 
 

@@ -16,13 +16,13 @@ from pathlib import Path
 import numpy as np
 
 import wellread
-from wellread.backends.backend import BACKENDS, FloatArray, cpu_count, is_installed
+from wellread.backends.backend import BACKENDS, THREADS, FloatArray, cpu_count, is_installed
 from wellread.doctor import installation
 from wellread.doctor.installation import Cache, Package, Problem, pip_install
 
 # What of the environment wellread and its dependencies heed.
 VARIABLES = (
-    *("WELLREAD_CACHE", "XDG_CACHE_HOME", "HF_HOME", "HF_HUB_CACHE", "HF_ENDPOINT", "HF_HUB_OFFLINE"),
+    *("WELLREAD_CACHE", THREADS, "XDG_CACHE_HOME", "HF_HOME", "HF_HUB_CACHE", "HF_ENDPOINT", "HF_HUB_OFFLINE"),
     *("HF_HUB_DISABLE_XET", "TFHUB_CACHE_DIR", "KAGGLEHUB_CACHE", "TF_USE_LEGACY_KERAS", "KERAS_BACKEND"),
     *("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy", "NO_PROXY", "no_proxy"),
     *("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"),
