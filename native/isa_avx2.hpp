@@ -12,7 +12,7 @@ namespace {
 struct Isa {
     static constexpr int ROWS = 6;  // 12 sums, 2 of the panel and 1 of the row fill 15 of 16 registers
     static constexpr int PANELS = 1;
-    static constexpr int INT8_ROWS = 6;
+    static constexpr int INT8_ROWS = 4;
     static constexpr int INT8_PANELS = 1;
     static constexpr bool HAS_BF16 = false;
 
@@ -99,8 +99,10 @@ struct Isa {
     static I dot(I c, Bytes a, Weights b) {
         // vpmaddubsw adds pairs in 16 bits: 255 times 128 is the most that fits, hence the rule for neighbours
         const __m256i ones = _mm256_set1_epi16(1);
-        return {_mm256_add_epi32(c.low, _mm256_madd_epi16(_mm256_maddubs_epi16(a, b.low), ones)),
-                _mm256_add_epi32(c.high, _mm256_madd_epi16(_mm256_maddubs_epi16(a, b.high), ones))};
+        c = {_mm256_add_epi32(c.low, _mm256_madd_epi16(_mm256_maddubs_epi16(a, b.low), ones)),
+             _mm256_add_epi32(c.high, _mm256_madd_epi16(_mm256_maddubs_epi16(a, b.high), ones))};
+        asm volatile("" : "+x"(c.low), "+x"(c.high));  // row after row: else GCC loads all rows first, and spills
+        return c;
     }
 
   private:

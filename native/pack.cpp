@@ -47,11 +47,26 @@ const float *keep(Arena &arena, const float *values, int count) {
     return copy;
 }
 
+// Writes a panel from its beginning to its end: `element` gives what stands at a place of the matrix, for an output.
+template <class T, class F> void fill_panels(const Packed &p, const Part &part, F element) {
+    constexpr int EACH = 4 / sizeof(T);
+    const size_t stride = static_cast<size_t>(part.matrix.columns);
+    for (int n = 0; n < p.panels(); n++) {
+        T *to = reinterpret_cast<T *>(p.values) + static_cast<size_t>(n) * PANEL * static_cast<size_t>(p.padded);
+        const int outputs = std::min(PANEL, p.rows - n * PANEL);
+        const size_t from = static_cast<size_t>(part.first_row + n * PANEL) * stride + static_cast<size_t>(part.first_column);
+        for (int k = 0; k < p.columns; k++)
+            for (int r = 0; r < outputs; r++)
+                to[(k / EACH * PANEL + r) * EACH + k % EACH] =
+                    element(from + static_cast<size_t>(r) * stride + static_cast<size_t>(k), n * PANEL + r);
+    }
+}
+
 Packed pack(Arena &arena, const Kernels &kernels, Kind kind, const Part &part) {
     const wellread_matrix &m = part.matrix;
     Packed p;
     p.kind = m.dtype == WELLREAD_INT8 ? Kind::INT8 : kind;
-    const int size = element_size(p.kind), each = 4 / size, step = kernels.padding[static_cast<int>(p.kind)] / size;
+    const int size = element_size(p.kind), step = kernels.padding[static_cast<int>(p.kind)] / size;
     p.rows = part.rows;
     p.columns = part.columns;
     p.padded = (part.columns + step - 1) / step * step;
@@ -65,22 +80,21 @@ Packed pack(Arena &arena, const Kernels &kernels, Kind kind, const Part &part) {
     }
     for (int r = 0; r < part.rows; r++) {
         const int row = part.first_row + r;
-        const size_t at = static_cast<size_t>(row) * static_cast<size_t>(m.columns) + part.first_column;
-        char *to = p.values + static_cast<size_t>(r / PANEL) * PANEL * p.row_bytes() + r % PANEL * 4;
         if (part.with_bias && m.bias) p.bias[r] = m.bias[row] * part.factor;
         if (p.kind == Kind::INT8) p.scales[r] = m.scales[row] * part.factor;
-        for (int k = 0; k < part.columns; k++) {
-            char *element = to + k / each * 4 * PANEL + k % each * size;
-            if (p.kind == Kind::INT8) {
-                const int8_t value = static_cast<const int8_t *>(m.values)[at + k];
-                std::memcpy(element, &value, 1);
-                p.sums[r] += value;
-                continue;
-            }
-            const float value = static_cast<const float *>(m.values)[at + k] * part.factor;
-            const uint16_t half = to_bf16(value);
-            std::memcpy(element, p.kind == Kind::F32 ? static_cast<const void *>(&value) : &half, size);
-        }
+    }
+    if (p.kind == Kind::INT8) {
+        const auto *values = static_cast<const int8_t *>(m.values);
+        fill_panels<int8_t>(p, part, [&](size_t at, int r) {
+            p.sums[r] += values[at];
+            return values[at];
+        });
+    } else if (p.kind == Kind::BF16) {
+        const auto *values = static_cast<const float *>(m.values);
+        fill_panels<uint16_t>(p, part, [&](size_t at, int) { return to_bf16(values[at] * part.factor); });
+    } else {
+        const auto *values = static_cast<const float *>(m.values);
+        fill_panels<float>(p, part, [&](size_t at, int) { return values[at] * part.factor; });
     }
     return p;
 }
