@@ -65,6 +65,14 @@ void attend(const Heads &heads, const Span &span) {
     for (int head = 0; head < heads.heads; head++) attend_head(heads, span, head, heads.width / heads.heads);
 }
 
+// What a variant offers that computes f32 and int8 as written here and in products.hpp.
+constexpr wellread::Kernels kernels_of(const char *name) {
+    return {
+        name,      {4, 4, 4}, {true, false, true}, prepare,    multiply, layer_norm,
+        table_row, attend,    attention_scratch,   add_scaled,
+    };
+}
+
 }  // namespace
 
 #endif

@@ -4,6 +4,10 @@
 
 #include "encoder.hpp"
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
 namespace {
 
 using wellread::Kernels;
@@ -11,10 +15,33 @@ using wellread::Kind;
 
 bool always() { return true; }
 
-#ifdef WELLREAD_HAS_AVX2
-bool has_avx2() {
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+#if defined(__x86_64__)
+#ifdef WELLREAD_EMULATED
+constexpr bool EMULATED = true;  // for tests: AVX2 and plain C++ stand for what the CPU lacks
+#else
+constexpr bool EMULATED = false;
+#endif
+
+enum Register { EAX, EBX, ECX, EDX };
+
+// One of the answers of the instruction CPUID. __builtin_cpu_supports also knows what the system keeps of the wider
+// registers when it switches threads, but not every compiler's knows every name.
+bool cpuid(unsigned leaf, unsigned subleaf, Register from, int bit) {
+    unsigned words[4] = {};
+    return __get_cpuid_count(leaf, subleaf, &words[EAX], &words[EBX], &words[ECX], &words[EDX]) &&
+           words[from] >> bit & 1;
 }
+
+bool has_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && cpuid(1, 0, ECX, 29); }
+
+[[maybe_unused]] bool has_avx_vnni() { return has_avx2() && (EMULATED || cpuid(7, 1, EAX, 4)); }
+
+[[maybe_unused]] bool has_avx512() {
+    return has_avx2() && (EMULATED || (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                                       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")));
+}
+
+[[maybe_unused]] bool has_avx512_vnni() { return has_avx512() && (EMULATED || __builtin_cpu_supports("avx512vnni")); }
 #endif
 
 struct Variant {
@@ -22,10 +49,20 @@ struct Variant {
     bool (*supported)();
 };
 
+// From the plainest to the best: of those that may run, the last is the fastest.
 const Variant VARIANTS[] = {
     {&wellread::portable_kernels, always},
 #ifdef WELLREAD_HAS_AVX2
     {&wellread::avx2_kernels, has_avx2},
+#endif
+#ifdef WELLREAD_HAS_AVX_VNNI
+    {&wellread::avx_vnni_kernels, has_avx_vnni},
+#endif
+#ifdef WELLREAD_HAS_AVX512
+    {&wellread::avx512_kernels, has_avx512},
+#endif
+#ifdef WELLREAD_HAS_AVX512_VNNI
+    {&wellread::avx512_vnni_kernels, has_avx512_vnni},
 #endif
 };
 constexpr int32_t COUNT = sizeof VARIANTS / sizeof VARIANTS[0];

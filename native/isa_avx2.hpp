@@ -9,7 +9,7 @@
 
 namespace {
 
-struct Isa {
+struct Avx2 {
     static constexpr int ROWS = 6;  // 12 sums, 2 of the panel and 1 of the row fill 15 of 16 registers
     static constexpr int PANELS = 1;
     static constexpr int INT8_ROWS = 4;

@@ -89,7 +89,7 @@ struct Kernels {
     void (*add_scaled)(float *to, const float *x, float weight, int width);
 };
 
-extern const Kernels portable_kernels, avx2_kernels;
+extern const Kernels portable_kernels, avx2_kernels, avx_vnni_kernels, avx512_kernels, avx512_vnni_kernels;
 
 }  // namespace wellread
 

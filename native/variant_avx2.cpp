@@ -1,13 +1,14 @@
 // The kernels on AVX2, FMA and F16C.
 #include "isa_avx2.hpp"
 
+namespace {
+using Isa = Avx2;
+}
+
 #include "attention.hpp"
 
 namespace wellread {
 
-const Kernels avx2_kernels = {
-    "avx2",    {4, 4, 4}, {true, false, true}, prepare,    multiply, layer_norm,
-    table_row, attend,    attention_scratch,   add_scaled,
-};
+const Kernels avx2_kernels = kernels_of("avx2");
 
 }  // namespace wellread

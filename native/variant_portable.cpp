@@ -5,9 +5,6 @@
 
 namespace wellread {
 
-const Kernels portable_kernels = {
-    "portable", {4, 4, 4}, {true, false, true}, prepare,    multiply, layer_norm,
-    table_row,  attend,    attention_scratch,   add_scaled,
-};
+const Kernels portable_kernels = kernels_of("portable");
 
 }  // namespace wellread
