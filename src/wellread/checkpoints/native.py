@@ -102,7 +102,9 @@ def check_files(directory: Path, manifest: Manifest, *, full: bool = False, need
     """Compare every file with its recorded SHA-256; `needed` names files that the record must hold.
 
     Files of a module over 64 MB, and of the default module, that have the size and time of their last full check are
-    taken as unchanged, unless `full`. Raises: CheckpointError that names every file that is unrecorded, missing or damaged.
+    taken as unchanged, unless `full`.
+
+    Raises: CheckpointError that names every file that is unrecorded, missing or damaged.
     """
     unrecorded = [f"{name} is not recorded" for name in needed if name not in manifest.files]
     stamps: dict[str, Stamp] = {}  # of the last full check; none where its record is absent or damaged: hash again
