@@ -166,10 +166,7 @@ void *Arena::take_bytes(size_t bytes) {
         void *start = large ? mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
                             : std::aligned_alloc(64, size);
         if (!start || start == MAP_FAILED) throw std::bad_alloc();
-        if (!large) std::memset(start, 0, size);
-#ifdef MADV_HUGEPAGE
-        if (large) madvise(start, size, MADV_HUGEPAGE);
-#endif
+        large ? void(madvise(start, size, MADV_HUGEPAGE)) : void(std::memset(start, 0, size));
         pieces_.push_back({start, size});
         next_ = static_cast<char *>(start);
         left_ = size;

@@ -58,6 +58,16 @@ class Ragged:
         """Return the named rows in the named order."""
         return Ragged.from_rows([self[int(row)] for row in rows])
 
+    def first(self, limit: int) -> Ragged:
+        """Return the first `limit` ids of each row.
+
+        >>> Ragged.from_rows([[7, 8, 9], [], [5]]).first(2).to_list()
+        [[7, 8], [], [5]]
+        """
+        if self.lengths.max(initial=0) <= limit:
+            return self
+        return Ragged.from_rows([row[:limit] for row in self])
+
     def to_list(self) -> list[list[int]]:
         """Return the rows as Python lists."""
         return [row.tolist() for row in self]

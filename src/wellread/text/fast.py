@@ -6,7 +6,9 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tokenizers
@@ -15,12 +17,13 @@ from tokenizers import normalizers
 from wellread.config import TEMPLATES, TemplateConfig, TokenizerConfig
 from wellread.errors import TextError
 from wellread.text.batch import Ragged, Template
+from wellread.text.native_wordpiece import NativeWordPiece, WordRules
 from wellread.text.post_processor import read_template
 from wellread.text.tokenizer import Spans, Tokenizer, places
 from wellread.text.tokenizer_check import check_content, parse_content
 from wellread.text.tokenizer_json import NAME
 from wellread.text.vocabulary import Vocabulary, by_id, read_bounded
-from wellread.text.wordpiece import ragged_of
+from wellread.text.wordpiece import cut_characters, moves, ragged_of
 
 
 def load(directory: Path, config: TokenizerConfig) -> Tokenizer:
@@ -128,19 +131,40 @@ def translated(attempt: str) -> Iterator[None]:
 PANIC = "PanicException"  # of the library's Rust; no module that one could import exports it
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class FastEngine:
-    """The library's own implementation. Offsets are those it gives, with the spaces that its rules count or trim."""
+    """The library's own implementation. Offsets are those it gives, with the spaces that its rules count or trim.
+
+    Where its parts are BERT's, the native library gives the same ids.
+    """
 
     library: tokenizers.Tokenizer
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a pickle holds: the rest is made again."""
+        return {"library": self.library}
+
+    @cached_property
+    def native(self) -> NativeWordPiece | None:
+        """The native library with these rules, where it is there and knows them."""
+        rules = _bert_rules(self.library)
+        if rules is None:
+            return None
+        ids = self.library.get_vocab(with_added_tokens=False)
+        pieces = by_id(ids, source="the model") if ids else []
+        return NativeWordPiece.of(pieces, rules, unknown=ids.get(self.library.model.unk_token))
 
     @property
     def algorithm(self) -> str:
         """What the library calls its model: WordPiece, BPE, Unigram or WordLevel."""
         return type(self.library.model).__name__
 
-    def encode(self, texts: list[str]) -> Ragged:
+    def encode(self, texts: list[str], limit: int | None = None) -> Ragged:
         """Turn B texts into B rows of ids."""
+        native = self.native
+        return self._encode(texts) if native is None else native.encode(texts, self._encode, limit)
+
+    def _encode(self, texts: list[str]) -> Ragged:
         with translated(f"{len(texts)} texts were to be tokenised"):
             encodings = self.library.encode_batch_fast(texts, add_special_tokens=False)
         return ragged_of([encoding.ids for encoding in encodings])
@@ -165,3 +189,23 @@ class FastEngine:
     def model_bytes(self) -> bytes:
         """Return the content of tokenizer.json."""
         return self.library.to_str().encode("utf-8")
+
+
+def _bert_rules(library: tokenizers.Tokenizer) -> WordRules | None:
+    """Return the rules of a tokenizer whose parts are all BERT's; None for any other."""
+    model, normalizer, added = library.model, library.normalizer, library.get_added_tokens_decoder().values()
+    if type(model).__name__ != "WordPiece" or model.continuing_subword_prefix != "##":
+        return None
+    steps = [json.loads(step.__getstate__()) if step else {} for step in (normalizer, library.pre_tokenizer)]
+    if [step.get("type") for step in steps] != ["BertNormalizer", "BertPreTokenizer"]:
+        return None
+    if library.encode_special_tokens or any(token.normalized for token in added):  # found behind the normalizer
+        return None
+    strips = steps[0]["lowercase"] if steps[0]["strip_accents"] is None else steps[0]["strip_accents"]
+    return WordRules(
+        cut=lambda characters: cut_characters(characters, normalizer),
+        moves=moves if strips else lambda rule: False,
+        special=[token.content for token in added],
+        longest=model.max_input_chars_per_word,
+        in_bytes=False,
+    )

@@ -52,7 +52,7 @@ class KoBertEngine:
     pattern: re.Pattern[str]  # finds the special tokens
     numbers: dict[int, NDArray[np.int32]]  # the model's id of a piece like "1," -> our ids of its parts
 
-    def encode(self, texts: list[str]) -> Ragged:
+    def encode(self, texts: list[str], limit: int | None = None) -> Ragged:
         """Turn B texts into B rows of ids."""
         rows = [self.pattern.split(text) for text in texts]  # every other part is a special token
         stretches = [self.simplified(part) for row in rows for part in row[::2]]

@@ -97,7 +97,7 @@ class SentencePieceEngine:
             renumbering[processor.unk_id()] = vocabulary.special.unk  # whatever the model calls it
         return cls(processor=processor, renumbering=renumbering)
 
-    def encode(self, texts: list[str]) -> Ragged:
+    def encode(self, texts: list[str], limit: int | None = None) -> Ragged:
         """Turn B texts into B rows of ids."""
         rows = Ragged.from_rows(self.processor.encode(texts, return_type="numpy"))
         return Ragged(values=self.renumbering[rows.values], splits=rows.splits)

@@ -63,8 +63,8 @@ def places(offsets: Iterable[tuple[int, int]]) -> NDArray[np.int64]:
 class Engine(Protocol):
     """What a dialect must be able to do."""
 
-    def encode(self, texts: list[str]) -> Ragged:
-        """Turn B texts into B rows of ids."""
+    def encode(self, texts: list[str], limit: int | None = None) -> Ragged:
+        """Turn B texts into B rows of ids, of which those behind the first `limit` may be left out."""
 
     def spans(self, text: str) -> Spans:
         """Turn one text into ids and tell where they come from."""
@@ -117,13 +117,17 @@ class Tokenizer:
         """Where the special tokens stand in a row of one text or two."""
         return Template.of(self.config.template, self.special, self.vocabulary.index)
 
-    def tokenize(self, texts: Sequence[str]) -> Ragged:
+    def tokenize(self, texts: Sequence[str], *, limit: int | None = None) -> Ragged:
         """Turn B texts into B rows of ids, without adding special tokens.
+
+        Rows keep their first `limit` ids, all if it is None. Where the native library reads the texts, it reads them
+        no further.
 
         Raises: InputError for a bare string and for rows that are not str.
         """
         _texts_were_read.set()
-        return self.engine.encode(_checked(texts))
+        rows = self.engine.encode(_checked(texts), limit)
+        return rows if limit is None else rows.first(limit)
 
     def tokenize_with_offsets(self, texts: Sequence[str]) -> RaggedOffsets:
         """Do as `tokenize`, and tell which bytes of its text each token comes from."""

@@ -23,7 +23,7 @@ from wellread.text.batch import Part
 from wellread.text.kobert import KoBertEngine
 from wellread.text.sentencepiece import SPACE
 from wellread.text.tokenizer import Tokenizer
-from wellread.text.wordpiece import DECODER, MAX_BYTES, HfEngine, table
+from wellread.text.wordpiece import MAX_BYTES, HfEngine, decoder, table
 
 
 def code_points(matches: Callable[[str], bool]) -> str:
@@ -258,7 +258,7 @@ def _bert(tokenizer: Tokenizer) -> tokenizers.Tokenizer:
     """Copy Hugging Face's own implementation, which the `hf` dialect holds already."""
     assert isinstance(tokenizer.engine, HfEngine)
     fast = tokenizers.Tokenizer.from_str(tokenizer.engine.full.to_str())
-    fast.decoder = DECODER
+    fast.decoder = decoder()
     return fast
 
 

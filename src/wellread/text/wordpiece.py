@@ -11,21 +11,23 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, cached_property, lru_cache, partial
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import tokenizers
 from numpy.typing import NDArray
-from tokenizers import decoders, models, normalizers, pre_tokenizers
 
 from wellread.config import TokenizerConfig
 from wellread.dataclass import dataclass
 from wellread.text.batch import Ragged
+from wellread.text.native_wordpiece import NativeWordPiece, WordRules
 from wellread.text.tokenizer import Spans, Tokenizer, places
 from wellread.text.vocabulary import Vocabulary
+
+if TYPE_CHECKING:  # where the native library serves, most programs never need it
+    import tokenizers
 
 TABLES = Path(__file__).parent / "unicode"
 MAX_BYTES = 100  # a longer word is unknown
@@ -77,6 +79,7 @@ class TfHubRules(dict[int, str]):
         return np.repeat(np.arange(len(text)), [len(self[code]) for code in map(ord, text)])
 
 
+@lru_cache(maxsize=4096)  # what others decompose into is often the same
 def _spaced(character: str) -> str:
     """Put spaces around a character that is a word, or in place of one that only ends a word."""
     if character.isascii():  # English reads no table
@@ -129,34 +132,21 @@ def find_run(name: str, code: int) -> Run | None:
 
 MAX_WORD = 100  # characters; a longer word is unknown
 MAX_KNOWN = 1 << 17  # words remembered: about 30 MB
-DECODER = decoders.WordPiece(prefix="##")
 
 
 def load(directory: Path, config: TokenizerConfig) -> Tokenizer:
     """Load the vocabulary from `directory` and build the rules of `config.dialect` around it."""
     vocabulary = Vocabulary.read(directory / str(config.vocab_file), config)
-    model = models.WordPiece(vocab=vocabulary.index, unk_token=config.unk_token, max_input_chars_per_word=MAX_WORD)
-    pieces = WordPieces.of(model)
-    if config.dialect == "tfhub":
-        engine: TfHubEngine | HfEngine = TfHubEngine(pieces=pieces, rules=TfHubRules(lower_case=config.do_lower_case))
-    else:
-        special = vocabulary.lookup(vocabulary.special.ids)
-        full = tokenizers.Tokenizer(model)  # Hugging Face's own implementation
-        full.normalizer = normalizers.BertNormalizer(
-            clean_text=True,
-            handle_chinese_chars=config.tokenize_chinese_chars,
-            strip_accents=config.strip_accents,
-            lowercase=config.do_lower_case,
-        )
-        full.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-        full.add_special_tokens([tokenizers.AddedToken(name, normalized=False, special=True) for name in special])
-        engine = HfEngine(
-            pieces=pieces,
-            ascii_rules=hf_ascii_rules(lower_case=config.do_lower_case),
-            special=re.compile("|".join(map(re.escape, special))),
-            full=full,
-        )
+    engine = (TfHubEngine if config.dialect == "tfhub" else HfEngine)(config=config, vocabulary=vocabulary)
     return Tokenizer(config=config, vocabulary=vocabulary, engine=engine)
+
+
+@cache
+def decoder() -> Any:
+    """Return what joins pieces into a text."""
+    from tokenizers import decoders
+
+    return decoders.WordPiece(prefix="##")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -167,15 +157,14 @@ class WordPieces:
     cache: dict[str, list[int]]  # word -> ids; only grows, so that threads may share it
 
     @classmethod
-    def of(cls, model: models.WordPiece) -> WordPieces:
-        """Begin with an empty cache."""
-        tokenizer = tokenizers.Tokenizer(model)
+    def of(cls, model: Any) -> WordPieces:
+        """Begin with an empty cache; `model` is a WordPiece of the tokenizers library."""
+        from tokenizers import Tokenizer as Library
+        from tokenizers import pre_tokenizers
+
+        tokenizer = Library(model)
         tokenizer.pre_tokenizer = pre_tokenizers.CharDelimiterSplit(" ")
         return cls(model=tokenizer, cache={})
-
-    def __getstate__(self) -> list[Any]:
-        """Return the fields as a pickle holds them: the cache is left out."""
-        return [self.model, {}]
 
     def encode(self, texts: Iterable[str]) -> list[list[int]]:
         """Turn texts that are cut into words into rows of ids."""
@@ -191,14 +180,61 @@ class WordPieces:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class TfHubEngine:
+class WordPieceEngine:
+    """What both dialects share. Theirs, and all that has no slot here, is made when it is first needed."""
+
+    config: TokenizerConfig
+    vocabulary: Vocabulary
+
+    @cached_property
+    def model(self) -> Any:
+        """WordPiece over the vocabulary, in the tokenizers library."""
+        from tokenizers import models
+
+        unknown = self.config.unk_token
+        return models.WordPiece(vocab=self.vocabulary.index, unk_token=unknown, max_input_chars_per_word=MAX_WORD)
+
+    @cached_property
+    def pieces(self) -> WordPieces:
+        """The pieces of words, where the native library does not serve."""
+        return WordPieces.of(self.model)
+
+    def join(self, pieces: list[str]) -> str:
+        """Turn pieces into a text."""
+        return str(decoder().decode(pieces))
+
+    def model_bytes(self) -> bytes:
+        """Return nothing: WordPiece needs its vocabulary alone."""
+        return b""
+
+
+class TfHubEngine(WordPieceEngine):
     """The rules of TF Hub's preprocessors: special tokens in the text are mere text."""
 
-    pieces: WordPieces
-    rules: TfHubRules
+    @cached_property
+    def rules(self) -> TfHubRules:
+        """What becomes of each code point."""
+        return TfHubRules(lower_case=self.config.do_lower_case)
 
-    def encode(self, texts: list[str]) -> Ragged:
+    @cached_property
+    def native(self) -> NativeWordPiece | None:
+        """The native library with these rules, where it is there."""
+        table = self.rules
+        rules = WordRules(
+            cut=lambda characters: [table[ord(character)] for character in characters],
+            moves=lambda rule: False,
+            special=(),
+            longest=MAX_BYTES,
+            in_bytes=True,
+        )
+        return NativeWordPiece.of(self.vocabulary.pieces, rules, unknown=self.vocabulary.special.unk)
+
+    def encode(self, texts: list[str], limit: int | None = None) -> Ragged:
         """Turn B texts into B rows of ids."""
+        native = self.native
+        return self._encode(texts) if native is None else native.encode(texts, self._encode, limit)
+
+    def _encode(self, texts: list[str]) -> Ragged:
         return ragged_of(self.pieces.encode(map(self.rules.cut, texts)))
 
     def spans(self, text: str) -> Spans:
@@ -207,30 +243,56 @@ class TfHubEngine:
         source = self.rules.sources(text)
         return Spans(ids=spans.ids, starts=source[spans.starts], limits=source[spans.limits - 1] + 1)
 
-    def join(self, pieces: list[str]) -> str:
-        """Turn pieces into a text."""
-        return str(DECODER.decode(pieces))
 
-    def model_bytes(self) -> bytes:
-        """Return nothing: WordPiece needs its vocabulary alone."""
-        return b""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class HfEngine:
+class HfEngine(WordPieceEngine):
     """The rules of Hugging Face's BertTokenizer: special tokens in the text count as such.
 
-    Its own implementation takes any text. On ASCII without special tokens the rules are few, and known words faster.
+    Its own implementation takes any text, and says what the native library makes of each code point. Without that,
+    ASCII without special tokens has few rules, and words that were met before are remembered.
     """
 
-    pieces: WordPieces
-    ascii_rules: dict[int, str]
-    special: re.Pattern[str]
-    full: tokenizers.Tokenizer
+    @cached_property
+    def special(self) -> list[str]:
+        """The special tokens."""
+        return self.vocabulary.lookup(self.vocabulary.special.ids)
 
-    def encode(self, texts: list[str]) -> Ragged:
+    @cached_property
+    def ascii_rules(self) -> dict[int, str]:
+        """What becomes of each ASCII character."""
+        return hf_ascii_rules(lower_case=self.config.do_lower_case)
+
+    @cached_property
+    def full(self) -> tokenizers.Tokenizer:
+        """Hugging Face's own implementation."""
+        from tokenizers import AddedToken, pre_tokenizers
+        from tokenizers import Tokenizer as Library
+
+        full = Library(self.model)
+        full.normalizer, full.pre_tokenizer = bert_normalizer(self.config), pre_tokenizers.BertPreTokenizer()
+        full.add_special_tokens([AddedToken(name, normalized=False, special=True) for name in self.special])
+        return full
+
+    @cached_property
+    def native(self) -> NativeWordPiece | None:
+        """The native library with these rules, where it is there."""
+        strips = self.config.strip_accents
+        rules = WordRules(
+            cut=partial(_cut_as_bert, self.config),
+            moves=moves if (self.config.do_lower_case if strips is None else strips) else lambda rule: False,
+            special=self.special,
+            longest=MAX_WORD,
+            in_bytes=False,
+        )
+        return NativeWordPiece.of(self.vocabulary.pieces, rules, unknown=self.vocabulary.special.unk)
+
+    def encode(self, texts: list[str], limit: int | None = None) -> Ragged:
         """Turn B texts into B rows of ids."""
-        simple = [text.isascii() and not self.special.search(text) for text in texts]
+        native = self.native
+        return self._encode(texts) if native is None else native.encode(texts, self._encode, limit)
+
+    def _encode(self, texts: list[str]) -> Ragged:
+        special = re.compile("|".join(map(re.escape, self.special)))
+        simple = [text.isascii() and not special.search(text) for text in texts]
         pairs = list(zip(texts, simple, strict=True))
         words = iter(self.pieces.encode([text.translate(self.ascii_rules) for text, yes in pairs if yes]))
         others = self.full.encode_batch_fast([text for text, yes in pairs if not yes], add_special_tokens=False)
@@ -241,13 +303,63 @@ class HfEngine:
         """Turn one text into ids and tell where they come from."""
         return _spans(self.full.encode(text, add_special_tokens=False))
 
-    def join(self, pieces: list[str]) -> str:
-        """Turn pieces into a text."""
-        return str(DECODER.decode(pieces))
 
-    def model_bytes(self) -> bytes:
-        """Return nothing: WordPiece needs its vocabulary alone."""
-        return b""
+def bert_normalizer(config: TokenizerConfig) -> Any:
+    """Return what Hugging Face's own implementation does to characters."""
+    from tokenizers import normalizers
+
+    return normalizers.BertNormalizer(
+        clean_text=True,
+        handle_chinese_chars=config.tokenize_chinese_chars,
+        strip_accents=config.strip_accents,
+        lowercase=config.do_lower_case,
+    )
+
+
+def _cut_as_bert(config: TokenizerConfig, characters: str) -> list[str]:
+    if characters.isascii():  # English needs no tokenizers library
+        rules = hf_ascii_rules(lower_case=config.do_lower_case)
+        return [rules[ord(character)] for character in characters]
+    return cut_characters(characters, bert_normalizer(config))
+
+
+def cut_characters(characters: str, normalizer: Any) -> list[str]:
+    """Return what a normalizer of the tokenizers library, and its BertPreTokenizer, make of each character by itself.
+
+    >>> from tokenizers.normalizers import BertNormalizer
+    >>> cut_characters("É,\u4e00\u00a0\u0301\u200b", BertNormalizer())
+    ['e', ' , ', ' 一 ', ' ', '', '']
+    """
+    return [
+        # surrogates are in no text, and the library does not take them
+        "" if "\ud800" <= character < "\ue000" else "".join(map(_cut_normalized, normalizer.normalize_str(character)))
+        for character in characters
+    ]
+
+
+@lru_cache(maxsize=4096)  # what others decompose into is often the same
+def _cut_normalized(character: str) -> str:
+    from tokenizers import pre_tokenizers
+
+    words = pre_tokenizers.BertPreTokenizer().pre_tokenize_str(f"a{character}a")
+    return " ".join(word for word, _ in words)[1:-1]
+
+
+def moves(rule: str) -> bool:
+    """Say whether a part of a word holds characters that canonical decomposition moves behind others.
+
+    >>> moves("e\u302e"), moves("e한")
+    (True, False)
+    """
+    return not rule.isascii() and any(map(_moves, rule))
+
+
+@lru_cache(maxsize=4096)
+def _moves(character: str) -> bool:
+    from tokenizers import normalizers
+
+    marked = f"\u0345{character}"  # a mark that goes behind all that move
+    return bool(normalizers.NFD().normalize_str(marked)[0] != marked[0])
 
 
 def _spans(encoding: tokenizers.Encoding) -> Spans:
