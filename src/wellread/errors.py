@@ -20,7 +20,6 @@ written as in Python, `on_long="chunk"` or `prompt=`: the command line shows it 
 
 from __future__ import annotations
 
-import difflib
 import importlib.util
 from collections.abc import Collection, Iterable
 
@@ -108,7 +107,11 @@ def nearest(name: object, known: Iterable[str]) -> str:
     >>> nearest("hiden_size", ["hidden_size", "vocab_size"])
     ' (did you mean hidden_size?)'
     """
-    close = difflib.get_close_matches(name, list(known), n=1) if isinstance(name, str) else []
+    if not isinstance(name, str):
+        return ""
+    from difflib import get_close_matches
+
+    close = get_close_matches(name, list(known), n=1)
     return f" (did you mean {close[0]}?)" if close else ""
 
 

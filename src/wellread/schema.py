@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import operator
 import reprlib
@@ -238,7 +237,9 @@ def _fate(key: str, value: Any, table: KeyTable, keys: Collection[str]) -> tuple
     if not table.patterns:
         return True, f"unknown{nearest(key, keys)}"
     if value is not None:
-        meant = difflib.get_close_matches(key, [*table.used, *table.fixed], n=1, cutoff=_MISSPELT)
+        from difflib import get_close_matches
+
+        meant = get_close_matches(key, [*table.used, *table.fixed], n=1, cutoff=_MISSPELT)
         if meant:
             return True, f"unknown (did you mean {meant[0]}?)"
     pattern = next((pattern for pattern in table.patterns if fnmatchcase(key.lower(), pattern)), None)

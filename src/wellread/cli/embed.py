@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Iterator
 from itertools import islice
@@ -112,6 +110,9 @@ def _write_parquet(file: IO[bytes], windows: Windows) -> None:
 
 def _write_csv(file: IO[bytes], windows: Windows) -> None:
     """Write the text and a column for each dimension; a lone surrogate, which UTF-8 cannot hold, becomes "?"."""
+    import csv
+    import io
+
     for number, (texts, vectors) in enumerate(windows):
         lines = io.StringIO()
         writer = csv.writer(lines, lineterminator="\n")

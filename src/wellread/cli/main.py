@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import warnings
@@ -30,6 +31,8 @@ def group() -> None:
 
 def main() -> None:
     """Run the command line. Exit 0: fine; 1: a bug, with its traceback; 2: usage; 3: an error wellread knows."""
+
+    gc.set_threshold(50_000, 20, 20)  # imports alone make enough for a dozen passes over everything
 
     def show(message: Warning | str, *args: Any, **kwargs: Any) -> None:
         ctx = click.get_current_context(silent=True)

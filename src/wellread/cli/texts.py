@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from difflib import get_close_matches
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
@@ -84,8 +82,14 @@ def files_of(arguments: Sequence[str]) -> list[str]:
         solid = len(text.split()) == 1 or text.startswith(("/", "./", "../", "~"))
         if solid and (text.lower().endswith(OF_DOCUMENTS) or "*." in text):  # a pattern that matched no file
             return True
-        near = get_close_matches(ending_of(text), ENDINGS, 1, cutoff=0.7)  # .cvs
-        return os.path.isdir(text) or ending_of(text) in ENDINGS or (solid and (os.sep in text or bool(near)))
+        ending = ending_of(text)
+        if os.path.isdir(text) or ending in ENDINGS or (solid and os.sep in text):
+            return True
+        if not solid or not ending:
+            return False
+        from difflib import get_close_matches
+
+        return bool(get_close_matches(ending, ENDINGS, 1, cutoff=0.7))  # .cvs
 
     if not arguments:
         if sys.stdin is None or sys.stdin.isatty():  # closed, or a person
@@ -118,9 +122,7 @@ def stream_arguments(arguments: Sequence[str], options: dict[str, Any], *, show:
 
     Raises: DataError, UsageError as `files_of`, and for options of files where there are none.
     """
-    from wellread.data.corpus import stream_texts
     from wellread.data.formats import STDIN
-    from wellread.progress import transfer
 
     files, reading = files_of(arguments), reading_of(options)
     for name in READING:
@@ -130,6 +132,8 @@ def stream_arguments(arguments: Sequence[str], options: dict[str, Any], *, show:
             flags = ", ".join(f"--{name}" for name in reading)
             raise click.UsageError(f"{flags}: for files alone; found texts; leave that out, or name a file")
         return iter(arguments)
+    from wellread.data.corpus import stream_texts
+    from wellread.progress import transfer
 
     def texts() -> Iterator[str]:
         some, column = False, reading.pop("text", None)
@@ -147,6 +151,8 @@ def stream_arguments(arguments: Sequence[str], options: dict[str, Any], *, show:
 
 def files_on_disk(paths: Sequence[Path], run_dir: Path, kind: str | None) -> list[Path]:
     """Return files that can be read more than once: standard input, as `-`, becomes a file in `run_dir`."""
+    import shutil
+
     from wellread.data.formats import STDIN
 
     if Path(STDIN) not in paths:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cache
 from pathlib import Path
 
+from wellread.dataclass import dataclass
 from wellread.errors import DataError, nearest
 
 FilePath = str | os.PathLike[str]
@@ -76,6 +76,8 @@ class Format:
 @cache
 def formats() -> dict[str, Format]:
     """Return the known formats by name."""
+    import tomllib
+
     rows = tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))
     listed = {"names", "labels"}  # tuples of ours that TOML has as lists
     return {

@@ -115,7 +115,8 @@ class Tokenizer:
     @property
     def template(self) -> Template:
         """Where the special tokens stand in a row of one text or two."""
-        return Template.of(self.config.template, self.special, self.vocabulary.index)
+        template = self.config.template
+        return Template.of(template, self.special, None if isinstance(template, str) else self.vocabulary.index)
 
     def tokenize(self, texts: Sequence[str], *, limit: int | None = None) -> Ragged:
         """Turn B texts into B rows of ids, without adding special tokens.

@@ -44,9 +44,16 @@ class Vocabulary:
     """
 
     pieces: tuple[str, ...]
-    index: dict[str, int]  # piece -> id; of a piece that stands twice the last
     special: SpecialTokens
     notes: Mapping[str, str] = field(default_factory=dict)  # what is odd about the file, and what was made of it
+    _index: dict[str, int] = field(default_factory=dict, repr=False)  # filled when it is first asked for
+
+    @property
+    def index(self) -> dict[str, int]:
+        """The id of each piece; of one that stands twice the last."""
+        if not self._index:
+            self._index.update(_ids_of(self.pieces))
+        return self._index
 
     @classmethod
     def of(cls, pieces: Sequence[str], config: TokenizerConfig, *, source: str = "the vocabulary") -> Vocabulary:
@@ -58,25 +65,31 @@ class Vocabulary:
         """
         if not any(pieces):
             raise TextError(f"a vocabulary was asked of {source}; it holds 0 pieces; give one with a piece a line")
-        index = {piece: id for id, piece in enumerate(pieces) if piece}
+        distinct = set(pieces)
+        plain = len(distinct) == len(pieces) and "" not in distinct
+        index = {} if plain else _ids_of(pieces)  # made later where nothing is odd
         notes: dict[str, str] = {}
-        if len(index) != len(pieces):
+        if not plain:
             twice = [piece for id, piece in enumerate(pieces) if piece and index[piece] != id]
             holes = len(pieces) - len(index) - len(twice)
             notes |= {f"{len(twice)} pieces": f"stand twice; the last id holds: {_some(twice)}"} if twice else {}
             notes |= {f"{holes} ids": "have no piece"} if holes else {}
         names = {name: getattr(config, f"{name}_token") for name in SpecialTokens.__dataclass_fields__}
-        missing = [token for name, token in names.items() if token not in index and token and name != "mask"]
+        ids = {
+            name: index.get(token) if not plain else pieces.index(token) if token in distinct else None
+            for name, token in names.items()
+        }
+        missing = [token for name, token in names.items() if ids[name] is None and token and name != "mask"]
         if missing:
             raise TextError(
                 f"{source} must hold the special tokens that its rows need; of its {len(pieces)} pieces none is "
                 f"{', '.join(missing)}; name the right ones in the tokenizer's configuration"
             )
-        if names["mask"] is not None and names["mask"] not in index:
+        if names["mask"] is not None and ids["mask"] is None:
             notes["mask_token"] = f"the vocabulary has no {names['mask']}; nothing can be masked"
-        unk, pad, cls_id, sep, mask = (index.get(names[name]) for name in ("unk", "pad", "cls", "sep", "mask"))
+        unk, pad, cls_id, sep, mask = (ids[name] for name in ("unk", "pad", "cls", "sep", "mask"))
         special = SpecialTokens(unk=unk, pad=pad or 0, cls=cls_id, sep=sep, mask=mask)
-        return cls(pieces=tuple(pieces), index=index, special=special, notes=notes)
+        return cls(pieces=tuple(pieces), special=special, notes=notes, _index=index)
 
     @classmethod
     def read(cls, path: Path, config: TokenizerConfig) -> Vocabulary:
@@ -160,7 +173,7 @@ def read_lines(path: Path) -> list[str]:
 
 def _lines(text: str, *, trims: bool) -> tuple[list[str], dict[str, str]]:
     """Return the pieces of a vocab.txt, white space behind them off if it `trims`, and what is odd about them."""
-    lines = text.replace("\r\n", "\n").removesuffix("\n").split("\n")
+    lines = (text.replace("\r\n", "\n") if "\r" in text else text).removesuffix("\n").split("\n")
     notes: dict[str, str] = {}
     if trims and any(space in text for space in WHITE_SPACE if space != "\n"):  # most files have none: quicker so
         trimmed = [line.rstrip(WHITE_SPACE) for line in lines]
@@ -210,6 +223,11 @@ def by_id(ids: Mapping[str, int], *, source: object) -> list[str]:
     for piece, id in ids.items():
         pieces[id] = piece
     return pieces
+
+
+def _ids_of(pieces: Sequence[str]) -> dict[str, int]:
+    """Return the id of each piece that is not empty; of one that stands twice the last."""
+    return {piece: id for id, piece in enumerate(pieces) if piece}
 
 
 def _some(items: Sequence[object], limit: int = 5) -> str:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import importlib
-import pkgutil
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from wellread.checkpoints.family import Family
 
 _FILES = [
-    importlib.import_module(f"wellread.checkpoints.families.{file.name}") for file in pkgutil.iter_modules(__path__)
+    importlib.import_module(f"wellread.checkpoints.families.{file.stem}")
+    for file in sorted(Path(__file__).parent.glob("[!_]*.py"))
 ]
 # model_type in config.json -> its family, BERT's own two first
 FAMILIES: dict[str, Family] = {
