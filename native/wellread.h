@@ -109,9 +109,9 @@ WELLREAD_API void wellread_linear_free(void *linear);
 /* WordPiece: texts in UTF-8 to ids. What becomes of a code point is said by Python, for 128 of them at a time: UTF-8 in
  * which spaces end words. Code points may also "move": normalisation might reorder two of them that stand together. */
 typedef struct {
-    const char *pieces;       /* [pieces_size], lines that end in "\n"; the id is the line's number. A piece that stands */
-    int64_t pieces_size;      /* twice has its last id; an empty one is never found; "##" begins those that go on */
-    const char *special;      /* [special_size], lines likewise, none empty: texts that hold one are left out */
+    const char *pieces;  /* [pieces_size], lines that end in "\n"; the id is the line's number. A piece that stands */
+    int64_t pieces_size; /* twice has its last id; an empty one is never found; "##" begins those that go on */
+    const char *special; /* [special_size], lines likewise, none empty: texts that hold one are left out */
     int64_t special_size;
     int32_t unknown;          /* the id of a word that pieces do not make up */
     int32_t longest;          /* 1 to 10,000; a longer word is unknown */
@@ -129,13 +129,14 @@ WELLREAD_API void *wellread_wordpiece_load(const wellread_wordpiece *, int32_t *
 WELLREAD_API void wellread_wordpiece_free(void *wordpiece);
 /* Rules of the code points 128 * page to 128 * page + 127: text[offsets[i]] to text[offsets[i + 1]]; [129], [128]. */
 WELLREAD_API int32_t wellread_wordpiece_page(void *wordpiece, int32_t page, const char *text, const int32_t *offsets,
-                                const uint8_t *moves);
+                                             const uint8_t *moves);
 /* Mark in missing [0x2200] the pages that a text needs and that were not given yet; return how many. */
-WELLREAD_API int32_t wellread_wordpiece_missing(const void *wordpiece, const char *utf8, int64_t bytes, uint8_t *missing);
+WELLREAD_API int32_t wellread_wordpiece_missing(const void *wordpiece, const char *utf8, int64_t bytes,
+                                                uint8_t *missing);
 /* Write the ids of all texts if they are at most `room`; return their number, or an error. lengths [B]: of each text; -1
  * for one that is left out, as it holds a special token, code points that move, or one of a page that is missing. */
-WELLREAD_API int64_t wellread_wordpiece_encode(const void *wordpiece, const wellread_texts *, int32_t threads, int32_t *ids,
-                                  int64_t room, int64_t *lengths);
+WELLREAD_API int64_t wellread_wordpiece_encode(const void *wordpiece, const wellread_texts *, int32_t threads,
+                                               int32_t *ids, int64_t room, int64_t *lengths);
 
 #ifdef __cplusplus
 }

@@ -30,7 +30,7 @@ def build(library: Path) -> None:
         for name in hatch_build.VARIANTS
         if (hatch_build.NATIVE / f"variant_{name}.cpp").exists()
     }
-    hatch_build.link(command, hatch_build.compile_objects(command, variants, flags=flags), library)
+    hatch_build.link(command, hatch_build.compile_objects(command, hatch_build.sources(variants, flags)), library)
 
 
 class Matrix(ctypes.Structure):
