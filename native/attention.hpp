@@ -15,7 +15,8 @@ inline int rounded(int n, int step) { return (n + step - 1) / step * step; }
 
 size_t attention_scratch(int keys, int head_width) {
     const size_t all = static_cast<size_t>(rounded(keys, PANEL));
-    return all * static_cast<size_t>(head_width) + Isa::ROWS * all;  // the keys' panels; scores of a tile of queries
+    return all *
+           static_cast<size_t>(2 * head_width + Isa::ROWS);  // panels of keys and values; scores of a tile of queries
 }
 
 // keys [keys, K] -> panels of 16 keys, [K][16] each, as the weights of a product; keys beyond the last are 0
@@ -29,18 +30,27 @@ inline void pack_keys(const float *keys, size_t stride, int count, int head_widt
     }
 }
 
+// values [keys, K] -> panels of 16 of their numbers, [keys][16] each. In place, rows lie a multiple of a large power of
+// two apart, so that few of them fit in the cache together.
+inline void pack_values(const float *values, size_t stride, int count, int head_width, float *to) {
+    for (int n = 0; n < head_width; n += PANEL)
+        for (int j = 0; j < count; j++, to += PANEL) Isa::store(to, Isa::load(values + j * stride + n));
+}
+
 void attend_head(const Heads &heads, const Span &span, int head, int head_width) {
     constexpr int R = Isa::ROWS;
     const size_t stride = static_cast<size_t>(heads.width), at = static_cast<size_t>(head) * head_width;
     const int all = rounded(span.keys, PANEL);
-    float *panels = heads.scratch, *scores = panels + static_cast<size_t>(all) * head_width;
-    pack_keys(heads.key + span.key * stride + at, stride, span.keys, head_width, panels);
+    float *keys = heads.scratch, *values = keys + static_cast<size_t>(all) * head_width;
+    float *scores = values + static_cast<size_t>(all) * head_width;
+    pack_keys(heads.key + span.key * stride + at, stride, span.keys, head_width, keys);
+    pack_values(heads.value + span.key * stride + at, stride, span.keys, head_width, values);
     for (int q = 0; q < span.queries; q += R) {
         const int here = span.queries - q < R ? span.queries - q : R;
         const float *query = heads.query + (span.query + q) * stride + at;
         for (int n = 0; n < all; n += PANEL) {
             V c[R][1];
-            float_tile<R, 1>(query, stride, panels + static_cast<size_t>(n) * head_width, 0, PANEL, head_width, c);
+            float_tile<R, 1>(query, stride, keys + static_cast<size_t>(n) * head_width, 0, head_width, c);
             for (int r = 0; r < R; r++) Isa::store(scores + static_cast<size_t>(r) * all + n, c[r][0]);
         }
         float factors[R];
@@ -52,7 +62,7 @@ void attend_head(const Heads &heads, const Span &span, int head, int head_width)
         }
         for (int n = 0; n < head_width; n += PANEL) {
             V c[R][1];
-            float_tile<R, 1>(scores, static_cast<size_t>(all), heads.value + span.key * stride + at + n, 0, stride,
+            float_tile<R, 1>(scores, static_cast<size_t>(all), values + static_cast<size_t>(n) * span.keys, 0,
                              span.keys, c);
             for (int r = 0; r < here; r++)
                 Isa::store(heads.mixed + (span.query + q + r) * stride + at + n,

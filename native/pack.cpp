@@ -177,7 +177,10 @@ void *Arena::take_bytes(size_t wanted) {
         void *start = large ? mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
                             : std::aligned_alloc(64, size);
         if (!start || start == MAP_FAILED) throw std::bad_alloc();
-        large ? void(madvise(start, size, MADV_HUGEPAGE)) : void(std::memset(start, 0, size));
+        if (!large) std::memset(start, 0, size);
+#ifdef MADV_HUGEPAGE
+        if (large) madvise(start, size, MADV_HUGEPAGE);
+#endif
         ASAN_POISON_MEMORY_REGION(start, size);
         pieces_.push_back({start, size});
         next_ = static_cast<char *>(start);

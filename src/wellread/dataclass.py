@@ -1,7 +1,7 @@
 """`dataclass` as the standard library's, for frozen classes; nothing of theirs is compiled until it is used.
 
 The library writes and compiles six functions for every class when its module is imported, whether they are ever called
-or not: over half of what it took to import the modules that a first vector needs. Here `__init__` is compiled at the
+or not: half of what it took to import the modules that a first vector needs. Here `__init__` is compiled at the
 first call, and the others are the same for all classes.
 """
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from wellread import files as checksums
+from wellread.checkpoints import native
 from wellread.checkpoints.native import Manifest, check_files, read_manifest, write_manifest
 from wellread.config import DenseConfig, SentenceConfig, TokenizerConfig
 from wellread.errors import CheckpointError, ConfigError
@@ -200,6 +201,29 @@ def test_a_large_module_is_hashed_once_and_again_after_a_change(directory, hashe
     for _ in range(2):  # a damaged module is never remembered as whole
         with pytest.raises(CheckpointError, match="another SHA-256"):
             check_files(directory, files)
+
+
+def test_the_packaged_module_is_hashed_once_and_again_after_a_change(directory, hashed, monkeypatch):
+    monkeypatch.setattr(checksums, "HASHED_AT_EVERY_LOAD", 1000)
+    monkeypatch.setattr(native, "DEFAULT", directory)
+    manifest = read_manifest(directory)
+    for _ in range(2):
+        check_files(directory, manifest)
+    assert hashed == ["model.safetensors", "config.json"]
+    check_files(directory, manifest, full=True)
+    assert len(hashed) == 4
+    path = directory / MODULE_FILES[0]
+    whole, status = path.read_bytes(), path.stat()
+    path.write_bytes(bytes(99))
+    with pytest.raises(CheckpointError, match=r"2_Dense/model\.safetensors has another SHA-256"):
+        check_files(directory, manifest)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))  # size and time say nothing: a full check does
+    check_files(directory, manifest)
+    with pytest.raises(CheckpointError, match=r"2_Dense/model\.safetensors has another SHA-256"):
+        check_files(directory, manifest, full=True)
+    path.write_bytes(whole[:-1])
+    with pytest.raises(CheckpointError, match=r"2_Dense/model\.safetensors has another SHA-256"):
+        check_files(directory, manifest)
 
 
 def test_a_large_module_with_another_manifest_is_hashed_again(directory, hashed):

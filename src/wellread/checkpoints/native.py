@@ -6,6 +6,7 @@ What reading does without is imported where it is called, for the sake of start-
 from __future__ import annotations
 
 import os
+import zlib
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, field, replace
@@ -41,6 +42,7 @@ from wellread.files import (
 )
 from wellread.formats.int8 import Int8Matrix
 from wellread.formats.safetensors import write_safetensors
+from wellread.hub.resolve import DEFAULT
 from wellread.schema import as_dict, read_json, record, write_json
 from wellread.text.tokenizer import Tokenizer, load_tokenizer
 from wellread.version import __version__
@@ -99,28 +101,30 @@ def listed(directory: Path) -> Iterable[str]:
 def check_files(directory: Path, manifest: Manifest, *, full: bool = False, needed: Collection[str] = ()) -> None:
     """Compare every file with its recorded SHA-256; `needed` names files that the record must hold.
 
-    Files of a module over 64 MB that have the size and time of their last full check are taken as unchanged, unless
-    `full`. Raises: CheckpointError that names every file that is unrecorded, missing or damaged.
+    Files of a module over 64 MB, and of the default module, that have the size and time of their last full check are
+    taken as unchanged, unless `full`.
+
+    Raises: CheckpointError that names every file that is unrecorded, missing or damaged.
     """
     unrecorded = [f"{name} is not recorded" for name in needed if name not in manifest.files]
     stamps: dict[str, Stamp] = {}  # of the last full check; none where its record is absent or damaged: hash again
     with suppress(*UNREADABLE):
         stamps = {} if full else as_stamps(load_json(_record_path(directory)))
-    comparison = compare(directory, manifest.files, known=stamps, full=full)
+    packaged = directory == DEFAULT  # its files are the installer's, which replaces and does not mend them
+    comparison = compare(directory, manifest.files, known=stamps, full=full, trusted=manifest.files if packaged else ())
     if faults := unrecorded + [f"{name} {fault}" for name, fault in comparison.faults.items()]:
         raise CheckpointError(
             f"the files of {directory} must be as {NAME} records them; found that {'; '.join(faults)}; "
             "fetch or save the module again"
         )
-    if comparison.large and comparison.stamps != stamps:
+    if (comparison.large or packaged) and comparison.stamps != stamps:
         with suppress(RuntimeError):  # a cache that cannot be written costs time at the next load, no more
             save_json(_record_path(directory), {name: asdict(stamp) for name, stamp in comparison.stamps.items()})
 
 
 def _record_path(directory: Path) -> Path:
-    import hashlib
-
-    name = hashlib.sha256(os.fsencode(directory.resolve())).hexdigest()
+    # of two directories with the same name here, each is hashed again after the other
+    name = f"{zlib.crc32(os.fsencode(directory.resolve())):08x}"
     return cache_directory() / "verified" / f"{name}.json"
 
 
