@@ -66,7 +66,7 @@ slow: $(VENV)/dev $(VENV)/real ## the tests that take minutes, with sanitizers o
 gpu: $(VENV)/dev ## the tests that need a CUDA device
 	$(RUN)/python -m pytest -m gpu
 
-bench: $(VENV)/dev ## measure us and our peers: make bench MODEL=path/to/all-MiniLM-L6-v2; WHAT=startup, growth, tfhub, hub, learn
+bench: $(VENV)/dev ## measure us and our peers: make bench MODEL=path/to/all-MiniLM-L6-v2; WHAT=startup, growth, tokenise, tfhub, hub, learn
 	$(RUN)/python -m benchmarks $(WHAT) --model $(MODEL)
 
 # TEACHER: a directory or id of all-MiniLM-L6-v2. TEXTS: the files that src/wellread/catalog/default/README.md names.

@@ -14,7 +14,9 @@ from wellread.errors import WellreadError
 
 
 @click.command("benchmarks")
-@click.argument("what", type=click.Choice(["encode", "startup", "growth", "tfhub", "hub", "learn"]), default="encode")
+@click.argument(
+    "what", type=click.Choice(["encode", "startup", "growth", "tokenise", "tfhub", "hub", "learn"]), default="encode"
+)
 @click.option("-m", "--model", default="default", show_default=True, help="default, a path, or a handle.")
 @click.option("--texts", type=click.Path(path_type=Path), help="A file of texts; 4,000 English texts if not given.")
 @click.option("--rounds", default=5, show_default=True, type=click.IntRange(1), help="Timed rounds of each system.")
@@ -36,6 +38,7 @@ def command(
 
     encode: texts a second, agreement, loading time and memory of wellread and of the peers that are installed. startup:
     from the start of a process to its first vector. growth: the time a text for 1,000, 10,000 and 100,000 texts.
+    tokenise: text to ids on one core against the tokenizers library and tensorflow-text.
     tfhub: our tokenizer, SavedModel and checkpoint reader against TensorFlow's. hub: a pull against a plain download
     with hashing, from a server on this machine, and the time to open what was pulled. learn: an epoch of masked words,
     of a classifier and of a distillation against transformers' Trainer and a plain script; takes the tokenizer alone of

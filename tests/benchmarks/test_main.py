@@ -31,7 +31,7 @@ def call(monkeypatch):
     return call
 
 
-@pytest.mark.parametrize("what", ["encode", "growth", "tfhub", "learn"])
+@pytest.mark.parametrize("what", ["encode", "growth", "tokenise", "tfhub", "learn"])
 def test_a_module_and_texts_are_given(what, call, tmp_path):
     (tmp_path / "some.txt").write_text("one\ntwo\n")
     args, options, output = call(what, "--texts", str(tmp_path / "some.txt"), "--rounds", "2")

@@ -108,7 +108,7 @@ def test_the_verb_takes_a_model_and_a_file(tmp_path, monkeypatch):
     assert calls == [("x", ["one", "two"]), ("default", None)]
 
 
-@pytest.mark.parametrize("what", ["encode", "startup", "growth", "tfhub", "hub", "learn"])
+@pytest.mark.parametrize("what", ["encode", "startup", "growth", "tokenise", "tfhub", "hub", "learn"])
 def test_what_compares_with_peers_is_named(what):
     printed = CliRunner().invoke(command, [what])
     assert printed.exit_code == 2

@@ -14,7 +14,15 @@ from wellread.cli.texts import reading_options, stream_arguments
 if TYPE_CHECKING:
     from wellread.doctor.speed import SpeedResult
 
-AGAINST_PEERS = ("encode", "startup", "growth", "tfhub", "hub", "learn")  # what `python -m benchmarks` measures
+AGAINST_PEERS = (
+    "encode",
+    "startup",
+    "growth",
+    "tokenise",
+    "tfhub",
+    "hub",
+    "learn",
+)  # what `python -m benchmarks` measures
 
 
 @click.command("bench")
