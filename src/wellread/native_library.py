@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import ctypes
 import os
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+
+from wellread.dataclass import dataclass
 
 PATH = Path(__file__).parent / "backends" / "libwellread.so"
 REPORT = PATH.with_suffix(".txt")  # what it was built with, or why it was not; hatch_build.py writes it
