@@ -6,19 +6,19 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from wellread.checkpoints.checkpoint import Checkpoint
 from wellread.checkpoints.families import FAMILIES
 from wellread.config import DenseConfig, EncoderConfig, HeadConfig
 from wellread.errors import HandleError
 from wellread.files import CARD_MARK
-from wellread.hub.handles import locate
 from wellread.hub.location import Location
 from wellread.schema import as_dict
-from wellread.tasks.registry import task_named
 from wellread.text.tokenizer import Tokenizer
-from wellread.text.tokenizer_json import text_differences
+
+if TYPE_CHECKING:
+    from wellread.tasks.task import Task
 
 DIALECTS = {
     "hf": "WordPiece by the rules of Hugging Face's BertTokenizer",
@@ -93,6 +93,8 @@ def model_card(
     >>> "| vocabulary | 30,522 pieces |" in wellread.load("default").model_card()
     True
     """
+    from wellread.text.tokenizer_json import text_differences
+
     trained = [*COUNTS, *TABLES] if "made_by" in provenance else []
     origin = {key: value for key, value in provenance.items() if key not in trained}
     parts = [
@@ -118,12 +120,12 @@ def _metadata(checkpoint: Checkpoint, provenance: Mapping[str, Any], repo_id: st
     entry = source.entry if source else None
     bases = [base.address for base in (source, *others) if base is not None and base.kind == "huggingface"]
     if head is not None:
-        task = task_named(head.task).pipeline
+        task = _task(head).pipeline
     elif checkpoint.has_mlm:
         task = "fill-mask"
     else:
         task = "sentence-similarity" if sentence.normalize or sentence.dense else "feature-extraction"
-    both = not _has_logits(head) or (head is not None and task_named(head.task).cross_encoder)
+    both = not _has_logits(head) or (head is not None and _task(head).cross_encoder)
     libraries = [*(["sentence-transformers"] if both else []), "transformers"]
     return {
         # the hub's codes have no parts for scripts or countries: zh-Hans and zh-Hant are zh
@@ -138,8 +140,12 @@ def _metadata(checkpoint: Checkpoint, provenance: Mapping[str, Any], repo_id: st
 
 def _location(handle: object) -> Location | None:
     """Locate a handle; None for the last part of a path, which has no slash and may be called anything."""
+    if not isinstance(handle, str) or "/" not in handle:
+        return None
+    from wellread.hub.handles import locate  # brings the catalog
+
     try:
-        return locate(handle) if isinstance(handle, str) and "/" in handle else None
+        return locate(handle)
     except HandleError:
         return None
 
@@ -221,13 +227,19 @@ def _step(dense: DenseConfig) -> str:
     return f"a linear map to {dense.out_features}{activation}" + (", added to what went in" if dense.residual else "")
 
 
+def _task(head: HeadConfig) -> Task:
+    from wellread.tasks.registry import task_named  # brings every task
+
+    return task_named(head.task)
+
+
 def _head_facts(head: HeadConfig) -> dict[str, object]:
     """Say what a fine-tuned module predicts.
 
     >>> _head_facts(HeadConfig(task="similarity", high=5.0))
     {'answers': 'a score for a pair of texts, 0 for a cosine of 0 and 5 for one of 1'}
     """
-    facts: dict[str, object] = {"answers": task_named(head.task).summary.format(low=head.low, high=head.high)}
+    facts: dict[str, object] = {"answers": _task(head).summary.format(low=head.low, high=head.high)}
     if head.activation != "identity":
         facts["answers"] = f"{facts['answers']}: {head.activation} of the logits"
     if head.labels:
@@ -245,7 +257,7 @@ def _usage(checkpoint: Checkpoint, tokenizer: Tokenizer, name: str) -> Iterator[
     head, config = checkpoint.head, checkpoint.config
     padding = 'padding=True, return_tensors="pt"' + ("" if config.reads_types else ", return_token_type_ids=False")
     wellread = f"import wellread\n\nmodule = wellread.load({name})\n"
-    task = task_named(head.task) if head is not None else None
+    task = _task(head) if head is not None else None
     if head is not None and task is not None and _has_logits(head):
         yield _python(f"{wellread}answers = module.predict({task.usage})")
         yield "With transformers:"

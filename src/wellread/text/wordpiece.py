@@ -187,7 +187,7 @@ class WordPieceEngine:
     vocabulary: Vocabulary
 
     @cached_property
-    def model(self) -> Any:
+    def library_model(self) -> Any:
         """WordPiece over the vocabulary, in the tokenizers library."""
         from tokenizers import models
 
@@ -197,7 +197,7 @@ class WordPieceEngine:
     @cached_property
     def pieces(self) -> WordPieces:
         """The pieces of words, where the native library does not serve."""
-        return WordPieces.of(self.model)
+        return WordPieces.of(self.library_model)
 
     def join(self, pieces: list[str]) -> str:
         """Turn pieces into a text."""
@@ -267,7 +267,7 @@ class HfEngine(WordPieceEngine):
         from tokenizers import AddedToken, pre_tokenizers
         from tokenizers import Tokenizer as Library
 
-        full = Library(self.model)
+        full = Library(self.library_model)
         full.normalizer, full.pre_tokenizer = bert_normalizer(self.config), pre_tokenizers.BertPreTokenizer()
         full.add_special_tokens([AddedToken(name, normalized=False, special=True) for name in self.special])
         return full
