@@ -153,3 +153,30 @@ def test_the_core_imports_no_framework(code: str) -> None:
     probe = f"{code}\nimport sys; print([name for name in {sorted(FRAMEWORKS)} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+# What the first vector of the default module does without, on a machine where OpenVINO serves too.
+NOT_AT_START = FRAMEWORKS | {
+    *("filelock", "google_crc32c", "huggingface_hub", "pyarrow", "rich", "safetensors", "sentencepiece", "urllib3"),
+    *("wellread.card", "wellread.catalog.modules", "wellread.data.tables", "wellread.doctor", "wellread.hub.handles"),
+    *("wellread.hub.obtain", "wellread.hub.places", "wellread.learn", "wellread.tasks", "wellread.text.tokenizer_json"),
+}
+# And what it does without where the native library serves.
+NOT_BY_NATIVE = {"click", "difflib", "hashlib", "openvino", "tarfile", "tempfile", "tokenizers", "tomllib", "zipfile"}
+
+
+@pytest.mark.parametrize(
+    ("code", "needed"),
+    [
+        ("import wellread; wellread.load('default').encode('A man is playing a guitar.')", set()),
+        ("import wellread.cli.main as cli; cli.group.main(['embed', 'hello'], standalone_mode=False)", {"click"}),
+    ],
+)
+def test_a_start_imports_no_more_than_it_needs(code: str, needed: set[str]) -> None:
+    python = [sys.executable, "-c"]
+    warm = f"{code}\nimport sys, wellread; print(*sys.modules); print(wellread.load('default').backend)"
+    subprocess.run([*python, warm], capture_output=True, check=True)  # hashes the module, once
+    done = subprocess.run([*python, warm], capture_output=True, text=True, check=True)
+    *_, modules, backend = done.stdout.splitlines()
+    unneeded = NOT_AT_START | NOT_BY_NATIVE if backend == "native" else NOT_AT_START
+    assert sorted(({*modules.split()} & unneeded) - needed) == []
