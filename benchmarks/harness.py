@@ -55,6 +55,7 @@ def environment() -> dict[str, str]:
     return {
         **os.environ,
         **dict.fromkeys(THREADS, str(cpu_count())),
+        "PYTHONDONTWRITEBYTECODE": "",  # what pip installs is compiled
         "PYTHONPATH": os.pathsep.join([*SOURCES, os.environ.get("PYTHONPATH", "")]),
         "TOKENIZERS_PARALLELISM": "true",
         "CUDA_VISIBLE_DEVICES": "",

@@ -33,9 +33,15 @@ class Program:
 _TEXT = "A man is playing a guitar."
 PROGRAMS = (
     Program(name="python", code="print(0, flush=True)"),
+    Program(name="python and numpy", code="import numpy; print(0, flush=True)"),
     Program(
         name="wellread",
         code=f"import sys, wellread; print(wellread.load(sys.argv[1]).encode({_TEXT!r}).tolist(), flush=True)",
+    ),
+    Program(
+        name="wellread embed",
+        code=f"import sys; sys.argv[0:] = ['wellread', 'embed', {_TEXT!r}, '--model', sys.argv[1]]\n"
+        "from wellread.cli.main import main; main()",
     ),
     Program(
         name="sentence-transformers",
@@ -96,7 +102,7 @@ def run_startup(
     """Measure the seconds from the start of a process to its first printed vector, for us and for our peers.
 
     We load `handle`; sentence-transformers loads `peer`, or the same module if it is not given. Programs run in turn; a
-    first round, which fills the file cache, does not count. `python` does nothing: the floor.
+    first round, which fills the file cache and keeps compiled modules, does not count. Python with NumPy is the floor.
 
     Raises: InputError for less than 1 round; HandleError; BenchError for a program that fails.
     """

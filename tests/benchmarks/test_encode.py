@@ -127,11 +127,13 @@ def test_startup_measures_each_program_in_every_round(model_dir: Path, monkeypat
     monkeypatch.setattr("benchmarks.startup.PROGRAMS", (*PROGRAMS, absent))
     found = run_startup(model_dir, rounds=1)
     rows = {row.name: row for row in found.rows}
-    assert list(rows) == ["python", "wellread", "sentence-transformers", "absent"]
-    assert [len(row.seconds) for row in found.rows] == [1, 1, 1, 0]
+    names = ["python", "python and numpy", "wellread", "wellread embed", "sentence-transformers", "absent"]
+    assert list(rows) == names
+    assert [len(row.seconds) for row in found.rows] == [1, 1, 1, 1, 1, 0]
     assert rows["absent"].lacks == "not installed: no_such_module"
     assert rows["absent"].median is None
     assert 0 < rows["python"].seconds[0] < rows["wellread"].seconds[0]
+    assert rows["python"].seconds[0] < rows["python and numpy"].seconds[0]
 
 
 def test_startup_tells_how_a_program_failed(model_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
