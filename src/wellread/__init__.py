@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from wellread.module import from_pretrained as from_pretrained
     from wellread.module import load as load
     from wellread.module import push as push
+    from wellread.quantising.quantise import quantise as quantise
     from wellread.trimming import trim as trim
 
 # Public names by where they live, each loaded when it is first asked for, so that `import wellread` is instant.
@@ -48,6 +49,7 @@ _PUBLIC = {
     "wellread.measure.evaluate": ("evaluate",),
     "wellread.data.examples": ("read_examples", "take_examples"),
     "wellread.module": ("Module", "from_pretrained", "load", "push"),
+    "wellread.quantising.quantise": ("quantise",),
     "wellread.trimming": ("trim",),
 }
 _HOMES = {name: home for home, names in _PUBLIC.items() for name in names}
@@ -70,6 +72,7 @@ __all__ = [
     "pretrain",
     "pull",
     "push",
+    "quantise",
     "read_examples",
     "take_examples",
     "trim",

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 from wellread.checkpoints.checkpoint import Checkpoint
@@ -46,7 +47,7 @@ SHOWN = 40  # labels that a card lists
 # What wellread notes of a training run: each has a section of its own.
 COUNTS = ("made_by", "task", "columns", "rows", "texts", "steps")
 TABLES = {"scores": "What it scores", "settings": "With which settings", "recipe": "By which recipe"}
-TABLES |= {"trim": "What trimming left"}
+TABLES |= {"trim": "What trimming left", "quantise": "What int8 costs"}
 PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*")  # YAML reads it as a string, but for these:
 YAML_CONSTANTS = {"y", "n", "yes", "no", "on", "off", "true", "false", "null"}
 
@@ -127,6 +128,7 @@ def _metadata(checkpoint: Checkpoint, provenance: Mapping[str, Any], repo_id: st
         task = "sentence-similarity" if sentence.normalize or sentence.dense else "feature-extraction"
     both = not _has_logits(head) or (head is not None and _task(head).cross_encoder)
     libraries = [*(["sentence-transformers"] if both else []), "transformers"]
+    libraries = [] if checkpoint.has_int8 else libraries  # they know no scales
     return {
         # the hub's codes have no parts for scripts or countries: zh-Hans and zh-Hant are zh
         "language": list(dict.fromkeys(tag.partition("-")[0].lower() for tag in entry.languages)) if entry else None,
@@ -182,7 +184,7 @@ def facts(checkpoint: Checkpoint, tokenizer: Tokenizer) -> dict[str, object]:
         "family": f"{checkpoint.family}, {'with' if checkpoint.has_mlm else 'without'} a masked-language-model head",
         "shape": f"{config.num_hidden_layers} layers of width {config.hidden_size} with {config.num_attention_heads} "
         f"heads, inner width {config.intermediate_size}{_beside_bert(config)}",
-        "parameters": f"{checkpoint.num_parameters:,}",
+        "parameters": f"{checkpoint.num_parameters:,}{_in_int8(checkpoint)}",
         "activation": config.hidden_act,
         "text rules": _text_rules(tokenizer),
         "vocabulary": f"{tokenizer.vocab_size:,} pieces",
@@ -192,6 +194,12 @@ def facts(checkpoint: Checkpoint, tokenizer: Tokenizer) -> dict[str, object]:
         **({"compared by": sentence.similarity_fn_name} if sentence.similarity_fn_name != "cosine" else {}),
         **{f"prompt {_code(name)}": _code(prompt) for name, prompt in sentence.prompts.items()},
     }
+
+
+def _in_int8(checkpoint: Checkpoint) -> str:
+    """Say how many of the parameters are int8."""
+    sizes = [prod(tensor.shape) for tensor in checkpoint.tensors.values() if tensor.int8 is not None]
+    return f", {sum(sizes):,} of them int8" if sizes else ""
 
 
 def _beside_bert(config: EncoderConfig) -> str:
@@ -255,11 +263,15 @@ def _has_logits(head: HeadConfig | None) -> bool:
 def _usage(checkpoint: Checkpoint, tokenizer: Tokenizer, name: str) -> Iterator[str]:
     """Yield code that runs, for each library that opens the module; `name` is a literal of where it is."""
     head, config = checkpoint.head, checkpoint.config
+    if checkpoint.has_int8:
+        yield "Its int8 matrices are read by wellread; other libraries need the module that it was made of."
     padding = 'padding=True, return_tensors="pt"' + ("" if config.reads_types else ", return_token_type_ids=False")
     wellread = f"import wellread\n\nmodule = wellread.load({name})\n"
     task = _task(head) if head is not None else None
     if head is not None and task is not None and _has_logits(head):
         yield _python(f"{wellread}answers = module.predict({task.usage})")
+        if checkpoint.has_int8:
+            return
         yield "With transformers:"
         auto_class = f"AutoModel{head.row.huggingface}"
         yield _python(
@@ -281,6 +293,8 @@ def _usage(checkpoint: Checkpoint, tokenizer: Tokenizer, name: str) -> Iterator[
     if checkpoint.has_mlm:
         masked = json.dumps(f"A {tokenizer.config.mask_token} text.", ensure_ascii=False)
         yield _python(f"guesses = module.fill_mask({masked})")
+    if checkpoint.has_int8:
+        return
     # transformers would make a pooler of fresh random weights, unless its class has none
     no_pooler = config.pooler == "first_token" and "pooler" not in FAMILIES[checkpoint.family].constants
     yield "With sentence-transformers:"

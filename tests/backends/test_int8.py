@@ -30,7 +30,7 @@ def exact_product(x, matrix, width):
             for begin in range(0, len(inputs), width):
                 part = quantise_rows(inputs[begin : begin + width])
                 pairs = zip(part.numbers.tolist(), weights[begin : begin + width].tolist(), strict=True)
-                whole = sum((number - int(part.zero[0])) * weight for number, weight in pairs)
+                whole = sum((int(number) - int(part.zero[0])) * weight for number, weight in pairs)
                 total += whole * Fraction(float(part.scale[0])) * Fraction(float(matrix.scales[column]))
             out[row, column] = float(total)
     return out
@@ -64,7 +64,7 @@ def test_rows_become_unsigned_8_bit_numbers_that_meet_0_exactly(x):
     assert rows.numbers.min() >= 0
     assert rows.numbers.max() <= 255
     assert 0 <= rows.zero[0] <= 255
-    back = rows.scale.astype(np.float64) * (rows.numbers - rows.zero)
+    back = rows.floats()
     span = max(0.0, *x) - min(0.0, *x)
     assert np.abs(back - x).max() <= 0.5001 * span / 255
     assert (back[np.array(x) == 0] == 0).all()

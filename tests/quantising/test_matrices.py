@@ -48,14 +48,39 @@ def test_the_scale_leaves_less_error_than_the_one_that_just_fits():
     assert error(weights, quantise_matrix(weights, multiplied=False)) < error(weights, quantise_matrix(weights))
 
 
+def gram_of(x):
+    return (x.T @ x / len(x)).astype(np.float32)
+
+
+def output_error(weights, matrix, x):
+    return float(np.square(x @ (matrix.product() - weights).T).sum())
+
+
 def test_inputs_that_are_large_count_for_more():
     weights = RNG.normal(0, 1, (40, 64)).astype(np.float32) ** 3
-    squares = np.exp(RNG.normal(0, 2, 64)).astype(np.float32)
+    x = RNG.normal(0, 1, (500, 64)).astype(np.float32) * np.exp(RNG.normal(0, 1.5, 64)).astype(np.float32)
+    weighted = quantise_matrix(weights, gram=np.diag((x**2).mean(0)), feed_back=False)
+    assert output_error(weights, weighted, x) < output_error(weights, quantise_matrix(weights), x)
 
-    def weighted(matrix):
-        return float((np.square(matrix.product() - weights) * squares).sum())
 
-    assert weighted(quantise_matrix(weights, squares=squares)) < weighted(quantise_matrix(weights))
+@pytest.mark.parametrize("multiplied", [True, False])
+def test_errors_are_made_good_in_the_columns_behind(multiplied):
+    weights = RNG.normal(0, 1, (40, 131)).astype(np.float32)  # odd, and more than a block
+    mixed = RNG.normal(0, 1, (131, 131)) * np.exp(RNG.normal(0, 1, 131))  # inputs that depend on one another
+    seen, unseen = ((RNG.normal(0, 1, (600, 131)) @ mixed).astype(np.float32) for _ in range(2))
+    plain = quantise_matrix(weights, gram=gram_of(seen), multiplied=multiplied, feed_back=False)
+    fed = quantise_matrix(weights, gram=gram_of(seen), multiplied=multiplied)
+    fed.check("w", multiplied=multiplied)
+    assert output_error(weights, fed, unseen) < 0.8 * output_error(weights, plain, unseen)
+    assert np.abs(fed.values).max() <= LARGEST
+
+
+def test_inputs_that_are_always_zero_do_no_harm():
+    weights = RNG.normal(0, 1, (5, 12)).astype(np.float32)
+    for gram in (np.zeros((12, 12), np.float32), np.diag([1.0] * 6 + [0.0] * 6).astype(np.float32)):
+        matrix = quantise_matrix(weights, gram=gram)
+        matrix.check("w", multiplied=True)
+        np.testing.assert_allclose(matrix.product()[:, :6], weights[:, :6], atol=0.05)
 
 
 def test_input_scales_are_folded_in_by_their_inverse():

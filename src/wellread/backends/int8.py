@@ -16,10 +16,12 @@ from numpy.typing import NDArray
 from wellread.formats.int8 import Int8Matrix
 
 Array = NDArray[np.float64]
+Floats = NDArray[np.float32]
 
 CHUNK = 512  # columns of the inner layer that share a scale, at most
 CHUNK_STEP = 32  # what their number is rounded up to
 STEPS = 255  # of an unsigned 8-bit number
+FLAT = 1e-30  # a row that spans no more is all zeros
 
 
 def chunk_width(columns: int) -> int:
@@ -39,26 +41,27 @@ def is_down(name: str) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Quantised:
-    """Rows [..., in] as unsigned 8-bit numbers, with a scale and a zero point [..., 1] each."""
+    """Rows [..., in] as unsigned 8-bit numbers, with a scale and a zero point [..., 1] each; all are float32."""
 
-    numbers: NDArray[np.int64]  # 0 to 255
-    scale: NDArray[np.float32]
-    zero: NDArray[np.int64]
+    numbers: Floats  # whole, 0 to 255
+    scale: Floats
+    zero: Floats  # whole, 0 to 255
+
+    def floats(self) -> Floats:
+        """Return the floats that the numbers stand for."""
+        return (self.numbers - self.zero) * self.scale
 
 
 def quantise_rows(x: NDArray[np.floating]) -> Quantised:
     """Quantise rows in float32, as the kernel does; 0 is always met exactly."""
-    rows = x.astype(np.float32)
+    rows = x.astype(np.float32, copy=False)
     low = np.minimum(rows.min(-1, keepdims=True), np.float32(0))
-    high = np.maximum(rows.max(-1, keepdims=True), np.float32(0))
-    span = high - low
-    flat = span <= 0  # zeros alone
-    steps = np.float32(STEPS)
-    scale = np.where(flat, np.float32(1), span / steps).astype(np.float32)
-    inverse = np.where(flat, np.float32(0), steps / np.where(flat, np.float32(1), span)).astype(np.float32)
+    span = np.maximum(rows.max(-1, keepdims=True), np.float32(0)) - low
+    scale = np.where(span > np.float32(FLAT), span / np.float32(STEPS), np.float32(1))
+    inverse = np.float32(1) / scale
     zero = np.rint(-low * inverse)
-    numbers = np.clip(np.rint(rows * inverse) + zero, 0, STEPS)
-    return Quantised(numbers=numbers.astype(np.int64), scale=scale, zero=zero.astype(np.int64))
+    numbers = np.clip(np.rint(rows * inverse) + zero, np.float32(0), np.float32(STEPS))
+    return Quantised(numbers=numbers, scale=scale, zero=zero)
 
 
 def int8_product(x: NDArray[np.floating], matrix: Int8Matrix, *, width: int | None = None) -> Array:
@@ -68,8 +71,8 @@ def int8_product(x: NDArray[np.floating], matrix: Int8Matrix, *, width: int | No
     total = np.zeros((*scaled.shape[:-1], len(matrix.values)))
     for begin in range(0, columns, width or columns):
         chunk = slice(begin, begin + (width or columns))
-        rows, values = quantise_rows(scaled[..., chunk]), matrix.values[:, chunk].astype(np.int64)
-        # of integers below 2**53 float64 loses nothing, and BLAS multiplies it
-        sums = rows.numbers.astype(np.float64) @ values.T.astype(np.float64) - rows.zero * values.sum(1)
+        rows, values = quantise_rows(scaled[..., chunk]), matrix.values[:, chunk].astype(np.float64)
+        # whole numbers below 2**53: float64 loses nothing, and BLAS multiplies it
+        sums = rows.numbers.astype(np.float64) @ values.T - rows.zero.astype(np.float64) * values.sum(1)
         total += rows.scale.astype(np.float64) * matrix.scales * sums
     return total

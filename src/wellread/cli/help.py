@@ -36,6 +36,7 @@ GROUPS = {
         "export": "Write a module as SavedModels for TF Hub's users.",
         "revive": "Make a dead TF Hub handle work again.",
         "trim": "Drop the vocabulary that a corpus or a language does not need.",
+        "quantise": "Store a module's matrices as int8, within a budget of accuracy.",
         "push": "Upload a module to the Hugging Face hub.",
     },
     "Find and maintain": {
