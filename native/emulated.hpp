@@ -1,5 +1,5 @@
-// The instructions of AVX-512 and VNNI that the kernels use, in plain C++: so that tests run those kernels on CPUs that
-// lack them. No shipped library holds any of this.
+// The instructions of AVX-512, its VNNI and BF16 that the kernels use, in plain C++: so that tests run those kernels on
+// CPUs that lack them. No shipped library holds any of this.
 //
 // The names are Intel's, so that a kernel reads the same; <immintrin.h> has the same names, so only one of the two is
 // included. GCC and clang split vectors of 64 bytes into what the CPU has.
@@ -127,6 +127,40 @@ inline __m512i _mm512_dpbusd_epi32(__m512i c, __m512i a, __m512i b) {
     const auto y = bits_of<Lanes<int8_t, 64>>(b);
     const auto dot = [&](int i, int j) { return x[4 * i + j] * y[4 * i + j]; };
     return _mm512_add_epi32(c, each_int([&](int i) { return dot(i, 0) + dot(i, 1) + dot(i, 2) + dot(i, 3); }));
+}
+
+// to bfloat16, to the nearest, halves to even; numbers too small for a normal float become 0; b's come first
+using __m512bh = __m512i;
+inline __m512bh _mm512_cvtne2ps_pbh(__m512 a, __m512 b) {
+    Lanes<uint16_t, 64> halves;
+    for (int i = 0; i < 32; i++) {
+        const float x = i < 16 ? b[i] : a[i - 16];
+        const uint32_t word = bits_of<uint32_t>(std::fabs(x) < 0x1p-126f ? std::copysign(0.0f, x) : x);
+        const uint32_t rounded = x != x ? word | 0x400000 : word + 0x7fff + (word >> 16 & 1);
+        halves[i] = static_cast<uint16_t>(rounded >> 16);
+    }
+    return bits_of<__m512i>(halves);
+}
+inline __m512i _mm512_permutexvar_epi16(__m512i order, __m512i a) {
+    const auto from = bits_of<Lanes<uint16_t, 64>>(a), numbers = bits_of<Lanes<uint16_t, 64>>(order);
+    Lanes<uint16_t, 64> to;
+    for (int i = 0; i < 32; i++) to[i] = from[numbers[i] & 31];
+    return bits_of<__m512i>(to);
+}
+inline __m512i _mm512_unpacklo_epi32(__m512i a, __m512i b) {
+    return each_int([&](int i) { return (i % 2 ? b : a)[i / 4 * 4 + i % 4 / 2]; });
+}
+inline __m512i _mm512_unpackhi_epi32(__m512i a, __m512i b) {
+    return each_int([&](int i) { return (i % 2 ? b : a)[i / 4 * 4 + 2 + i % 4 / 2]; });
+}
+inline __m512i _mm512_unpacklo_epi64(__m512i a, __m512i b) {
+    return each_int([&](int i) { return (i % 4 < 2 ? a : b)[i / 4 * 4 + i % 2]; });
+}
+inline __m512i _mm512_unpackhi_epi64(__m512i a, __m512i b) {
+    return each_int([&](int i) { return (i % 4 < 2 ? a : b)[i / 4 * 4 + 2 + i % 2]; });
+}
+inline __m512i _mm512_shuffle_i32x4(__m512i a, __m512i b, int order) {
+    return each_int([&](int i) { return (i < 8 ? a : b)[(order >> i / 4 * 2 & 3) * 4 + i % 4]; });
 }
 
 }  // namespace

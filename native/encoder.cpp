@@ -180,7 +180,7 @@ class Pass {
     }
 
     void attend(const Block &block, bool first_alone) {
-        const Heads heads = {w_.query, w_.key, w_.value, w_.mixed, m_.width, m_.heads, w_.scratch};
+        const Heads heads = {w_.query, w_.key, w_.value, w_.mixed, m_.width, m_.heads, w_.scratch, m_.rough};
         int n = 0;
         for (const Text &text : block) {
             const uint8_t *mask = batch_.mask ? batch_.mask + batch_.offsets[text.number] : nullptr;
@@ -271,6 +271,22 @@ int32_t check(const Model &m, const wellread_batch &batch) {
     return good ? WELLREAD_OK : WELLREAD_BAD_ID;
 }
 
+// What the kernels of a variant need of the thread that calls them, from here to the end of the scope.
+class Session {
+  public:
+    explicit Session(const Kernels &kernels) : kernels_(kernels) {
+        if (kernels_.begin) kernels_.begin();
+    }
+    Session(const Session &) = delete;
+    Session &operator=(const Session &) = delete;
+    ~Session() {
+        if (kernels_.end) kernels_.end();
+    }
+
+  private:
+    const Kernels &kernels_;
+};
+
 // Calls work() in this thread and in up to `threads` - 1 others; without memory for others this one does it all. Throws
 // std::bad_alloc where a thread had none for its own work.
 template <class F> void in_threads(int threads, size_t pieces, F work) {
@@ -310,6 +326,7 @@ int32_t encode(const Model &model, const wellread_batch &batch, const wellread_r
     in_threads(threads, blocks.size(), [&] {
         const auto give_back = [&](Workspace *space) { model.workspaces.give_back(space); };
         std::unique_ptr<Workspace, decltype(give_back)> space(model.workspaces.take(model, rows, longest), give_back);
+        const Session session(*model.kernels);
         Pass pass(model, batch, results, *space);
         for (size_t i; (i = next++) < blocks.size();) pass.run(blocks[i]);
     });
@@ -328,6 +345,7 @@ int32_t apply(const Linear &linear, const float *x, int64_t n, float *y, int act
         char *prepared = arena.take<char>(all * static_cast<size_t>(w.row_bytes()));
         float *scales = arena.take<float>(all), *strip = arena.take<float>(all * STRIP * PANEL);
         int32_t *zeros = arena.take<int32_t>(all);
+        const Session session(*linear.kernels);
         for (size_t i; (i = next++) < pieces;) {
             const int64_t from = static_cast<int64_t>(i) * PIECE;
             const int rows = static_cast<int>(std::min(PIECE, n - from));

@@ -64,6 +64,7 @@ struct Model {
     const Kernels *kernels = nullptr;
     int layers = 0, width = 0, heads = 0, inner = 0, embedding_width = 0, activation = 0;
     float eps = 0;
+    bool rough = false;                       // bfloat16 was asked for
     wellread_matrix words, positions, types;  // kept by address
     const float *embedding_gain = nullptr, *embedding_shift = nullptr;
     Packed project;

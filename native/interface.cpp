@@ -7,6 +7,10 @@
 #if defined(__x86_64__)
 #include <cpuid.h>
 #endif
+#if defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
 namespace {
 
@@ -42,6 +46,23 @@ bool has_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_support
 }
 
 [[maybe_unused]] bool has_avx512_vnni() { return has_avx512() && (EMULATED || __builtin_cpu_supports("avx512vnni")); }
+
+// Asks Linux, once, to let this process have the tile registers: their state is large, so nobody has it unasked. Older
+// systems, and some sandboxes, refuse.
+bool may_use_tiles() {
+#if defined(__linux__)
+    constexpr long REQUEST_PERMISSION = 0x1023, TILE_DATA = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
+    static const bool allowed = syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA) == 0;
+    return allowed;
+#else
+    return false;
+#endif
+}
+
+[[maybe_unused]] bool has_amx() {
+    return has_avx512_vnni() && (EMULATED || (cpuid(7, 1, EAX, 5) && cpuid(7, 0, EDX, 22) && cpuid(7, 0, EDX, 24) &&
+                                              cpuid(7, 0, EDX, 25) && may_use_tiles()));
+}
 #endif
 
 struct Variant {
@@ -63,6 +84,9 @@ const Variant VARIANTS[] = {
 #endif
 #ifdef WELLREAD_HAS_AVX512_VNNI
     {&wellread::avx512_vnni_kernels, has_avx512_vnni},
+#endif
+#ifdef WELLREAD_HAS_AMX
+    {&wellread::amx_kernels, has_amx},
 #endif
 };
 constexpr int32_t COUNT = sizeof VARIANTS / sizeof VARIANTS[0];

@@ -33,6 +33,7 @@ struct Packed {
     float *scales = nullptr;              // int8: of each row
     int32_t *sums = nullptr;              // int8: of each row's integers
     const float *input_scales = nullptr;  // int8: [columns] or nothing
+    bool rough = false;                   // bfloat16 was asked for: activations behind it may be as rough
 
     int panels() const { return (rows + PANEL - 1) / PANEL; }
     int row_bytes() const { return padded * element_size(kind); }
@@ -68,6 +69,7 @@ struct Heads {
     float *mixed;                      // [rows of the queries, D]
     int width, heads;                  // D, H
     float *scratch;                    // attention_scratch floats
+    bool rough;                        // bfloat16 was asked for: scores and probabilities may be rounded to it
 };
 
 struct Kernels {
@@ -75,7 +77,8 @@ struct Kernels {
     int padding[3];  // by Kind: bytes that a row of inputs is rounded up to
     bool has[3];     // by Kind: whether there are such products
 
-    // rows [m, K] of floats -> what a product of `kind` reads, at `to` (padded * element_size bytes a row)
+    // rows [m, K] of floats -> what a product of `kind` reads, at `to` (padded * element_size bytes a row, in an
+    // order of the variant's own)
     void (*prepare)(const Packed &, const float *x, int stride, int m, char *to, float *scales, int32_t *zeros);
     // target [m, 16 count] = rows times the weights of the `count` panels from `first` on
     void (*multiply)(const Packed &, const Rows &, int m, int first, int count, const Target &);
@@ -87,9 +90,11 @@ struct Kernels {
     size_t (*attention_scratch)(int keys, int head_width);  // floats
     // to [D] += weight times x [D]
     void (*add_scaled)(float *to, const float *x, float weight, int width);
+    // What a thread calls before and after all of these, if they are there.
+    void (*begin)() = nullptr, (*end)() = nullptr;
 };
 
-extern const Kernels portable_kernels, avx2_kernels, avx_vnni_kernels, avx512_kernels, avx512_vnni_kernels;
+extern const Kernels portable_kernels, avx2_kernels, avx_vnni_kernels, avx512_kernels, avx512_vnni_kernels, amx_kernels;
 
 }  // namespace wellread
 

@@ -75,6 +75,7 @@ Packed pack(Arena &arena, const Kernels &kernels, Kind kind, const Part &part) {
     const wellread_matrix &m = part.matrix;
     Packed p;
     p.kind = m.dtype == WELLREAD_INT8 ? Kind::INT8 : kind;
+    p.rough = kind == Kind::BF16;
     const int size = element_size(p.kind), step = kernels.padding[static_cast<int>(p.kind)] / size;
     p.rows = part.rows;
     p.columns = part.columns;
@@ -203,6 +204,7 @@ int32_t load(const wellread_matrix &matrix, const Kernels &kernels, Kind kind, L
 int32_t load(const wellread_encoder &e, const Kernels &kernels, Kind kind, Model &m) {
     if (!fits(e)) return WELLREAD_BAD_SHAPE;
     m.kernels = &kernels;
+    m.rough = kind == Kind::BF16;
     m.layers = e.layers;
     m.width = e.width;
     m.heads = e.heads;

@@ -101,7 +101,9 @@ float softmax(float *scores, int keys) {
     return 1.0f / Isa::sum(total);
 }
 
-// x = scale (u - zero) with u from 0 to 255; 0 itself is one of the steps.
+// x = scale (u - zero) with u from 0 to 255; 0 itself is one of the steps. From each 64 bytes of the row to the next it is
+// STEP bytes.
+template <int STEP = 64>
 void quantise(const float *x, const float *input_scales, int width, uint8_t *to, float *scale, int32_t *zero) {
     V top = Isa::set(0.0f), bottom = Isa::set(0.0f);
     for (int i = 0; i < width; i += 16) {
@@ -116,7 +118,8 @@ void quantise(const float *x, const float *input_scales, int width, uint8_t *to,
     for (int i = 0; i < width; i += 16) {
         const V a = input_scales ? Isa::mul(Isa::load(x + i), Isa::load(input_scales + i)) : Isa::load(x + i);
         const V u = Isa::add(Isa::round(Isa::mul(a, factor)), offset);
-        Isa::store_bytes(to + i, Isa::max(Isa::min(u, Isa::set(255.0f)), Isa::set(0.0f)));
+        Isa::store_bytes(to + (STEP == 64 ? i : i / 64 * STEP + i % 64),
+                         Isa::max(Isa::min(u, Isa::set(255.0f)), Isa::set(0.0f)));
     }
     *scale = step;
     *zero = static_cast<int32_t>(shift);

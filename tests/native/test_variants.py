@@ -4,12 +4,12 @@ import shutil
 
 import numpy as np
 import pytest
-from emulated import ACTIVATIONS, Floats, Library, Linear, Model, build
+from emulated import ACTIVATIONS, BF16, Floats, Library, Linear, Model, build
 from scipy.special import erf
 
 pytestmark = pytest.mark.skipif(shutil.which("g++") is None, reason="needs g++")
 
-VECTORS = ("avx2", "avx_vnni", "avx512", "avx512_vnni")  # these compute the same bits
+VECTORS = ("avx2", "avx_vnni", "avx512", "avx512_vnni", "amx")  # these compute the same bits in float32 and int8
 SHAPES = [(1, 1), (3, 7), (16, 32), (17, 33), (40, 96), (64, 160), (99, 64), (33, 512)]  # rows, columns
 HEIGHTS = [1, 2, 5, 6, 7, 11, 12, 13, 15, 16, 17, 24, 31, 32, 33, 47, 49, 63, 65, 95, 96, 97, 130]
 
@@ -150,3 +150,76 @@ def test_every_length_is_the_same_alone(library: Library, variant: str, int8: bo
     together = library.encode(variant, model, texts)
     alone = np.concatenate([library.encode(variant, model, [text]) for text in texts])
     np.testing.assert_array_equal(together, alone)
+
+
+def to_bf16(x: np.ndarray) -> np.ndarray:
+    """Round to the nearest bfloat16, halves to even."""
+    words = x.astype(np.float32).view(np.uint32)
+    return ((words + 0x7FFF + (words >> 16 & 1)) & 0xFFFF0000).view(np.float32)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_products_in_bfloat16(library: Library, activation: str) -> None:
+    for seed, (rows, columns) in enumerate(SHAPES):
+        x, map_ = draw(37, columns, seed=seed), Linear(weights=draw(rows, columns, seed=9), bias=draw(rows))
+        assert map_.bias is not None
+        rounded = to_bf16(x).astype(float) @ to_bf16(map_.weights).T.astype(float) + map_.bias
+        exact = activate(activation, rounded)
+        found = library.linear("amx", map_, x, activation=activation, precision=BF16)
+        rough = 2e-4 if activation in ("gelu", "gelu_tanh") else 0
+        assert np.abs(found - exact).max() < 1e-5 * np.sqrt(columns) + rough
+        for height in HEIGHTS:
+            part = library.linear("amx", map_, x[:height], activation=activation, precision=BF16)
+            np.testing.assert_array_equal(part, found[:height])
+
+
+def test_gelu_beside_bfloat16(library: Library) -> None:
+    x = np.linspace(-12, 12, 4001, dtype=np.float32)[:, None]  # [4001, 1], times 1 in a map whose weights are exact
+    one = Linear(weights=np.ones((1, 1), np.float32))
+    for activation in ("gelu", "gelu_tanh"):
+        found = library.linear("amx", one, x, activation=activation, precision=BF16)
+        exact = activate(activation, to_bf16(x).astype(float))
+        error = np.abs(found - exact)
+        assert error.max() < 2e-4
+        assert (error[x > 0.01] / exact[x > 0.01]).max() < 5e-4  # an eighth of a step of bfloat16
+
+
+@pytest.mark.parametrize(("width", "heads", "inner"), ENCODERS)
+@pytest.mark.parametrize("int8", [False, True])
+def test_encoders_in_bfloat16(library: Library, width: int, heads: int, inner: int, int8: bool) -> None:
+    for activation in ("gelu", "gelu_tanh", "relu"):
+        model = small_model(width, heads, inner, activation=activation, int8=int8)
+        texts = draw_texts([3, 1, 17, 40, 2, 70, 33])
+        mask = (np.arange(sum(map(len, texts))) % 3 > 0).astype(np.uint8)
+        mask[:4] = 0
+        for first in (False, True):
+            found = library.encode("amx", model, texts, mask=mask, first=first, precision=BF16)
+            portable = library.encode("portable", model, texts, mask=mask, first=first)
+            norms = np.linalg.norm(found, axis=1) * np.linalg.norm(portable, axis=1)
+            assert ((found * portable).sum(1) / norms).min() > (0.9995 if int8 else 0.9998)
+
+
+@pytest.mark.parametrize("int8", [False, True])
+@pytest.mark.parametrize(("width", "heads"), [(96, 3), (64, 1)])
+def test_every_length_in_bfloat16_is_the_same_alone(library: Library, width: int, heads: int, int8: bool) -> None:
+    model = small_model(width, heads, 96, int8=int8)
+    texts = draw_texts([*range(1, 66), 100, 255, 256, 257, 511, 512])
+    together = library.encode("amx", model, texts, precision=BF16)
+    alone = np.concatenate([library.encode("amx", model, [text], precision=BF16) for text in texts])
+    np.testing.assert_array_equal(together, alone)
+    first = library.encode("amx", model, texts, precision=BF16, first=True)
+    np.testing.assert_array_equal(first, together[np.cumsum([0, *map(len, texts[:-1])])])
+
+
+def test_extreme_scores_in_bfloat16(library: Library) -> None:
+    model = small_model(64, 2, 96)
+    model.maps[0].weights[:] *= 300  # of the queries: probabilities are 0 and 1
+    texts = draw_texts([1, 31, 32, 33, 64, 65])
+    found = library.encode("amx", model, texts, precision=BF16)
+    assert np.isfinite(found).all()
+
+
+def test_only_amx_computes_bfloat16(library: Library) -> None:
+    computes = library.functions.wellread_variant_computes
+    assert [name for name, number in library.variants.items() if computes(number, BF16)] == ["amx"]
+    assert all(computes(number, 0) for number in library.variants.values())
