@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import warnings
 import weakref
 from pathlib import Path
 
@@ -186,7 +187,7 @@ def test_similarity_is_the_cosine(module):
 
 
 def test_truncation_is_counted_refused_or_chunked_away(module):
-    with pytest.warns(TruncationWarning, match="1 of 2 texts were too long and lost 50 tokens"):
+    with pytest.warns(TruncationWarning, match="1 of 2 texts were too long and lost at least 30 tokens"):
         cut = module.encode([LONG, "a cat"], on_long="truncate", precision="f32")
     with pytest.raises(
         TextError, match="a sequence length of 32 leaves room for 30 tokens a row; 1 of 2 rows are longer: row 1 of 80"
@@ -199,6 +200,23 @@ def test_truncation_is_counted_refused_or_chunked_away(module):
     assert np.allclose(chunked[0], mean, atol=1e-5)
     with pytest.raises(InputError, match="on_long='cut' is unknown"):
         module.encode(TEXTS, on_long="cut")
+
+
+@pytest.mark.parametrize(
+    ("words", "lost"), [(31, "lost 1"), (59, "lost 29"), (60, "lost at least 30"), (80, "lost at least 30")]
+)
+def test_tokens_that_are_cut_are_counted_as_far_as_texts_are_read(module, words, lost):
+    text = " ".join(LONG.split()[:words])
+    with pytest.warns(TruncationWarning, match=f"1 of 1 texts were too long and {lost} tokens"):
+        module.encode(text)
+    with pytest.warns(TruncationWarning, match=f"1 of 1 texts were too long and lost {words - 30} tokens"):
+        module.encode(text, output_value="token_embeddings")
+
+
+def test_a_text_that_fits_in_is_no_warning(module):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        module.encode(" ".join(LONG.split()[:30]))
 
 
 def test_chunks_of_a_normalising_module_are_normalised_again(tmp_path):
@@ -594,6 +612,7 @@ import socket
 def refuse(*args, **kwargs): raise AssertionError("a socket was asked for")
 socket.socket = socket.create_connection = socket.getaddrinfo = refuse
 import sys
+import warnings
 from wellread.cli.main import main
 sys.argv = ["wellread", "embed", "A man is playing a guitar."]
 main()

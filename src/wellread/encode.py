@@ -81,6 +81,11 @@ class Packer:
         """Tokens of a text that fit in beside the special ones."""
         return self.beside(1)
 
+    @property
+    def counted(self) -> int:
+        """Tokens behind the cut that are counted at most: texts are read up to twice what fits in."""
+        return max(1, self.room)
+
     def beside(self, segments: int) -> int:
         """Tokens of one or two texts together that fit in beside the special ones."""
         return self.template.room(self.sentence.max_seq_length, segments)
@@ -141,15 +146,18 @@ def encode_texts(
 ) -> tuple[FloatArray, NDArray[np.int64]]:
     """Turn N texts into vectors [N, width], a window of them at a time; return with them the tokens cut of each [N].
 
+    Where texts may be cut, none is read further than to count `packer.counted` tokens behind the cut.
     `prompt` is put before each. Raises: TextError for texts that cannot be read, or are too long where `refuse` is set.
     """
     warn_unreadable(tokenizer, texts)
     packer = packer.without_prompt(tokenizer, prompt)
+    limit = None if refuse or packer.chunked else packer.room + packer.counted
     vectors, truncated = np.empty((len(texts), width), np.float32), np.zeros(len(texts), np.int64)
     with progress(len(texts), show=show) as advance:
         for start in range(0, len(texts), WINDOW):
             window = slice(start, start + WINDOW)
-            rows = tokenizer.tokenize([prompt + text for text in texts[window]] if prompt else texts[window])
+            given = [prompt + text for text in texts[window]] if prompt else texts[window]
+            rows = tokenizer.tokenize(given, limit=limit)
             if refuse:
                 refuse_long(rows.lengths, packer.room, packer.sentence.max_seq_length, first_row=start)
             vectors[window], truncated[window] = encode_rows(backend, rows, packer, advance=advance)

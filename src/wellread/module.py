@@ -467,8 +467,9 @@ class Module:
 
         `inputs` is a second name of `sentences`. `prompt`, or the module's own of `prompt_name`, is put before each.
         `batch_size` bounds the texts of a batch; batches are planned by tokens in any case. `on_long` says what becomes
-        of texts over `max_seq_length`: "truncate" (with a TruncationWarning that counts), "error", or "chunk", which
-        averages the vectors of the pieces, weighted by their tokens. `truncate_dim` keeps the first dimensions, those
+        of texts over `max_seq_length`: "truncate" (with a TruncationWarning that counts; texts are read up to twice
+        that length, so of longer ones it says how many tokens were lost at least), "error", or "chunk", which averages
+        the vectors of the pieces, weighted by their tokens. `truncate_dim` keeps the first dimensions, those
         that the module's own `truncate_dim` keeps if none is given. `convert_to_tensor` gives a tensor of torch;
         `output_value="token_embeddings"` the last hidden states of each text, a list of [T, D]. `chunk_size` changes
         nothing: the work is divided among the cores as it is planned.
@@ -500,13 +501,14 @@ class Module:
         arguments = (texts, self.running(precision), self.tokenizer, packer)
         vectors: FloatArray | list[FloatArray]
         if output_value == TOKENS:
-            vectors, truncated = encode_tokens(*arguments, **common)
+            (vectors, truncated), counted = encode_tokens(*arguments, **common), None
         else:
             whole, truncated = encode_texts(*arguments, width=self.checkpoint.embedding_size, **common)
+            counted = packer.counted
             cut = self._own_truncation() if truncate_dim is None else truncate_dim
             vectors = postprocess(whole, truncate_dim=cut, normalize=normalize_embeddings)
         advice = f'this module takes {self.max_seq_length} of a text; pass on_long="chunk" or on_long="error"'
-        warn_truncated(truncated, advice)
+        warn_truncated(truncated, advice, counted=counted)
         if convert_to_tensor:
             vectors = _as_tensors(vectors)
         if isinstance(rows, str):

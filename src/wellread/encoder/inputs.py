@@ -158,13 +158,19 @@ def refuse_nan(outputs: Mapping[str, Any]) -> None:
             )
 
 
-def warn_truncated(truncated: NDArray[np.int64], advice: str, *, what: str = "texts") -> None:
-    """Say how many of N texts lost tokens at their ends, `truncated` [N], and what to do."""
+def warn_truncated(
+    truncated: NDArray[np.int64], advice: str, *, what: str = "texts", counted: int | None = None
+) -> None:
+    """Say how many of N texts lost tokens at their ends, `truncated` [N], and what to do.
+
+    A text that lost `counted` was read no further: it may have lost more.
+    """
     rows = np.count_nonzero(truncated)
     if rows:
+        least = "at least " if counted is not None and truncated.max() >= counted else ""
         warnings.warn(
-            f"{rows} of {len(truncated)} {what} were too long and lost {truncated.sum()} tokens; {advice} where that "
-            "matters",
+            f"{rows} of {len(truncated)} {what} were too long and lost {least}{truncated.sum()} tokens; {advice} where "
+            "that matters",
             TruncationWarning,
             stacklevel=4,
         )
