@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -40,6 +41,9 @@ def headed(checkpoint: Checkpoint, head: HeadConfig, *, seed: int = 5) -> Checkp
     return replace(checkpoint, head=head, tensors={**checkpoint.tensors, **in_memory(arrays)})
 
 
-def headed_checkpoint(task: str, family: str = "bert", *, mlm: bool = False, **head: Any) -> Checkpoint:
+def headed_checkpoint(
+    task: str, family: str = "bert", *, mlm: bool = False, sizes: Mapping[str, int] | None = None, **head: Any
+) -> Checkpoint:
     sentence = SentenceConfig(max_seq_length=32)
-    return headed(tiny_checkpoint(family_config(family), sentence, mlm=mlm), head_of(task, family, **head))
+    config = family_config(family, **(sizes or {}))
+    return headed(tiny_checkpoint(config, sentence, mlm=mlm), head_of(task, family, **head))

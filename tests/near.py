@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from numpy.typing import ArrayLike, NDArray
 
+from wellread.backends.native_kernel import refusal
 from wellread.backends.openvino import precisions
 
+NEEDS_NATIVE = pytest.mark.skipif(refusal() is not None, reason=f"the native backend: {refusal()}")
 NEEDS_BF16 = pytest.mark.skipif("bf16" not in precisions(), reason="this CPU does not compute in bfloat16")
 BF16_COSINE = 0.999  # of a vector in bfloat16 and the one in float64, at least; measured: 0.99997
 

@@ -10,14 +10,15 @@ import subprocess
 import sys
 import warnings
 import weakref
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
-from near import cosines, exact
+from near import NEEDS_NATIVE, cosines, exact
 from sentence_transformers import SentenceTransformer
-from tiny import PIECES, tiny_config, tiny_inputs, tiny_module
+from tiny import NATIVE, PIECES, tiny_config, tiny_inputs, tiny_module
 
 import wellread
 from wellread.backends.backend import BACKENDS
@@ -242,10 +243,17 @@ def test_prompts(tmp_path):
         module.encode("cat", prompt_name="qeury")
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", [name for name in BACKENDS if name != "native"])
 def test_every_backend_encodes(tmp_path, backend, module):
     vectors = tiny_module(tmp_path, backend=backend).encode(TEXTS, precision=exact(backend))
     assert np.allclose(vectors, module.encode(TEXTS, precision="f32"), atol=1e-5)
+
+
+@NEEDS_NATIVE
+def test_the_native_backend_encodes(tmp_path):
+    module = tiny_module(tmp_path, backend="native", config=tiny_config(**NATIVE))
+    expected = replace(module, backend="numpy").encode(TEXTS)
+    assert np.allclose(module.encode(TEXTS), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -484,7 +492,7 @@ def test_repr_is_a_line_and_notebooks_get_a_table(module, tmp_path):
     line = "<wellread.Module (in memory), bert, 3 layers of 12, 12 dimensions, 6,990 parameters, 0.0 MB, openvino>"
     assert repr(module) == line
     assert re.fullmatch(
-        "<wellread.Module default, bert, .* 384 dimensions, .* 11.. MB, openvino>", repr(wellread.load())
+        "<wellread.Module default, bert, .* 384 dimensions, .* 11.. MB, (native|openvino)>", repr(wellread.load())
     )
     module.provenance = {"handle": "a<b>"}
     table = module._repr_html_()
@@ -498,7 +506,8 @@ def test_a_module_can_be_referred_to_weakly(module):
 
 def test_an_unknown_backend_is_refused_before_anything_is_read():
     message = (
-        "backend 'cuda' is unknown; wellread has openvino, .*; .* backend=\"torch\" runs on a GPU where there is one"
+        "backend 'cuda' is unknown; wellread has auto, native, openvino, .*; .* "
+        'backend="torch" runs on a GPU where there is one'
     )
     with pytest.raises(InputError, match=message):
         wellread.load("no/such/module", backend="cuda")

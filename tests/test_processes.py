@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from headed import headed_checkpoint
-from tiny import tiny_module, tiny_tokenizer
+from near import NEEDS_NATIVE
+from tiny import NATIVE, tiny_module, tiny_tokenizer
 
 import wellread
 from wellread.backends.backend import cpu_count, cpu_quota
@@ -29,6 +30,15 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("processes")
     module = Module(checkpoint=headed_checkpoint("classify"), tokenizer=tiny_tokenizer(place / "files"))
     module.save(place / "module")
+    return place / "module"
+
+
+@pytest.fixture(scope="module")
+def native_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A module that the native kernel computes."""
+    place = tmp_path_factory.mktemp("native")
+    checkpoint = headed_checkpoint("classify", sizes=NATIVE)
+    Module(checkpoint=checkpoint, tokenizer=tiny_tokenizer(place / "files")).save(place / "module")
     return place / "module"
 
 
@@ -50,6 +60,23 @@ def run(what: str, directory: Path, backend: str) -> str:
 
 
 slow = pytest.mark.slow
+
+
+@NEEDS_NATIVE
+@pytest.mark.parametrize("what", ["forks", "threads", "spawned", "pooled", "data_loader"])
+def test_the_native_kernel_gives_the_same_bits_in_every_process_and_thread(native_directory: Path, what: str) -> None:
+    assert run(what, native_directory, "native") == ""
+
+
+@NEEDS_NATIVE
+def test_a_native_module_goes_on_with_openvino_where_there_is_no_kernel(native_directory: Path, monkeypatch) -> None:
+    module = wellread.load(native_directory)
+    assert module.backend == "native"
+    expected, data = module.encode(["a man"]), pickle.dumps(module)
+    monkeypatch.setenv("WELLREAD_NATIVE", "off")
+    other = pickle.loads(data)
+    assert other.backend == "openvino"
+    assert np.abs(other.encode(["a man"], precision="f32") - expected).max() < 1e-6
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,9 @@ PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
 PIECES += [f"word{i}" for i in range(99 - len(PIECES))]
 
 
+NATIVE = {"hidden_size": 96, "num_attention_heads": 3, "intermediate_size": 160}  # sizes that the native kernel takes
+
+
 def tiny_config(**changes: Any) -> EncoderConfig:
     sizes = {"vocab_size": 99, "hidden_size": 12, "num_hidden_layers": 3, "num_attention_heads": 4}
     return EncoderConfig(**{**sizes, "intermediate_size": 37, "max_position_embeddings": 41, **changes})

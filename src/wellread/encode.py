@@ -10,7 +10,7 @@ from typing import TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
-from wellread.backends.backend import Backend, FloatArray
+from wellread.backends.backend import TOKENS_A_CORE, Backend, FloatArray, cpu_count
 from wellread.config import SentenceConfig
 from wellread.dataclass import dataclass
 from wellread.encoder.heads import LOGITS_OUTPUT, POOLING_MASK, SENTENCE_OUTPUT
@@ -19,9 +19,11 @@ from wellread.errors import InputError, VocabularyWarning, nearest
 from wellread.metrics.similarity import unit
 from wellread.progress import progress
 from wellread.schema import whole
-from wellread.text.batch import Batch, Ragged, Template, chunk, refuse_long, token_budget_batches
+from wellread.text.batch import Batch, Joined, Ragged, Template, chunk, refuse_long, token_budget_batches
 from wellread.text.texts import one_text
 from wellread.text.tokenizer import Tokenizer
+
+Part = tuple[NDArray[np.int64], FloatArray]  # the numbers of some rows, and what was computed for them
 
 TOKENS_A_BATCH = 1024  # padding included; measured: smaller batches stay in the cache, larger ones gain nothing
 # Share of tokens, unknown, a letter inside a word or part of a character, above which a vocabulary cannot read texts.
@@ -94,6 +96,18 @@ class Packer:
         """Pack the rows of a batch."""
         length = self.sentence.max_seq_length
         return self.template.pack(segments, seq_length=length, pad_to_longest=True, truncation=self.truncation)
+
+    def join(self, segments: Sequence[Ragged]) -> Joined:
+        """Put the rows of a batch back to back."""
+        length = self.sentence.max_seq_length
+        return self.template.join(segments, seq_length=length, truncation=self.truncation)
+
+    def join_to_pool(self, pieces: Ragged, begins: NDArray[np.bool_]) -> Joined:
+        """Do as `pack_to_pool`, without padding."""
+        rows = self.join([pieces])
+        if not self.skipped:
+            return rows
+        return replace(rows, pooled=(rows.columns >= self.skipped) | ~np.repeat(begins, rows.lengths))
 
     def pack_to_pool(self, pieces: Ragged, begins: NDArray[np.bool_]) -> Mapping[str, NDArray[np.int32]]:
         """Pack rows, with a mask for the pooling where `skipped` tokens are left out of those that `begins` marks."""
@@ -223,18 +237,14 @@ def encode_rows(
     """
     pieces, source = chunk(rows, packer.room) if packer.chunked else (rows, np.arange(len(rows), dtype=np.int64))
     lengths = np.minimum(pieces.lengths, packer.room)
-    plan = token_budget_batches(
-        lengths + packer.template.overhead(), max_tokens=TOKENS_A_BATCH, max_rows=packer.max_rows
-    )
     begins = np.append(True, source[1:] != source[:-1])  # where a row begins, and with it its prompt
-    batches = (packer.pack_to_pool(pieces.take(indices), begins[indices]) for indices in plan)
     vectors: FloatArray | None = None
-    for item in backend.stream(batches, SENTENCE_OUTPUT):
-        refuse_nan({SENTENCE_OUTPUT: item.value})
+    for numbers, values in sentence_vectors(backend, pieces, lengths, packer, begins):
+        refuse_nan({SENTENCE_OUTPUT: values})
         if vectors is None:
-            vectors = np.empty((len(pieces), item.value.shape[1]), np.float32)
-        vectors[plan[item.index]] = item.value
-        advance(0 if packer.chunked else len(item.value))
+            vectors = np.empty((len(pieces), values.shape[1]), np.float32)
+        vectors[numbers] = values
+        advance(0 if packer.chunked else len(values))
     assert vectors is not None
     if not packer.chunked:
         return vectors, pieces.lengths - lengths
@@ -247,15 +257,54 @@ def encode_rows(
     return unit(means) if packer.sentence.normalize else means, np.zeros(len(rows), np.int64)
 
 
-def logits_of(
-    backend: Backend, segments: Sequence[Ragged], packer: Packer
-) -> Iterator[tuple[NDArray[np.int64], FloatArray]]:
+def sentence_vectors(
+    backend: Backend, rows: Ragged, lengths: NDArray[np.int64], packer: Packer, begins: NDArray[np.bool_]
+) -> Iterator[Part]:
+    """Yield the numbers [B] and the vectors [B, E] of some of N rows, in any order, until all were there.
+
+    `lengths` [N] is what of each row fits in; `begins` says where a text begins.
+    """
+    sizes = lengths + packer.template.overhead()
+    if backend.takes_joined(SENTENCE_OUTPUT):
+        for part in consecutive(sizes):
+            joined = packer.join_to_pool(rows.part(part), begins[part])
+            yield np.arange(part.start, part.stop), backend.run_joined(joined, SENTENCE_OUTPUT)
+        return
+    plan = token_budget_batches(sizes, max_tokens=TOKENS_A_BATCH, max_rows=packer.max_rows)
+    batches = (packer.pack_to_pool(rows.take(numbers), begins[numbers]) for numbers in plan)
+    for item in backend.stream(batches, SENTENCE_OUTPUT):
+        yield plan[item.index], item.value
+
+
+def consecutive(sizes: NDArray[np.int64]) -> Iterator[slice]:
+    """Divide rows of so many tokens [N], in their order, in parts of some thousands of tokens for each core.
+
+    >>> [(part.start, part.stop) for part in consecutive(np.full(3, TOKENS_A_CORE * cpu_count()))]
+    [(0, 1), (1, 2), (2, 3)]
+    """
+    limit = TOKENS_A_CORE * cpu_count()
+    behind = np.cumsum(sizes)
+    begin = 0
+    while begin < len(sizes):
+        before = int(behind[begin - 1]) if begin else 0
+        end = max(begin + 1, int(np.searchsorted(behind, before + limit, side="right")))
+        yield slice(begin, end)
+        begin = end
+
+
+def logits_of(backend: Backend, segments: Sequence[Ragged], packer: Packer) -> Iterator[Part]:
     """Yield, of N rows of one or two segments, the numbers [B] and the logits [B, C] or [B, T, C] of each batch.
 
     Batches come in any order.
     """
     total = np.sum([segment.lengths for segment in segments], axis=0)
     lengths = np.minimum(total + packer.template.overhead(len(segments)), packer.sentence.max_seq_length)
+    if backend.takes_joined(LOGITS_OUTPUT):
+        for part in consecutive(lengths):
+            logits = backend.run_joined(packer.join([segment.part(part) for segment in segments]), LOGITS_OUTPUT)
+            refuse_nan({LOGITS_OUTPUT: logits})
+            yield np.arange(part.start, part.stop), logits
+        return
     plan = token_budget_batches(lengths, max_tokens=TOKENS_A_BATCH, max_rows=packer.max_rows)
     batches = (packer.pack([segment.take(indices) for segment in segments]) for indices in plan)
     for item in backend.stream(batches, LOGITS_OUTPUT):
@@ -283,19 +332,32 @@ def encode_tokens(
     rows = tokenizer.tokenize([prompt + text for text in texts])
     if refuse:
         refuse_long(rows.lengths, packer.room, packer.sentence.max_seq_length)
-    lengths = np.minimum(rows.lengths, packer.room)
-    plan = token_budget_batches(
-        lengths + packer.template.overhead(), max_tokens=TOKENS_A_BATCH, max_rows=packer.max_rows
-    )
+    sizes = np.minimum(rows.lengths, packer.room) + packer.template.overhead()
     tokens: list[FloatArray] = [np.empty(0)] * len(rows)
-    batches = (packer.pack([rows.take(indices)]) for indices in plan)
     with progress(len(texts), show=show) as advance:
-        for item in backend.stream(batches, "sequence_output"):
-            refuse_nan({TOKENS: item.value})
-            for row, states in zip(plan[item.index], item.value, strict=True):
-                tokens[row] = np.array(states[: lengths[row] + packer.template.overhead()], np.float32)
-            advance(len(item.value))
-    return tokens, rows.lengths - lengths
+        for numbers, states in hidden_states(backend, rows, sizes, packer):
+            for number, each in zip(numbers, states, strict=True):
+                refuse_nan({TOKENS: each})
+                tokens[number] = np.array(each, np.float32)
+            advance(len(numbers))
+    return tokens, rows.lengths + packer.template.overhead() - sizes
+
+
+def hidden_states(
+    backend: Backend, rows: Ragged, sizes: NDArray[np.int64], packer: Packer
+) -> Iterator[tuple[NDArray[np.int64], Sequence[FloatArray]]]:
+    """Yield the numbers [B] and the last hidden states, B of [T, D], of some of N rows of `sizes` [N] tokens each."""
+    if backend.takes_joined("sequence_output"):
+        for part in consecutive(sizes):
+            joined = packer.join([rows.part(part)])
+            states = backend.run_joined(joined, "sequence_output")
+            yield np.arange(part.start, part.stop), np.split(states, joined.splits[1:-1])
+        return
+    plan = token_budget_batches(sizes, max_tokens=TOKENS_A_BATCH, max_rows=packer.max_rows)
+    batches = (packer.pack([rows.take(numbers)]) for numbers in plan)
+    for item in backend.stream(batches, "sequence_output"):
+        numbers = plan[item.index]
+        yield numbers, [states[:size] for states, size in zip(item.value, sizes[numbers], strict=True)]
 
 
 def check_device(device: object, backend: str, own: str) -> None:

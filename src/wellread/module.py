@@ -12,8 +12,20 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
 
-from wellread.backends.backend import Backend, FloatArray, check_backend, load_backend
-from wellread.backends.forks import keep_for_ever, preparing, surviving, warn_of_another, was_started
+from wellread.backends.backend import (
+    AUTO,
+    EXACT,
+    INVARIANT,
+    Backend,
+    FloatArray,
+    automatic,
+    check_backend,
+    check_served,
+    is_installed,
+    load_backend,
+    precisions,
+)
+from wellread.backends.forks import keep_for_ever, preparing, survives, warn_of_another, was_started
 from wellread.checkpoints.checkpoint import Checkpoint, in_memory
 from wellread.checkpoints.directory import read_directory
 from wellread.config import SentenceConfig
@@ -63,7 +75,7 @@ if TYPE_CHECKING:
 def load(
     handle: str | os.PathLike[str] = "default",
     *,
-    backend: str = "openvino",
+    backend: str = AUTO,
     revision: str | None = None,
     token: str | None = None,
     cache_dir: str | os.PathLike[str] | None = None,
@@ -75,10 +87,12 @@ def load(
     """Load a module: `default`; a directory of wellread, Hugging Face, TF Hub or TF1, or its archive; a handle.
 
     Handles are those of `hub.handles`. The path may also be that of a file of the directory, or of one around it, where
-    one module is meant. `tokenizer` names the directory or handle whose tokenizer is taken instead of the module's own:
-    a module's of any kind, a preprocessor's, or a tokenizer's alone. TF Hub's DistilBERT modules carry none, and get
-    that of their page. `ignore` names configuration keys and tensors to pass over, by themselves or by a pattern such
-    as `crf.*`. No code of a repository ever runs, so `trust_remote_code=True` is refused.
+    one module is meant. `backend="auto"` takes `native`, wellread's own kernel, where it computes this module, and else
+    `openvino`; the module's `backend` says which. `tokenizer` names the directory or handle whose tokenizer is taken
+    instead of the module's own: a module's of any kind, a preprocessor's, or a tokenizer's alone. TF Hub's DistilBERT
+    modules carry none, and get that of their page. `ignore` names configuration keys and tensors to pass over, by
+    themselves or by a pattern such as `crf.*`. No code of a repository ever runs, so `trust_remote_code=True` is
+    refused.
 
     Raises: HandleError, DownloadError, CheckpointError and its kin, TextError, InputError.
 
@@ -104,6 +118,7 @@ def load(
         text_from=text,
         find_base=lambda base, revision: resolve(base, revision=revision, **where).directory,
     )
+    check_served(backend, source.checkpoint)
     opened = {"directory": fetched.note} if fetched.note is not None else {}
     of_file = fetched.note is not None and not os.path.isdir(os.path.expanduser(handle))
     return Module(
@@ -159,6 +174,11 @@ def _setting(name: str, doc: str) -> Any:
     return property(read, write, doc=doc)
 
 
+def _most_rows(batch_size: int | None, backend: Backend) -> int:
+    """Return how many texts a batch may have: one where its neighbours would change a text's bits, and must not."""
+    return min(checked_batch_size(batch_size, TOKENS_A_BATCH), 1 if backend.precision == INVARIANT else TOKENS_A_BATCH)
+
+
 def _as_tensors(values: Any) -> Any:
     check_backend("torch")
     from wellread.backends.torch import as_tensors
@@ -176,19 +196,22 @@ def _as_given(vectors: Any, values: FloatArray) -> Any:
 class Module:
     """An encoder with its tokenizer, ready to run; made by `wellread.load`.
 
-    `module(...)` computes in float32 on every machine; `encode` and `embed` in bfloat16 where the CPU has it and
-    `precision` does not say otherwise.
+    `module(...)` computes in float32 on every machine; `encode` and `embed` in bfloat16 where the backend has it and
+    `precision` does not say otherwise. In `precision="exact"`, float32 too, a text's vector has the same bits whatever
+    texts stand beside it, in whatever order, and however many threads there are.
     """
 
     checkpoint: Checkpoint
     tokenizer: Tokenizer
-    backend: str = "openvino"
+    backend: str = AUTO
     provenance: Mapping[str, Any] = field(default_factory=dict)
     _backends: dict[str | None, Backend] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse a tokenizer whose ids the word table does not hold; begin without the backends of another."""
         self._backends = {}
+        if self.backend == AUTO:
+            self.backend = automatic(self.checkpoint)
         rows, pieces = self.checkpoint.config.vocab_size, self.tokenizer.vocab_size
         if pieces > rows:
             raise InputError(
@@ -202,9 +225,11 @@ class Module:
         return {each.name: getattr(self, each.name) for each in fields(self) if each.name != "_backends"}
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
-        """Take in a pickle or a copy; backends are prepared at the first call."""
+        """Take in a pickle or a copy; backends are prepared at the first call, on what there is on this machine."""
         for name, value in {**state, "_backends": {}}.items():
             setattr(self, name, value)
+        if self.backend == "native" and not is_installed("native"):
+            self.backend = automatic(self.checkpoint)
 
     def __repr__(self) -> str:
         """Say in one line what the module is."""
@@ -305,7 +330,10 @@ class Module:
     def running(self, precision: str | None = None) -> Backend:
         """Return the backend in `precision` (none: its default), prepared at the first call."""
         precision = {"float32": "f32", "bfloat16": "bf16"}.get(str(precision), precision)  # as others call them
-        name, held = surviving(self.backend), self._backends.get(precision)
+        held = self._backends.get(precision)
+        if self.backend == AUTO:  # as it was set
+            self.backend = automatic(self.checkpoint)
+        name = self.backend if survives(self.backend) else automatic(self.checkpoint)
         if held is not None and held.name == name:
             return held
         with preparing(name):
@@ -314,11 +342,18 @@ class Module:
                 if was_started(held.name):  # to free it takes threads that a fork has ended
                     keep_for_ever(held)
             if precision not in self._backends:
-                if name != self.backend:
-                    warn_of_another(self.backend, name)
-                exact = "f32" if name != self.backend else None  # as the other computed
-                self._backends[precision] = load_backend(name, self.checkpoint, precision=precision or exact)
+                self._backends[precision] = self._prepared(name, precision)
             return self._backends[precision]
+
+    def _prepared(self, name: str, precision: str | None) -> Backend:
+        """Prepare a backend, or find it under another name of its precision."""
+        if name != self.backend:
+            warn_of_another(self.backend, name)
+        if precision is None:
+            precision = "f32" if name != self.backend else precisions(name)[0]  # another computes as exactly
+        others = {backend.precision: backend for backend in self._backends.values() if backend.name == name}
+        same = others.get(EXACT.get(name, precision) if precision == INVARIANT else precision)
+        return same or load_backend(name, self.checkpoint, precision=precision)
 
     def _exact(self) -> Backend:
         """Return the backend in its most exact precision: float32, or float64 for the reference."""
@@ -490,15 +525,16 @@ class Module:
         check_like(None if precision == "int8" and self.checkpoint.has_int8 else precision, output_value, pool)
         if device is not None:
             self.to(device)
+        runner = self.running(precision)
         packer = Packer(
             template=self.tokenizer.template,
             sentence=sentence,
-            max_rows=checked_batch_size(batch_size, TOKENS_A_BATCH),
+            max_rows=_most_rows(batch_size, runner),
             chunked=on_long == "chunk",
         )
         words = prompt_of(sentence, prompt_name, prompt)
         common: dict[str, Any] = {"prompt": words, "refuse": on_long == "error", "show": show_progress_bar}
-        arguments = (texts, self.running(precision), self.tokenizer, packer)
+        arguments = (texts, runner, self.tokenizer, packer)
         vectors: FloatArray | list[FloatArray]
         if output_value == TOKENS:
             (vectors, truncated), counted = encode_tokens(*arguments, **common), None
@@ -601,13 +637,14 @@ class Module:
         inputs, single = inputs_for(head, texts, pairs, tokens)
         seconds = inputs.pairs or inputs.texts[SAMPLE // 2 :]
         warn_unreadable(self.tokenizer, [*inputs.texts[: SAMPLE // 2], *seconds[: SAMPLE // 2]], stacklevel=3)
+        runner = self.running(precision)
         predictor = Predictor(
             checkpoint=self.checkpoint,
             head=head,
             tokenizer=self.tokenizer,
             options=read_options(head, options),
-            backend=self.running(precision),
-            max_rows=checked_batch_size(batch_size, TOKENS_A_BATCH),
+            backend=runner,
+            max_rows=_most_rows(batch_size, runner),
             truncation=task_named(head.task).truncation,
         )
         predictions = predict_all(predictor, inputs, show=show_progress_bar)

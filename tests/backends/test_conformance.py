@@ -10,12 +10,13 @@ import tensorflow as tf
 import torch
 from headed import FAMILIES, TASKS, head_of, headed, headed_checkpoint
 from keras_tools import KERAS_WARNS
-from near import BF16_COSINE, NEEDS_BF16, cosines, exact
-from tiny import tiny_checkpoint, tiny_config, tiny_inputs
+from near import BF16_COSINE, NEEDS_BF16, NEEDS_NATIVE, cosines, exact
+from tiny import NATIVE, tiny_checkpoint, tiny_config, tiny_inputs
 
 from wellread.backends import openvino as openvino_backend
 from wellread.backends.backend import BACKENDS, load_backend
 from wellread.backends.keras import KerasBackend
+from wellread.backends.native import NativeOps, serves
 from wellread.backends.numpy import NumpyOps
 from wellread.backends.onnx import OnnxOps, build, model_of, session
 from wellread.backends.openvino import OpenVINOOps, op, ov, precisions
@@ -28,7 +29,8 @@ from wellread.encoder.heads import LOGITS_OUTPUT, MLM_INPUT, MLM_OUTPUT, POOLING
 from wellread.errors import InputError, MissingExtra
 
 pytestmark = KERAS_WARNS
-OTHERS = {"openvino": "f32", "torch": "f32", "tensorflow": "f32", "keras": "f32", "onnx": "f32"}
+OTHERS = {"native": "f32", "openvino": "f32", "torch": "f32", "tensorflow": "f32", "keras": "f32", "onnx": "f32"}
+EVERY = [pytest.param(name, marks=NEEDS_NATIVE if name == "native" else ()) for name in BACKENDS]
 RNG = np.random.default_rng(0)
 X = RNG.normal(0, 2, (3, 7, 12)).astype(np.float32)
 MASK = tiny_inputs()["input_mask"]
@@ -133,7 +135,12 @@ def on_onnx(call, arrays):
     return session(model_of(ops, inputs, [result])).run(None, feed)[0]
 
 
+def on_native(call, arrays):
+    return call(NativeOps(WEIGHTS.tensors), *arrays)
+
+
 RUNNERS = {
+    "native": on_native,
     "torch": on_torch,
     "openvino": on_openvino,
     "tensorflow": on_tensorflow,
@@ -148,7 +155,7 @@ def assert_close(ours, reference):
 
 
 @pytest.mark.parametrize("primitive", PRIMITIVES)
-@pytest.mark.parametrize("backend", RUNNERS)
+@pytest.mark.parametrize("backend", [name for name in EVERY if name.values[0] in RUNNERS])
 def test_primitive_agrees_with_float64(backend, primitive):
     call, arrays = PRIMITIVES[primitive]
     assert_close(RUNNERS[backend](call, arrays), on_numpy(call, arrays))
@@ -160,83 +167,106 @@ def test_attention_over_masked_keys_only_is_uniform():
     assert np.allclose(mixed, arrays[2][2].astype(np.float64).mean(0), atol=1e-12)
 
 
-MODELS = {
-    "bert": tiny_checkpoint(),
-    "no pooler": tiny_checkpoint(tiny_config(pooler="first_token")),
-    "no types": tiny_checkpoint(tiny_config(pooler="first_token", type_vocab_size=0)),
-    "one layer": tiny_checkpoint(tiny_config(num_hidden_layers=1)),
-    "positions from row 2": tiny_checkpoint(tiny_config(position_offset=2, max_position_embeddings=9)),
-    "narrow embeddings": tiny_checkpoint(tiny_config(embedding_size=5)),
-    "wide embeddings": tiny_checkpoint(tiny_config(embedding_size=17, type_vocab_size=0, pooler="first_token")),
-    "relative positions": tiny_checkpoint(
-        tiny_config(relative_attention_num_buckets=8, hidden_act="relu", mlm_act="silu")
-    ),
-    "shared layers": tiny_checkpoint(tiny_config(shared_layers=True, embedding_size=5, position_offset=1)),
-    **{name: tiny_checkpoint(tiny_config(hidden_act=name)) for name in ACTIVATIONS},
-    **{
-        f"{pooling}, two maps": tiny_checkpoint(
-            sentence=SentenceConfig(
-                pooling=pooling,
-                dense=(
-                    DenseConfig(in_features=12, out_features=5, activation="tanh"),
-                    DenseConfig(in_features=5, out_features=9, bias=False),
-                ),
-                normalize=True,
-            )
-        )
-        for pooling in POOLINGS
-    },
-    "three poolings, then every step": tiny_checkpoint(
-        sentence=SentenceConfig(
-            pooling="lasttoken+cls+max",
-            dense=(
-                DenseConfig(in_features=36, out_features=36, kind="normalize"),
-                DenseConfig(in_features=36, out_features=36, activation="gelu", residual=True),
-                DenseConfig(in_features=36, out_features=36, kind="layer_norm"),
-                DenseConfig(in_features=36, out_features=5, bias=False, residual=True),
-            ),
-        )
-    ),
-    "a prompt left out": tiny_checkpoint(sentence=SentenceConfig(pooling="cls+weightedmean", include_prompt=False)),
-}
+def models(**sizes):
+    """Make a model of each kind that the arithmetic tells apart, of the tiny sizes or others."""
+
+    def config(**changes):
+        return tiny_config(**{**sizes, **changes})
+
+    width = config().hidden_size
+
+    def made(sentence=None, **changes):
+        return tiny_checkpoint(config(**changes), sentence)
+
+    two_maps = (
+        DenseConfig(in_features=width, out_features=5, activation="tanh"),
+        DenseConfig(in_features=5, out_features=9, bias=False),
+    )
+    three = 3 * width
+    every_step = (
+        DenseConfig(in_features=three, out_features=three, kind="normalize"),
+        DenseConfig(in_features=three, out_features=three, activation="gelu", residual=True),
+        DenseConfig(in_features=three, out_features=three, kind="layer_norm"),
+        DenseConfig(in_features=three, out_features=5, bias=False, residual=True),
+    )
+    narrow, wide = (48, 112) if sizes else (5, 17)
+    return {
+        "bert": made(),
+        "no pooler": made(pooler="first_token"),
+        "no types": made(pooler="first_token", type_vocab_size=0),
+        "one type": made(type_vocab_size=1),
+        "one layer": made(num_hidden_layers=1),
+        "positions from row 2": made(position_offset=2, max_position_embeddings=9),
+        "narrow embeddings": made(embedding_size=narrow),
+        "wide embeddings": made(embedding_size=wide, type_vocab_size=0, pooler="first_token"),
+        "relative positions": made(relative_attention_num_buckets=8, hidden_act="relu", mlm_act="silu"),
+        "shared layers": made(shared_layers=True, embedding_size=narrow, position_offset=1),
+        "another activation in the head": made(hidden_act="relu", mlm_act="silu"),
+        **{name: made(hidden_act=name) for name in ACTIVATIONS},
+        **{
+            f"{pooling}, two maps": made(SentenceConfig(pooling=pooling, dense=two_maps, normalize=True))
+            for pooling in POOLINGS
+        },
+        "two sums": made(SentenceConfig(pooling="mean+weightedmean")),
+        "three poolings, then every step": made(SentenceConfig(pooling="lasttoken+cls+max", dense=every_step)),
+        "a prompt left out": made(SentenceConfig(pooling="cls+weightedmean", include_prompt=False)),
+    }
 
 
-@pytest.mark.parametrize("model", MODELS)
-@pytest.mark.parametrize("backend", OTHERS)
+MODELS = {name: models(**(NATIVE if name == "native" else {})) for name in BACKENDS}
+MODEL_CASES = [
+    pytest.param(backend, model, marks=NEEDS_NATIVE if backend == "native" else (), id=f"{backend}-{model}")
+    for backend in OTHERS
+    for model, checkpoint in MODELS[backend].items()
+    if backend != "native" or serves(checkpoint) is None
+]
+
+
+@pytest.mark.parametrize(("backend", "model"), MODEL_CASES)
 def test_model_agrees_with_float64(backend, model):
+    checkpoint = MODELS[backend][model]
     inputs = {**tiny_inputs(), MLM_INPUT: np.array([[0, 6], [3, 1], [0, 0]], np.int32)}
     names = [*OUTPUTS, SENTENCE_OUTPUT, MLM_OUTPUT]
-    reference = load_backend("numpy", MODELS[model]).run(inputs, names)
-    made = load_backend(backend, MODELS[model], precision=OTHERS[backend]).run(inputs, names)
+    reference = load_backend("numpy", checkpoint).run(inputs, names)
+    runner = load_backend(backend, checkpoint, precision=OTHERS[backend])
+    made = runner.run(inputs, names)
     assert list(made) == names
-    assert len(made["encoder_outputs"]) == MODELS[model].config.num_hidden_layers
+    assert len(made["encoder_outputs"]) == checkpoint.config.num_hidden_layers
     for name in names:
         assert_close(np.asarray(made[name]), np.asarray(reference[name]))
     assert np.array_equal(made["encoder_outputs"][-1], made["sequence_output"])
+    for name in (SENTENCE_OUTPUT, "pooled_output") if backend == "native" else ():  # alone: without padding
+        assert_close(runner.run(inputs, [name])[name], np.asarray(reference[name]))
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", EVERY)
 def test_a_mask_of_its_own_keeps_the_pooling_from_a_prompt(backend):
-    checkpoint = MODELS["a prompt left out"]
+    checkpoint = MODELS[backend]["a prompt left out"]
+    width = checkpoint.config.hidden_size
     mask = np.where(np.arange(7) < 2, 0, MASK)
     runner = load_backend(backend, checkpoint, precision=exact(backend))
     vectors = runner.run({**tiny_inputs(), POOLING_MASK: mask}, [SENTENCE_OUTPUT])[SENTENCE_OUTPUT]
     tokens = load_backend("numpy", checkpoint).run(tiny_inputs(), ["sequence_output"])["sequence_output"]
     weights = (mask * np.arange(1, 8))[:2, :, None]
-    assert_close(vectors[:2, :12], tokens[:2, 2])
-    assert_close(vectors[:2, 12:], (tokens[:2] * weights).sum(1) / weights.sum(1))
+    assert_close(vectors[:2, :width], tokens[:2, 2])
+    assert_close(vectors[:2, width:], (tokens[:2] * weights).sum(1) / weights.sum(1))
     (item,) = runner.stream(iter([{**tiny_inputs(), POOLING_MASK: mask}]), SENTENCE_OUTPUT)
     assert_close(item.value, vectors)
 
 
-HEADS = {f"{task} on {family}": headed_checkpoint(task, family) for task in TASKS[:4] for family in FAMILIES}
+HEADS = {
+    (backend, f"{task} on {family}"): headed_checkpoint(task, family, sizes=NATIVE if backend == "native" else None)
+    for backend in OTHERS
+    for task in TASKS[:4]
+    for family in FAMILIES
+}
+HEAD_CASES = [pytest.param(*case, marks=NEEDS_NATIVE if case[0] == "native" else ()) for case in HEADS]
 LOGITS = {"classify": (3, 5), "pair": (3, 5), "tag": (3, 7, 5), "answer": (3, 7, 2)}
 
 
-@pytest.mark.parametrize("head", HEADS)
-@pytest.mark.parametrize("backend", OTHERS)
+@pytest.mark.parametrize(("backend", "head"), HEAD_CASES)
 def test_a_head_agrees_with_float64(backend, head):
-    checkpoint = HEADS[head]
+    checkpoint = HEADS[backend, head]
     names = [LOGITS_OUTPUT, "pooled_output"]
     reference = load_backend("numpy", checkpoint).run(tiny_inputs(), names)
     runner = load_backend(backend, checkpoint, precision=OTHERS[backend])
@@ -250,10 +280,10 @@ def test_a_head_agrees_with_float64(backend, head):
     assert_close(item.value, reference[LOGITS_OUTPUT])
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", EVERY)
 @pytest.mark.parametrize("alone", ["pooled_output", "cls_output"])
 def test_the_last_block_at_position_0_alone_gives_the_same(backend, alone):
-    runner = load_backend(backend, CHECKPOINT, precision=exact(backend))
+    runner = load_backend(backend, MODELS[backend]["bert"], precision=exact(backend))
     whole = runner.run(tiny_inputs(), [alone, "sequence_output"])[alone]
     assert_close(runner.run(tiny_inputs(), [alone])[alone], whole)
 
@@ -267,19 +297,20 @@ def test_the_last_block_at_position_0_alone_is_near_in_bf16(alone):
         assert cosines(runner.run(tiny_inputs(), names)[alone], reference).min() > BF16_COSINE
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", EVERY)
 def test_an_empty_batch_and_one_token(backend):
-    runner = load_backend(backend, CHECKPOINT)
+    checkpoint = MODELS[backend]["bert"]
+    width, runner = checkpoint.config.hidden_size, load_backend(backend, checkpoint)
     empty = runner.run({name: array[:0] for name, array in tiny_inputs().items()}, [*OUTPUTS, SENTENCE_OUTPUT])
-    assert empty["sequence_output"].shape == (0, 7, 12)
-    assert empty["pooled_output"].shape == empty[SENTENCE_OUTPUT].shape == (0, 12)
+    assert empty["sequence_output"].shape == (0, 7, width)
+    assert empty["pooled_output"].shape == empty[SENTENCE_OUTPUT].shape == (0, width)
     one = {name: array[:, :1] for name, array in tiny_inputs().items()}
-    assert runner.run(one, ["sequence_output"])["sequence_output"].shape == (3, 1, 12)
+    assert runner.run(one, ["sequence_output"])["sequence_output"].shape == (3, 1, width)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", EVERY)
 def test_a_stream_gives_every_batch_once(backend):
-    runner = load_backend(backend, CHECKPOINT, precision=exact(backend))
+    runner = load_backend(backend, MODELS[backend]["bert"], precision=exact(backend))
     batches = [
         {name: array[:rows] for name, array in tiny_inputs(seed).items()} for seed, rows in enumerate([3, 1, 2] * 5)
     ]
@@ -316,10 +347,12 @@ def test_bf16_is_near(backend):
     assert cosines(item.value, reference).min() > BF16_COSINE
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", EVERY)
 def test_an_unknown_precision_is_refused(backend):
-    with pytest.raises(InputError, match="precision 'int3' was asked of the .* backend; .* computes in .*; name one"):
-        load_backend(backend, CHECKPOINT, precision="int3")
+    with pytest.raises(
+        InputError, match="precision 'int3' was asked of the .* backend; .* computes this module in .*; name one"
+    ):
+        load_backend(backend, MODELS[backend]["bert"], precision="int3")
 
 
 def test_an_unknown_backend_is_refused():

@@ -34,6 +34,7 @@ RESULT = SpeedResult(
         BackendSpeed(backend="torch", precision="bf16", note="RuntimeError: no such kernel"),
     ),
     missing=("onnx", "keras"),
+    default={"backend": "openvino", "precision": "bf16"},
 )
 
 
@@ -48,6 +49,7 @@ def test_every_backend_is_measured_in_every_precision(model_dir, monkeypatch):
     monkeypatch.setattr(speed, "BACKENDS", {name: BACKENDS[name] for name in ("openvino", "numpy", "onnx")})
     result = measure_speed(str(model_dir), TEXTS)
     assert (result.model, result.texts, result.missing) == ("tiny", len(TEXTS), ())
+    assert result.default == {"backend": "openvino", "precision": result.processor.precisions[0]}
     assert [(row.backend, row.precision) for row in result.rows] == [
         *(("openvino", precision) for precision in result.processor.precisions),
         ("numpy", "f64"),
@@ -65,7 +67,7 @@ def test_every_backend_is_measured_in_every_precision(model_dir, monkeypatch):
 def test_a_backend_that_fails_says_why_and_one_that_is_not_there_is_named(model_dir, monkeypatch):
     monkeypatch.setattr(speed, "BACKENDS", {"numpy": None, "torch": "train", "keras": "keras"})
     monkeypatch.setattr(speed, "is_installed", lambda name: name != "keras")
-    monkeypatch.setattr(speed, "precisions", lambda name: {"numpy": ["f64"], "torch": ["int3"]}[name])
+    monkeypatch.setattr(speed, "precisions", lambda name: {"numpy": ["f64"], "torch": ["int3"]}.get(name, ["f32"]))
     result = measure_speed(str(model_dir), TEXTS)
     assert result.missing == ("keras",)
     assert [row.rate is None for row in result.rows] == [False, True]

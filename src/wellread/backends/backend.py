@@ -16,11 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wellread.backends.forks import preparing
+from wellread.backends.native_kernel import refusal
 from wellread.checkpoints.checkpoint import Checkpoint
 from wellread.dataclass import dataclass
 from wellread.encoder.encoder import INPUTS
 from wellread.encoder.heads import MLM_INPUT, MLM_OUTPUT, POOLING_MASK, SENTENCE_OUTPUT
-from wellread.errors import InputError, nearest, require_extra
+from wellread.errors import InputError, MissingExtra, nearest, require_extra
+from wellread.text.batch import Joined
 
 THREADS = "WELLREAD_THREADS"  # names how many cores computing may take
 SELU = (1.0507009873554805, 1.6732632423543772)  # scale and alpha (Klambauer et al. 2017, arXiv:1706.02515)
@@ -28,13 +30,20 @@ FloatArray = NDArray[np.floating]
 Inputs = Mapping[str, NDArray[np.int32]]
 Outputs = dict[str, FloatArray | list[FloatArray]]
 
+AUTO = "auto"  # in the place of a backend's name: see `automatic`
 # name, which is that of the framework -> the extra that brings it; None: it comes with wellread
-BACKENDS = {"openvino": None, "numpy": None, "torch": "train", "tensorflow": "tf", "keras": "keras", "onnx": "onnx"}
+BACKENDS = {
+    **{"native": None, "openvino": None, "numpy": None},
+    **{"torch": "train", "tensorflow": "tf", "keras": "keras", "onnx": "onnx"},
+}
 # name -> the modules that must be there to import, where these are not the framework alone
 MODULES = {"onnx": ("onnx", "onnxruntime")}
-# name -> the precisions that it computes in, its default first, where not float32 alone; OpenVINO asks the CPU
+# name -> the precisions that it computes in, its default first, where not float32 alone, nor asked of the CPU
 PRECISIONS = {"numpy": ["f64"], "torch": ["f32", "bf16"]}
-INT8 = ("numpy",)  # the backends that multiply int8 matrices as such, where a module has some
+INT8 = ("native", "numpy")  # the backends that multiply int8 matrices as such, where a module has some
+TOKENS_A_CORE = 4096  # of rows without padding, in one call: enough to divide, few enough that progress is seen
+INVARIANT = "exact"  # the precision in which a text's bits are the same whatever stands beside it
+EXACT = {"native": "f32", "openvino": INVARIANT}  # the backends that have it, and what they call it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -49,7 +58,7 @@ class Backend(Protocol):
     """A checkpoint, ready to run on one framework."""
 
     name: str
-    precision: str  # what it really computes in: "f32", "bf16", "int8" or "f64"
+    precision: str  # what it really computes in: "f32", "bf16", "int8", "f64", or "exact": float32, a row at a time
 
     def run(self, inputs: Inputs, outputs: Sequence[str]) -> Outputs:
         """Run one batch and return the named outputs as float arrays."""
@@ -59,22 +68,45 @@ class Backend(Protocol):
         for index, inputs in enumerate(batches):
             yield StreamItem(index=index, value=self.run(inputs, [output])[output])  # type: ignore[arg-type]
 
+    def takes_joined(self, output: str) -> bool:
+        """Tell whether `run_joined` gives an output of this checkpoint."""
+        return False
+
+    def run_joined(self, rows: Joined, output: str) -> FloatArray:
+        """Run rows without padding: `sequence_output` [N, D], `sentence_embedding` [B, E] or `logits` [B, C]."""
+        raise InputError(f"{output} was asked of rows without padding; {self.name} takes batches; call run or stream")
+
 
 def load_backend(name: str, checkpoint: Checkpoint, *, precision: str | None = None) -> Backend:
     """Prepare `checkpoint` to run on the backend `name`, in `precision` or the backend's default.
 
-    Raises: InputError for an unknown backend or a precision that it does not offer; MissingExtra.
+    Raises: InputError for an unknown backend, a precision that it does not offer, or a checkpoint that it does not run;
+        MissingExtra.
     """
+    name = automatic(checkpoint) if name == AUTO else name
     with preparing(name):
         offered = precisions(name, checkpoint)
-        if precision is not None and precision not in offered:
-            quantised = "" if checkpoint.has_int8 or precision != "int8" else "; wellread.quantise makes an int8 module"
+        exact = EXACT.get(name)
+        if precision is not None and precision not in [*offered, *([INVARIANT] if exact else [])]:
+            advice = "name one of these or none"
+            if precision == "int8" and not checkpoint.has_int8:
+                advice += "; wellread.quantise makes an int8 module"
+            if precision == INVARIANT:
+                advice = f'load the module with backend="{AUTO}", which has it'
             raise InputError(
                 f"precision {precision!r} was asked of the {name} backend; on this machine it computes this module in "
-                f"{', '.join(offered)}; name one of these or none{quantised}"
+                f"{', '.join(offered)}; {advice}"
             )
+        if precision == INVARIANT and exact is not None:
+            precision = exact
         backend: Backend = _module(name).load(checkpoint, precision=precision or offered[0])
         return backend
+
+
+def automatic(checkpoint: Checkpoint) -> str:
+    """Name the backend that computes where none is named: the native kernel where it serves, else OpenVINO."""
+    native = _module("native")
+    return "native" if native.is_best_for(checkpoint) else "openvino"
 
 
 def precisions(name: str, checkpoint: Checkpoint | None = None) -> list[str]:
@@ -86,20 +118,33 @@ def precisions(name: str, checkpoint: Checkpoint | None = None) -> list[str]:
     ['f64']
     """
     check_backend(name)
-    offered: list[str] = _module(name).precisions() if name == "openvino" else PRECISIONS.get(name, ["f32"])
-    return [*offered, "int8"] if checkpoint is not None and checkpoint.has_int8 and name in INT8 else offered
+    asked = name in ("native", "openvino")
+    offered: list[str] = _module(name).precisions() if asked else PRECISIONS.get(name, ["f32"])
+    if checkpoint is None or not checkpoint.has_int8 or name not in INT8:
+        return offered
+    return ["int8", *offered] if name == "native" else [*offered, "int8"]
 
 
 def check_backend(name: str) -> None:
     """Refuse a backend that is unknown or not installed, without importing it. Raises: InputError; MissingExtra."""
+    if name == AUTO:
+        return
     if name not in BACKENDS:
         raise InputError(
-            f"backend {name!r} is unknown; wellread has {', '.join(BACKENDS)}{nearest(name, BACKENDS)}; name one of "
-            'these: backend="torch" runs on a GPU where there is one'
+            f"backend {name!r} is unknown; wellread has {', '.join([AUTO, *BACKENDS])}"
+            f'{nearest(name, BACKENDS)}; name one of these: backend="torch" runs on a GPU where there is one'
         )
+    if name == "native" and (found := refusal()) is not None:
+        raise MissingExtra(f"the native backend was asked for; found {found}")
     if (extra := BACKENDS[name]) is not None:
         for module in MODULES.get(name, (name,)):
             require_extra(module, extra=extra)
+
+
+def check_served(name: str, checkpoint: Checkpoint) -> None:
+    """Refuse a checkpoint that a backend does not compute. Raises: InputError."""
+    if name == "native":
+        _module(name).check_served(checkpoint)
 
 
 def _module(name: str) -> Any:
@@ -107,7 +152,9 @@ def _module(name: str) -> Any:
 
 
 def is_installed(name: str) -> bool:
-    """Tell whether the framework of a backend is there to import."""
+    """Tell whether the framework of a backend is there to import, or the library of the native one to be used."""
+    if name == "native":
+        return refusal() is None
     return all(importlib.util.find_spec(module) is not None for module in MODULES.get(name, (name,)))
 
 

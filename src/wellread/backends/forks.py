@@ -22,6 +22,8 @@ from weakref import WeakSet
 K = TypeVar("K")
 # Frameworks that cannot be started again in a child. Their modules go on with the default backend there.
 LOST_IN_A_FORK = ("tensorflow", "keras")
+# Backends without threads that outlive a call, or with such as look after themselves.
+UNHARMED = ("native", "numpy")
 
 _preparing = threading.RLock()  # of whoever prepares or starts a graph, and of a fork
 _started: set[str] = set()  # backends that have computed in this process
@@ -63,7 +65,7 @@ class GraphCache(Generic[K]):
 def preparing(backend: str) -> Iterator[None]:
     """Let one thread at a time prepare something of `backend`, and no fork meanwhile."""
     with _preparing:
-        if backend != "numpy":  # which has no threads, or such as look after themselves
+        if backend not in UNHARMED:
             _started.add(backend)
         yield
 
@@ -93,9 +95,9 @@ def was_started(backend: str) -> bool:
     return backend in _lost
 
 
-def surviving(backend: str) -> str:
-    """Return the backend that a module of `backend` computes on here: the default one for those that a fork ends."""
-    return "openvino" if backend in LOST_IN_A_FORK and backend in _lost else backend
+def survives(backend: str) -> bool:
+    """Tell whether a module of `backend` can compute on it here: not on those that a fork has ended."""
+    return backend not in LOST_IN_A_FORK or backend not in _lost
 
 
 def warn_of_another(backend: str, other: str) -> None:
@@ -104,7 +106,7 @@ def warn_of_another(backend: str, other: str) -> None:
         f"the {backend} backend was to compute in a forked process; its threads stayed in the parent, so the {other} "
         f'backend computes instead; start the process by "spawn" to keep {backend}',
         RuntimeWarning,
-        stacklevel=4,
+        stacklevel=5,
     )
 
 

@@ -1,4 +1,4 @@
-"""The OpenVINO backend: the default, fast on CPUs, in float32 or bfloat16."""
+"""The OpenVINO backend: fast on CPUs, in float32 or bfloat16; the default where the native kernel does not serve."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wellread.backends.backend import (
+    INVARIANT,
     SELU,
     Backend,
     Inputs,
@@ -215,9 +216,11 @@ class OpenVINOBackend(Backend):
 
     def _compile(self, outputs: Sequence[str], streams: int) -> Any:
         settings: dict[str, Any] = {"NUM_STREAMS": streams, "INFERENCE_NUM_THREADS": cpu_count()}
+        if self.precision == INVARIANT:  # a sum that threads share depends on how many there are
+            settings["INFERENCE_NUM_THREADS"] = streams
         if was_started("openvino"):  # the streams' threads are gone: compute in the thread that asks, on one core
             settings = {"NUM_STREAMS": 0, "INFERENCE_NUM_THREADS": 1}
-        settings["INFERENCE_PRECISION_HINT"] = self.precision
+        settings["INFERENCE_PRECISION_HINT"] = "f32" if self.precision == INVARIANT else self.precision
         return self._compiled.get(
             (tuple(outputs), streams),
             lambda: _core().compile_model(build(self.checkpoint, outputs), "CPU", settings),

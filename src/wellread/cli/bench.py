@@ -63,7 +63,8 @@ def lines(result: SpeedResult) -> Iterator[str]:
             yield f"{start}{figures}{cosines}"
     yield ""
     cpu = result.processor
-    default = f"encode takes openvino in {cpu.precisions[0]} where nothing is said, a call of the module f32"
+    backend, precision = result.default["backend"], result.default["precision"]
+    default = f"encode takes {backend} in {precision} where nothing is said, a call of the module f32"
     yield f"{cpu.name}, {cpu.cores} cores, {', '.join(cpu.sets) or 'instruction sets not told'}; {default}"
     if result.missing:
         yield f"not installed: {', '.join(result.missing)}; see wellread doctor"

@@ -20,7 +20,10 @@ json_flag = click.option("--json", "as_json", is_flag=True, help="Print JSON, on
 
 
 MODEL = "default, a path, or a handle; see wellread catalog."
-BACKENDS = "openvino, torch (a GPU where there is one), numpy, tensorflow, keras or onnx."
+BACKENDS = (
+    "auto (native where that computes the module, else openvino), native, openvino, torch (a GPU where there is one), "
+    "numpy, tensorflow, keras or onnx."
+)
 TOKENIZER = "The module, preprocessor or directory whose tokenizer is taken instead of the module's own."
 
 # Shorter names of settings, which other verbs know too.
@@ -35,7 +38,7 @@ def module_options(command: F) -> F:
     section: dict[str, Any] = {"cls": Setting, "section": "The module"}
     options = (
         click.option("-m", "--model", default="default", show_default=True, help=MODEL, **section),
-        click.option("--backend", default="openvino", show_default=True, help=BACKENDS, **section),
+        click.option("--backend", default="auto", show_default=True, help=BACKENDS, **section),
         click.option("--revision", help="Branch, tag or commit of a Hugging Face id.", **section),
         click.option("--local-files-only", is_flag=True, help="Use the cache and make no network call.", **section),
         click.option("--tokenizer", metavar="HANDLE", help=TOKENIZER, **section),

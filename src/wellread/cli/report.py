@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from wellread.cli.options import gather, json_flag, load_module, options_of
+from wellread.cli.options import BACKENDS, gather, json_flag, load_module, options_of
 from wellread.cli.texts import COLUMNS, reading_of, reading_options
 from wellread.measure.report import Report, ReportConfig
 from wellread.tasks.registry import TASKS
@@ -32,9 +32,7 @@ MODULE_FILES = ("wellread.json", "config.json")
 @reading_options(*COLUMNS)
 @click.option("--positive", metavar="LABEL", help="Also give the F1 of this label.")
 @options_of(ReportConfig)
-@click.option(
-    "--backend", default="openvino", show_default=True, help="openvino, torch, numpy, tensorflow, keras or onnx."
-)
+@click.option("--backend", default="auto", show_default=True, help=BACKENDS)
 @click.option("--local-files-only", is_flag=True, help="Use the cache and make no network call.")
 @json_flag
 def command(modules: tuple[str, ...], output: Path, as_json: bool, **options: Any) -> None:

@@ -211,7 +211,7 @@ def self_tests(precisions: Sequence[str]) -> Iterator[SelfTest]:
     for precision in precisions:
         started = time.perf_counter()
         try:
-            vector = wellread.load("default").encode(TEXT, precision=precision)
+            vector = wellread.load("default", backend="openvino").encode(TEXT, precision=precision)
         except Exception as error:
             yield _failure("openvino", precision, error)
         else:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -52,6 +52,7 @@ class SpeedResult:
     processor: Processor
     rows: tuple[BackendSpeed, ...]
     missing: tuple[str, ...]  # the backends that are not installed
+    default: Mapping[str, str]  # `backend` and `precision` that `encode` takes where nothing is said
 
 
 def packaged_texts() -> list[str]:
@@ -76,7 +77,7 @@ def measure_speed(model: str, texts: Sequence[str] | None = None, *, show_progre
     texts = list(packaged_texts() if texts is None else texts)
     if not texts:
         raise InputError("a measurement takes at least 1 text; found 0; give more")
-    wellread.load(model, backend=REFERENCE)  # what cannot be loaded at all is refused here, and fetched once
+    default = wellread.load(model).backend  # what cannot be loaded at all is refused here, and fetched once
     installed = [backend for backend in BACKENDS if is_installed(backend)]
     # the reference first: its vectors are what the others' are compared with
     pairs = sorted(
@@ -97,6 +98,7 @@ def measure_speed(model: str, texts: Sequence[str] | None = None, *, show_progre
         processor=processor(),
         rows=tuple(rows[pair] for pair in sorted(pairs, key=lambda pair: installed.index(pair[0]))),
         missing=tuple(backend for backend in BACKENDS if backend not in installed),
+        default={"backend": default, "precision": precisions(default)[0]},
     )
 
 
@@ -159,13 +161,8 @@ def peak_bytes() -> int:
 
 
 def as_json(result: SpeedResult) -> str:
-    """Write a result as JSON: its fields, and the default."""
-    return json.dumps({**asdict(result), "default": default_of(result)})
-
-
-def default_of(result: SpeedResult) -> dict[str, str]:
-    """Return what `encode` takes where nothing is said."""
-    return {"backend": next(iter(BACKENDS)), "precision": result.processor.precisions[0]}
+    """Write a result as JSON: its fields."""
+    return json.dumps(asdict(result))
 
 
 if __name__ == "__main__":

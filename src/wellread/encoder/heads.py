@@ -33,6 +33,12 @@ def run(
 
     With a `head` also its `logits`: [B, C] for a text or a pair, [B, T, C] for tags, [B, T, 2] for spans.
     """
+    encoded = encode(ops, config, inputs, outputs=needed_outputs(sentence, outputs=outputs, head=head))
+    return finish(ops, config, sentence, {**inputs, **encoded}, outputs=outputs, head=head)
+
+
+def needed_outputs(sentence: SentenceConfig, *, outputs: Collection[str], head: HeadConfig | None = None) -> set[str]:
+    """Name the encoder's outputs that `outputs` are, or are made of."""
     needed = {name for name in OUTPUTS if name in outputs}
     if MLM_OUTPUT in outputs:
         needed.add("sequence_output")
@@ -40,15 +46,30 @@ def run(
         needed |= {sentence_source(sentence, pooling) for pooling in sentence.poolings}
     if head is not None and LOGITS_OUTPUT in outputs:
         needed.add(head_input(head))
-    values: dict[str, Any] = {**encode(ops, config, inputs, outputs=needed)}
+    return needed
+
+
+def finish(
+    ops: Ops[T],
+    config: EncoderConfig,
+    sentence: SentenceConfig,
+    values: Mapping[str, Any],
+    *,
+    outputs: Collection[str],
+    head: HeadConfig | None = None,
+) -> dict[str, T | list[T]]:
+    """Run the heads on `values`: the encoder's inputs and, of its outputs, those that `needed_outputs` names.
+
+    A vector [B, D] that an encoder has pooled by itself, under the name that `pooled_name` gives it, is taken for it.
+    """
+    results: dict[str, Any] = {**values}
     if MLM_OUTPUT in outputs:
-        values[MLM_OUTPUT] = mlm_logits(ops, config, values["sequence_output"], inputs[MLM_INPUT])
+        results[MLM_OUTPUT] = mlm_logits(ops, config, values["sequence_output"], values[MLM_INPUT])
     if SENTENCE_OUTPUT in outputs:
-        mask = inputs.get(POOLING_MASK, inputs["input_mask"])
-        values[SENTENCE_OUTPUT] = sentence_embedding(ops, sentence, values, mask)
+        results[SENTENCE_OUTPUT] = sentence_embedding(ops, sentence, values)
     if head is not None and LOGITS_OUTPUT in outputs:
-        values[LOGITS_OUTPUT] = task_logits(ops, head, values[head_input(head)])
-    return {name: values[name] for name in outputs}
+        results[LOGITS_OUTPUT] = task_logits(ops, head, values[head_input(head)])
+    return {name: results[name] for name in outputs}
 
 
 def mlm_logits(ops: Ops[T], config: EncoderConfig, sequence_output: T, positions: T) -> T:
@@ -70,17 +91,28 @@ def sentence_source(sentence: SentenceConfig, pooling: str) -> str:
     return POOLED_FROM.get(pooling, "sequence_output")
 
 
-def sentence_embedding(ops: Ops[T], sentence: SentenceConfig, values: Mapping[str, Any], mask: T) -> T:
-    """Pool over `mask` [B, T] the outputs that `sentence_source` names, run the steps, normalise: [B, E]."""
-    sources = [sentence_source(sentence, pooling) for pooling in sentence.poolings]
-    vectors = [
-        pool_tokens(ops, pooling, values[source], mask) if source == "sequence_output" else values[source]
-        for pooling, source in zip(sentence.poolings, sources, strict=True)
-    ]
+def pooled_name(pooling: str) -> str:
+    """Return what a vector [B, D] is called that an encoder has pooled by itself."""
+    return f"{pooling} of the tokens"
+
+
+def sentence_embedding(ops: Ops[T], sentence: SentenceConfig, values: Mapping[str, Any]) -> T:
+    """Pool the outputs that `sentence_source` names over the mask, run the steps, normalise: [B, E]."""
+    vectors = [pool_text(ops, pooling, sentence_source(sentence, pooling), values) for pooling in sentence.poolings]
     x = ops.concat(vectors) if len(vectors) > 1 else vectors[0]
     for i, dense in enumerate(sentence.dense):
         x = sentence_step(ops, dense, f"sentence.{i}", x)
     return ops.normalize(x) if sentence.normalize else x
+
+
+def pool_text(ops: Ops[T], pooling: str, source: str, values: Mapping[str, Any]) -> T:
+    """Make one vector [B, D] of the output `source`, or take that which the encoder has pooled."""
+    if source != "sequence_output":
+        return values[source]
+    if (name := pooled_name(pooling)) in values:
+        return values[name]
+    mask = values[POOLING_MASK if POOLING_MASK in values else "input_mask"]
+    return pool_tokens(ops, pooling, values[source], mask)
 
 
 def pool_tokens(ops: Ops[T], pooling: str, x: T, mask: T) -> T:

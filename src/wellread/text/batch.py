@@ -68,6 +68,10 @@ class Ragged:
             return self
         return Ragged.from_rows([row[:limit] for row in self])
 
+    def part(self, rows: slice) -> Ragged:
+        """Return consecutive rows, as a view."""
+        return Ragged(values=self.values, splits=self.splits[rows.start : rows.stop + 1])
+
     def to_list(self) -> list[list[int]]:
         """Return the rows as Python lists."""
         return [row.tolist() for row in self]
@@ -135,6 +139,30 @@ class Batch(Mapping[str, NDArray[np.int32]]):
 
     def __len__(self) -> int:
         return len(INPUTS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Joined:
+    """B rows of tokens back to back, special tokens among them, without padding: N tokens in all."""
+
+    ids: NDArray[np.int32]  # [N]
+    splits: NDArray[np.int64]  # [B + 1], where each row begins, and N
+    types: NDArray[np.int32] | None = None  # [N]; None: 0
+    mask: NDArray[np.bool_] | None = None  # [N], whether the others attend to a token; None: to all
+    pooled: NDArray[np.bool_] | None = None  # [N], whether a token is pooled; None: as `mask`
+
+    def __len__(self) -> int:
+        return len(self.splits) - 1
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Tokens in each row, int64 [B]."""
+        return np.diff(self.splits)
+
+    @property
+    def columns(self) -> NDArray[np.int64]:
+        """Where in its row each token stands, from 0 on, int64 [N]."""
+        return np.arange(len(self.ids)) - np.repeat(self.splits[:-1], self.lengths)
 
 
 # The templates by name: special tokens before the first segment, between two and after the last; the segments' types.
@@ -259,6 +287,36 @@ class Template:
         longest = int(kept_lengths.sum(axis=0).max(initial=0)) + self.overhead(len(ragged))
         arrays = self._arrays(ragged, kept_lengths, longest if pad_to_longest else seq_length)
         return Batch(**arrays, truncated=(lengths - kept_lengths).sum(axis=0), rows=rows)
+
+    def join(self, segments: Sequence[Ragged], *, seq_length: int, truncation: str = "round_robin") -> Joined:
+        """Do as `pack` without padding: one or two segments of B rows, cut to `seq_length`, back to back.
+
+        >>> template = Template.of("bert", SpecialTokens(pad=0, unk=1, cls=2, sep=3, mask=4))
+        >>> rows = template.join([Ragged.from_rows([[6], [], [7, 8, 9]])], seq_length=4)
+        >>> rows.ids.tolist(), rows.splits.tolist()
+        ([2, 6, 3, 2, 3, 2, 7, 8, 3], [0, 3, 5, 9])
+        """
+        lengths = TRUNCATIONS[truncation](
+            np.stack([segment.lengths for segment in segments]), self.room(seq_length, len(segments))
+        )
+        sizes = lengths.sum(axis=0) + self.overhead(len(segments))
+        splits = np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes)])
+        ids = np.empty(splits[-1], np.int32)
+        types = np.zeros(len(ids), np.int32)
+        begin = splits[:-1]  # of what comes next, in each row
+        remaining = zip(segments, lengths, strict=True)
+        for token, type_id in self.row(len(segments)):
+            if token is not None:
+                ids[begin], end = token, begin + 1
+                types[begin] = type_id
+            else:
+                segment, count = next(remaining)
+                inside = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
+                places = np.repeat(begin, count) + inside
+                ids[places] = segment.values[np.repeat(segment.splits[:-1], count) + inside]
+                types[places], end = type_id, begin + count
+            begin = end
+        return Joined(ids=ids, splits=splits, types=types if types.any() else None)
 
     def _arrays(
         self, segments: Sequence[Ragged], lengths: NDArray[np.int64], width: int
