@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from wellread.errors import CheckpointError, DownloadError, HandleError
-from wellread.hub.archives import SUFFIXES
+from wellread.hub.location import SUFFIXES
 from wellread.hub.resolve import DEFAULT, resolve
 
 

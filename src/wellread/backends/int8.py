@@ -7,12 +7,12 @@ many and uneven, is cut into chunks with a scale and a zero point each.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
 
+from wellread.dataclass import dataclass
 from wellread.formats.int8 import Int8Matrix
 
 Array = NDArray[np.float64]

@@ -7,13 +7,13 @@ import re
 import tomllib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import cache
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 from wellread.config import EncoderConfig
+from wellread.dataclass import dataclass
 from wellread.errors import HandleError, nearest
 
 HERE = Path(__file__).parent

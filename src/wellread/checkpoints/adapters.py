@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ from wellread.checkpoints.families import FAMILIES
 from wellread.checkpoints.names import ANOTHERS, head_shapes, mismatches, sentence_shapes, shapes, warn_unused
 from wellread.checkpoints.task_head import CLASSES, COUNT, head_from_config
 from wellread.config import HEADS
+from wellread.dataclass import dataclass
 from wellread.errors import CheckpointError, ConfigError, WeightsError, some
 from wellread.formats.arrays import StoredTensor
 from wellread.formats.safetensors import read_safetensors

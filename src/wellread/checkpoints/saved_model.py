@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from wellread.checkpoints.tf_variables import (
     to_ours,
 )
 from wellread.config import EncoderConfig, HeadConfig, SentenceConfig, TokenizerConfig
+from wellread.dataclass import dataclass
 from wellread.errors import CheckpointError, ConfigError, TextError, WeightsError, nearest, some
 from wellread.files import matching
 from wellread.formats.arrays import StoredTensor

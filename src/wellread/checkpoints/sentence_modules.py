@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 import reprlib
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from wellread.checkpoints.task_head import read_cross_encoder
+from wellread.dataclass import dataclass
 from wellread.errors import ConfigError
 from wellread.schema import parse_json
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import reprlib
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from wellread.checkpoints.sentence_steps import (
 )
 from wellread.checkpoints.task_head import MODEL_CONFIG
 from wellread.config import DenseConfig, SentenceConfig
+from wellread.dataclass import dataclass
 from wellread.errors import ConfigError
 from wellread.formats.arrays import StoredTensor
 from wellread.schema import Keys, KeyTable, account_for, read_json, record, write_json

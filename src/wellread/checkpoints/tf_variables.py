@@ -7,7 +7,7 @@ jeongukjae/huggingface-to-tfhub. A dense map is stored as [in, out]; TF Hub spli
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from fnmatch import fnmatchcase
 from itertools import groupby
 
@@ -15,6 +15,7 @@ import numpy as np
 
 from wellread.checkpoints import names
 from wellread.config import EncoderConfig, HeadConfig
+from wellread.dataclass import dataclass
 from wellread.errors import ConfigError, WeightsError
 from wellread.formats.arrays import Array, StoredTensor
 from wellread.formats.tensor_bundle import Bundle, Entry

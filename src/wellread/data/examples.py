@@ -6,7 +6,7 @@ import json
 import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import field, fields, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from wellread.data.corpus import text_column
 from wellread.data.formats import FilePath, Format
 from wellread.data.frames import SOURCE, rows_of
 from wellread.data.tables import PART, Row, at, format_of, no_column, read_rows, source_of
+from wellread.dataclass import dataclass
 from wellread.errors import DataError, nearest
 from wellread.schema import parse_object
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 
@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wellread.data.corpus import stream_texts, total_bytes
+from wellread.dataclass import dataclass
 from wellread.errors import CheckpointError, DataError, InputError, TrainingError
 from wellread.files import sha256, whole_directory
 from wellread.progress import transfer

@@ -6,8 +6,8 @@ The messages are defined in tensorflow/core/protobuf/trackable_object_graph.prot
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 
+from wellread.dataclass import dataclass
 from wellread.errors import CheckpointError
 from wellread.formats.protobuf import Message, parse
 

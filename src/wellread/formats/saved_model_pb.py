@@ -7,9 +7,10 @@ tensorflow/core/protobuf and tensorflow/core/framework.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
+from wellread.dataclass import dataclass
 from wellread.errors import CheckpointError
 from wellread.formats.arrays import check_magic
 from wellread.formats.protobuf import fields

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Collection
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
+from wellread.dataclass import dataclass
 from wellread.formats.protobuf import fields, varint
 
 UNIGRAM = 1  # of the kinds of model; a file that states none is one

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from itertools import chain, pairwise
 from pathlib import Path
 
@@ -18,6 +17,7 @@ import google_crc32c
 import numpy as np
 from numpy.typing import NDArray
 
+from wellread.dataclass import dataclass
 from wellread.errors import CheckpointError, nearest
 from wellread.formats.arrays import StoredTensor, check_magic, decode, num_bytes, read_words
 from wellread.formats.leveldb_table import mask_crc, read_table

@@ -8,13 +8,13 @@ import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
+from wellread.dataclass import dataclass
 from wellread.errors import CheckpointError
 from wellread.formats.arrays import LAYOUTS, StoredTensor, check_magic, decode, num_bytes, read_words
 from wellread.formats.torch_pickle import Storage, View, damaged, read_pickle

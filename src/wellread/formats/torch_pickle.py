@@ -14,9 +14,9 @@ from __future__ import annotations
 import pickletools
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, BinaryIO
 
+from wellread.dataclass import dataclass
 from wellread.errors import CheckpointError
 
 _MAX_DIMENSIONS = 64  # checked first: a long tuple may be named again and again at no cost to the file

@@ -178,7 +178,6 @@ def _zip_kind(info: zipfile.ZipInfo) -> str:
     return kind
 
 
-SUFFIXES = (".tar.gz", ".tgz", ".tar", ".zip")
 MAX_MEMBERS = 10_000
 MAX_NAME = 255  # characters of a member's path
 HOSTILE = "get the model from another source"

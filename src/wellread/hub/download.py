@@ -7,12 +7,13 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from filelock import FileLock
 from urllib3.response import BaseHTTPResponse
 
+from wellread.dataclass import dataclass
 from wellread.errors import DownloadError
 from wellread.files import Stamp, sha256
 from wellread.hub.http import checked, opened, urllib3_faults, without_password

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 import os
 import re
 from collections.abc import Collection, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-import google_crc32c
-
+from wellread.dataclass import dataclass
 from wellread.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 CHUNK = 1 << 20  # bytes read at once
 ALGORITHMS = ("sha-256", "md5", "crc32c")
@@ -85,12 +84,17 @@ class Sums:
     """
 
     def __init__(self, algorithms: Collection[str]) -> None:
+        import hashlib  # of downloads alone, as the rest here
+        from concurrent.futures import ThreadPoolExecutor
+
         self._thread = ThreadPoolExecutor(max_workers=1)
         self._last: Future[None] | None = None
         self._running: dict[str, _Running] = {"sha-256": hashlib.sha256()}
         if "md5" in algorithms:
             self._running["md5"] = hashlib.md5(usedforsecurity=False)
         if "crc32c" in algorithms:
+            import google_crc32c
+
             self._running["crc32c"] = google_crc32c.Checksum()
 
     def update(self, data: bytes) -> None:
@@ -120,6 +124,8 @@ class Sums:
     def wrong(self, sums: Mapping[str, str]) -> list[str]:
         """Say which of `sums` these are not, with both."""
         self._wait()
+        import base64
+
         ours = {name: base64.b64encode(self._running[name].digest()).decode() for name in sums}
         return [f"{name} {ours[name]} where {sums[name]} was promised" for name in sums if ours[name] != sums[name]]
 
@@ -196,4 +202,6 @@ def is_checksum(name: str) -> bool:
 def blob_id(path: Path) -> str:
     """Return the id that git gives to a file's content."""
     content = path.read_bytes()
+    import hashlib
+
     return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()

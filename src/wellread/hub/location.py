@@ -13,6 +13,7 @@ if TYPE_CHECKING:  # the default module is found without the catalog
     from wellread.catalog.modules import ModuleEntry, Preprocessor, Publication
     from wellread.files import Stamp
 
+SUFFIXES = (".tar.gz", ".tgz", ".tar", ".zip")  # of archives
 KINDS = ("default", "path", "huggingface", "tfhub", "kaggle", "archive")
 
 

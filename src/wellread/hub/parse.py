@@ -19,8 +19,7 @@ from wellread.catalog.modules import (
     preprocessors,
 )
 from wellread.errors import HandleError
-from wellread.hub.archives import SUFFIXES
-from wellread.hub.location import Location
+from wellread.hub.location import SUFFIXES, Location
 
 LONGEST = 4096  # characters of a handle: signed addresses are long
 SHOWN = 120  # characters of one in a message

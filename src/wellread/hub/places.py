@@ -6,11 +6,12 @@ import os
 import re
 from collections.abc import Collection, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from fnmatch import fnmatchcase
 from itertools import islice
 from pathlib import Path
 
+from wellread.dataclass import dataclass
 from wellread.errors import CheckpointError, some
 from wellread.files import is_litter
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from wellread.dataclass import dataclass
 from wellread.errors import CheckpointError, DownloadError, InputError
 from wellread.files import MANIFEST, Comparison, Stamp, compare, load_json, sha256s, stamps_of
 from wellread.hub.handles import locate

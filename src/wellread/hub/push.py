@@ -6,9 +6,9 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from wellread.dataclass import dataclass
 from wellread.errors import ExportError, HandleError, InputError
 from wellread.files import CARD, own_card, sha256
 from wellread.hub.http_errors import SENT_ONCE, STATUSES, Status

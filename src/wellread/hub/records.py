@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from wellread.dataclass import dataclass
 from wellread.errors import HandleError, InputError
 from wellread.files import UNREADABLE, as_stamps, cache_directory, load_json, save_json
 from wellread.hub.http_errors import is_offline

@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 
 from wellread.errors import HandleError, InputError
-from wellread.hub.location import Fetched, Location
+from wellread.hub.location import SUFFIXES, Fetched, Location
 
 DEFAULT = Path(__file__).parent.parent / "catalog" / "default"
 
@@ -89,13 +89,14 @@ _OF_A_MODULE = ("tokenizer", "no config", "no weights")  # layouts of its parts,
 
 def _on_disk(location: Location, path: Path) -> Fetched:
     """Open what lies at a path: the directory of the module, where there is one reading, or else the path itself."""
-    from wellread.files import cache_directory
-    from wellread.hub.archives import SUFFIXES, unpack_once
     from wellread.hub.integrity import refuse_wrong_files
     from wellread.hub.places import what_lies_at
 
     archive = None
     if path.name.endswith(SUFFIXES) and path.is_file():
+        from wellread.files import cache_directory
+        from wellread.hub.archives import unpack_once
+
         path = unpack_once(path)
         archive = path.relative_to(cache_directory() / "unpacked").parts[0]
     place = what_lies_at(path)

@@ -13,10 +13,10 @@ import shutil
 import tempfile
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from wellread.dataclass import dataclass
 from wellread.errors import ExportError, HandleError, nearest
 from wellread.files import cache_directory
 from wellread.version import __version__

@@ -6,11 +6,11 @@ import re
 import string
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from wellread.dataclass import dataclass
 from wellread.errors import DataError, nearest
 
 ARTICLES = re.compile(r"\b(?:a|an|the)\b")

@@ -7,9 +7,9 @@ BMES, their marks before the type (B-PER, B_PER) or behind it (PER-B, as in the 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import lru_cache
 
+from wellread.dataclass import dataclass
 from wellread.errors import DataError, some
 
 # The letters of marks, and what each says of a token: it begins an entity, lies inside, ends it, or is all of it.

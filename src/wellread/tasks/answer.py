@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from wellread.backends.backend import FloatArray
 from wellread.config import HeadConfig
 from wellread.data.examples import Examples
 from wellread.data.tables import at
+from wellread.dataclass import dataclass
 from wellread.encode import logits_of
 from wellread.errors import DataError, InputError, TruncationWarning
 from wellread.metrics.spans import score_spans

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from wellread.backends.backend import FloatArray
 from wellread.config import HeadConfig
 from wellread.data.examples import Examples, LabelMap
+from wellread.dataclass import dataclass
 from wellread.encode import logits_of
 from wellread.metrics.metrics import Outcomes, accuracy_of, f1_of_classes, macro_f1_of, matthews_of
 from wellread.tasks.task import Advance, Inputs, Predictions, Predictor, Scores, Scoring, Targets, Task, needed

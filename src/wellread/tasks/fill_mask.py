@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from wellread.backends.backend import FloatArray
+from wellread.dataclass import dataclass
 from wellread.encoder.heads import MLM_INPUT
 from wellread.errors import InputError
 from wellread.text.tokenizer import Tokenizer

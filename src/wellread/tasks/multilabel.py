@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wellread.config import HeadConfig
 from wellread.data.examples import Examples, split_labels
+from wellread.dataclass import dataclass
 from wellread.errors import DataError, InputError
 from wellread.tasks.classify import text_logits, text_segments
 from wellread.tasks.score import ACTIVATIONS

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from wellread.backends.backend import FloatArray
 from wellread.config import SCORE_ACTIVATIONS, HeadConfig
 from wellread.data.examples import Examples
+from wellread.dataclass import dataclass
 from wellread.errors import DataError, InputError, nearest
 from wellread.tasks.classify import softmax, text_logits, text_segments
 from wellread.tasks.similarity import SIMILARITY

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from wellread.backends.backend import FloatArray
 from wellread.config import HeadConfig
 from wellread.data.examples import Examples
+from wellread.dataclass import dataclass
 from wellread.encode import logits_of
 from wellread.errors import DataError, InputError
 from wellread.metrics.entities import count_entities, entities

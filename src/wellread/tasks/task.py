@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -13,6 +12,7 @@ from wellread.backends.backend import Backend
 from wellread.checkpoints.checkpoint import Checkpoint
 from wellread.config import HEADS, HeadConfig
 from wellread.data.examples import Examples
+from wellread.dataclass import dataclass
 from wellread.encode import TOKENS_A_BATCH, Packer
 from wellread.errors import DataError
 from wellread.text.batch import Ragged

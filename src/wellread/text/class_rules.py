@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import reprlib
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import Any
 
 import tokenizers
 
 from wellread.config import TokenizerConfig
+from wellread.dataclass import dataclass
 from wellread.errors import ConfigError, TextError
 from wellread.schema import record
 from wellread.text.added_tokens import NAMES, Tokens, check_ids, plain, read_tokens, text_of, to_add, without_others

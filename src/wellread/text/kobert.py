@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,7 @@ import sentencepiece
 from numpy.typing import NDArray
 
 from wellread.config import TokenizerConfig
+from wellread.dataclass import dataclass
 from wellread.text.batch import Ragged
 from wellread.text.sentencepiece import SPACE, SentencePieceEngine, load_parts
 from wellread.text.tokenizer import Spans, Tokenizer, places

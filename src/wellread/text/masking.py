@@ -7,12 +7,12 @@ of google-research/bert); *smoothed*, rare pieces more often (Lample and Conneau
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from wellread.dataclass import dataclass
 from wellread.errors import ConfigError, nearest
 from wellread.text.batch import Ragged
 from wellread.text.tokenizer import Tokenizer

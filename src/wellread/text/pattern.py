@@ -8,7 +8,8 @@ the cube. The published patterns have neither.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from wellread.dataclass import dataclass
 
 LONGEST = 20_000  # characters of a pattern
 MOST = 1_000  # times that a pattern may say a part stands

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +9,7 @@ import sentencepiece
 from numpy.typing import NDArray
 
 from wellread.config import TokenizerConfig
+from wellread.dataclass import dataclass
 from wellread.errors import TextError
 from wellread.text.batch import Ragged
 from wellread.text.tokenizer import Spans, Tokenizer, places

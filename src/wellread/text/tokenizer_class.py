@@ -7,12 +7,13 @@ tokenization_auto.py.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import tokenizers
 from tokenizers import AddedToken, decoders, models, normalizers, pre_tokenizers, processors
 
+from wellread.dataclass import dataclass
 from wellread.errors import ConfigError
 
 Rows = processors.TemplateProcessing | processors.RobertaProcessing

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import Any
 
 from wellread.config import TokenizerConfig
+from wellread.dataclass import dataclass
 from wellread.files import matching
 from wellread.schema import write_json
 from wellread.text.tokenizer import Tokenizer, load_tokenizer

@@ -12,7 +12,7 @@ import json
 import re
 import tempfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import pre_tokenizers
 
+from wellread.dataclass import dataclass
 from wellread.formats.sentencepiece_model import NORMAL, UNIGRAM, keep_pieces, read_sentencepiece
 from wellread.text.fast import FastEngine, from_library, parse_library
 from wellread.text.sentencepiece import SPACE

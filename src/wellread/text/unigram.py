@@ -6,10 +6,10 @@ Source: the converters of transformers 5, convert_slow_tokenizer.py.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from tokenizers import AddedToken
 
+from wellread.dataclass import dataclass
 from wellread.errors import ConfigError, TextError
 from wellread.formats.sentencepiece_model import CONTROL, NO_UNIGRAM, USER_DEFINED, check_charsmap, read_sentencepiece
 from wellread.text.tokenizer_class import Pieces
