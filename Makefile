@@ -6,7 +6,7 @@ WHAT := encode
 RUN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo native test check real slow gpu bench default clean
+.PHONY: help demo native test fallback check real slow gpu bench default clean
 
 help: ## show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -40,6 +40,12 @@ native: $(VENV)/core ## compile native/ in place, with what the compiler says wh
 test: $(VENV)/dev $(VENV)/transformers4 ## set everything up and run the tests
 	# Two workers, each with one thread for its arithmetic; a file's fixtures are made once.
 	OMP_NUM_THREADS=1 $(RUN)/python -m pytest -m 'not slow and not gpu' -n 2 --dist loadfile
+
+# As where no compiler was found: what is of another file is in `make test` already.
+FALLBACK := tests/backends tests/test_module.py tests/test_default.py tests/cli/test_cli.py tests/doctor tests/text/test_wordpiece.py
+fallback: $(VENV)/dev ## the tests of what computes, and the demo, without the native library
+	WELLREAD_NATIVE=off $(RUN)/wellread embed "A man is playing a guitar."
+	WELLREAD_NATIVE=off OMP_NUM_THREADS=1 $(RUN)/python -m pytest -m 'not slow and not gpu' -n 2 --dist loadfile $(FALLBACK)
 
 check: $(VENV)/dev ## formatting, lint, types, warnings of the C++ compiler
 	$(RUN)/ruff format --check
