@@ -146,10 +146,12 @@ def link(command: Sequence[str], objects: Iterable[Path], target: Path) -> None:
 
 def _run(call: Sequence[str]) -> str:
     """Run a compiler and return what it said. Raises: NotBuiltError."""
-    done = subprocess.run(call, capture_output=True, text=True, errors="replace", check=False)
+    english = {**os.environ, "LC_ALL": "C"}
+    done = subprocess.run(call, env=english, capture_output=True, text=True, errors="replace", check=False)
     if done.returncode:
-        said = done.stderr.strip() or f"exit code {done.returncode}"
-        raise NotBuiltError(f"{call[0]} failed:\n{said}")
+        lines = done.stderr.strip().splitlines()
+        error = next((line for line in lines if "error" in line), f"exit code {done.returncode}")
+        raise NotBuiltError("\n".join([f"{call[0]} failed: {error}", *lines]))
     return done.stderr
 
 
@@ -174,7 +176,7 @@ def install(library: Path, *, strict: bool = False) -> bool:
     try:
         told, there = f"built with {build(library, strict=strict)}", True
     except NotBuiltError as reason:
-        told, there = str(reason), False
+        told, there = str(reason).splitlines()[0], False
         library.unlink(missing_ok=True)
         print(f"wellread: the native backend is not built: {reason}", file=sys.stderr)
     library.parent.mkdir(parents=True, exist_ok=True)

@@ -12,8 +12,14 @@ from wellread.cli.doctor import command
 from wellread.doctor import examine
 from wellread.doctor.examine import Examination, Graphics, Processor, SelfTest
 from wellread.doctor.installation import Cache, Package, Problem
+from wellread.doctor.native import Native, NativeVariant
 
 BROKEN = Problem(found="a file is gone", advice="fetch it again")
+NATIVE = Native(
+    built="built with g++ 12",
+    refusal=None,
+    variants=(NativeVariant(name="avx2", supported=True, chosen=("f32",), note="computes in f32"),),
+)
 ADVICE = Problem(found="a disk is nearly full", advice="make room", broken=False)
 
 
@@ -21,12 +27,13 @@ ADVICE = Problem(found="a disk is nearly full", advice="make room", broken=False
 def examined(monkeypatch, tmp_path):
     """Print an examination with these problems; the examination itself has its own tests."""
 
-    def examined(*problems, arguments=()):
+    def examined(*problems, arguments=(), native=NATIVE):
         found = Examination(
             wellread="1.2",
             python="3.11",
             processor=Processor(name="Some CPU", cores=2, sets=("AVX2",), capabilities=("BF16",), precisions=("bf16",)),
             graphics=Graphics(torch="2.13", cuda=None, names=()),
+            native=native,
             packages=(
                 Package(name="numpy", needed=">=2", extra=None, version="2.4"),
                 Package(name="onnx", needed="", extra="onnx", version=None),
@@ -55,6 +62,8 @@ def test_lines(examined, tmp_path):
         "            AVX2; OpenVINO: BF16",
         "            encode computes in bf16, a call of the module in f32",
         "gpu         none (PyTorch 2.13, CUDA none)",
+        "native      built with g++ 12",
+        "  avx2        computes in f32",
         "",
         "backends",
         "  numpy       f64   cosine 1.0000000 to float64, 0.50 s",
@@ -73,6 +82,11 @@ def test_lines(examined, tmp_path):
         "broken: a file is gone; fetch it again",
         "advice: a disk is nearly full; make room",
     ]
+
+
+def test_without_the_native_library(examined):
+    absent = Native(built="no C++ compiler was found", refusal="no C++ compiler was found; find one", variants=())
+    assert "native      not used: no C++ compiler was found; find one\n" in examined(native=absent).output
 
 
 def test_advice_is_no_failure(examined):

@@ -9,8 +9,10 @@ import textwrap
 import numpy as np
 import pytest
 
+from wellread.backends.native_kernel import refusal
 from wellread.doctor import examine
 from wellread.doctor.examine import Graphics, SelfTest, environment
+from wellread.native_library import native_library
 
 
 def test_of_this_machine_without_a_socket(tmp_path):
@@ -34,6 +36,9 @@ def test_of_this_machine_without_a_socket(tmp_path):
     assert tried["numpy", "f64"]["cosine"] == pytest.approx(1)
     assert tried["openvino", "f32"]["cosine"] > 0.99999
     assert tried["tensorflow", None]["note"]
+    library = native_library()
+    assert tried["native", "f32" if library.functions else None]["note"] == (refusal() or "")
+    assert [variant["name"] for variant in found["native"]["variants"]][:1] == ["portable"][: bool(library.functions)]
     assert found["processor"]["precisions"][-1] == "f32"
     assert found["processor"]["capabilities"]
     assert found["graphics"]["torch"]
@@ -106,6 +111,13 @@ class Wrong:
         if self.error and self.backend == "openvino":
             raise RuntimeError("no such kernel")
         return np.array([1, 0.1 if self.backend == "openvino" else 0], np.float32)
+
+
+def test_what_to_do_where_the_native_backend_fails():
+    failed = SelfTest(backend="native", precision="f32", cosine=0.5)
+    (problem,) = examine.self_test_problems([failed])
+    assert problem.found == "the native backend fails in f32: its vector's cosine to the reference is 0.5, not 0.99999"
+    assert problem.advice == "set WELLREAD_NATIVE=off, and OpenVINO computes in its place"
 
 
 @pytest.mark.parametrize("error", [True, False])

@@ -42,6 +42,9 @@ def lines(examination: Examination) -> Iterator[str]:
         yield f"            encode computes in {cpu.precisions[0]}, a call of the module in f32"
     if (gpu := examination.graphics) is not None:
         yield f"gpu         {', '.join(gpu.names) or 'none'} (PyTorch {gpu.torch}, CUDA {gpu.cuda or 'none'})"
+    native = examination.native
+    yield f"native      {native.built or 'built'}" if native.variants else f"native      not used: {native.refusal}"
+    yield from (f"  {variant.name:<12}{variant.note}" for variant in native.variants)
     yield "\nbackends"
     for test in examination.backends:
         result = f"cosine {test.cosine:.7f} to float64, {test.seconds:.2f} s" if test.cosine is not None else test.note

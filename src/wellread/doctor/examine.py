@@ -17,12 +17,16 @@ import numpy as np
 
 import wellread
 from wellread.backends.backend import BACKENDS, THREADS, FloatArray, cpu_count, is_installed
+from wellread.backends.backend import precisions as offered
+from wellread.backends.native_kernel import refusal
 from wellread.doctor import installation
 from wellread.doctor.installation import Cache, Package, Problem, pip_install
+from wellread.doctor.native import Native, examine_native, native_problems
+from wellread.native_library import SWITCH
 
 # What of the environment wellread and its dependencies heed.
 VARIABLES = (
-    *("WELLREAD_CACHE", THREADS, "XDG_CACHE_HOME", "HF_HOME", "HF_HUB_CACHE", "HF_ENDPOINT", "HF_HUB_OFFLINE"),
+    *(SWITCH, THREADS, "WELLREAD_CACHE", "XDG_CACHE_HOME", "HF_HOME", "HF_HUB_CACHE", "HF_ENDPOINT", "HF_HUB_OFFLINE"),
     *("HF_HUB_DISABLE_XET", "TFHUB_CACHE_DIR", "KAGGLEHUB_CACHE", "TF_USE_LEGACY_KERAS", "KERAS_BACKEND"),
     *("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy", "NO_PROXY", "no_proxy"),
     *("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"),
@@ -89,6 +93,7 @@ class Examination:
     python: str
     processor: Processor | None  # None: OpenVINO cannot be imported
     graphics: Graphics | None  # None: PyTorch is not installed, or cannot be imported
+    native: Native
     packages: tuple[Package, ...]
     backends: tuple[SelfTest, ...]
     environment: Mapping[str, str]
@@ -112,13 +117,16 @@ def examine() -> Examination:
         installation.inspect_cache(name, path, exclude=directories.values()) for name, path in directories.items()
     ]
     graphics = _graphics(query) if query is not None else None
+    native = examine_native(sets := instruction_sets())
     problems += [*installation.package_problems(packages), *self_test_problems(tests)]
     problems += [*installation.cache_problems(caches), *graphics_problems(graphics)]
+    problems += native_problems(native, sets)
     return Examination(
         wellread=wellread.__version__,
         python=sys.version.split()[0],
         processor=cpu,
         graphics=graphics,
+        native=native,
         packages=tuple(packages),
         backends=tests,
         environment=environment(os.environ),
@@ -198,7 +206,7 @@ def graphics_problems(graphics: Graphics | None) -> list[Problem]:
 
 
 def self_tests(precisions: Sequence[str]) -> Iterator[SelfTest]:
-    """Try NumPy and OpenVINO, in each of its `precisions`, on the module that ships with wellread; name the others."""
+    """Try what comes with wellread on the module that does, OpenVINO in each of its `precisions`; name the others."""
     started = time.perf_counter()
     try:
         reference = wellread.load("default", backend="numpy").encode(TEXT)
@@ -208,19 +216,27 @@ def self_tests(precisions: Sequence[str]) -> Iterator[SelfTest]:
     assert isinstance(reference, np.ndarray)
     # the reference itself: that it is a number and of length 1 is all that can be tested
     yield _comparison("numpy", "f64", reference, reference, started)
-    for precision in precisions:
-        started = time.perf_counter()
-        try:
-            vector = wellread.load("default", backend="openvino").encode(TEXT, precision=precision)
-        except Exception as error:
-            yield _failure("openvino", precision, error)
-        else:
-            assert isinstance(vector, np.ndarray)
-            yield _comparison("openvino", precision, vector, reference, started)
+    yield from _trials("openvino", precisions, reference)
+    if (found := refusal()) is not None:
+        yield SelfTest(backend="native", note=found)
+    else:
+        yield from _trials("native", offered("native"), reference)
     for backend, extra in BACKENDS.items():
         if extra is not None:
             note = "installed, not tried" if is_installed(backend) else f"not installed: {pip_install(extra)}"
             yield SelfTest(backend=backend, note=note)
+
+
+def _trials(backend: str, precisions: Sequence[str], reference: FloatArray) -> Iterator[SelfTest]:
+    for precision in precisions:
+        started = time.perf_counter()
+        try:
+            vector = wellread.load("default", backend=backend).encode(TEXT, precision=precision)
+        except Exception as error:
+            yield _failure(backend, precision, error)
+        else:
+            assert isinstance(vector, np.ndarray)
+            yield _comparison(backend, precision, vector, reference, started)
 
 
 def _comparison(backend: str, precision: str, vector: FloatArray, reference: FloatArray, started: float) -> SelfTest:
@@ -240,7 +256,7 @@ def self_test_problems(tests: Sequence[SelfTest]) -> Iterator[Problem]:
         if test.failed:
             least = MIN_COSINE[str(test.precision)]
             fault = test.note or f"its vector's cosine to the reference is {test.cosine}, not {least}"
-            yield Problem(
-                found=f"the {test.backend} backend fails in {test.precision}: {fault}",
-                advice=f"run pip install --force-reinstall {test.backend}, and wellread doctor again",
-            )
+            advice = f"run pip install --force-reinstall {test.backend}, and wellread doctor again"
+            if test.backend == "native":
+                advice = f"set {SWITCH}=off, and OpenVINO computes in its place"
+            yield Problem(found=f"the {test.backend} backend fails in {test.precision}: {fault}", advice=advice)
