@@ -11,6 +11,7 @@ from tiny import tiny_checkpoint, tiny_inputs, tiny_module
 
 from wellread.backends.backend import load_backend, precisions
 from wellread.backends.int8 import chunk_width, int8_product, quantise_rows
+from wellread.backends.openvino import build
 from wellread.config import SentenceConfig
 from wellread.encoder.encoder import OUTPUTS
 from wellread.errors import InputError
@@ -109,6 +110,25 @@ def test_the_reference_differs_from_float64_by_its_activations_alone():
     for name in ("sequence_output", "pooled_output"):
         assert 1e-4 < np.abs(found[name] - floats[name]).max() < 0.2
         assert cosines(found[name], floats[name]).min() > 0.99
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+def test_openvino_keeps_integers_and_computes_their_floats(scaled):
+    checkpoint = with_int8(tiny_checkpoint(sentence=SentenceConfig(normalize=True)), input_scales=scaled)
+    inputs = {**tiny_inputs(), "masked_lm_positions": np.array([[0, 6], [1, 1], [3, 5]], np.int32)}
+    outputs = [*OUTPUTS, "mlm_logits", "sentence_embedding"]
+    floats = load_backend("numpy", checkpoint).run(inputs, outputs)
+    backend = load_backend("openvino", checkpoint, precision="f32")
+    found = backend.run(inputs, outputs)
+    assert backend.precision == "f32"
+    for name in set(outputs) - {"encoder_outputs"}:
+        assert np.abs(found[name] - floats[name]).max() <= 1e-5 * max(1, np.abs(floats[name]).max()), name
+    reference = load_backend("numpy", checkpoint, precision="int8").run(inputs, ["sentence_embedding"])
+    # inputs of int8 alone stand between the two, on any CPU
+    assert cosines(found["sentence_embedding"][:2], reference["sentence_embedding"][:2]).min() > 0.999
+    graph = build(checkpoint, ["sentence_embedding"])
+    kinds = [node.get_element_type().get_type_name() for node in graph.get_ops() if node.get_type_name() == "Constant"]
+    assert kinds.count("i8") == 2 + 3 * 6
 
 
 def test_only_a_module_with_int8_matrices_computes_in_int8(tmp_path):

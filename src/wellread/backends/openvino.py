@@ -1,4 +1,7 @@
-"""The OpenVINO backend: fast on CPUs, in float32 or bfloat16; the default where the native kernel does not serve."""
+"""The OpenVINO backend: fast on CPUs, in float32 or bfloat16; the default where the native kernel does not serve.
+
+int8 matrices stay int8 in memory, and are multiplied as the floats that they stand for.
+"""
 
 from __future__ import annotations
 
@@ -30,6 +33,7 @@ from wellread.backends.backend import (
 from wellread.backends.forks import GraphCache, finish, keep_for_ever, preparing, start, was_started
 from wellread.checkpoints.checkpoint import Checkpoint
 from wellread.encoder.heads import run
+from wellread.formats.int8 import Int8Matrix
 
 
 def _import_openvino() -> Any:
@@ -70,12 +74,22 @@ class OpenVINOOps:
 
     def weight(self, name: str) -> Any:
         if name not in self.constants:
-            array = np.ascontiguousarray(self.checkpoint.tensors[name].read(), np.float32)
-            self.constants[name] = op.constant(array, shared_memory=True)
+            tensor = self.checkpoint.tensors[name]
+            matrix = None if tensor.int8 is None else tensor.int8()
+            if matrix is None or matrix.input_scales is not None:
+                array = np.ascontiguousarray(tensor.read(), np.float32)
+                self.constants[name] = op.constant(array, shared_memory=True)
+            else:
+                self.constants[name] = _decompressed(matrix)
         return self.constants[name]
 
     def embedding(self, ids: Any, name: str) -> Any:
-        return op.gather(self.weight(name), ids, _ints(0))
+        tensor = self.checkpoint.tensors[name]
+        if tensor.int8 is None:
+            return op.gather(self.weight(name), ids, _ints(0))
+        matrix = tensor.int8()  # rows become floats when they are looked up
+        rows, scales = (op.gather(op.constant(array), ids, _ints(0)) for array in (matrix.values, matrix.scales))
+        return op.multiply(op.convert(rows, "f32"), op.unsqueeze(scales, _ints([-1])))
 
     def positions(self, ids: Any, name: str, offset: int) -> Any:
         if not offset:
@@ -92,7 +106,12 @@ class OpenVINOOps:
         return x
 
     def linear(self, x: Any, name: str) -> Any:
-        product = op.matmul(x, self.weight(f"{name}.weight"), False, True)
+        tensor = self.checkpoint.tensors[f"{name}.weight"]
+        matrix = None if tensor.int8 is None else tensor.int8()
+        if matrix is None or matrix.input_scales is None:
+            product = op.matmul(x, self.weight(f"{name}.weight"), False, True)
+        else:
+            product = op.matmul(op.multiply(x, op.constant(matrix.input_scales)), _decompressed(matrix), False, True)
         bias = f"{name}.bias"
         return op.add(product, self.weight(bias)) if bias in self.checkpoint.tensors else product
 
@@ -163,6 +182,12 @@ class OpenVINOOps:
         return op.divide(x, op.maximum(length, _float(1e-12)))
 
 
+def _decompressed(matrix: Int8Matrix) -> Any:
+    """Return the floats of an int8 matrix but for its input scales; the graph keeps the integers, and so a quarter."""
+    integers = op.convert(op.constant(np.ascontiguousarray(matrix.values)), "f32")
+    return op.multiply(integers, op.constant(np.ascontiguousarray(matrix.scales[:, None])))
+
+
 _ACTIVATIONS = {
     "gelu": lambda x: op.gelu(x, "erf"),
     "gelu_tanh": lambda x: op.gelu(x, "tanh"),
@@ -221,6 +246,8 @@ class OpenVINOBackend(Backend):
         if was_started("openvino"):  # the streams' threads are gone: compute in the thread that asks, on one core
             settings = {"NUM_STREAMS": 0, "INFERENCE_NUM_THREADS": 1}
         settings["INFERENCE_PRECISION_HINT"] = "f32" if self.precision == INVARIANT else self.precision
+        if self.checkpoint.has_int8:  # else CPUs with VNNI would round inputs to int8 by rules of their own
+            settings["DYNAMIC_QUANTIZATION_GROUP_SIZE"] = 0
         return self._compiled.get(
             (tuple(outputs), streams),
             lambda: _core().compile_model(build(self.checkpoint, outputs), "CPU", settings),
