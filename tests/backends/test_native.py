@@ -1,0 +1,383 @@
+"""The native backend: which modules it takes, and bits that nothing but the text decides."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from headed import headed_checkpoint
+from near import NEEDS_NATIVE, cosines
+from tiny import NATIVE, tiny_checkpoint, tiny_config, tiny_inputs, tiny_module
+
+import wellread
+from wellread.backends import backend, native, native_kernel
+from wellread.backends.backend import automatic, check_backend, is_installed, load_backend, precisions
+from wellread.backends.native_kernel import Variant, chosen, variants
+from wellread.backends.native_rows import join, kept_positions, padded, together
+from wellread.checkpoints.checkpoint import in_memory
+from wellread.config import POOLINGS, SentenceConfig
+from wellread.encoder.heads import LOGITS_OUTPUT, POOLING_MASK, SENTENCE_OUTPUT
+from wellread.errors import InputError, MissingExtra, WeightsError
+from wellread.native_library import NativeLibrary
+from wellread.text.batch import Joined
+
+LONGEST = 512
+SMALL = {"hidden_size": 64, "num_attention_heads": 2, "intermediate_size": 96, "num_hidden_layers": 2}
+CONFIG = tiny_config(**SMALL, max_position_embeddings=LONGEST)
+CHECKPOINT = tiny_checkpoint(CONFIG)
+TEXTS = ["a man is playing the guitar .", "", "cat", "a woman runs , the flute sleeps !", "paris", "of france"] * 4
+SERVED = tiny_config(**NATIVE)
+
+# -- which modules it takes --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"hidden_size": 48, "num_attention_heads": 3}, "hidden_size 48, which is no multiple of 32"),
+        ({"intermediate_size": 37}, "intermediate_size 37, which is no multiple of 32"),
+        ({"embedding_size": 17}, "embedding_size 17, which is no multiple of 16"),
+        ({"num_attention_heads": 6}, "heads of width 16, which is none of 32, 64"),
+        ({"hidden_act": "silu"}, "hidden_act silu, which is none of gelu, gelu_tanh, relu"),
+        ({"relative_attention_num_buckets": 8}, "relative_attention_num_buckets 8, which only others compute"),
+    ],
+)
+@NEEDS_NATIVE
+def test_what_it_does_not_compute_is_said(tmp_path, changes, reason):
+    checkpoint = tiny_checkpoint(tiny_config(**{**NATIVE, **changes}))
+    assert native.serves(checkpoint) == reason
+    assert automatic(checkpoint) == "openvino"
+    refused = f'the native backend was to run this module; found {reason}; load it with backend="openvino", or "auto"'
+    with pytest.raises(InputError) as caught:
+        load_backend("native", checkpoint)
+    assert str(caught.value).startswith(refused)
+    assert tiny_module(tmp_path, backend="auto", config=checkpoint.config).backend == "openvino"
+
+
+@NEEDS_NATIVE
+def test_a_module_that_it_does_not_compute_is_refused_where_it_is_loaded(tmp_path):
+    tiny_module(tmp_path / "files").save(tmp_path / "saved")
+    assert wellread.load(tmp_path / "saved").backend == "openvino"
+    with pytest.raises(
+        InputError, match="the native backend was to run this module; found hidden_size 12, which is no"
+    ):
+        wellread.load(tmp_path / "saved", backend="native")
+
+
+@NEEDS_NATIVE
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"hidden_size": 192}, {"embedding_size": 48}, {"shared_layers": True}, {"hidden_act": "gelu_new"}],
+    ids=str,
+)
+def test_the_default_is_native_where_it_serves(tmp_path, changes):
+    checkpoint = tiny_checkpoint(tiny_config(**{**NATIVE, **changes}))
+    assert native.serves(checkpoint) is None
+    expected = "native" if chosen("bf16") is not None or not native_kernel.cpu_has_bf16() else "openvino"
+    assert automatic(checkpoint) == load_backend("auto", checkpoint).name == expected
+    module = tiny_module(tmp_path, backend="auto", config=checkpoint.config)
+    assert module.backend == expected
+    module.backend = "auto"
+    assert module.running("f32").name == module.backend == expected
+
+
+def test_a_cpu_that_openvino_computes_on_in_bfloat16_is_left_to_it(monkeypatch):
+    monkeypatch.setattr(native_kernel, "refusal", lambda: None)
+    portable = Variant(number=0, name="portable", supported=True, computes=("f32",))
+    plain = Variant(number=1, name="avx2", supported=True, computes=("f32",))
+    halves = Variant(number=5, name="amx", supported=True, computes=("f32", "bf16"))
+    checkpoint = tiny_checkpoint(SERVED)
+    for present, has_bf16, proven, best in [
+        ([portable], False, {"portable"}, False),
+        ([portable, plain], False, {"portable", "avx2"}, True),
+        ([portable, plain], True, {"portable", "avx2"}, False),
+        ([portable, plain, halves], True, {"portable", "avx2"}, False),
+        ([portable, plain, halves], True, {"portable", "avx2", "amx"}, True),
+    ]:
+        monkeypatch.setattr(native_kernel, "variants", lambda present=present: tuple(present))
+        monkeypatch.setattr(native_kernel, "PROVEN", frozenset(proven))
+        monkeypatch.setattr(native, "cpu_has_bf16", lambda has_bf16=has_bf16: has_bf16)
+        assert native.is_best_for(checkpoint) == best
+        assert native.precisions() == (["bf16", "f32"] if "amx" in proven else ["f32"])
+
+
+def test_a_variant_that_is_not_proven_runs_only_where_it_is_named(monkeypatch):
+    monkeypatch.setattr(native_kernel, "refusal", lambda: None)
+    found = [("portable", True), ("avx2", True), ("avx_vnni", True), ("amx", False)]
+    listed = [Variant(number=i, name=name, supported=can, computes=("f32",)) for i, (name, can) in enumerate(found)]
+    monkeypatch.setattr(native_kernel, "variants", lambda: tuple(listed))
+    assert [variant.proven for variant in listed] == [True, True, False, False]
+    for named, number in [("", 1), ("portable", 0), ("avx_vnni", 2), ("amx", 1)]:
+        monkeypatch.setenv("WELLREAD_NATIVE", named)
+        assert chosen("f32") is listed[number]
+    assert chosen("bf16") is None
+
+
+@NEEDS_NATIVE
+@pytest.mark.parametrize(
+    ("value", "fault"),
+    [
+        ("off", "WELLREAD_NATIVE=off, which turns it off; unset that variable"),
+        ("avx9", "WELLREAD_NATIVE=avx9, a variant that the library lacks; set it to portable, .* or off, or unset it"),
+    ],
+)
+def test_the_environment_turns_it_off_or_names_a_variant(monkeypatch, value, fault):
+    monkeypatch.setenv("WELLREAD_NATIVE", value)
+    assert not is_installed("native")
+    assert automatic(CHECKPOINT) == "openvino"
+    with pytest.raises(MissingExtra, match=f"the native backend was asked for; found {fault}"):
+        check_backend("native")
+    with pytest.raises(MissingExtra, match="the native backend was asked for"):
+        wellread.load("default", backend="native")
+    monkeypatch.setenv("WELLREAD_NATIVE", "portable")
+    assert load_backend("native", CHECKPOINT).variant == "portable"
+
+
+@NEEDS_NATIVE
+def test_a_variant_that_the_cpu_refuses_is_refused(monkeypatch):
+    refused = [variant.name for variant in variants() if not variant.supported]
+    if not refused:
+        pytest.skip("this CPU runs every variant")
+    monkeypatch.setenv("WELLREAD_NATIVE", refused[0])
+    with pytest.raises(MissingExtra, match=f"={refused[0]}, which this CPU or system refuses; unset that variable"):
+        check_backend("native")
+
+
+def test_where_the_library_was_not_built_its_report_says_why(monkeypatch):
+    monkeypatch.delenv("WELLREAD_NATIVE", raising=False)
+    absent = NativeLibrary(functions=None, built="", reason="no C++ compiler was found")
+    monkeypatch.setattr(native_kernel, "native_library", lambda: absent)
+    assert not is_installed("native")
+    assert automatic(CHECKPOINT) == "openvino"
+    with pytest.raises(MissingExtra, match="found no C.. compiler was found; install wellread from its sources where"):
+        load_backend("native", CHECKPOINT)
+
+
+# -- what it computes --------------------------------------------------------------------------------------------------
+
+
+def texts_of_every_length(longest=LONGEST):
+    """Join a text of each length from 1 to the longest, one after the other."""
+    rng = np.random.default_rng(0)
+    lengths = np.arange(1, longest + 1)
+    splits = np.concatenate([[0], np.cumsum(lengths)])
+    return Joined(ids=rng.integers(5, 99, splits[-1]).astype(np.int32), splits=splits)
+
+
+def taken(rows, numbers):
+    """Join some of the rows in another order."""
+    parts = [rows.ids[rows.splits[i] : rows.splits[i + 1]] for i in numbers]
+    return Joined(ids=np.concatenate(parts), splits=np.concatenate([[0], np.cumsum([len(part) for part in parts])]))
+
+
+@NEEDS_NATIVE
+@pytest.mark.parametrize("pooling", ["mean", "cls"])
+@pytest.mark.parametrize("variant", [variant.name for variant in variants() if variant.supported and variant.proven])
+def test_a_text_of_every_length_has_the_same_bits_in_any_company(monkeypatch, pooling, variant):
+    monkeypatch.setenv("WELLREAD_NATIVE", variant)
+    checkpoint = tiny_checkpoint(CONFIG, SentenceConfig(pooling=pooling, normalize=True))
+    runner = load_backend("native", checkpoint)
+    assert runner.variant == variant
+    longest = LONGEST if variant != "portable" else 70  # which is slow
+    rows = texts_of_every_length(longest)
+    alone = np.concatenate([runner.run_joined(taken(rows, [i]), SENTENCE_OUTPUT) for i in range(longest)])
+    assert np.unique(alone, axis=0).shape == alone.shape
+    shuffled = np.random.default_rng(1).permutation(longest)
+    for threads in (1, 2, 7):
+        monkeypatch.setattr(native, "cpu_count", lambda threads=threads: threads)
+        assert np.array_equal(runner.run_joined(rows, SENTENCE_OUTPUT), alone)
+        assert np.array_equal(runner.run_joined(taken(rows, shuffled), SENTENCE_OUTPUT), alone[shuffled])
+
+
+@NEEDS_NATIVE
+def test_512_tokens_agree_with_float64():
+    checkpoint = tiny_checkpoint(CONFIG, SentenceConfig(pooling="mean"))
+    rng = np.random.default_rng(2)
+    ids = rng.integers(5, 99, (2, LONGEST)).astype(np.int32)
+    mask = (np.arange(LONGEST) < np.array([[LONGEST], [LONGEST - 1]])).astype(np.int32)
+    inputs = {"input_word_ids": ids, "input_mask": mask, "input_type_ids": ids % 2}
+    names = ["sequence_output", SENTENCE_OUTPUT]
+    expected = load_backend("numpy", checkpoint).run(inputs, names)
+    found = load_backend("native", checkpoint).run(inputs, names)
+    for name in names:
+        assert np.abs(found[name] - expected[name]).max() <= 1e-5 * np.abs(expected[name]).max()
+
+
+@NEEDS_NATIVE
+@pytest.mark.parametrize("pooling", [*POOLINGS, "mean+weightedmean", "cls+mean", "max+cls"])
+@pytest.mark.parametrize("include_prompt", [True, False])
+def test_rows_without_padding_give_what_batches_give(pooling, include_prompt):
+    checkpoint = tiny_checkpoint(SERVED, SentenceConfig(pooling=pooling, include_prompt=include_prompt))
+    runner = load_backend("native", checkpoint)
+    inputs = {name: array[:2] for name, array in tiny_inputs().items()}  # a whole row, and a padded one
+    pooled = {} if include_prompt else {POOLING_MASK: np.where(np.arange(7) < 2, 0, inputs["input_mask"])}
+    inputs |= pooled
+    vectors = runner.run(inputs, [SENTENCE_OUTPUT])[SENTENCE_OUTPUT]
+    rows = join(inputs, inputs["input_mask"] != 0)
+    reads_all = any(name not in ("cls", "pooled_output") for name in checkpoint.sentence.poolings)
+    if runner.takes_joined(SENTENCE_OUTPUT):
+        assert np.array_equal(runner.run_joined(rows, SENTENCE_OUTPUT), vectors)
+    else:
+        assert reads_all or not include_prompt
+    states = runner.run_joined(rows, "sequence_output")
+    whole = runner.run(inputs, ["sequence_output"])["sequence_output"]
+    assert np.array_equal(padded(states, inputs["input_mask"] != 0)[inputs["input_mask"] != 0], states)
+    assert np.array_equal(whole[inputs["input_mask"] != 0], states)
+
+
+@NEEDS_NATIVE
+def test_a_mask_with_holes_and_one_of_zeros_agree_with_float64():
+    inputs = tiny_inputs()
+    inputs["input_mask"] = np.array([[0, 1, 1, 0, 1, 0, 0], [1, 1, 1, 0, 0, 0, 0], [0] * 7], np.int32)
+    for pooling in POOLINGS:
+        checkpoint = tiny_checkpoint(SERVED, SentenceConfig(pooling=pooling))
+        names = [SENTENCE_OUTPUT, "cls_output"]
+        expected = load_backend("numpy", checkpoint).run(inputs, names)
+        found = load_backend("native", checkpoint).run(inputs, names)
+        for name in names:
+            assert np.abs(found[name] - expected[name]).max() <= 1e-5 * np.abs(expected[name]).max()
+
+
+@NEEDS_NATIVE
+def test_a_stream_of_many_batches_gives_what_each_gives_alone(monkeypatch):
+    runner = load_backend("native", tiny_checkpoint(SERVED))
+    monkeypatch.setattr(native, "TOKENS_A_CORE", 40)
+    monkeypatch.setattr(native, "cpu_count", lambda: 1)
+    batches = []
+    for seed in range(9):
+        inputs = {name: array[: seed % 3 + 1, : 7 - seed % 2] for name, array in tiny_inputs(seed).items()}
+        batches.append(inputs | ({POOLING_MASK: inputs["input_mask"]} if seed % 4 == 0 else {}))
+    for output in (SENTENCE_OUTPUT, "sequence_output", "pooled_output"):
+        items = {item.index: item.value for item in runner.stream(iter(batches), output)}
+        assert [*items] == [*range(9)]
+        for index, batch in enumerate(batches):
+            assert np.array_equal(items[index], runner.run(batch, [output])[output])
+    assert list(runner.stream(iter([]), SENTENCE_OUTPUT)) == []
+
+
+def test_batches_are_joined_and_padded_again():
+    inputs = tiny_inputs()
+    kept = kept_positions(inputs["input_mask"], everywhere=False)
+    assert kept.sum(1).tolist() == [7, 4, 7]  # of the third, which is masked everywhere, all
+    rows = join(inputs, kept)
+    assert rows.lengths.tolist() == [7, 4, 7]
+    assert rows.mask.tolist() == [True] * 11 + [False] * 7
+    assert np.array_equal(padded(rows.ids[:, None].astype(np.float32), kept)[..., 0], inputs["input_word_ids"] * kept)
+    both = together([rows, join({name: array[:1] for name, array in inputs.items()}, kept[:1])])
+    assert both.lengths.tolist() == [7, 4, 7, 7]
+    assert both.mask.tolist() == [*rows.mask, *[True] * 7]
+    assert np.array_equal(both.types[18:], inputs["input_type_ids"][0])
+    assert kept_positions(inputs["input_mask"], everywhere=True).all()
+
+
+@NEEDS_NATIVE
+def test_ids_outside_the_table_are_refused():
+    runner = load_backend("native", CHECKPOINT)
+    with pytest.raises(InputError, match="the native kernel was to compute; found an id, a position or a type outside"):
+        runner.run_joined(Joined(ids=np.array([5, 99], np.int32), splits=np.array([0, 2])), SENTENCE_OUTPUT)
+
+
+def test_rows_without_padding_are_refused_by_others():
+    runner = load_backend("numpy", tiny_checkpoint())
+    assert not runner.takes_joined(SENTENCE_OUTPUT)
+    with pytest.raises(InputError, match="asked of rows without padding; numpy takes batches; call run or stream"):
+        runner.run_joined(texts_of_every_length(3), SENTENCE_OUTPUT)
+
+
+@NEEDS_NATIVE
+def test_weights_that_are_no_numbers_give_no_vector(tmp_path):
+    module = tiny_module(tmp_path, backend="native", config=SERVED)
+    arrays = dict(module.checkpoint.arrays())
+    name = "encoder.layer.1.output.dense.weight"
+    arrays[name] = np.where(np.arange(arrays[name].size).reshape(arrays[name].shape) == 7, np.nan, arrays[name])
+    damaged = replace(module, checkpoint=replace(module.checkpoint, tensors=in_memory(arrays)))
+    for call in (damaged.encode, damaged, lambda texts: damaged.encode(texts, output_value="token_embeddings")):
+        with pytest.raises(WeightsError, match="must be finite; found NaN or infinity"):
+            call(TEXTS)
+
+
+# -- a module of it ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("backend", "config"), [pytest.param("native", SERVED, marks=NEEDS_NATIVE), ("openvino", tiny_config())]
+)
+def test_in_exact_precision_a_text_has_the_same_bits_whatever_stands_beside_it(tmp_path, backend, config, monkeypatch):
+    sentence = SentenceConfig(pooling="mean", normalize=True, max_seq_length=32)
+    module = tiny_module(tmp_path, backend=backend, config=config, sentence=sentence)
+    alone = np.stack([module.encode(text, precision="exact") for text in TEXTS])
+    assert np.abs(alone - module.encode(TEXTS, precision="f32")).max() < 1e-6
+    order = np.random.default_rng(0).permutation(len(TEXTS))
+    for threads in ("1", "2", "7"):
+        monkeypatch.setenv("WELLREAD_THREADS", threads)
+        fresh = replace(module)
+        assert np.array_equal(fresh.encode(TEXTS, precision="exact"), alone)
+        assert np.array_equal(fresh.encode([TEXTS[i] for i in order], precision="exact"), alone[order])
+        assert np.array_equal(fresh.encode(TEXTS, precision="exact", batch_size=5), alone)
+    chunked = [module.encode(text * 9, precision="exact", on_long="chunk") for text in TEXTS]
+    found = module.encode([text * 9 for text in TEXTS], precision="exact", on_long="chunk")
+    assert np.array_equal(found, chunked)
+
+
+@NEEDS_NATIVE
+def test_native_vectors_are_exact_by_themselves_and_prepared_once(tmp_path):
+    module = tiny_module(tmp_path, backend="native", config=SERVED)
+    runner = module.running("f32")
+    assert module.running("exact") is runner
+    assert (module.running() is runner) == (precisions("native")[0] == "f32")
+    assert runner.precision == "f32"
+    assert module.running("float32") is runner
+
+
+@pytest.mark.parametrize("backend", ["numpy", "torch"])
+def test_exact_precision_is_refused_by_others(tmp_path, backend):
+    module = tiny_module(tmp_path, backend=backend)
+    fault = f"precision 'exact' was asked of the {backend} .*; load the module with backend=\"auto\", which has it"
+    with pytest.raises(InputError, match=fault):
+        module.encode("cat", precision="exact")
+
+
+@NEEDS_NATIVE
+@pytest.mark.parametrize("task", ["classify", "pair", "tag", "answer", "rank"])
+def test_predictions_and_hidden_states_agree_with_the_reference(tmp_path, task):
+    checkpoint = headed_checkpoint(task, sizes=NATIVE)
+    module = replace(tiny_module(tmp_path, backend="native", config=SERVED), checkpoint=checkpoint)
+    reference = replace(module, backend="numpy")
+    runner = module.running("f32")
+    assert runner.takes_joined(LOGITS_OUTPUT) == (task not in ("tag", "answer"))
+    pairs = TEXTS[::-1] if task in ("pair", "answer", "rank") else None
+    texts = [text or "a" for text in TEXTS]
+    found, expected = (each.predict(texts, pairs and [text or "a" for text in pairs]) for each in (module, reference))
+    if task == "rank":
+        assert np.abs(found - expected).max() < 1e-5
+    elif task == "tag":
+        assert [row.tokens for row in found] == [row.tokens for row in expected]
+    else:
+        key = "text" if task == "answer" else "label"
+        assert [getattr(row, key) for row in found] == [getattr(row, key) for row in expected]
+    states = module.encode(TEXTS, output_value="token_embeddings")
+    for state, right in zip(states, reference.encode(TEXTS, output_value="token_embeddings"), strict=True):
+        assert state.shape == right.shape
+        assert np.abs(state - right).max() < 1e-4
+
+
+@NEEDS_NATIVE
+def test_prompts_and_long_texts_agree_with_the_reference(tmp_path):
+    sentence = SentenceConfig(
+        pooling="weightedmean", include_prompt=False, prompts={"q": "the cat "}, max_seq_length=12, normalize=True
+    )
+    module = tiny_module(tmp_path, backend="native", config=SERVED, sentence=sentence)
+    reference = replace(module, backend="numpy")
+    long = [text * 4 for text in TEXTS]
+    for options in ({"prompt_name": "q"}, {"prompt_name": "q", "on_long": "chunk"}, {"on_long": "chunk"}):
+        texts = long if "on_long" in options else ["a man", "", "cat"]
+        found, expected = (each.encode(texts, **options) for each in (module, reference))
+        assert cosines(found, expected).min() > 1 - 1e-9
+        assert np.abs(found - expected).max() < 1e-5
+    assert module.encode([]).shape == (0, 96)
+
+
+def test_every_name_of_a_backend_has_its_module():
+    assert [*backend.BACKENDS][:2] == ["native", "openvino"]
+    assert isinstance(precisions("openvino"), list)
