@@ -221,7 +221,11 @@ int32_t load(const wellread_encoder &e, const Kernels &kernels, Kind kind, Model
         m.project = pack(m.arena, kernels, kind, {e.project, 0, e.width, 0, m.embedding_width, 1.0f, true});
     }
     m.layer.reserve(static_cast<size_t>(e.layers));
-    for (int i = 0; i < e.layers; i++) m.layer.push_back(pack_layer(e, e.layer[i], kernels, kind, m));
+    for (int i = 0; i < e.layers; i++) {
+        // layers that share their weights share what is packed of them
+        const bool shared = i && !std::memcmp(&e.layer[i], &e.layer[0], sizeof e.layer[0]);
+        m.layer.push_back(shared ? m.layer[0] : pack_layer(e, e.layer[i], kernels, kind, m));
+    }
     return WELLREAD_OK;
 }
 

@@ -350,7 +350,8 @@ class Module:
         if name != self.backend:
             warn_of_another(self.backend, name)
         if precision is None:
-            precision = "f32" if name != self.backend else precisions(name)[0]  # another computes as exactly
+            exact = name != self.backend  # as the one in whose place it is
+            precision = "f32" if exact else precisions(name, self.checkpoint)[0]
         others = {backend.precision: backend for backend in self._backends.values() if backend.name == name}
         same = others.get(EXACT.get(name, precision) if precision == INVARIANT else precision)
         return same or load_backend(name, self.checkpoint, precision=precision)

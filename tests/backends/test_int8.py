@@ -6,8 +6,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 from int8_made import with_int8
-from near import cosines
-from tiny import tiny_checkpoint, tiny_inputs, tiny_module
+from near import NEEDS_NATIVE, cosines
+from tiny import NATIVE, tiny_checkpoint, tiny_config, tiny_inputs, tiny_module
 
 from wellread.backends.backend import load_backend, precisions
 from wellread.backends.int8 import chunk_width, int8_product, quantise_rows
@@ -129,6 +129,43 @@ def test_openvino_keeps_integers_and_computes_their_floats(scaled):
     graph = build(checkpoint, ["sentence_embedding"])
     kinds = [node.get_element_type().get_type_name() for node in graph.get_ops() if node.get_type_name() == "Constant"]
     assert kinds.count("i8") == 2 + 3 * 6
+
+
+@NEEDS_NATIVE
+@pytest.mark.parametrize("scaled", [False, True])
+@pytest.mark.parametrize(
+    "changes", [{}, {"hidden_size": 192}, {"intermediate_size": 1088}, {"embedding_size": 48}], ids=str
+)
+def test_the_native_kernel_multiplies_the_integers_of_the_reference(changes, scaled):
+    config = tiny_config(**{**NATIVE, **changes})
+    checkpoint = with_int8(tiny_checkpoint(config, SentenceConfig(normalize=True)), input_scales=scaled)
+    inputs, outputs = tiny_inputs(), [*OUTPUTS, "sentence_embedding"]
+    backend = load_backend("native", checkpoint)
+    assert (backend.precision, precisions("native", checkpoint)[0]) == ("int8", "int8")
+    found = backend.run(inputs, outputs)
+    reference, floats = (
+        load_backend("numpy", checkpoint, precision=each).run(inputs, outputs) for each in ("int8", "f64")
+    )
+    exact = load_backend("native", checkpoint, precision="f32").run(inputs, outputs)
+    for name in set(outputs) - {"encoder_outputs"}:
+        errors = np.abs(found[name] - reference[name]).reshape(3, -1).max(1)
+        assert errors.min() < 1e-5  # of a text whose inputs all become the same integers
+        assert errors.max() < 0.05  # one that lies between two may become either
+        assert np.abs(exact[name] - floats[name]).max() <= 1e-5 * max(1, np.abs(floats[name]).max())
+
+
+@NEEDS_NATIVE
+def test_a_module_of_int8_computes_in_int8_and_a_text_has_the_same_bits_in_any_company(tmp_path):
+    module = tiny_module(tmp_path, backend="native", config=tiny_config(**NATIVE))
+    module = replace(module, checkpoint=with_int8(module.checkpoint))
+    texts = ["a man", "", "a cat sleeps .", "the woman is playing the guitar"] * 9
+    vectors = module.encode(texts)
+    assert module.running().precision == "int8"
+    assert np.array_equal(module.encode(texts, precision="int8"), vectors)
+    assert np.array_equal(np.stack([module.encode(text) for text in texts]), vectors)
+    exact = module.encode(texts, precision="exact")
+    assert module.running("exact").precision == "f32"
+    assert 0 < np.abs(exact - vectors).max() < 0.2
 
 
 def test_only_a_module_with_int8_matrices_computes_in_int8(tmp_path):

@@ -67,7 +67,9 @@ def test_every_backend_is_measured_in_every_precision(model_dir, monkeypatch):
 def test_a_backend_that_fails_says_why_and_one_that_is_not_there_is_named(model_dir, monkeypatch):
     monkeypatch.setattr(speed, "BACKENDS", {"numpy": None, "torch": "train", "keras": "keras"})
     monkeypatch.setattr(speed, "is_installed", lambda name: name != "keras")
-    monkeypatch.setattr(speed, "precisions", lambda name: {"numpy": ["f64"], "torch": ["int3"]}.get(name, ["f32"]))
+    monkeypatch.setattr(
+        speed, "precisions", lambda name, checkpoint: {"numpy": ["f64"], "torch": ["int3"]}.get(name, ["f32"])
+    )
     result = measure_speed(str(model_dir), TEXTS)
     assert result.missing == ("keras",)
     assert [row.rate is None for row in result.rows] == [False, True]

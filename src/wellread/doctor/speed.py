@@ -77,11 +77,11 @@ def measure_speed(model: str, texts: Sequence[str] | None = None, *, show_progre
     texts = list(packaged_texts() if texts is None else texts)
     if not texts:
         raise InputError("a measurement takes at least 1 text; found 0; give more")
-    default = wellread.load(model).backend  # what cannot be loaded at all is refused here, and fetched once
+    module = wellread.load(model)  # what cannot be loaded at all is refused here, and fetched once
     installed = [backend for backend in BACKENDS if is_installed(backend)]
     # the reference first: its vectors are what the others' are compared with
     pairs = sorted(
-        ((backend, precision) for backend in installed for precision in precisions(backend)),
+        ((backend, precision) for backend in installed for precision in precisions(backend, module.checkpoint)),
         key=lambda pair: pair[0] != REFERENCE,
     )
     show = sys.stderr.isatty() if show_progress is None else show_progress
@@ -98,7 +98,7 @@ def measure_speed(model: str, texts: Sequence[str] | None = None, *, show_progre
         processor=processor(),
         rows=tuple(rows[pair] for pair in sorted(pairs, key=lambda pair: installed.index(pair[0]))),
         missing=tuple(backend for backend in BACKENDS if backend not in installed),
-        default={"backend": default, "precision": precisions(default)[0]},
+        default={"backend": module.backend, "precision": precisions(module.backend, module.checkpoint)[0]},
     )
 
 
