@@ -24,7 +24,7 @@ ACTIVATIONS = {"identity": 0, "gelu": 1, "gelu_tanh": 2, "relu": 3, "tanh": 4}
 def build(library: Path) -> None:
     """Compile the emulated variants. Raises: NotBuiltError."""
     command = hatch_build.find_compiler()
-    flags = (*hatch_build.FLAGS, "-O1", "-DWELLREAD_EMULATED", "-Wno-psabi")
+    flags = (*hatch_build.FLAGS, "-O2", "-DWELLREAD_EMULATED", "-Wno-psabi")
     variants = {
         name: () if name == "portable" else hatch_build.AVX2
         for name in hatch_build.VARIANTS
