@@ -15,8 +15,8 @@ from near import NEEDS_NATIVE
 from tiny import NATIVE, tiny_module, tiny_tokenizer
 
 import wellread
-from wellread.backends.backend import cpu_count, cpu_quota
 from wellread.checkpoints.checkpoint import in_memory
+from wellread.cores import cpu_count, cpu_quota
 from wellread.errors import InputError
 from wellread.formats.safetensors import read_safetensors
 from wellread.module import Module

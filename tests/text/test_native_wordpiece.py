@@ -211,9 +211,9 @@ def test_marks_that_change_places_are_left_to_the_tokenizers_library() -> None:
 def test_threads_share_the_texts_and_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     tokenizer = open_dialect("hf")
     lines = [*read_lines("en"), "[MASK] the man", "", *read_lines("ko"), "x" * 2_000_000]
-    monkeypatch.setattr(native_wordpiece, "_cores", lambda: 1)
+    monkeypatch.setattr(native_wordpiece, "cpu_count", lambda: 1)
     expected = tokenizer.tokenize(lines).to_list()
-    monkeypatch.setattr(native_wordpiece, "_cores", lambda: 5)
+    monkeypatch.setattr(native_wordpiece, "cpu_count", lambda: 5)
     assert tokenizer.tokenize(lines).to_list() == expected
     fresh = open_dialect("hf")
     with ThreadPoolExecutor(8) as pool:  # all of them meet every page for the first time

@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from tokenizers import normalizers
 from wellread.config import TEMPLATES, TemplateConfig, TokenizerConfig
 from wellread.errors import TextError
 from wellread.text.batch import Ragged, Template
+from wellread.text.lazy import Lazy
 from wellread.text.native_wordpiece import NativeWordPiece, WordRules
 from wellread.text.post_processor import read_template
 from wellread.text.tokenizer import Spans, Tokenizer, places
@@ -144,7 +144,7 @@ class FastEngine:
         """Return what a pickle holds: the rest is made again."""
         return {"library": self.library}
 
-    @cached_property
+    @Lazy
     def native(self) -> NativeWordPiece | None:
         """The native library with these rules, where it is there and knows them."""
         rules = _bert_rules(self.library)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import os
 import weakref
 from collections.abc import Callable, Sequence
 from ctypes import POINTER, byref, c_char_p, c_int32, c_int64, c_uint8, c_void_p
@@ -12,6 +11,7 @@ from itertools import accumulate
 import numpy as np
 from numpy.typing import NDArray
 
+from wellread.cores import cpu_count
 from wellread.dataclass import dataclass
 from wellread.native_library import native_library
 from wellread.text.batch import Ragged
@@ -110,7 +110,7 @@ class NativeWordPiece:
 
     def _ids(self, texts: _Texts, *, room: int, lengths: NDArray[np.int64]) -> NDArray[np.int32]:
         """Return the ids of all texts; `room` is how many there may be, at a guess."""
-        threads = 1 if room < FEW_BYTES else _cores()
+        threads = 1 if room < FEW_BYTES else cpu_count()
         while True:
             ids = np.empty(room, np.int32)
             total = self._functions.wellread_wordpiece_encode(
@@ -142,10 +142,6 @@ def _lines(pieces: Sequence[str]) -> bytes:
     if text.count("\n") > len(pieces):  # a piece with the end of a line in it is in no word
         text = "\n".join(["" if "\n" in piece else piece for piece in pieces] + [""])
     return text.encode("utf-8")
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
 
 
 def _declared(functions: ctypes.CDLL) -> ctypes.CDLL:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Iterable
-from functools import cache, cached_property, lru_cache, partial
+from functools import cache, lru_cache, partial
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from wellread.config import TokenizerConfig
 from wellread.dataclass import dataclass
 from wellread.text.batch import Ragged
+from wellread.text.lazy import Lazy
 from wellread.text.native_wordpiece import NativeWordPiece, WordRules
 from wellread.text.tokenizer import Spans, Tokenizer, places
 from wellread.text.vocabulary import Vocabulary
@@ -186,7 +187,7 @@ class WordPieceEngine:
     config: TokenizerConfig
     vocabulary: Vocabulary
 
-    @cached_property
+    @Lazy
     def library_model(self) -> Any:
         """WordPiece over the vocabulary, in the tokenizers library."""
         from tokenizers import models
@@ -194,7 +195,7 @@ class WordPieceEngine:
         unknown = self.config.unk_token
         return models.WordPiece(vocab=self.vocabulary.index, unk_token=unknown, max_input_chars_per_word=MAX_WORD)
 
-    @cached_property
+    @Lazy
     def pieces(self) -> WordPieces:
         """The pieces of words, where the native library does not serve."""
         return WordPieces.of(self.library_model)
@@ -211,12 +212,12 @@ class WordPieceEngine:
 class TfHubEngine(WordPieceEngine):
     """The rules of TF Hub's preprocessors: special tokens in the text are mere text."""
 
-    @cached_property
+    @Lazy
     def rules(self) -> TfHubRules:
         """What becomes of each code point."""
         return TfHubRules(lower_case=self.config.do_lower_case)
 
-    @cached_property
+    @Lazy
     def native(self) -> NativeWordPiece | None:
         """The native library with these rules, where it is there."""
         table = self.rules
@@ -251,17 +252,17 @@ class HfEngine(WordPieceEngine):
     ASCII without special tokens has few rules, and words that were met before are remembered.
     """
 
-    @cached_property
+    @Lazy
     def special(self) -> list[str]:
         """The special tokens."""
         return self.vocabulary.lookup(self.vocabulary.special.ids)
 
-    @cached_property
+    @Lazy
     def ascii_rules(self) -> dict[int, str]:
         """What becomes of each ASCII character."""
         return hf_ascii_rules(lower_case=self.config.do_lower_case)
 
-    @cached_property
+    @Lazy
     def full(self) -> tokenizers.Tokenizer:
         """Hugging Face's own implementation."""
         from tokenizers import AddedToken, pre_tokenizers
@@ -272,7 +273,7 @@ class HfEngine(WordPieceEngine):
         full.add_special_tokens([AddedToken(name, normalized=False, special=True) for name in self.special])
         return full
 
-    @cached_property
+    @Lazy
     def native(self) -> NativeWordPiece | None:
         """The native library with these rules, where it is there."""
         strips = self.config.strip_accents
