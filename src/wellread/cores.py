@@ -1,4 +1,4 @@
-"""How many cores this process may use."""
+"""What computes: the name of the processor, and how many cores this process may use."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from wellread.errors import InputError
 
 THREADS = "WELLREAD_THREADS"  # names how many cores computing may take
+CPU_INFO = Path("/proc/cpuinfo")
 
 
 def cpu_count(root: str | os.PathLike[str] = "/") -> int:
@@ -36,6 +37,19 @@ def cpu_count(root: str | os.PathLike[str] = "/") -> int:
                 f"{THREADS} is a number of threads, at least 1; found {own!r}; set it to such as 4, or unset it"
             )
     return max(1, min(limits))
+
+
+def cpu_name() -> str:
+    """Return what the processor is called."""
+    import platform
+
+    return next(iter(cpu_info("model name")), "") or platform.processor() or platform.machine()
+
+
+def cpu_info(name: str) -> list[str]:
+    """Return what the system says of the first core under a name; nothing where it has no such file or line."""
+    lines = CPU_INFO.read_text("utf-8").splitlines() if CPU_INFO.exists() else []
+    return [line.partition(":")[2].strip() for line in lines if line.partition(":")[0].strip() == name][:1]
 
 
 @cache

@@ -19,13 +19,14 @@ from wellread.errors import InputError, VocabularyWarning, nearest
 from wellread.metrics.similarity import unit
 from wellread.progress import progress
 from wellread.schema import whole
-from wellread.text.batch import Batch, Joined, Ragged, Template, chunk, refuse_long, token_budget_batches
+from wellread.text.batch import Batch, Joined, Ragged, Template, chunk, refuse_long
+from wellread.text.plan import Batching, PlannedBatch, plan_batches
 from wellread.text.texts import one_text
 from wellread.text.tokenizer import Tokenizer
 
 Part = tuple[NDArray[np.int64], FloatArray]  # the numbers of some rows, and what was computed for them
 
-TOKENS_A_BATCH = 1024  # padding included; measured: smaller batches stay in the cache, larger ones gain nothing
+TOKENS_A_BATCH = Batching().tokens
 # Share of tokens, unknown, a letter inside a word or part of a character, above which a vocabulary cannot read texts.
 # Measured on draws of 64 of the packaged lines: Korean through the English default 0.79 to 0.85, through BERT's cased
 # vocabulary 0.67 to 0.84, through a byte-level one of English 0.97, a Unigram of English 0.70 to 0.82; through KoBERT
@@ -37,6 +38,7 @@ SPACES = ("▁", "Ġ")  # tokens that stand for a space, of SentencePiece and of
 IDEOGRAPHS = 0x2E80  # here and behind, a letter is a syllable or an ideograph: CJK, kana, Hangul
 SAMPLE, SAMPLE_LENGTH, FEWEST_TOKENS = 64, 200, 8  # texts, characters of each, and tokens that are worth a judgement
 WINDOW = 16_384  # texts that are sorted by length together; bounds memory, and padding is already small
+MANY = 2_000  # texts, before which `choice` may measure what is fastest; beside fewer, that would be most of the work
 VECTORS, TOKENS = "sentence_embedding", "token_embeddings"  # what `encode` gives, as sentence-transformers names it
 QUANTISED = ("int8", "uint8", "binary", "ubinary")  # sentence-transformers' precisions of vectors, not of arithmetic
 CORES = "encode uses every core that it may: call it as it is"
@@ -92,10 +94,14 @@ class Packer:
         """Tokens of one or two texts together that fit in beside the special ones."""
         return self.template.room(self.sentence.max_seq_length, segments)
 
-    def pack(self, segments: Sequence[Ragged]) -> Batch:
-        """Pack the rows of a batch."""
-        length = self.sentence.max_seq_length
-        return self.template.pack(segments, seq_length=length, pad_to_longest=True, truncation=self.truncation)
+    def plan(self, sizes: NDArray[np.int64], batching: Batching) -> list[PlannedBatch]:
+        """Divide rows of so many tokens [N], special ones included, into batches."""
+        return plan_batches(sizes, batching, max_rows=self.max_rows, longest=self.sentence.max_seq_length)
+
+    def pack(self, segments: Sequence[Ragged], length: int | None = None) -> Batch:
+        """Pack the rows of a batch, padded to the length that was planned, or to the longest."""
+        limit = self.sentence.max_seq_length if length is None else length
+        return self.template.pack(segments, seq_length=limit, pad_to_longest=length is None, truncation=self.truncation)
 
     def join(self, segments: Sequence[Ragged]) -> Joined:
         """Put the rows of a batch back to back."""
@@ -109,9 +115,9 @@ class Packer:
             return rows
         return replace(rows, pooled=(rows.columns >= self.skipped) | ~np.repeat(begins, rows.lengths))
 
-    def pack_to_pool(self, pieces: Ragged, begins: NDArray[np.bool_]) -> Mapping[str, NDArray[np.int32]]:
+    def pack_to_pool(self, pieces: Ragged, begins: NDArray[np.bool_], length: int) -> Mapping[str, NDArray[np.int32]]:
         """Pack rows, with a mask for the pooling where `skipped` tokens are left out of those that `begins` marks."""
-        batch = self.pack([pieces])
+        batch = self.pack([pieces], length)
         if not self.skipped:
             return batch
         columns = np.arange(batch.input_mask.shape[1])
@@ -270,10 +276,10 @@ def sentence_vectors(
             joined = packer.join_to_pool(rows.part(part), begins[part])
             yield np.arange(part.start, part.stop), backend.run_joined(joined, SENTENCE_OUTPUT)
         return
-    plan = token_budget_batches(sizes, max_tokens=TOKENS_A_BATCH, max_rows=packer.max_rows)
-    batches = (packer.pack_to_pool(rows.take(numbers), begins[numbers]) for numbers in plan)
+    plan = packer.plan(sizes, backend.batching)
+    batches = (packer.pack_to_pool(rows.take(each.rows), begins[each.rows], each.length) for each in plan)
     for item in backend.stream(batches, SENTENCE_OUTPUT):
-        yield plan[item.index], item.value
+        yield plan[item.index].rows, item.value
 
 
 def consecutive(sizes: NDArray[np.int64]) -> Iterator[slice]:
@@ -305,11 +311,11 @@ def logits_of(backend: Backend, segments: Sequence[Ragged], packer: Packer) -> I
             refuse_nan({LOGITS_OUTPUT: logits})
             yield np.arange(part.start, part.stop), logits
         return
-    plan = token_budget_batches(lengths, max_tokens=TOKENS_A_BATCH, max_rows=packer.max_rows)
-    batches = (packer.pack([segment.take(indices) for segment in segments]) for indices in plan)
+    plan = packer.plan(lengths, backend.batching)
+    batches = (packer.pack([segment.take(each.rows) for segment in segments], each.length) for each in plan)
     for item in backend.stream(batches, LOGITS_OUTPUT):
         refuse_nan({LOGITS_OUTPUT: item.value})
-        yield plan[item.index], item.value
+        yield plan[item.index].rows, item.value
 
 
 def encode_tokens(
@@ -353,10 +359,10 @@ def hidden_states(
             states = backend.run_joined(joined, "sequence_output")
             yield np.arange(part.start, part.stop), np.split(states, joined.splits[1:-1])
         return
-    plan = token_budget_batches(sizes, max_tokens=TOKENS_A_BATCH, max_rows=packer.max_rows)
-    batches = (packer.pack([rows.take(numbers)]) for numbers in plan)
+    plan = packer.plan(sizes, backend.batching)
+    batches = (packer.pack([rows.take(each.rows)], each.length) for each in plan)
     for item in backend.stream(batches, "sequence_output"):
-        numbers = plan[item.index]
+        numbers = plan[item.index].rows
         yield numbers, [states[:size] for states, size in zip(item.value, sizes[numbers], strict=True)]
 
 

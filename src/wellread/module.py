@@ -31,6 +31,7 @@ from wellread.checkpoints.directory import read_directory
 from wellread.config import SentenceConfig
 from wellread.encode import (
     ELSEWHERE,
+    MANY,
     SAMPLE,
     TOKENS,
     TOKENS_A_BATCH,
@@ -192,6 +193,9 @@ def _as_given(vectors: Any, values: FloatArray) -> Any:
     return _as_tensors(values) if type(first).__module__.partition(".")[0] == "torch" else values
 
 
+PREPARED = ("_backends", "_others")  # what of a module no pickle holds
+
+
 @dataclass(slots=True, weakref_slot=True, kw_only=True, eq=False, repr=False)
 class Module:
     """An encoder with its tokenizer, ready to run; made by `wellread.load`.
@@ -205,13 +209,15 @@ class Module:
     tokenizer: Tokenizer
     backend: str = AUTO
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    _automatic: str = ""  # the backend that was taken where none was named
     _backends: dict[str | None, Backend] = field(default_factory=dict)
+    _others: dict[str, Backend] = field(default_factory=dict)  # what `choice.fastest` may take instead
 
     def __post_init__(self) -> None:
         """Refuse a tokenizer whose ids the word table does not hold; begin without the backends of another."""
-        self._backends = {}
+        self._backends, self._others = {}, {}
         if self.backend == AUTO:
-            self.backend = automatic(self.checkpoint)
+            self.backend = self._automatic = automatic(self.checkpoint)
         rows, pieces = self.checkpoint.config.vocab_size, self.tokenizer.vocab_size
         if pieces > rows:
             raise InputError(
@@ -222,14 +228,14 @@ class Module:
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what a pickle or a copy holds: everything but the prepared backends."""
-        return {each.name: getattr(self, each.name) for each in fields(self) if each.name != "_backends"}
+        return {each.name: getattr(self, each.name) for each in fields(self) if each.name not in PREPARED}
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
         """Take in a pickle or a copy; backends are prepared at the first call, on what there is on this machine."""
-        for name, value in {**state, "_backends": {}}.items():
+        for name, value in {"_automatic": "", **state, **{name: {} for name in PREPARED}}.items():
             setattr(self, name, value)
         if self.backend == "native" and not is_installed("native"):
-            self.backend = automatic(self.checkpoint)
+            self.backend = self._automatic = automatic(self.checkpoint)
 
     def __repr__(self) -> str:
         """Say in one line what the module is."""
@@ -332,7 +338,7 @@ class Module:
         precision = {"float32": "f32", "bfloat16": "bf16"}.get(str(precision), precision)  # as others call them
         held = self._backends.get(precision)
         if self.backend == AUTO:  # as it was set
-            self.backend = automatic(self.checkpoint)
+            self.backend = self._automatic = automatic(self.checkpoint)
         name = self.backend if survives(self.backend) else automatic(self.checkpoint)
         if held is not None and held.name == name:
             return held
@@ -344,6 +350,15 @@ class Module:
             if precision not in self._backends:
                 self._backends[precision] = self._prepared(name, precision)
             return self._backends[precision]
+
+    def _running_for(self, texts: int, precision: str | None) -> Backend:
+        """Return the backend of so many texts: where neither it nor a precision was named, the fastest for many."""
+        default = self.running(precision)
+        if precision is not None or self.backend != self._automatic or texts < MANY:
+            return default
+        from wellread.choice import fastest
+
+        return fastest(self.checkpoint, self.tokenizer.template, default, texts=texts, others=self._others)
 
     def _prepared(self, name: str, precision: str | None) -> Backend:
         """Prepare a backend, or find it under another name of its precision."""
@@ -526,7 +541,7 @@ class Module:
         check_like(None if precision == "int8" and self.checkpoint.has_int8 else precision, output_value, pool)
         if device is not None:
             self.to(device)
-        runner = self.running(precision)
+        runner = self._running_for(len(texts) if output_value != TOKENS else 0, precision)
         packer = Packer(
             template=self.tokenizer.template,
             sentence=sentence,

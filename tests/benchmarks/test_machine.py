@@ -23,9 +23,9 @@ def test_says_whether_the_cpu_has_bf16(
 
 
 def test_describes_a_machine_without_cpuinfo(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("wellread.doctor.examine.CPU_INFO", tmp_path / "none")
+    monkeypatch.setattr("wellread.cores.CPU_INFO", tmp_path / "none")
     assert machine.this_machine().cpu
     (tmp_path / "info").write_text("processor\t: 0\nmodel name\t: Some CPU\n")
-    monkeypatch.setattr("wellread.doctor.examine.CPU_INFO", tmp_path / "info")
+    monkeypatch.setattr("wellread.cores.CPU_INFO", tmp_path / "info")
     assert machine.this_machine().cpu == "Some CPU"
     assert set(machine.this_machine().versions) <= set(machine.MEASURED)

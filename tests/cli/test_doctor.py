@@ -8,11 +8,13 @@ import sys
 import pytest
 from click.testing import CliRunner
 
+from wellread.choice import Candidate, Choice, Measured, Setting
 from wellread.cli.doctor import command
 from wellread.doctor import examine
 from wellread.doctor.examine import Examination, Graphics, Processor, SelfTest
 from wellread.doctor.installation import Cache, Package, Problem
 from wellread.doctor.native import Native, NativeVariant
+from wellread.text.plan import Batching
 
 BROKEN = Problem(found="a file is gone", advice="fetch it again")
 NATIVE = Native(
@@ -21,6 +23,23 @@ NATIVE = Native(
     variants=(NativeVariant(name="avx2", supported=True, chosen=("f32",), note="computes in f32"),),
 )
 ADVICE = Problem(found="a disk is nearly full", advice="make room", broken=False)
+
+MEASURED = [("native", 0, 1000.0, ""), ("openvino", 0, 0.0, "it broke"), ("openvino", 1, 1200.0, "")]
+CHOICE = Choice(
+    setting=Setting(
+        **{"cpu": "Some CPU", "cores": 2, "backend": "native", "precision": "f32", "wellread": "1.2"},
+        **{"module": "bert, 6 layers of 384", "shape": "0"},
+    ),
+    measured=tuple(
+        Measured(
+            candidate=Candidate(backend=name, batching=Batching(streams=streams)),
+            rate=rate,
+            gain=rate / 1000,
+            note=note,
+        )
+        for name, streams, rate, note in MEASURED
+    ),
+)
 
 
 @pytest.fixture
@@ -42,6 +61,7 @@ def examined(monkeypatch, tmp_path):
                 SelfTest(backend="numpy", precision="f64", cosine=1.0, seconds=0.5),
                 SelfTest(backend="torch", note="installed, not tried"),
             ),
+            choices=(CHOICE,),
             environment={"HF_TOKEN": "is set"},
             caches=(Cache(name="ours", path=tmp_path, files=3, size=2_000_000, writable=False, free=5 * 10**9),),
             problems=problems,
@@ -68,6 +88,10 @@ def test_lines(examined, tmp_path):
         "backends",
         "  numpy       f64   cosine 1.0000000 to float64, 0.50 s",
         "  torch             installed, not tried",
+        "",
+        "choices     for many texts, by texts of 32 tokens a second; WELLREAD_CHOICE=off goes without",
+        "  bert, 6 layers of 384 in f32: openvino (streams: 1); measured: native 1,000, openvino failed: it broke, "
+        "openvino (streams: 1) 1,200",
         "",
         "packages",
         "  always      numpy 2.4",

@@ -9,6 +9,7 @@ import textwrap
 import numpy as np
 import pytest
 
+from wellread import cores
 from wellread.backends.native_kernel import refusal
 from wellread.doctor import examine
 from wellread.doctor.examine import Graphics, SelfTest, environment
@@ -93,7 +94,7 @@ def test_a_gpu_that_pytorch_does_not_use(monkeypatch):
 
 
 def test_instruction_sets(monkeypatch, tmp_path):
-    monkeypatch.setattr(examine, "CPU_INFO", tmp_path / "info")
+    monkeypatch.setattr(cores, "CPU_INFO", tmp_path / "info")
     assert examine.instruction_sets() == ()
     (tmp_path / "info").write_text("flags\t: fpu avx2 avx512f avx512_bf16 amx_int8\n\nflags\t: fma\n")
     assert examine.instruction_sets() == ("AVX2", "AVX-512", "AVX-512 BF16", "AMX INT8")

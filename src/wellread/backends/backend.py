@@ -21,6 +21,7 @@ from wellread.encoder.encoder import INPUTS
 from wellread.encoder.heads import MLM_INPUT, MLM_OUTPUT, POOLING_MASK, SENTENCE_OUTPUT
 from wellread.errors import InputError, MissingExtra, nearest, require_extra
 from wellread.text.batch import Joined
+from wellread.text.plan import Batching
 
 SELU = (1.0507009873554805, 1.6732632423543772)  # scale and alpha (Klambauer et al. 2017, arXiv:1706.02515)
 FloatArray = NDArray[np.floating]
@@ -38,6 +39,10 @@ MODULES = {"onnx": ("onnx", "onnxruntime")}
 # name -> the precisions that it computes in, its default first, where not float32 alone, nor asked of the CPU
 PRECISIONS = {"numpy": ["f64"], "torch": ["f32", "bf16"]}
 INT8 = ("native", "numpy")  # the backends that multiply int8 matrices as such, where a module has some
+# (backend, precision) -> what lengths are rounded up to. OpenVINO compiles kernels anew for every shape of a batch:
+# beside bfloat16 on AMX that is a third of the work (125 shapes among 158 batches of MiniLM); beside float32 on AVX2
+# it is nothing, and rounding costs the tenth to the fifth that it pads.
+MULTIPLES = {("openvino", "bf16"): 16}
 TOKENS_A_CORE = 4096  # of rows without padding, in one call: enough to divide, few enough that progress is seen
 INVARIANT = "exact"  # the precision in which a text's bits are the same whatever stands beside it
 EXACT = {"native": "f32", "openvino": INVARIANT}  # the backends that have it, and what they call it
@@ -56,6 +61,7 @@ class Backend(Protocol):
 
     name: str
     precision: str  # what it really computes in: "f32", "bf16", "int8", "f64", or "exact": float32, a row at a time
+    batching: Batching = Batching()  # of what is padded
 
     def run(self, inputs: Inputs, outputs: Sequence[str]) -> Outputs:
         """Run one batch and return the named outputs as float arrays."""
@@ -64,6 +70,10 @@ class Backend(Protocol):
         """Run many batches for one output, at the best throughput; items may come in any order."""
         for index, inputs in enumerate(batches):
             yield StreamItem(index=index, value=self.run(inputs, [output])[output])  # type: ignore[arg-type]
+
+    def settle(self, batching: Batching) -> None:
+        """Take batches like these from now on."""
+        self.batching = batching
 
     def takes_joined(self, output: str) -> bool:
         """Tell whether `run_joined` gives an output of this checkpoint."""
@@ -120,6 +130,11 @@ def precisions(name: str, checkpoint: Checkpoint | None = None) -> list[str]:
     if checkpoint is None or not checkpoint.has_int8 or name not in INT8:
         return offered
     return ["int8", *offered] if name == "native" else [*offered, "int8"]
+
+
+def batching_of(name: str, precision: str) -> Batching:
+    """Return what the batches of a backend look like where nothing else was measured."""
+    return Batching(multiple=MULTIPLES.get((name, precision), 1))
 
 
 def check_backend(name: str) -> None:

@@ -50,6 +50,11 @@ class GraphCache(Generic[K]):
         """Free the graph of `key`: the next call compiles it anew."""
         self._graphs.pop(key, None)
 
+    def keep(self, wanted: Callable[[K], bool]) -> None:
+        """Free the graphs whose keys are not wanted."""
+        with _preparing:
+            self._graphs = {key: graph for key, graph in self._graphs.items() if wanted(key)}
+
     def clear(self) -> None:
         """Free every graph."""
         self._graphs.clear()

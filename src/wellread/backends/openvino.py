@@ -25,6 +25,7 @@ from wellread.backends.backend import (
     Inputs,
     Outputs,
     StreamItem,
+    batching_of,
     cpu_count,
     fed,
     graph_inputs,
@@ -34,6 +35,7 @@ from wellread.backends.forks import GraphCache, finish, keep_for_ever, preparing
 from wellread.checkpoints.checkpoint import Checkpoint
 from wellread.encoder.heads import run
 from wellread.formats.int8 import Int8Matrix
+from wellread.text.plan import Batching
 
 
 def _import_openvino() -> Any:
@@ -235,6 +237,7 @@ class OpenVINOBackend(Backend):
         """Compile nothing yet."""
         self.checkpoint = checkpoint
         self.precision = precision
+        self.batching = batching_of(self.name, precision)
         self._compiled: GraphCache[tuple[tuple[str, ...], int]] = GraphCache()
         # a compiled graph that outlives the interpreter ends the process with SIGABRT: drop them all at exit
         weakref.finalize(self, self._compiled.clear)
@@ -253,6 +256,14 @@ class OpenVINOBackend(Backend):
             lambda: _core().compile_model(build(self.checkpoint, outputs), "CPU", settings),
         )
 
+    def settle(self, batching: Batching) -> None:
+        """Take batches like these from now on; graphs of other numbers of streams are freed."""
+        self.batching = batching
+        self._compiled.keep(lambda key: key[1] in (1, self._streams()))
+
+    def _streams(self) -> int:
+        return self.batching.streams or cpu_count()
+
     def run(self, inputs: Inputs, outputs: Sequence[str]) -> Outputs:
         """Run one batch on all threads; outputs are float32."""
         request = self._compile(outputs, 1).create_infer_request()
@@ -262,11 +273,11 @@ class OpenVINOBackend(Backend):
         return name_outputs(arrays, outputs, layers=self.checkpoint.config.num_hidden_layers)
 
     def stream(self, batches: Iterable[Inputs], output: str) -> Iterator[StreamItem]:
-        """Run batches on one stream a core, two waiting for each.
+        """Run batches on one stream a core, or as many as its batching says, two waiting for each.
 
         No callback runs in OpenVINO's threads: an error that passes through one can end the process.
         """
-        streams = cpu_count()
+        streams = self._streams()
         compiled = self._compile([output], streams)
         requests = [compiled.create_infer_request() for _ in range(2 * streams)]
         names = [port.any_name for port in compiled.inputs]

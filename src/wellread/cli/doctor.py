@@ -49,6 +49,11 @@ def lines(examination: Examination) -> Iterator[str]:
     for test in examination.backends:
         result = f"cosine {test.cosine:.7f} to float64, {test.seconds:.2f} s" if test.cosine is not None else test.note
         yield f"  {test.backend:<12}{test.precision or '':<6}{result}"
+    if examination.choices:
+        yield "\nchoices     for many texts, by texts of 32 tokens a second; WELLREAD_CHOICE=off goes without"
+    for choice in examination.choices:
+        rates = ", ".join(str(measured) for measured in choice.measured)
+        yield f"  {choice.setting.module} in {choice.setting.precision}: {choice.chosen}; measured: {rates}"
     yield "\npackages"
     for extra in dict.fromkeys(package.extra for package in examination.packages):
         names = [f"{p.name} {p.version or '(not installed)'}" for p in examination.packages if p.extra == extra]

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import re
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 import wellread
-from wellread.backends.backend import BACKENDS, THREADS, FloatArray, cpu_count, is_installed
+from wellread.backends.backend import BACKENDS, FloatArray, is_installed
 from wellread.backends.backend import precisions as offered
 from wellread.backends.native_kernel import refusal
+from wellread.choice import CHOICE, Choice, recorded
+from wellread.cores import THREADS, cpu_count, cpu_info, cpu_name
 from wellread.doctor import installation
 from wellread.doctor.installation import Cache, Package, Problem, pip_install
 from wellread.doctor.native import Native, examine_native, native_problems
@@ -29,11 +29,10 @@ VARIABLES = (
     *(SWITCH, THREADS, "WELLREAD_CACHE", "XDG_CACHE_HOME", "HF_HOME", "HF_HUB_CACHE", "HF_ENDPOINT", "HF_HUB_OFFLINE"),
     *("HF_HUB_DISABLE_XET", "TFHUB_CACHE_DIR", "KAGGLEHUB_CACHE", "TF_USE_LEGACY_KERAS", "KERAS_BACKEND"),
     *("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy", "NO_PROXY", "no_proxy"),
-    *("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"),
+    *("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", CHOICE),
 )
 SECRETS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "KAGGLE_KEY", "KAGGLE_API_TOKEN")
-CPU_INFO = Path("/proc/cpuinfo")
-# flag in CPU_INFO -> what it is called; those that decide how fast an encoder runs
+# flag in cores.CPU_INFO -> what it is called; those that decide how fast an encoder runs
 INSTRUCTION_SETS = {
     **{"avx2": "AVX2", "avx512f": "AVX-512", "avx_vnni": "AVX-VNNI", "avx512_vnni": "AVX-512 VNNI"},
     **{"avx512_bf16": "AVX-512 BF16", "amx_bf16": "AMX BF16", "amx_int8": "AMX INT8"},
@@ -96,6 +95,7 @@ class Examination:
     native: Native
     packages: tuple[Package, ...]
     backends: tuple[SelfTest, ...]
+    choices: tuple[Choice, ...]
     environment: Mapping[str, str]
     caches: tuple[Cache, ...]
     problems: tuple[Problem, ...]
@@ -129,6 +129,7 @@ def examine() -> Examination:
         native=native,
         packages=tuple(packages),
         backends=tests,
+        choices=tuple(recorded()),
         environment=environment(os.environ),
         caches=tuple(caches),
         problems=tuple(sorted(problems, key=lambda problem: not problem.broken)),
@@ -154,7 +155,7 @@ def processor() -> Processor:
     from wellread.backends.openvino import ov, precisions
 
     return Processor(
-        name=next(iter(_cpu_info("model name")), "") or platform.processor() or platform.machine(),
+        name=cpu_name(),
         cores=cpu_count(),
         sets=instruction_sets(),
         capabilities=tuple(ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")),
@@ -164,14 +165,8 @@ def processor() -> Processor:
 
 def instruction_sets() -> tuple[str, ...]:
     """Name the instruction sets of the CPU that matter here; none where the system does not tell."""
-    flags = set(" ".join(_cpu_info("flags") or _cpu_info("Features")).split())
+    flags = set(" ".join(cpu_info("flags") or cpu_info("Features")).split())
     return tuple(name for flag, name in INSTRUCTION_SETS.items() if flag in flags)
-
-
-def _cpu_info(name: str) -> list[str]:
-    """Return what the system says of the first CPU under a name; nothing where it has no such file or line."""
-    lines = CPU_INFO.read_text("utf-8").splitlines() if CPU_INFO.exists() else []
-    return [line.partition(":")[2].strip() for line in lines if line.partition(":")[0].strip() == name][:1]
 
 
 def _query_torch() -> subprocess.Popen[str] | None:
