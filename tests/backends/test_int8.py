@@ -11,10 +11,14 @@ from tiny import NATIVE, tiny_checkpoint, tiny_config, tiny_inputs, tiny_module
 
 from wellread.backends.backend import load_backend, precisions
 from wellread.backends.int8 import chunk_width, int8_product, quantise_rows
+from wellread.backends.native import NativeOps
 from wellread.backends.openvino import build
+from wellread.checkpoints.checkpoint import in_memory
 from wellread.config import SentenceConfig
 from wellread.encoder.encoder import OUTPUTS
 from wellread.errors import InputError
+from wellread.formats.arrays import int8_tensor
+from wellread.formats.int8 import Int8Matrix, largest_pair
 from wellread.quantising.matrices import quantise_matrix
 
 RNG = np.random.default_rng(0)
@@ -152,6 +156,43 @@ def test_the_native_kernel_multiplies_the_integers_of_the_reference(changes, sca
         assert errors.min() < 1e-5  # of a text whose inputs all become the same integers
         assert errors.max() < 0.05  # one that lies between two may become either
         assert np.abs(exact[name] - floats[name]).max() <= 1e-5 * max(1, np.abs(floats[name]).max())
+
+
+@NEEDS_NATIVE
+@pytest.mark.parametrize(("rows", "columns"), [(16, 16), (37, 64), (99, 384)])
+@pytest.mark.parametrize("kind", ["drawn", "extreme", "scaled"])
+def test_native_products_are_those_of_exact_integers(rows, columns, kind):
+    x = RNG.normal(0.3, 2, (5, columns)).astype(np.float32)
+    if kind == "extreme":  # all inputs 255, and every pair of weights at the 128 that 16 bits hold, of either sign
+        x = np.abs(np.sign(x)) * np.float32(3)
+        pairs = np.stack([RNG.integers(1, 128, (rows, columns // 2)), np.zeros((rows, columns // 2))], -1)
+        pairs[..., 1] = 128 - pairs[..., 0]
+        values = (pairs * RNG.choice([-1, 1], (rows, columns // 2, 1))).reshape(rows, columns)
+        matrix = Int8Matrix(values=values.astype(np.int8), scales=np.full(rows, 0.5, np.float32))
+        matrix.check("extreme", multiplied=True)
+    else:
+        scales = np.exp(RNG.normal(0, 1, columns)).astype(np.float32) if kind == "scaled" else None
+        weights = RNG.normal(0, 1, (rows, columns)).astype(np.float32)
+        matrix = quantise_matrix(weights, input_scales=scales)
+    expected = int8_product(x, matrix)
+    found = NativeOps({"map.weight": int8_tensor(matrix)}, int8=True).linear(x, "map")
+    # the sums are whole numbers, and equal; they meet the scales in float32
+    assert np.abs(found - expected).max() <= 1e-5 * np.abs(expected).max()
+
+
+@NEEDS_NATIVE
+def test_the_native_kernel_takes_an_int8_table_for_logits_as_floats():
+    checkpoint = tiny_checkpoint(tiny_config(**NATIVE))
+    large = np.full(checkpoint.tensors["embeddings.word_embeddings.weight"].shape, 0.5, np.float32)
+    tensors = {**checkpoint.tensors, **in_memory({"embeddings.word_embeddings.weight": large})}
+    checkpoint = with_int8(replace(checkpoint, tensors=tensors))
+    assert largest_pair(checkpoint.tensors["embeddings.word_embeddings.weight"].int8().values) == 254
+    inputs = {**tiny_inputs(), "masked_lm_positions": np.array([[0, 6], [1, 1], [3, 5]], np.int32)}
+    backend = load_backend("native", checkpoint)
+    found, floats = (
+        each.run(inputs, ["mlm_logits"])["mlm_logits"] for each in (backend, load_backend("numpy", checkpoint))
+    )
+    assert np.abs(found - floats).max() < 0.05 * np.abs(floats).max()
 
 
 @NEEDS_NATIVE

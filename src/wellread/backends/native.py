@@ -227,26 +227,27 @@ class NativeOps(NumpyOps):
         self._maps: dict[str, Handle] = {}
 
     def linear(self, x: Array, name: str) -> Array:
-        return self._multiply(x, f"{name}.weight", f"{name}.bias")
+        return self._multiply(x, f"{name}.weight", f"{name}.bias", int8=self.int8)
 
     def logits(self, x: Array, table: str, bias: str) -> Array:
-        return self._multiply(x, table, bias)
+        # of a table, neighbours may be too large for exact products of int8
+        return self._multiply(x, table, bias, int8=False)
 
-    def _multiply(self, x: Array, weight: str, bias: str) -> Array:
+    def _multiply(self, x: Array, weight: str, bias: str, *, int8: bool) -> Array:
         x = np.ascontiguousarray(x, np.float32)
         product = np.empty((*x.shape[:-1], self.tensors[weight].shape[0]), np.float32)
         if count := x.size // x.shape[-1]:
             threads = 1 if count < SMALL else cpu_count()
-            arrays = (self._packed(weight, bias).address, x.ctypes.data, count, product.ctypes.data)
+            arrays = (self._packed(weight, bias, int8).address, x.ctypes.data, count, product.ctypes.data)
             check(functions().wellread_linear(*arrays, 0, threads))
         return product
 
-    def _packed(self, weight: str, bias: str) -> Handle:
+    def _packed(self, weight: str, bias: str, int8: bool) -> Handle:
         if weight not in self._maps:
             with preparing("native"):
                 variant = chosen("f32")
                 assert variant is not None
-                weights = Weights(self.tensors, int8=self.int8)
+                weights = Weights(self.tensors, int8=int8)
                 handle = Handle("wellread_linear", weights.matrix(weight, bias), variant, "f32")
                 self._maps.setdefault(weight, handle)
         return self._maps[weight]
