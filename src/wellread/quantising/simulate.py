@@ -104,5 +104,8 @@ class Simulation(Backend):
     def run(self, inputs: Inputs, outputs: Sequence[str]) -> Outputs:
         """Run one batch; outputs are float32."""
         model = self.checkpoint
+        # who watches sees the last block at every position, though a sentence vector may need the first alone
+        computed = outputs if self.ops.watch is None else [*outputs, *({"sequence_output"} - {*outputs})]
         with np.errstate(all="ignore"):  # what is no number is refused where it comes out
-            return run(self.ops, model.config, model.sentence, inputs, outputs=outputs, head=model.head)
+            values = run(self.ops, model.config, model.sentence, inputs, outputs=computed, head=model.head)
+        return {name: values[name] for name in outputs}
