@@ -47,7 +47,7 @@ LENGTH, ROWS_A_CORE = 32, 64  # tokens of a row and rows of the sample: two batc
 MORE_TOKENS = 2_048  # another size of batches: one for each core
 ROUNDS, FEWEST = 3, 2  # how often a candidate is timed, at best and at least; before that it runs once
 SECONDS, SHARE = 1.0, 0.05  # a measurement takes no longer than this, or than this share of the work if that is more
-BUSY = 4  # times the limit: a measurement that takes longer is given up, for others keep the machine busy
+BUSY = 3  # times the limit: what takes longer is given up, for others keep the machine busy
 SPEED = 50e9  # multiplications and additions a second of one core, by which that is estimated: an AVX2 core's
 GAIN = 1.15  # times as fast as the default is what another must be, for a measurement is no more exact than that
 LARGE = 1_000_000_000  # bytes of weights, beside which no second backend is prepared
@@ -216,11 +216,14 @@ def measure(
     seconds: dict[Candidate, list[float]] = {way: [] for way in ways}
     notes: dict[Candidate, str] = {}
     begun = time.perf_counter()
+
+    def late(times: float) -> bool:
+        return time.perf_counter() - begun > times * limit
+
     for turn in range(1 + ROUNDS):  # in the first, graphs are prepared: it does not count
-        late = time.perf_counter() - begun
-        if late > (limit if turn > FEWEST else BUSY * limit):
+        if turn > FEWEST and late(1):
             break
-        for way in (way for way in ways if way not in notes):
+        for way in (way for way in ways if way not in notes and not late(BUSY)):
             try:
                 backend = prepared(way, checkpoint, default, others)
                 backend.batching = way.batching
@@ -230,7 +233,8 @@ def measure(
             except Exception as error:  # whatever it is: the others serve
                 notes[way] = f"{type(error).__name__}: {error}"
     default.settle(ways[0].batching)
-    if ways[0] in notes or len(seconds[ways[0]]) <= FEWEST:  # its own call says why; this machine is too busy to tell
+    fewest = min(len(seconds[way]) for way in ways if way not in notes or way == ways[0])
+    if ways[0] in notes or fewest <= FEWEST:  # its own call says why; this machine is too busy to tell
         _given_up.add(setting)
         return None
     choice = Choice(setting=setting, measured=tuple(_measured(ways, seconds, notes, count=len(rows))))
@@ -250,7 +254,7 @@ def _measured(
         if way in notes:
             yield Measured(candidate=way, rate=0.0, gain=0.0, note=notes[way])
             continue
-        rounds = list(zip(seconds[ways[0]], seconds[way], strict=True))[1:]
+        rounds = list(zip(seconds[ways[0]], seconds[way], strict=False))[1:]  # the last may have been broken off
         rate, gain = count / min(own for _, own in rounds), min(default / own for default, own in rounds)
         yield Measured(candidate=way, rate=round(rate, 1), gain=round(gain, 3))
 
