@@ -31,6 +31,12 @@ $(VENV)/transformers4: $(VENV)/dev constraints-transformers4.txt
 	$(RUN)/pip install --quiet --disable-pip-version-check --no-deps --target $@ -r constraints-transformers4.txt
 	@touch $@
 
+# What sentence-transformers' OpenVINO backend takes beside it; a benchmark puts this directory before the others.
+$(VENV)/st-openvino: $(VENV)/dev constraints-st-openvino.txt
+	rm -rf $@
+	$(RUN)/pip install --quiet --disable-pip-version-check --no-deps --target $@ -r constraints-st-openvino.txt
+	@touch $@
+
 demo: $(VENV)/native ## set everything up and turn a sentence into a vector
 	$(RUN)/wellread embed "A man is playing a guitar."
 
@@ -72,7 +78,7 @@ slow: $(VENV)/dev $(VENV)/real ## the tests that take minutes, with sanitizers o
 gpu: $(VENV)/dev ## the tests that need a CUDA device
 	$(RUN)/python -m pytest -m gpu
 
-bench: $(VENV)/dev ## measure us and our peers: make bench MODEL=path/to/all-MiniLM-L6-v2; WHAT=startup, growth, tokenise, tfhub, hub, learn
+bench: $(VENV)/dev ## measure us and our peers: make bench MODEL=path/to/all-MiniLM-L6-v2; WHAT=figures, startup, growth, tokenise, tfhub, hub, learn
 	$(RUN)/python -m benchmarks $(WHAT) --model $(MODEL)
 
 # TEACHER: a directory or id of all-MiniLM-L6-v2. TEXTS: the files that src/wellread/catalog/default/README.md names.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -15,12 +16,17 @@ from wellread.errors import WellreadError
 
 @click.command("benchmarks")
 @click.argument(
-    "what", type=click.Choice(["encode", "startup", "growth", "tokenise", "tfhub", "hub", "learn"]), default="encode"
+    "what",
+    type=click.Choice(["encode", "figures", "startup", "growth", "tokenise", "tfhub", "hub", "learn"]),
+    default="encode",
 )
 @click.option("-m", "--model", default="default", show_default=True, help="default, a path, or a handle.")
 @click.option("--texts", type=click.Path(path_type=Path), help="A file of texts; 4,000 English texts if not given.")
 @click.option("--rounds", default=5, show_default=True, type=click.IntRange(1), help="Timed rounds of each system.")
 @click.option("--only", multiple=True, metavar="NAME", help="encode: this system, and no other than those named so.")
+@click.option(
+    "--work", type=click.Path(path_type=Path), help="encode, figures: keep what is prepared here, and find it."
+)
 @click.option("--peer-model", help="startup: what sentence-transformers loads; the same model if not given.")
 @click.option("--size", default=400, show_default=True, type=click.IntRange(1), help="hub: MB of the module's weights.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -30,14 +36,17 @@ def command(
     texts: Path | None,
     rounds: int,
     only: tuple[str, ...],
+    work: Path | None,
     peer_model: str | None,
     size: int,
     as_json: bool,
 ) -> None:
     """Measure WHAT, one system at a time, in turn, and print medians and ratios.
 
-    encode: texts a second, agreement, loading time and memory of wellread and of the peers that are installed. startup:
-    from the start of a process to its first vector. growth: the time a text for 1,000, 10,000 and 100,000 texts.
+    encode: texts a second, agreement, the time of one text, loading time and memory of wellread and of the peers that
+    are installed. figures: the same on some of the texts, beside what wellread aims at on such a CPU, with
+    `pooled_output` alone of three layers of 768, and growth. startup: from the start of a process to its first vector.
+    growth: the time a text for 10,000 and 1,000,000 texts; minutes with the default module, hours with a large one.
     tokenise: text to ids on one core against the tokenizers library and tensorflow-text.
     tfhub: our tokenizer, SavedModel and checkpoint reader against TensorFlow's. hub: a pull against a plain download
     with hashing, from a server on this machine, and the time to open what was pulled. learn: an epoch of masked words,
@@ -53,7 +62,8 @@ def command(
         elif what == "hub":
             result = run(size=size * 1_000_000, rounds=rounds)
         else:
-            choice = {"systems": only} if what == "encode" and only else {}
+            choice: dict[str, Any] = {"systems": only} if what == "encode" and only else {}
+            choice |= {"work": work} if what in ("encode", "figures") and work else {}
             result = run(resolve(model).directory, read_texts(texts), rounds=rounds, **choice)
     except WellreadError as error:
         click.echo(f"benchmarks: {error}", err=True)

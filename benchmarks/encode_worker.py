@@ -6,9 +6,11 @@ Run by `harness.Worker` as `python -m benchmarks.encode_worker SYSTEM MODEL_DIR 
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.harness import serve
-from benchmarks.systems import SYSTEMS, System
+from benchmarks.systems import INT8, SYSTEMS, System
 from wellread.checkpoints.directory import read_directory
 from wellread.encoder.encoder import INPUTS
 from wellread.encoder.heads import SENTENCE_OUTPUT
@@ -26,54 +28,65 @@ from wellread.text.batch import token_budget_batches
 
 TOKENS_A_BATCH = 1024  # for ONNX Runtime too; 512 was no faster
 ARRIVAL_ROWS = 256  # fastembed's default batch
+ST_INT8 = "openvino/openvino_model_qint8_quantized.xml"  # as sentence-transformers names it
+HF_NAMES = dict(zip(INPUTS, ("input_ids", "attention_mask", "token_type_ids"), strict=True))
 
 Vectors = NDArray[np.floating]
-Loaded = tuple[Callable[[list[str]], Vectors], str]  # N texts to vectors [N, E]; the precision it says it computes in
 
 
-def load_wellread(model_dir: Path, work_dir: Path, *, backend: str, precision: str) -> Loaded:
-    """Load wellread as its users do."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """A system, ready to work."""
+
+    encode: Callable[[list[str]], Any]  # N texts to vectors [N, E]
+    precision: str  # what it says that it computes in
+    module: Any = None  # wellread's own
+
+
+def prepare_wellread(
+    model_dir: Path, work_dir: Path, *, backend: str, precision: str | None, module: str = "given"
+) -> None:
+    """Quantise the module where its int8 form is asked for."""
+    if module == "int8" and not (work_dir / INT8).exists():
+        import wellread
+
+        wellread.quantise(wellread.load(model_dir), show_progress_bar=False).save(work_dir / INT8)
+
+
+def load_wellread(
+    model_dir: Path, work_dir: Path, *, backend: str, precision: str | None, module: str = "given"
+) -> Loaded:
+    """Load wellread as its users do: the `given` module, its `int8` form, or the packaged `default`."""
     import wellread
 
-    module = wellread.load(model_dir, backend=backend)
+    loaded = wellread.load({"given": model_dir, "int8": work_dir / INT8}.get(module, module), backend=backend)
 
     def encode(texts: list[str]) -> Any:
-        return module.encode(texts, precision=precision, show_progress_bar=False)
+        return loaded.encode(texts, precision=precision, show_progress_bar=False)
 
-    return encode, module.running(precision).precision
-
-
-def load_wellread_one_stream(model_dir: Path, work_dir: Path, *, backend: str, precision: str) -> Loaded:
-    """Load wellread to run the batches of `encode` one after the other, each on all cores."""
-    import wellread
-    from wellread.text.batch import bert_pack_inputs
-
-    module = wellread.load(model_dir, backend=backend)
-    runner = module.running(precision)
-    special, limit = module.tokenizer.special, module.max_seq_length
-
-    def encode(texts: list[str]) -> Vectors:
-        rows = module.tokenize(texts)
-        plan = token_budget_batches(
-            np.minimum(rows.lengths + 2, limit), max_tokens=TOKENS_A_BATCH, max_rows=TOKENS_A_BATCH
-        )
-        vectors = np.empty((len(texts), module.embedding_size), np.float32)
-        for indices in plan:
-            batch = bert_pack_inputs([rows.take(indices)], special=special, seq_length=limit, pad_to_longest=True)
-            vectors[indices] = runner.run(batch, [SENTENCE_OUTPUT])[SENTENCE_OUTPUT]
-        return vectors
-
-    return encode, runner.precision
+    return Loaded(encode=encode, precision=loaded.running(precision).precision, module=loaded)
 
 
 def prepare_sentence_transformers(
     model_dir: Path, work_dir: Path, *, backend: str = "torch", dtype: str = "float32"
 ) -> None:
-    """Export the model where the backend wants an exported one."""
-    if backend != "torch":
+    """Export the model where the backend wants an exported one, and quantise it as its documentation does."""
+    exported = work_dir / backend
+    if backend != "torch" and not exported.exists():
         from sentence_transformers import SentenceTransformer
 
-        SentenceTransformer(str(model_dir), device="cpu", backend=backend).save_pretrained(str(work_dir / backend))
+        SentenceTransformer(str(model_dir), device="cpu", backend=backend).save_pretrained(str(exported))
+    if dtype == "int8" and not (exported / ST_INT8).exists():
+        from sentence_transformers import SentenceTransformer, export_static_quantized_openvino_model
+
+        from wellread.doctor.speed import packaged_texts
+
+        data = work_dir / "calibration"  # its own default, SST-2, would be downloaded
+        data.mkdir(exist_ok=True)
+        (data / "train.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in packaged_texts()))
+        where = {"dataset_name": str(data), "dataset_config_name": "default", "dataset_split": "train"}
+        model = SentenceTransformer(str(exported), device="cpu", backend=backend)
+        export_static_quantized_openvino_model(model, None, str(exported), column_name="text", **where)
 
 
 def load_sentence_transformers(
@@ -83,14 +96,15 @@ def load_sentence_transformers(
     from sentence_transformers import SentenceTransformer
 
     directory = model_dir if backend == "torch" else work_dir / backend
-    options = {} if dtype == "float32" else {"model_kwargs": {"dtype": dtype}}
+    kwargs = {"file_name": ST_INT8} if dtype == "int8" else {"dtype": dtype}
+    options = {} if dtype == "float32" else {"model_kwargs": kwargs}
     model = SentenceTransformer(str(directory), device="cpu", backend=backend, **options)
     model.max_seq_length = read_directory(model_dir).checkpoint.sentence.max_seq_length
 
     def encode(texts: list[str]) -> Any:
         return model.encode(texts, show_progress_bar=False)
 
-    return encode, _precision_of(model, backend)
+    return Loaded(encode=encode, precision="int8" if dtype == "int8" else _precision_of(model, backend))
 
 
 def _precision_of(model: Any, backend: str) -> str:
@@ -111,7 +125,7 @@ def prepare_onnxruntime(model_dir: Path, work_dir: Path, *, precision: str, arri
     exact = work_dir / "f32.onnx"
     if not exact.exists():
         onnx.save(build(read_directory(model_dir).checkpoint, [SENTENCE_OUTPUT]), exact)
-    if precision == "int8":
+    if precision == "int8" and not (work_dir / "int8.onnx").exists():
         from onnx import TensorProto
         from onnxruntime.quantization import quantize_dynamic
 
@@ -142,7 +156,28 @@ def load_onnxruntime(model_dir: Path, work_dir: Path, *, precision: str, arrival
             (vectors[indices],) = session.run(None, {name: inputs[name] for name in names})
         return vectors
 
-    return encode, precision
+    return Loaded(encode=encode, precision=precision)
+
+
+def load_transformers(model_dir: Path, work_dir: Path) -> Loaded:
+    """Load the encoder in PyTorch; texts go through `tokenizers`, in sorted batches, and give the pooler's output."""
+    import torch
+    from transformers import AutoModel
+
+    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+    model = AutoModel.from_pretrained(str(model_dir)).eval()
+    tokenizer = load_fast_tokenizer(model_dir)
+
+    def encode(texts: list[str]) -> Vectors:
+        rows = [np.array(encoding.ids, np.int32) for encoding in tokenizer.encode_batch(texts)]
+        vectors = np.empty((len(texts), model.config.hidden_size), np.float32)
+        for indices in _plan(rows, arrival_order=False):
+            inputs = {HF_NAMES[name]: torch.from_numpy(x) for name, x in _pad([rows[i] for i in indices]).items()}
+            with torch.inference_mode():
+                vectors[indices] = model(**inputs).pooler_output.numpy()
+        return vectors
+
+    return Loaded(encode=encode, precision="f32")
 
 
 def load_fast_tokenizer(model_dir: Path) -> Any:
@@ -191,12 +226,13 @@ def _pad(rows: Sequence[NDArray[np.int32]]) -> dict[str, NDArray[np.int32]]:
 
 LOADERS: dict[str, Callable[..., Loaded]] = {
     "wellread": load_wellread,
-    "wellread-one-stream": load_wellread_one_stream,
     "sentence-transformers": load_sentence_transformers,
     "onnxruntime": load_onnxruntime,
+    "transformers": load_transformers,
 }
 # what is made once, ahead of time, in a process whose time and memory do not count
 PREPARATIONS: dict[str, Callable[..., None]] = {
+    "wellread": prepare_wellread,
     "sentence-transformers": prepare_sentence_transformers,
     "onnxruntime": prepare_onnxruntime,
 }
@@ -210,7 +246,7 @@ class Answers:
         """Do nothing yet."""
         self.system = system
         self.paths = (model_dir, work_dir)
-        self.encode_texts: Callable[[list[str]], Vectors]
+        self.loaded: Loaded
         self.texts: list[str]
         self.result: Any = None
 
@@ -222,9 +258,9 @@ class Answers:
 
     def load(self) -> dict[str, Any]:
         """Load the model and make a first vector, so that nothing is put off."""
-        self.encode_texts, precision = LOADERS[self.system.loader](*self.paths, **self.system.options)
-        self.encode_texts([FIRST_TEXT])
-        return {"precision": precision}
+        self.loaded = LOADERS[self.system.loader](*self.paths, **self.system.options)
+        self.loaded.encode([FIRST_TEXT])
+        return {"precision": self.loaded.precision}
 
     def take(self, texts: list[str]) -> dict[str, Any]:
         """Keep the texts of the measurement."""
@@ -236,11 +272,34 @@ class Answers:
         texts = list(islice(cycle(self.texts), count)) if count else self.texts
         self.result = None  # the vectors of the last round are no part of this one's memory
         started = time.perf_counter()
-        self.result = self.encode_texts(texts)
+        self.result = self.loaded.encode(texts)
         seconds = time.perf_counter() - started
         from wellread.doctor.speed import peak_bytes  # after the clock, and after what `load` is timed for
 
         return {"seconds": seconds, "peak_bytes": peak_bytes()}
+
+    def latencies(self, calls: int) -> dict[str, Any]:
+        """Encode one short text so many times; tell the seconds of each."""
+        seconds = []
+        for _ in range(calls):
+            started = time.perf_counter()
+            self.loaded.encode([FIRST_TEXT])
+            seconds.append(time.perf_counter() - started)
+        return {"seconds": seconds}
+
+    def products(self) -> dict[str, Any]:
+        """Tell what the native products alone do a second, and what the texts need of them; nothing where they rest."""
+        module = self.loaded.module
+        if module is None:
+            return {}
+        from benchmarks.products import product_rate, useful_operations
+
+        rate = product_rate(module.running(self.system.options["precision"]))
+        if rate is None:
+            return {}
+        template, limit = module.tokenizer.template, module.max_seq_length
+        lengths = np.minimum(module.tokenize(self.texts).lengths + template.overhead(), limit)
+        return {"rate": rate, "operations": useful_operations(module.checkpoint.config, lengths)}
 
     def vectors(self, rows: list[int]) -> dict[str, Any]:
         """Return some vectors of the last round."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,8 @@ from benchmarks.systems import look_up
 from wellread.errors import BenchError, InputError
 from wellread.progress import progress
 
-SIZES = (1_000, 10_000, 100_000)
+SIZES = (10_000, 1_000_000)
+REPEATS = 3  # of all sizes but the largest: before it, and behind it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,12 +28,12 @@ class Size:
     """What was measured for one number of texts."""
 
     texts: int
-    seconds: tuple[float, ...]  # of each round, for all texts
+    seconds: tuple[float, ...]  # of each measurement, for all texts
     peak_bytes: int  # the largest resident memory after the first round of this size, and of all smaller ones
 
     @property
     def seconds_a_text(self) -> float:
-        """Seconds a text: the median of the rounds."""
+        """Seconds a text: the median of the measurements."""
         return statistics.median(self.seconds) / self.texts
 
 
@@ -44,6 +46,11 @@ class GrowthResult:
     rounds: int
     machine: Machine
     sizes: tuple[Size, ...]  # ascending
+
+    @property
+    def growth(self) -> float:
+        """What a text costs among the most, relative to among the fewest."""
+        return self.sizes[-1].seconds_a_text / self.sizes[0].seconds_a_text
 
     def derived(self) -> list[dict[str, Any]]:
         """Return the seconds a text of each size."""
@@ -66,46 +73,59 @@ def run_growth(
     texts: Sequence[str],
     *,
     sizes: Sequence[int] = SIZES,
-    system: str = "wellread-f32",
+    system: str = "wellread",
     rounds: int = 1,
     show_progress: bool | None = None,
 ) -> GrowthResult:
     """Measure the seconds a text and the peak memory of one system for ever more texts.
 
-    The smallest size takes texts evenly from `texts`; the larger ones repeat these, so that all have the same lengths.
+    All sizes repeat the same texts, taken evenly from `texts`, as often as makes the size, so that all have the same
+    lengths. In each round the smaller sizes are measured three times before the largest, and three times behind it.
 
     Raises: InputError for arguments that nothing can be measured with; BenchError for a system that cannot run.
     """
     (one,) = look_up([system])
-    refuse(model_dir, texts, rounds)
+    refuse(model_dir, [one], texts=texts, rounds=rounds)
     if not sizes or min(sizes) < 1:
         raise InputError(f"growth is measured over sizes of at least 1 text; found {list(sizes)}; correct them")
-    missing = lacks(one.needs, bf16=one.needs_bf16)
+    missing = lacks(one.needs, bf16=one.needs_bf16, place=one.place)
     if missing is not None:
         raise BenchError(f"{system} was to be measured; {missing}; install it or choose another system")
     ascending = sorted(set(sizes))
+    smaller = [size for size in ascending[:-1] for _ in range(REPEATS)]
+    turn = [*smaller, ascending[-1], *smaller[::-1]]
     show = sys.stderr.isatty() if show_progress is None else show_progress
     with (
         tempfile.TemporaryDirectory() as work,
         start(one, model_dir, Path(work)) as worker,
-        progress(rounds * sum(ascending), show=show) as advance,
+        progress(rounds * sum(turn), show=show) as advance,
     ):
         worker.ask("load")
-        worker.ask("take", texts=[texts[i] for i in evenly(ascending[0], len(texts))])
+        worker.ask("take", texts=[texts[i] for i in evenly(common_part(ascending, len(texts)), len(texts))])
         worker.ask("encode")  # warms up
-        answers = []
+        answers: dict[int, list[Mapping[str, Any]]] = {size: [] for size in ascending}
         for _ in range(rounds):
-            for size in ascending:
-                answers.append(worker.ask("encode", count=size))
+            for size in turn:
+                answers[size].append(worker.ask("encode", count=size))
                 advance(size)
     measured = (
         Size(
             texts=size,
-            seconds=tuple(answer["seconds"] for answer in answers[i :: len(ascending)]),
-            peak_bytes=answers[i]["peak_bytes"],
+            seconds=tuple(answer["seconds"] for answer in of_it),
+            peak_bytes=of_it[0]["peak_bytes"],
         )
-        for i, size in enumerate(ascending)
+        for size, of_it in answers.items()
     )
     return GrowthResult(
         model=model_dir.name, system=system, rounds=rounds, machine=this_machine(), sizes=tuple(measured)
     )
+
+
+def common_part(sizes: Sequence[int], available: int) -> int:
+    """Return how many texts, at most `available`, make all `sizes` when they are repeated.
+
+    >>> common_part([10_000, 1_000_000], 4000), common_part([7, 11], 4)
+    (2500, 1)
+    """
+    common = math.gcd(*sizes)
+    return max(part for part in range(1, min(common, available) + 1) if common % part == 0)

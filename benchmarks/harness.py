@@ -16,6 +16,7 @@ from typing import IO, Any
 import numpy as np
 
 import wellread
+from benchmarks.machine import PLACES
 from benchmarks.systems import System
 from wellread.backends.backend import cpu_count
 from wellread.errors import BenchError, DataError
@@ -50,13 +51,17 @@ def evenly(count: int, of: int) -> list[int]:
     return [int(index) for index in np.linspace(0, of - 1, min(count, of)).round()]
 
 
-def environment() -> dict[str, str]:
-    """Return the environment of everyone measured: all cores, this wellread, no GPU, no network."""
+def environment(place: str | None = None) -> dict[str, str]:
+    """Return the environment of everyone measured: all cores, this wellread, no GPU, no network.
+
+    `place` is a directory of the virtual environment whose packages come before the others.
+    """
+    first = [] if place is None else [str(PLACES / place)]
     return {
         **os.environ,
         **dict.fromkeys(THREADS, str(cpu_count())),
         "PYTHONDONTWRITEBYTECODE": "",  # what pip installs is compiled
-        "PYTHONPATH": os.pathsep.join([*SOURCES, os.environ.get("PYTHONPATH", "")]),
+        "PYTHONPATH": os.pathsep.join([*SOURCES, *first, os.environ.get("PYTHONPATH", "")]),
         "TOKENIZERS_PARALLELISM": "true",
         "CUDA_VISIBLE_DEVICES": "",
         "HF_HUB_OFFLINE": "1",
@@ -78,7 +83,7 @@ class Worker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._stderr,
-            env=environment(),
+            env=environment(system.place),
         )
 
     def ask(self, do: str, **arguments: Any) -> Mapping[str, Any]:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import importlib.util
 import platform
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from itertools import accumulate
+from pathlib import Path
 
 from benchmarks.systems import PACKAGES
 from wellread.backends.openvino import precisions
 from wellread.doctor.examine import processor
 
+PLACES = Path(sys.prefix)  # where directories of packages lie that the environment itself does not have
 # whose versions a result carries
 MEASURED = (
     *("numpy", "onnxruntime", "openvino", "optimum-intel", "optimum-onnx"),
@@ -49,12 +52,14 @@ def this_machine(measured: Sequence[str] = MEASURED) -> Machine:
     )
 
 
-def lacks(needs: Sequence[str], *, bf16: bool = False) -> str | None:
-    """Say what is not there of the modules `needs` and, if asked for, BF16; None where nothing is missing.
+def lacks(needs: Sequence[str], *, bf16: bool = False, place: str | None = None) -> str | None:
+    """Say what is not there of the modules `needs`, BF16 if asked for, and a place; None where nothing is missing.
 
-    >>> lacks(["json"]), lacks(["json", "no_such_module"])
-    (None, 'not installed: no_such_module')
+    >>> lacks(["json"]), lacks(["json", "no_such_module"]), lacks([], place="nowhere")
+    (None, 'not installed: no_such_module', 'not built: make .venv/nowhere')
     """
+    if place is not None and not (PLACES / place).is_dir():
+        return f"not built: make .venv/{place}"
     absent = [PACKAGES.get(module, module) for module in needs if not _importable(module)]
     if absent:
         return f"not installed: {', '.join(absent)}"

@@ -1,11 +1,13 @@
 """A system's process: it answers, its prints do no harm, and its death is told."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from benchmarks.harness import Worker, died, environment, evenly, read_texts
+from benchmarks.harness import SOURCES, Worker, died, environment, evenly, read_texts
+from benchmarks.machine import PLACES
 from benchmarks.systems import SYSTEMS
 from wellread.errors import BenchError, DataError
 
@@ -62,6 +64,9 @@ def test_everyone_gets_the_same_surroundings(monkeypatch: pytest.MonkeyPatch) ->
     found = environment()
     assert found["OMP_NUM_THREADS"] == found["MKL_NUM_THREADS"] == found["RAYON_NUM_THREADS"] != "77"
     assert found["PYTHONPATH"].endswith("/elsewhere")
+    first, *_, last = environment("others")["PYTHONPATH"].split(os.pathsep)
+    assert (first, last) == (SOURCES[0], "/elsewhere")
+    assert environment("others")["PYTHONPATH"].split(os.pathsep)[2] == str(PLACES / "others")
     assert (found["CUDA_VISIBLE_DEVICES"], found["HF_HUB_OFFLINE"]) == ("", "1")
 
 

@@ -29,3 +29,10 @@ def test_describes_a_machine_without_cpuinfo(monkeypatch: pytest.MonkeyPatch, tm
     monkeypatch.setattr("wellread.cores.CPU_INFO", tmp_path / "info")
     assert machine.this_machine().cpu == "Some CPU"
     assert set(machine.this_machine().versions) <= set(machine.MEASURED)
+
+
+def test_says_which_place_is_not_built(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("benchmarks.machine.PLACES", tmp_path)
+    assert machine.lacks(["json"], place="others") == "not built: make .venv/others"
+    (tmp_path / "others").mkdir()
+    assert machine.lacks(["json"], place="others") is None

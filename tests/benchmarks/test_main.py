@@ -2,6 +2,7 @@
 
 import importlib
 import json
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -31,7 +32,7 @@ def call(monkeypatch):
     return call
 
 
-@pytest.mark.parametrize("what", ["encode", "growth", "tokenise", "tfhub", "learn"])
+@pytest.mark.parametrize("what", ["encode", "figures", "growth", "tokenise", "tfhub", "learn"])
 def test_a_module_and_texts_are_given(what, call, tmp_path):
     (tmp_path / "some.txt").write_text("one\ntwo\n")
     args, options, output = call(what, "--texts", str(tmp_path / "some.txt"), "--rounds", "2")
@@ -40,7 +41,9 @@ def test_a_module_and_texts_are_given(what, call, tmp_path):
 
 
 def test_what_each_alone_takes(call):
-    assert call("encode", "--only", "wellread-f32")[1] == {"rounds": 5, "systems": ("wellread-f32",)}
+    assert call("encode", "--only", "wellread")[1] == {"rounds": 5, "systems": ("wellread",)}
+    for what in ("encode", "figures"):
+        assert call(what, "--work", "kept")[1] == {"rounds": 5, "work": Path("kept")}
     assert call("startup", "--peer-model", "x", "-m", "y")[:2] == (("y",), {"peer": "x", "rounds": 5})
     args, options, output = call("hub", "--size", "3", "--json")
     assert (args, options) == ((), {"size": 3_000_000, "rounds": 5})
