@@ -55,7 +55,7 @@ def fuzz(tmp_path_factory: pytest.TempPathFactory) -> Fuzz:
         flags = (*hatch_build.LANGUAGE, f"-fsanitize={sanitizers}", "-fno-sanitize-recover=all", "-O1", "-g1", *more)
         files = {**hatch_build.sources(variants, flags), PROGRAM: [*flags]}
         objects = hatch_build.compile_objects(command, files)
-        program = tmp_path_factory.mktemp("fuzz") / "fuzz"
+        program = tmp_path_factory.mktemp("kernel") / "cases"
         subprocess.run([*command, *flags, *map(str, objects), "-o", str(program)], check=True)
         environment = {**os.environ, "UBSAN_OPTIONS": "print_stacktrace=1"}
         call = [str(program), str(seed), str(cases)]
