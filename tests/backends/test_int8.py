@@ -116,6 +116,17 @@ def test_the_reference_differs_from_float64_by_its_activations_alone():
         assert cosines(found[name], floats[name]).min() > 0.99
 
 
+@pytest.mark.parametrize("backend", ["torch", "onnx"])
+def test_other_backends_compute_the_floats(backend):
+    inputs = tiny_inputs()
+    floats, found = (
+        load_backend(name, CHECKPOINT, precision=precision).run(inputs, ["sequence_output"])["sequence_output"]
+        for name, precision in (("numpy", "f64"), (backend, "f32"))
+    )
+    assert np.abs(found - floats).max() <= 1e-5 * np.abs(floats).max()
+    assert precisions(backend, CHECKPOINT) == precisions(backend)
+
+
 @pytest.mark.parametrize("scaled", [False, True])
 def test_openvino_keeps_integers_and_computes_their_floats(scaled):
     checkpoint = with_int8(tiny_checkpoint(sentence=SentenceConfig(normalize=True)), input_scales=scaled)
