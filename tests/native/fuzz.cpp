@@ -277,9 +277,8 @@ void compare_alone(const Results &together, const Results &single, const Batch &
 }
 
 float bound_of(bool has_int8, int precision) {
-    // bfloat16 has 8 bits: where drawn weights make scores of attention of 30 and more, little is left of its weights
-    if (precision == WELLREAD_AS_BF16) return 0.3f;
-    return has_int8 ? 0.05f : 2e-5f;  // int8: a number between two steps may go to either side
+    if (has_int8) return 0.05f;  // where a number lies between two steps, variants may go to either side
+    return precision == WELLREAD_AS_BF16 ? 0.02f : 2e-5f;
 }
 
 std::string name_of(int variant, int precision) {
@@ -340,8 +339,9 @@ void try_linear(Random &random) {
         require(wellread_linear(map, x.data(), n, y.data(), activation, 1) == WELLREAD_OK, name + " failed");
         require(wellread_linear(map, x.data(), n, again.data(), activation, 3) == WELLREAD_OK, name + " failed");
         if (variant == 0 && precision == WELLREAD_AS_F32) reference = y;
-        // of the same inputs every variant makes the same integers
-        compare(y, reference, dtype == WELLREAD_INT8 ? 1e-5f : precision == WELLREAD_AS_BF16 ? 0.02f : 2e-5f, name);
+        // of the same inputs every variant makes the same integers; beside bfloat16 a GELU is right to 2e-4
+        const bool exact = dtype == WELLREAD_INT8 && precision == WELLREAD_AS_F32;
+        compare(y, reference, exact ? 1e-5f : dtype == WELLREAD_INT8 ? 1e-3f : bound_of(false, precision), name);
         compare(again, y, 0, name + " in threads");
         wellread_linear_free(map);
     });
