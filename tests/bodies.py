@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 import transformers
+from tiny import NATIVE
 
 SIZES = {
     "vocab_size": 99,
@@ -30,12 +31,18 @@ BODIES: dict[str, tuple[str, dict[str, Any]]] = {
     "mpnet": ("MPNet", {"layer_norm_eps": 1e-5}),
     "mpnet, relu": ("MPNet", {"hidden_act": "relu", "pad_token_id": 4}),
 }
+# of sizes that the native kernel takes; it has no biases by position, as MPNet has
+NATIVE_BODIES: dict[str, tuple[str, dict[str, Any]]] = {
+    "roberta, wider": ("Roberta", {**ROBERTA, **NATIVE}),
+    "electra, wider": ("Electra", {"embedding_size": 32, "hidden_act": "relu", **NATIVE}),
+    "albert, wider": ("Albert", {"embedding_size": 32, **NATIVE}),
+}
 
 
 def body(name: str, kind: str = "ForMaskedLM", keys: dict[str, Any] | None = None, **options: Any) -> Any:
     """Make a model of transformers, of the class that ends in `kind`; `keys` are more of its configuration."""
     torch.manual_seed(0)
-    begin, changes = BODIES[name]
+    begin, changes = {**BODIES, **NATIVE_BODIES}[name]
     config = getattr(transformers, f"{begin}Config")(**{**SIZES, **changes, **(keys or {})})
     model = getattr(transformers, begin + kind)(config, **options).eval()
     with torch.no_grad():

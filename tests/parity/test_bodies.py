@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from bodies import BODIES, SIZES, batch, body, outputs
+from bodies import BODIES, NATIVE_BODIES, SIZES, batch, body, outputs
 from keras_tools import KERAS_WARNS
-from near import exact
+from near import NEEDS_NATIVE, exact
 from tiny import PIECES, tiny_tokenizer
 
 import wellread
@@ -27,7 +27,8 @@ CLASSES = ["Model", "ForMaskedLM"]
 CASES = [(name, kind) for name in BODIES for kind in CLASSES]
 WHOLE = ("roberta", "electra", "albert", "mpnet")  # what the others change is tested on one backend
 ON_BACKENDS = [("numpy", *case) for case in CASES]
-ON_BACKENDS += [(name, body, "ForMaskedLM") for name in BACKENDS if name != "numpy" for body in WHOLE]
+ON_BACKENDS += [(name, body, "ForMaskedLM") for name in BACKENDS if name not in ("numpy", "native") for body in WHOLE]
+ON_BACKENDS += [pytest.param("native", body, "ForMaskedLM", marks=NEEDS_NATIVE) for body in NATIVE_BODIES]
 
 
 def assert_close(found, expected):

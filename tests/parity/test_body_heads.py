@@ -10,7 +10,7 @@ import pytest
 import torch
 from bodies import batch, body
 from keras_tools import KERAS_WARNS
-from near import exact
+from near import NEEDS_NATIVE, exact
 from tiny import PIECES
 
 import wellread
@@ -28,9 +28,11 @@ CASES = [(name, kind) for name in FAMILIES for kind in (TEXT, TOKEN, SPAN)]
 MORE = [("xlm-roberta", TEXT), ("camembert", TEXT)]
 ON_BACKENDS = [(backend, *case) for backend in ("numpy", "openvino", "torch") for case in CASES]
 ON_BACKENDS += [("numpy", *case) for case in MORE]
-ON_BACKENDS += [(backend, "electra", TEXT) for backend in BACKENDS if backend not in ("numpy", "openvino", "torch")]
+OTHERS = [backend for backend in BACKENDS if backend not in ("numpy", "openvino", "torch", "native")]
+ON_BACKENDS += [(backend, "electra", TEXT) for backend in OTHERS]
+ON_BACKENDS += [pytest.param("native", "electra, wider", TEXT, marks=NEEDS_NATIVE)]
 # What stands before the last map of a text's head: whether, its activation, and whether dropout is before it.
-FIRST_MAPS = {"electra": (True, "gelu", True), "albert": (False, "relu", False)}
+FIRST_MAPS = {"electra": (True, "gelu", True), "electra, wider": (True, "gelu", True), "albert": (False, "relu", False)}
 
 
 def labelled(kind):
