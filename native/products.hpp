@@ -16,14 +16,18 @@ using wellread::Rows;
 using wellread::Target;
 using wellread::Then;
 
-// R rows of a [.., K] times P panels b of [K][16]
-template <int R, int P>
+constexpr int FEW_ROWS = 64;  // of one text, say
+
+// R rows of a [.., K] times P panels b of [K][16]. With AHEAD, the panels behind them are fetched meanwhile.
+template <int R, int P, bool AHEAD = false>
 inline void float_tile(const float *a, size_t a_stride, const float *b, size_t panel, int k, V (&c)[R][P]) {
     for (int r = 0; r < R; r++)
         for (int p = 0; p < P; p++) c[r][p] = Isa::set(0.0f);
     for (int i = 0; i < k; i++, b += PANEL) {
         V w[P];
         for (int p = 0; p < P; p++) w[p] = Isa::load(b + p * panel);
+        if constexpr (AHEAD)
+            for (int p = 0; p < P; p++) __builtin_prefetch(b + (P + p) * panel);
 #pragma GCC unroll 16
         for (int r = 0; r < R; r++) {
             const V x = Isa::set(a[r * a_stride + i]);
@@ -59,7 +63,12 @@ void float_panels(const Packed &w, const Rows &rows, int m, int n, int column, c
     const size_t a_stride = static_cast<size_t>(rows.stride) / 4, panel = static_cast<size_t>(PANEL) * w.padded;
     for (int r0 = 0; r0 < m; r0 += R) {
         V c[R][P];
-        float_tile<R, P>(reinterpret_cast<const float *>(rows.values) + r0 * a_stride, a_stride, b, panel, w.padded, c);
+        const float *a = reinterpret_cast<const float *>(rows.values) + r0 * a_stride;
+        // few rows wait for their weights rather than for their products
+        if (r0 == 0 && m <= FEW_ROWS)
+            float_tile<R, P, true>(a, a_stride, b, panel, w.padded, c);
+        else
+            float_tile<R, P>(a, a_stride, b, panel, w.padded, c);
         float *to = target.values + static_cast<size_t>(r0) * target.stride + column;
         for (int p = 0; p < P; p++) {
             const V bias = Isa::load(w.bias + (n + p) * PANEL);
