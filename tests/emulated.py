@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import hatch_build
+from wellread.backends.native_kernel import Batch, Encoder, Layer, Matrix, Norm, Results
 
 Floats = NDArray[np.float32]
 F32, BF16 = 0, 1  # wellread_precision
@@ -31,46 +32,6 @@ def build(library: Path) -> None:
         if (hatch_build.NATIVE / f"variant_{name}.cpp").exists()
     }
     hatch_build.link(command, hatch_build.compile_objects(command, hatch_build.sources(variants, flags)), library)
-
-
-class Matrix(ctypes.Structure):
-    _fields_ = [
-        *((name, ctypes.c_void_p) for name in ("values", "scales", "input_scales", "bias")),
-        *((name, ctypes.c_int32) for name in ("rows", "columns", "dtype")),
-    ]
-
-
-class Norm(ctypes.Structure):
-    _fields_ = [("gain", ctypes.c_void_p), ("shift", ctypes.c_void_p)]
-
-
-class Layer(ctypes.Structure):
-    _fields_ = [
-        *((name, Matrix) for name in ("query", "key", "value", "attention_output", "intermediate", "output")),
-        *((name, Norm) for name in ("attention_norm", "output_norm")),
-    ]
-
-
-class Encoder(ctypes.Structure):
-    _fields_ = [
-        *((name, ctypes.c_int32) for name in ("layers", "width", "heads", "inner", "activation")),
-        ("eps", ctypes.c_float),
-        *((name, Matrix) for name in ("words", "positions", "types")),
-        ("embedding_norm", Norm),
-        ("project", Matrix),
-        ("layer", ctypes.POINTER(Layer)),
-    ]
-
-
-class Batch(ctypes.Structure):
-    _fields_ = [
-        ("texts", ctypes.c_int64),
-        *((name, ctypes.c_void_p) for name in ("offsets", "ids", "positions", "types", "mask", "weights")),
-    ]
-
-
-class Results(ctypes.Structure):
-    _fields_ = [(name, ctypes.c_void_p) for name in ("embedding", "hidden", "first", "sums")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
