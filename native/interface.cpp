@@ -93,6 +93,15 @@ constexpr int32_t COUNT = sizeof VARIANTS / sizeof VARIANTS[0];
 
 bool known(int32_t variant) { return variant >= 0 && variant < COUNT; }
 
+// Returns what `work` does, or that there is no memory for it: no exception may pass through C.
+template <class F> int32_t with_memory(F work) {
+    try {
+        return work();
+    } catch (const std::bad_alloc &) {
+        return WELLREAD_NO_MEMORY;
+    }
+}
+
 // Makes a T of `given` by `wellread::load`; NULL and an error where that cannot be.
 template <class T, class Given> void *make(const Given *given, int32_t variant, int32_t precision, int32_t *error) {
     const Kind kind = precision == WELLREAD_AS_BF16 ? Kind::BF16 : Kind::F32;
@@ -131,11 +140,8 @@ void *wellread_load(const wellread_encoder *encoder, int32_t variant, int32_t pr
 
 int32_t wellread_encode(const void *model, const wellread_batch *batch, const wellread_results *results,
                         int32_t threads) {
-    try {
-        return wellread::encode(*static_cast<const wellread::Model *>(model), *batch, *results, threads);
-    } catch (const std::bad_alloc &) {
-        return WELLREAD_NO_MEMORY;
-    }
+    return with_memory(
+        [&] { return wellread::encode(*static_cast<const wellread::Model *>(model), *batch, *results, threads); });
 }
 
 void wellread_free(void *model) { delete static_cast<wellread::Model *>(model); }
@@ -145,11 +151,8 @@ void *wellread_linear_load(const wellread_matrix *matrix, int32_t variant, int32
 }
 
 int32_t wellread_linear(const void *linear, const float *x, int64_t n, float *y, int32_t activation, int32_t threads) {
-    try {
-        return wellread::apply(*static_cast<const wellread::Linear *>(linear), x, n, y, activation, threads);
-    } catch (const std::bad_alloc &) {
-        return WELLREAD_NO_MEMORY;
-    }
+    return with_memory(
+        [&] { return wellread::apply(*static_cast<const wellread::Linear *>(linear), x, n, y, activation, threads); });
 }
 
 void wellread_linear_free(void *linear) { delete static_cast<wellread::Linear *>(linear); }
