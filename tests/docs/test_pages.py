@@ -40,6 +40,7 @@ def files(tmp_path_factory):
     small.save(files / "path" / "to" / "small-bert")
     kobert_module().save(files / "kobert")
     (files / "path" / "to" / "teacher").symlink_to(files / "path" / "to" / "directory")
+    (files / "path" / "to" / "other-teacher").symlink_to(files / "path" / "to" / "small-bert")
     lines = ["The man is playing the guitar.", "A woman runs to the cat."] * 20
     (files / "texts.txt").write_text("\n".join(lines) + "\n", "utf-8")
     (files / "texts.csv").write_text("id,title,body\n" + "".join(f"{i},no,{line}\n" for i, line in enumerate(lines)))

@@ -15,7 +15,7 @@ from wellread.checkpoints.checkpoint import in_memory
 from wellread.errors import ConfigError, TrainingError
 from wellread.learn.distill.distill import distill
 from wellread.learn.distill.layers import layers_student, masks_of
-from wellread.learn.distill.student import DistillInputs, token_rows
+from wellread.learn.distill.student import DistillInputs, Teacher, token_rows
 from wellread.learn.distributed import Process
 from wellread.learn.init import MLM_TRANSFORM, POSITIONS, TYPES, WORDS, from_teacher_layers
 from wellread.learn.settings import LayersConfig
@@ -28,8 +28,7 @@ CONFIG = METHODS["layers"]
 def inputs_for(place, *, config=CONFIG, checkpoint=None, student=None, teacher=None) -> DistillInputs:
     made = Module(checkpoint=checkpoint or lively(tiny_checkpoint()), tokenizer=tiny_tokenizer(place / "teacher"))
     return DistillInputs(
-        teacher=teacher or made,
-        teacher_hash="hash",
+        teachers=[Teacher(module=teacher or made, sha256="hash")],
         student=student,
         texts=TEXTS,
         pairs=None,

@@ -16,7 +16,7 @@ from wellread.config import TokenizerConfig
 from wellread.errors import ConfigError, TrainingError
 from wellread.learn.distill.distill import distill
 from wellread.learn.distill.relations import relation_loss, relations_student
-from wellread.learn.distill.student import DistillInputs
+from wellread.learn.distill.student import DistillInputs, Teacher
 from wellread.learn.distributed import Process
 from wellread.learn.settings import RelationsConfig
 from wellread.module import Module
@@ -46,8 +46,7 @@ def test_the_loss_is_the_paper_s_formula_over_real_tokens():
 
 def inputs_for(place, *, config=METHODS["relations"], student=None, teacher=None) -> DistillInputs:
     return DistillInputs(
-        teacher=teacher or teacher_for("relations", place / "teacher"),
-        teacher_hash="hash",
+        teachers=[Teacher(module=teacher or teacher_for("relations", place / "teacher"), sha256="hash")],
         student=student,
         texts=TEXTS,
         pairs=None,

@@ -15,7 +15,7 @@ from wellread.config import HeadConfig, TokenizerConfig
 from wellread.errors import DataError, TrainingError, TruncationWarning
 from wellread.learn.distill.distill import distill
 from wellread.learn.distill.soft_labels import labels_student
-from wellread.learn.distill.student import DistillInputs
+from wellread.learn.distill.student import DistillInputs, Teacher
 from wellread.learn.distributed import Process
 from wellread.module import Module
 from wellread.text.tokenizer import load_tokenizer
@@ -25,13 +25,14 @@ OTHERS = TEXTS[::-1]
 
 
 def inputs_for(place, *, task="classify", pairs=None, config=METHODS["labels"], **changes) -> DistillInputs:
+    teacher = changes.pop("teacher", None) or teacher_for("labels", place / "teacher", task=task)
     given = {
-        "teacher": teacher_for("labels", place / "teacher", task=task),
+        "teachers": [Teacher(module=teacher, sha256="h")],
         "student": student_for("labels", place / "student"),
         "texts": TEXTS,
         **changes,
     }
-    return DistillInputs(**given, teacher_hash="h", pairs=pairs, config=config, output_dir=place, process=Process())
+    return DistillInputs(**given, pairs=pairs, config=config, output_dir=place, process=Process())
 
 
 def teacher_logits(teacher: Module, rows: list[int], pairs: list[str] | None) -> np.ndarray:

@@ -14,7 +14,7 @@ from tiny import tiny_checkpoint, tiny_config
 from wellread.config import DenseConfig, SentenceConfig
 from wellread.errors import ConfigError
 from wellread.learn.distill.distill import distill
-from wellread.learn.distill.student import DistillInputs
+from wellread.learn.distill.student import DistillInputs, Teacher
 from wellread.learn.distill.vectors import contrastive_loss, vectors_student
 from wellread.learn.distributed import Process
 from wellread.learn.init import with_unit_vectors
@@ -27,8 +27,7 @@ CONFIG = METHODS["vectors"]
 
 def inputs_for(place, *, config=CONFIG, student=None, teacher=None) -> DistillInputs:
     return DistillInputs(
-        teacher=teacher or teacher_for("vectors", place / "teacher"),
-        teacher_hash="hash",
+        teachers=[Teacher(module=teacher or teacher_for("vectors", place / "teacher"), sha256="hash")],
         student=student,
         texts=TEXTS,
         pairs=None,
@@ -94,7 +93,7 @@ def test_the_teacher_s_default_prompt_is_put_before(tmp_path):
     sentence = SentenceConfig(normalize=True, prompts={"q": "the cat "}, default_prompt_name="q", max_seq_length=32)
     plain = teacher_for("vectors", tmp_path / "t")
     teacher = Module(checkpoint=replace(plain.checkpoint, sentence=sentence), tokenizer=plain.tokenizer)
-    made = vectors_student(inputs_for(tmp_path, teacher=teacher)).teacher.read(np.arange(5), 0)
+    made = vectors_student(inputs_for(tmp_path, teacher=teacher)).caches[0].read(np.arange(5), 0)
     assert np.abs(made - teacher.encode(TEXTS[:5])).max() < 0.02
     assert np.abs(made - plain.encode(TEXTS[:5])).max() > 0.05
 
@@ -105,7 +104,7 @@ def test_a_teacher_s_whole_vectors_are_taught_whatever_it_keeps_of_them(tmp_path
     teacher = Module(checkpoint=replace(plain.checkpoint, sentence=sentence), tokenizer=plain.tokenizer)
     assert teacher.embedding_size == 5
     student = vectors_student(inputs_for(tmp_path, teacher=teacher))
-    assert student.checkpoint.embedding_size == student.teacher.read(np.arange(5), 0).shape[1] == 12
+    assert student.checkpoint.embedding_size == student.caches[0].read(np.arange(5), 0).shape[1] == 12
     cut = tiny_checkpoint(sentence=SentenceConfig(truncate_dim=5))
     assert with_unit_vectors(cut, 12, CONFIG).sentence.truncate_dim is None
 

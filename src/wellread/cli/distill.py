@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from wellread.cli.options import LOADING, gather, json_flag, load_module, module_options, options_of
+from wellread.cli.options import LOADING, gather, json_flag, load_module, load_modules, options_of, teacher_options
 from wellread.cli.texts import files_on_disk
 from wellread.cli.training import run_options, train_and_save
 from wellread.errors import require_extra
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @click.option("--recipe", default="default", show_default=True, help=f"A TOML file, or one of: {', '.join(RECIPES)}.")
 @options_of(Recipe)
 @json_flag
-@module_options
+@teacher_options
 def command(texts: tuple[Path, ...], student: str | None, recipe: str, **options: Any) -> None:
     """Distil the --model into a student on TEXTS: .txt files of a text a line, or tables with a --text column.
 
@@ -35,7 +35,7 @@ def command(texts: tuple[Path, ...], student: str | None, recipe: str, **options
     layers     a DistilBERT of some of the teacher's layers  (--recipe distilbert, distilkobert)
     labels     --student learns a fine-tuned teacher's soft labels  (--recipe well-read)
     relations  attention relations, to any smaller shape  (--recipe minilm)
-    vectors    sentence vectors in the teacher's own space  (--recipe leaf, default)
+    vectors    sentence vectors in the teacher's own space, of several --model too  (--recipe leaf, default)
     """
     require_extra("torch", extra="train")
     from wellread.learn.distill.distill import distill
@@ -45,7 +45,7 @@ def command(texts: tuple[Path, ...], student: str | None, recipe: str, **options
 
     def train(process: Process, where: dict[str, Any]) -> Module:
         return distill(
-            load_module(**loading),
+            load_modules(**loading),
             files_on_disk(texts, where["output_dir"], settings.text.kind),
             recipe=recipe,
             config=settings.distill,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
 import click
@@ -35,9 +35,19 @@ LOADING = ("model", "backend", "revision", "local_files_only", "tokenizer", "ign
 
 def module_options(command: F) -> F:
     """Add --model and what `wellread.load` takes beside it, under the names that `load_module` takes."""
+    return _module_options(command, {"default": "default", "help": MODEL})
+
+
+def teacher_options(command: F) -> F:
+    """Add what `module_options` does, with any number of --model: `load_modules` takes them."""
+    several = f"{MODEL} Several teach together; the student's vectors lie in the space of the first."
+    return _module_options(command, {"default": ("default",), "multiple": True, "help": several})
+
+
+def _module_options(command: F, model: dict[str, Any]) -> F:
     section: dict[str, Any] = {"cls": Setting, "section": "The module"}
     options = (
-        click.option("-m", "--model", default="default", show_default=True, help=MODEL, **section),
+        click.option("-m", "--model", show_default=True, **model, **section),
         click.option("--backend", default="auto", show_default=True, help=BACKENDS, **section),
         click.option("--revision", help="Branch, tag or commit of a Hugging Face id.", **section),
         click.option("--local-files-only", is_flag=True, help="Use the cache and make no network call.", **section),
@@ -61,6 +71,14 @@ def load_module(model: str, **options: Any) -> Module:
 
     module: Module = wellread.load(model, **options)
     return module
+
+
+def load_modules(model: Sequence[str], **options: Any) -> list[Module]:
+    """Load what `teacher_options` describes. Raises: UsageError for what says which one module is meant, of several."""
+    of_one = [f"--{name}" for name in ("revision", "tokenizer") if options[name]]
+    if of_one and len(model) > 1:
+        raise click.UsageError(f"{' and '.join(of_one)}: of one --model; found {len(model)}; save each by itself first")
+    return [load_module(name, **options) for name in model]
 
 
 def options_of(config: Any) -> Callable[[F], F]:

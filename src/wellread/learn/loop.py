@@ -135,8 +135,9 @@ def trained_module(
     backend: str = "openvino",
     provenance: Mapping[str, Any] | None = None,
 ) -> Module:
-    """Return a module of the weights that a model has now."""
-    checkpoint = replace(checkpoint, tensors=in_memory(model.arrays()))
+    """Return a module of the weights that a model has now, without those that served the training alone."""
+    arrays = model.arrays()
+    checkpoint = replace(checkpoint, tensors=in_memory({name: arrays[name] for name in checkpoint.tensors}))
     return Module(checkpoint=checkpoint, tokenizer=tokenizer, backend=backend, provenance=provenance or {})
 
 

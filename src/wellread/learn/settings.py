@@ -123,6 +123,23 @@ class VectorsConfig:
         float, "weight of telling the teacher's vector of a text from its batch's; 0: none"
     ] = 0.0
     contrastive_temperature: Annotated[float, "what cosines are divided by before the softmax"] = 0.05
+    weights: Annotated[str, "weights of the losses of several teachers, with commas between; empty: 1 each"] = ""
+
+    def __post_init__(self) -> None:
+        """Refuse weights that are no numbers above 0."""
+        try:
+            wrong = [weight for weight in self.teacher_weights if not 0 < weight < float("inf")]
+        except ValueError:
+            wrong = [float("nan")]
+        if wrong:
+            raise ConfigError(
+                f"weights are numbers above 0 with commas between, as 1, 0.5; found {self.weights!r}; correct them"
+            )
+
+    @property
+    def teacher_weights(self) -> list[float]:
+        """The numbers in `weights`."""
+        return [float(part) for part in self.weights.split(",")] if self.weights else []
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

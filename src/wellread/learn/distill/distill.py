@@ -12,7 +12,7 @@ from wellread.errors import ConfigError, InputError, TrainingError
 from wellread.learn.distill.layers import layers_student
 from wellread.learn.distill.relations import relations_student
 from wellread.learn.distill.soft_labels import labels_student
-from wellread.learn.distill.student import DistillInputs, Student
+from wellread.learn.distill.student import DistillInputs, Student, Teacher
 from wellread.learn.distill.teacher import fingerprint
 from wellread.learn.distill.vectors import vectors_student
 from wellread.learn.distributed import joined
@@ -28,10 +28,11 @@ METHODS: Mapping[str, Callable[[DistillInputs], Student]] = {
     "vectors": vectors_student,
 }
 TOKEN_METHODS = ("layers", "relations")  # which read any number of texts from their files
+ENSEMBLES = ("vectors",)  # which learn from several teachers
 
 
 def distill(
-    teacher: Module,
+    teacher: Module | Sequence[Module],
     texts: Sequence[str] | Sequence[Path],
     *,
     output_dir: str | Path,
@@ -45,9 +46,12 @@ def distill(
 ) -> Module:
     """Train a student on what the teacher makes of `texts`, by `config.method`, and return it.
 
-    `layers` makes its student of the teacher's layers; `labels` teaches a pre-trained `student`, and takes `pairs`, the
-    second texts, where the teacher judges pairs; `relations` and `vectors` teach `student`, or a fresh one of the shape
-    in `config`. `recipe` is one that ships with wellread, or a TOML file: files are read as its [text] says, and
+    `teacher` is a module, or for `vectors` several: the student learns from all, and its vectors lie in the space of
+    the first. `layers` makes its student of the teacher's layers; `labels` teaches a pre-trained `student`, and takes
+    `pairs`, the second texts, where the teacher judges pairs; `relations` and `vectors` teach `student`, or a fresh one
+    of the shape in `config`.
+
+    `recipe` is one that ships with wellread, or a TOML file: files are read as its [text] says, and
     trained on as its [distill] does; `text` and `config` go before them. Without either, `layers` and `relations` take
     files too, which need not fit in memory.
 
@@ -56,8 +60,9 @@ def distill(
     where there are checkpoints of another. Under torchrun every process returns the student.
 
     Raises: TrainingError for no texts, or as `train` does; ConfigError for a teacher and a student that do not go
-        together; DataError for files.
+        together, or several teachers where one is taken; DataError for files.
     """
+    teachers = [teacher] if isinstance(teacher, Module) else list(teacher)
     texts = given_texts(texts)
     pairs = None if pairs is None else as_texts(pairs)
     read = read_recipe(recipe or "default")
@@ -67,11 +72,11 @@ def distill(
         texts, pairs = _read_texts(text, config.method, [Path(path) for path in texts])
     if not texts:
         raise TrainingError("a student was to be distilled; found 0 texts; give it some")
+    refuse_teachers(teachers, config.method)
     output_dir = Path(output_dir)
     with joined(config.loop.ddp_timeout) as process:
         inputs = DistillInputs(
-            teacher=teacher,
-            teacher_hash=fingerprint(teacher),
+            teachers=[Teacher(module=module, sha256=fingerprint(module)) for module in teachers],
             student=student,
             texts=texts,
             pairs=pairs,
@@ -81,7 +86,7 @@ def distill(
         )
         learner = METHODS[config.method](inputs)
         resume: dict[str, Any] = {"resume_from_checkpoint": resume_from_checkpoint, "overwrite": overwrite}
-        steps = run(learner, config.loop, output_dir, settings=config, prepare=learner.teacher.prepare, **resume)
+        steps = run(learner, config.loop, output_dir, settings=config, prepare=learner.prepare, **resume)
     provenance = {
         "made_by": "wellread distill",
         **({"recipe": Path(recipe).stem} if recipe else {}),
@@ -102,11 +107,20 @@ def given_texts(texts: Any) -> Sequence[str] | Sequence[Path]:
     return rows if rows and all(isinstance(row, Path) for row in rows) else as_texts(rows)
 
 
+def refuse_teachers(teachers: Sequence[Module], method: str) -> None:
+    """Refuse no teacher, or more than a method learns from. Raises: ConfigError."""
+    if not teachers or (len(teachers) > 1 and method not in ENSEMBLES):
+        several = f"; several are for {' and '.join(ENSEMBLES)}" if teachers else ""
+        raise ConfigError(f"the method {method!r} learns from a teacher; found {len(teachers)}; give it one{several}")
+
+
 def _sources(inputs: DistillInputs) -> dict[str, Any]:
-    """Say which teacher and student a student was made of."""
+    """Say which teachers and student a student was made of; of several the first is the one it stands in for."""
     student = inputs.student
+    first, *others = ({**one.module.provenance, "sha256": one.sha256} for one in inputs.teachers)
     return {
-        "teacher": {**inputs.teacher.provenance, "sha256": inputs.teacher_hash},
+        "teacher": first,
+        **({"further_teachers": {str(number): other for number, other in enumerate(others, 2)}} if others else {}),
         **({"student": {**student.provenance, "sha256": fingerprint(student)}} if student else {}),
     }
 

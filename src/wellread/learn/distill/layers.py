@@ -68,12 +68,16 @@ def layers_student(inputs: DistillInputs) -> Student:
         tokenizer=inputs.teacher.tokenizer,
         model=model,
         rows=rows,
-        teacher=teacher_cache(
-            inputs,
-            rows,
-            "sequence_output",
-            packs={(*mask_facts, number): partial(masks.teacher_inputs, epoch=number) for number in range(masks.sets)},
-        ),
+        caches=[
+            teacher_cache(
+                inputs,
+                rows,
+                "sequence_output",
+                packs={
+                    (*mask_facts, number): partial(masks.teacher_inputs, epoch=number) for number in range(masks.sets)
+                },
+            )
+        ],
         objective=partial(layers_loss, head=TorchEncoder(head).eval().requires_grad_(False), config=config),
         facts={**asdict(layers), "temperature": config.temperature},
         pack=masks.student_inputs,

@@ -72,7 +72,7 @@ def relations_student(inputs: DistillInputs) -> Student:
         tokenizer=inputs.teacher.tokenizer,
         model=TorchEncoder(checkpoint).train(),
         rows=rows,
-        teacher=states,
+        caches=[states],
         objective=partial(relations_loss, teacher=attention_maps(teacher, layer), heads=heads),
         facts=asdict(relations),
     )

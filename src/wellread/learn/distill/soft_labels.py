@@ -61,7 +61,7 @@ def labels_student(inputs: DistillInputs) -> Student:
         tokenizer=student.tokenizer,
         model=TorchEncoder(checkpoint).train(),
         rows=rows,
-        teacher=answers,
+        caches=[answers],
         objective=partial(soft_label_loss, temperature=config.temperature),
         facts={
             "answers": answers.outputs[0].key,

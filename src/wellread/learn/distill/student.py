@@ -15,7 +15,15 @@ from wellread.checkpoints.checkpoint import Checkpoint
 from wellread.data.token_store import token_store
 from wellread.encoder.heads import LOGITS_OUTPUT, SENTENCE_OUTPUT
 from wellread.errors import ConfigError, TrainingError
-from wellread.learn.distill.teacher import Pack, RowNumbers, TeacherCache, TeacherOutput, key_of, teacher_backend
+from wellread.learn.distill.teacher import (
+    Pack,
+    RowNumbers,
+    TeacherCache,
+    TeacherOutput,
+    key_of,
+    share_limit,
+    teacher_backend,
+)
 from wellread.learn.distributed import Process
 from wellread.learn.rows import Rows, rows_of
 from wellread.learn.settings import DistillConfig
@@ -27,11 +35,18 @@ GIGABYTE = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Teacher:
+    """A module that teaches."""
+
+    module: Module
+    sha256: str  # its fingerprint
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class DistillInputs:
     """What a method makes a student of."""
 
-    teacher: Module
-    teacher_hash: str
+    teachers: Sequence[Teacher]  # one at least
     student: Module | None  # that learns; None: one is made
     texts: Sequence[str] | Sequence[Path]
     pairs: Sequence[str] | None  # the second text of each
@@ -39,19 +54,24 @@ class DistillInputs:
     output_dir: Path
     process: Process
 
+    @property
+    def teacher(self) -> Module:
+        """The first teacher, for most methods the only one."""
+        return self.teachers[0].module
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Student:
-    """A module that learns from a teacher: the task that the loop trains."""
+    """A module that learns from teachers: the task that the loop trains."""
 
     inputs: DistillInputs
     checkpoint: Checkpoint  # before training
     tokenizer: Tokenizer
     model: TorchEncoder
     rows: Rows
-    teacher: TeacherCache  # the outputs for the rows
+    caches: Sequence[TeacherCache]  # of each teacher, the outputs for the rows
     objective: Callable[[TorchEncoder, Inputs], Loss]
-    facts: Mapping[str, Any]  # what the loss depends on beside data and teacher, as JSON has it
+    facts: Mapping[str, Any]  # what the loss depends on beside data and first teacher, as JSON has it
     pack: Callable[[RowNumbers, int], Mapping[str, NDArray[Any]]] | None = None  # rows of an epoch; None: as they are
 
     def lengths(self, epoch: int) -> NDArray[np.int64]:
@@ -59,19 +79,30 @@ class Student:
         return self.rows.lengths
 
     def collate(self, rows: RowNumbers, epoch: int) -> Inputs:
-        """Pad rows to their longest; `theirs` are the teacher's vectors [n, width] of the rows, or of their tokens."""
+        """Pad rows to their longest; `theirs` are the teacher's vectors [n, width] of the rows, or of their tokens.
+
+        Those of several teachers stand side by side.
+        """
         batch = self.pack(rows, epoch) if self.pack else self.rows.pack(rows)
-        return tensors({**batch, "theirs": self.teacher.read(rows, epoch)})
+        return tensors({**batch, "theirs": np.concatenate([cache.read(rows, epoch) for cache in self.caches], axis=1)})
+
+    def prepare(self, epoch: int, process: Process) -> None:
+        """Have what the teachers say in an epoch on disk, as far as it fits."""
+        for cache in self.caches:
+            cache.prepare(epoch, process)
 
     def loss(self, inputs: Inputs) -> Loss:
-        """Hold the student's outputs against the teacher's."""
+        """Hold the student's outputs against the teachers'."""
         return self.objective(self.model, inputs)
 
     def identity(self) -> dict[str, Any]:
-        """Name data and teacher by their hashes, what the loss is made with, and where the teacher's outputs are."""
-        method, teacher = self.inputs.config.method, self.inputs.teacher_hash
-        common = {"task": method, "data": self.rows.digest(), "teacher": teacher}
-        return {**common, **self.facts, "teacher_on_disk": self.teacher.is_on_disk}
+        """Name data and teachers by their hashes, what the loss is made with, and where the teachers' outputs are."""
+        method, (teacher, *others) = self.inputs.config.method, self.inputs.teachers
+        common: dict[str, Any] = {"task": method, "data": self.rows.digest(), "teacher": teacher.sha256}
+        if others:
+            common["further_teachers"] = [other.sha256 for other in others]
+        on_disk = [cache.is_on_disk for cache in self.caches]
+        return {**common, **self.facts, "teacher_on_disk": on_disk if others else on_disk[0]}
 
 
 def teacher_cache(
@@ -79,17 +110,20 @@ def teacher_cache(
     rows: Rows,
     output: str,
     *,
+    number: int = 0,
     layers: int | None = None,
     packs: Mapping[tuple[Hashable, ...], Pack] | None = None,
 ) -> TeacherCache:
-    """Keep an output of the teacher, or of its first `layers` layers, for `rows` in the run's directory.
+    """Keep an output of a teacher, or of its first `layers` layers, for `rows` in the run's directory.
 
-    `packs` has as many variants of the rows as there are masks of them, by what tells one from the others.
+    `number` is the teacher's place. `packs` has as many variants of the rows as there are masks of them, by what tells
+    one from the others.
     """
-    teacher, backend = inputs.teacher, teacher_backend(inputs.teacher, layers=layers)
-    head = teacher.checkpoint.head
+    teacher = inputs.teachers[number].module
+    backend, head = teacher_backend(teacher, layers=layers), teacher.checkpoint.head
     widths = {SENTENCE_OUTPUT: teacher.checkpoint.embedding_size, LOGITS_OUTPUT: head.outputs if head else 0}
-    facts = (inputs.config.method, inputs.teacher_hash, backend.name, backend.precision, rows.digest())
+    sha256 = inputs.teachers[number].sha256
+    facts = (inputs.config.method, sha256, backend.name, backend.precision, rows.digest())
     outputs = [
         TeacherOutput(
             backend=backend,
@@ -104,6 +138,12 @@ def teacher_cache(
     ]
     limit = int(inputs.config.teacher_cache_gb * GIGABYTE)
     return TeacherCache(outputs=outputs, directory=inputs.output_dir / "teacher", limit=limit)
+
+
+def text_caches(inputs: DistillInputs, rows: Sequence[Rows], output: str) -> list[TeacherCache]:
+    """Keep an output of every teacher for the texts as each reads them: `rows`, in the order of the teachers."""
+    caches = [teacher_cache(inputs, own, output, number=number) for number, own in enumerate(rows)]
+    return share_limit(caches)
 
 
 def text_rows(module: Module, columns: Sequence[Sequence[str]], *, max_seq_length: int | None = None) -> Rows:

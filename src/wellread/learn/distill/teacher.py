@@ -147,12 +147,14 @@ class TeacherCache:
     outputs: Sequence[TeacherOutput]  # of one size
     directory: Path
     limit: int
+    taken: int = 0  # bytes of the limit that outputs of other teachers of the run have
+    protected: frozenset[str] = frozenset()  # the keys of those, which never give way
     _maps: dict[str, Half] = field(default_factory=dict)  # key -> [all vectors, width], as a memory map
 
     @property
     def is_on_disk(self) -> bool:
         """Whether an output fits in the limit."""
-        return self.outputs[0].size <= self.limit
+        return self.taken + self.outputs[0].size <= self.limit
 
     def read(self, rows: RowNumbers, epoch: int) -> Half:
         """Return the vectors [n, width] of some rows, one row after the other."""
@@ -192,7 +194,7 @@ class TeacherCache:
         keys = [self.outputs[(epoch + ahead) % len(self.outputs)].key for ahead in range(len(self.outputs))]
         sizes = {path.name: _size(path) for path in self.directory.glob("*") if (path / MARKS).exists()}
         ours = [key for key in sizes if key in keys]
-        order = sorted(sizes.keys() - set(ours)) + sorted(ours, key=keys.index, reverse=True)
+        order = sorted(sizes.keys() - {*ours, *self.protected}) + sorted(ours, key=keys.index, reverse=True)
         for key in order:
             others = sum(size for other, size in sizes.items() if other != keys[0])
             if key == keys[0] or others + self.outputs[0].size <= self.limit:
@@ -200,6 +202,16 @@ class TeacherCache:
             shutil.rmtree(self.directory / key, ignore_errors=True)
             self._maps.pop(key, None)
             del sizes[key]
+
+
+def share_limit(caches: Sequence[TeacherCache]) -> list[TeacherCache]:
+    """Let the outputs of several teachers, one each, have one limit together: those in front take what fits."""
+    shared: list[TeacherCache] = []
+    for cache in caches:
+        on_disk = [before for before in shared if before.is_on_disk]
+        shared.append(replace(cache, taken=sum(before.outputs[0].size for before in on_disk)))
+    keys = frozenset(output.key for cache in shared if cache.is_on_disk for output in cache.outputs)
+    return [replace(cache, protected=keys - {output.key for output in cache.outputs}) for cache in shared]
 
 
 def _size(directory: Path) -> int:

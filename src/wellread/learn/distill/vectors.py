@@ -2,31 +2,38 @@
 
 Vujanic and Rueckstiess 2025 (arXiv:2509.12539): the squared distance of unit vectors, the student's through a linear
 map to the teacher's width, which stays in the module. So vectors of the two can be compared with each other.
+
+Several teachers have a map each behind one encoder. The module keeps that of the first, in whose space its vectors lie;
+what the encoder learned from the others stays in it.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from functools import partial
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from wellread.backends.torch import TorchEncoder
-from wellread.encoder.heads import SENTENCE_OUTPUT
+from wellread.backends.torch import TorchEncoder, TorchOps, place
+from wellread.checkpoints.checkpoint import Checkpoint
+from wellread.encoder.heads import SENTENCE_OUTPUT, run, sentence_step
 from wellread.errors import ConfigError
 from wellread.learn.distill.student import (
     DistillInputs,
     Student,
-    teacher_cache,
+    text_caches,
     text_rows,
     texts_in_memory,
 )
-from wellread.learn.init import from_teacher_to_vectors, refuse_long, with_unit_vectors
+from wellread.learn.init import from_teacher_to_vectors, random_tensors, refuse_long, with_unit_vectors
 from wellread.learn.rows import rows_of
 from wellread.learn.settings import VectorsConfig
 from wellread.learn.step import Inputs, Loss
+from wellread.module import Module
 
 SHAPE = ("num_hidden_layers", "hidden_size", "num_attention_heads")
 
@@ -34,9 +41,11 @@ SHAPE = ("num_hidden_layers", "hidden_size", "num_attention_heads")
 def vectors_student(inputs: DistillInputs) -> Student:
     """Prepare a student to learn sentence vectors.
 
-    Raises: ConfigError for rows that it has no positions for, and for a teacher whose prompt is not pooled.
+    Raises: ConfigError for rows that it has no positions for, for a teacher whose prompt is not pooled, and for weights
+        of more or fewer teachers than there are.
     """
     teacher, config, texts = inputs.teacher, inputs.config, texts_in_memory(inputs)
+    weights = teacher_weights(config.vectors, len(inputs.teachers))
     if inputs.student is None:
         checkpoint, tokenizer = from_teacher_to_vectors(teacher.checkpoint, config), teacher.tokenizer
     else:
@@ -45,43 +54,140 @@ def vectors_student(inputs: DistillInputs) -> Student:
         tokenizer = inputs.student.tokenizer
     rows = rows_of(tokenizer, [texts], max_seq_length=config.max_seq_length)
     rows.warn_cut()
-    # the teacher reads texts as its `encode` does, the default prompt put before
-    prompts, name = teacher.checkpoint.sentence.prompts, teacher.checkpoint.sentence.default_prompt_name
-    if name is not None and prompts[name] and not teacher.checkpoint.sentence.include_prompt:
-        raise ConfigError(
-            f"a teacher whose vectors are of whole rows was expected; found one that puts the prompt {name!r} before "
-            "texts and does not pool it (include_prompt); save it without default_prompt_name"
-        )
-    prompted = [prompts[name] + text for text in texts] if name is not None else texts
-    answers = teacher_cache(inputs, text_rows(teacher, [prompted]), SENTENCE_OUTPUT)
+    teachers = [one.module for one in inputs.teachers]
+    own_rows = [text_rows(module, [prompted(module, texts)]) for module in teachers]
+    caches = text_caches(inputs, own_rows, SENTENCE_OUTPUT)
+    widths = [module.checkpoint.embedding_size for module in teachers]
+    shares = (
+        {"weights": list(weights)} if caches[1:] or weights[0] != 1 else {}
+    )  # a run of before there were any goes on
+    loss_facts = {name: value for name, value in asdict(config.vectors).items() if name != "weights"}
     return Student(
         inputs=inputs,
         checkpoint=checkpoint,
         tokenizer=tokenizer,
-        model=TorchEncoder(checkpoint).eval(),  # dropout off: targets are given, there is little to overfit
+        model=model_with_maps(checkpoint, widths[1:], seed=config.loop.seed),
         rows=rows,
-        teacher=answers,
-        objective=partial(vectors_loss, config=config.vectors),
+        caches=caches,
+        objective=partial(vectors_loss, config=config.vectors, widths=widths, weights=weights),
         facts={
-            "answers": answers.outputs[0].key,
+            "answers": caches[0].outputs[0].key,
+            **({"further_answers": [cache.outputs[0].key for cache in caches[1:]]} if caches[1:] else {}),
             **{name: getattr(checkpoint.config, name) for name in SHAPE},
             "max_seq_length": rows.max_seq_length,
             **asdict(rows.template.special),
-            **asdict(config.vectors),
+            **loss_facts,
+            **shares,
         },
     )
 
 
-def vectors_loss(model: TorchEncoder, inputs: Inputs, *, config: VectorsConfig) -> Loss:
-    """Sum the squared Euclidean distances of unit vectors: 2 - 2 cos, 0 to 4 each; then the contrastive part."""
-    theirs = functional.normalize(inputs["theirs"].float(), dim=-1)
-    ours = model(inputs, [SENTENCE_OUTPUT])[SENTENCE_OUTPUT]
-    assert isinstance(ours, Tensor)
+def teacher_weights(config: VectorsConfig, count: int) -> Sequence[float]:
+    """Return the weights of `count` teachers. Raises: ConfigError where the settings have another number of them.
+
+    >>> teacher_weights(VectorsConfig(weights="1, 0.5"), 2)
+    [1.0, 0.5]
+    """
+    weights = config.teacher_weights or [1.0] * count
+    if len(weights) != count:
+        raise ConfigError(
+            f"weights of {count} teachers were asked for; found {len(weights)}: {config.weights}; give one for each "
+            "teacher, or none"
+        )
+    return weights
+
+
+def prompted(teacher: Module, texts: Sequence[str]) -> Sequence[str]:
+    """Return texts as a teacher's `encode` reads them, the default prompt put before.
+
+    Raises: ConfigError for a prompt that is not pooled.
+    """
+    sentence = teacher.checkpoint.sentence
+    name = sentence.default_prompt_name
+    if name is None:
+        return texts
+    if sentence.prompts[name] and not sentence.include_prompt:
+        raise ConfigError(
+            f"a teacher whose vectors are of whole rows was expected; found one that puts the prompt {name!r} before "
+            "texts and does not pool it (include_prompt); save it without default_prompt_name"
+        )
+    return [sentence.prompts[name] + text for text in texts]
+
+
+def model_with_maps(checkpoint: Checkpoint, widths: Sequence[int], *, seed: int) -> TorchEncoder:
+    """Return a student with a linear map, drawn anew, into the space of every further teacher, `widths` wide.
+
+    They are parameters of the model, so that checkpoints of the run hold them, and no part of the module.
+    """
+    model = TorchEncoder(checkpoint).eval()  # dropout off: targets are given, there is little to overfit
+    width, deviation = shared_width(checkpoint), checkpoint.config.initializer_range
+    for number, out in enumerate(widths, 1):
+        name = map_name(number)
+        wanted: dict[str, tuple[int, ...]] = {f"{name}.weight": (out, width), f"{name}.bias": (out,)}
+        for parameter, array in random_tensors(wanted, deviation, np.random.default_rng([seed, number])).items():
+            place(model, parameter, array)
+    return model
+
+
+def map_name(number: int) -> str:
+    """Name the map into the space of a further teacher, counted from 1.
+
+    >>> map_name(1)
+    'teachers.1'
+    """
+    return f"teachers.{number}"
+
+
+def shared_width(checkpoint: Checkpoint) -> int:
+    """Return the width of what all maps read: what goes into the last step behind the pooling."""
+    sentence = checkpoint.sentence
+    return sentence.dense[-1].in_features if sentence.dense else checkpoint.embedding_size
+
+
+def teacher_space_vectors(model: TorchEncoder, inputs: Inputs, count: int) -> list[Tensor]:
+    """Return the student's vectors in the spaces of `count` teachers, each [B, E] of its width and of length 1.
+
+    The first is the module's sentence vector.
+    """
+    ops, sentence = TorchOps(model), model.sentence_config
+    before = replace(sentence, dense=sentence.dense[:-1], normalize=False)
+    shared = run(ops, model.encoder_config, before, inputs, outputs=[SENTENCE_OUTPUT])[SENTENCE_OUTPUT]
+    assert isinstance(shared, Tensor)
+    last = len(sentence.dense) - 1
+    own = sentence_step(ops, sentence.dense[last], f"sentence.{last}", shared) if sentence.dense else shared
+    others = [ops.linear(shared, map_name(number)) for number in range(1, count)]
+    return [ops.normalize(x) for x in (own, *others)]
+
+
+def vectors_loss(
+    model: TorchEncoder,
+    inputs: Inputs,
+    *,
+    config: VectorsConfig,
+    widths: Sequence[int],
+    weights: Sequence[float],
+) -> Loss:
+    """Sum the losses in the spaces of all teachers, `widths` wide, times their weights."""
+    theirs = inputs["theirs"].float().split(list(widths), dim=1)
+    ours = teacher_space_vectors(model, inputs, len(widths))
+    losses = [vector_loss(*pair, config=config) for pair in zip(ours, theirs, strict=True)]
+    return Loss(
+        total=torch.stack([weight * loss for weight, loss in zip(weights, losses, strict=True)]).sum(),
+        count=len(inputs["theirs"]),
+    )
+
+
+def vector_loss(ours: Tensor, theirs: Tensor, *, config: VectorsConfig) -> Tensor:
+    """Sum the squared Euclidean distances of unit vectors: 2 - 2 cos, 0 to 4 each; then the contrastive part.
+
+    `ours` [B, E] are unit vectors; `theirs` [B, E] are made so.
+    """
+    theirs = functional.normalize(theirs, dim=-1)
     total = (ours - theirs).square().sum()
     if config.contrastive_weight:
         contrast = contrastive_loss(ours, theirs, temperature=config.contrastive_temperature)
         total = total + config.contrastive_weight * contrast
-    return Loss(total=total, count=len(ours))
+    return total
 
 
 def contrastive_loss(ours: Tensor, theirs: Tensor, *, temperature: float) -> Tensor:
