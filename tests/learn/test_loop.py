@@ -14,7 +14,7 @@ import torch
 from learn.tiny_task import SETTINGS, TinyTask, assert_bit_equal, encoder, finish, start, trained, weights
 
 from wellread.errors import TrainingError
-from wellread.learn import checkpoints
+from wellread.learn import checkpoints, loop
 from wellread.learn.loop import train, uses_bf16
 from wellread.learn.settings import LoopConfig
 from wellread.learn.step import Evaluated, Saved, Started, Step
@@ -161,12 +161,29 @@ def test_bf16_is_what_is_asked_for(tmp_path, wanted):
     assert seen == [wanted == "true"]
 
 
-def test_bf16_is_automatic_where_the_cpu_has_it(monkeypatch):
+@pytest.mark.parametrize(("instructions", "gain", "chosen"), [(False, 9, False), (True, 0.6, False), (True, 1.9, True)])
+def test_bf16_is_automatic_where_the_cpu_gains_by_it(monkeypatch, instructions, gain, chosen):
     for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
-        monkeypatch.setattr(torch.cpu, name, lambda: False, raising=False)
-    assert not uses_bf16(LoopConfig(), "cpu")
-    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: True, raising=False)
-    assert uses_bf16(LoopConfig(), "cpu")
+        monkeypatch.setattr(torch.cpu, name, lambda: instructions, raising=False)
+    monkeypatch.setattr(loop, "bf16_gain", lambda: gain)
+    assert uses_bf16(LoopConfig(), "cpu") is chosen
+
+
+def test_the_gain_of_bf16_is_that_of_products():
+    assert 0.01 < loop.bf16_gain() < 100
+
+
+def test_a_resumed_run_keeps_the_precision_that_it_began_with(tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "uses_bf16", lambda *_: True)
+    list(train(TinyTask(), config(max_steps=1, save_steps=1, bf16="auto"), tmp_path))
+    monkeypatch.setattr(loop, "uses_bf16", lambda *_: False)
+    settings = config(max_steps=2, save_steps=1, bf16="auto")
+    saved = json.loads((tmp_path / "checkpoint-1" / "state.json").read_text())
+    assert saved["identity"]["settings.bf16"] is True
+    saved["identity"]["settings.max_steps"] = 2
+    (tmp_path / "checkpoint-1" / "state.json").write_text(json.dumps(saved))
+    list(train(TinyTask(), settings, tmp_path, resume_from_checkpoint=True))  # refused if the precision had changed
+    assert json.loads((tmp_path / "checkpoint-2" / "state.json").read_text())["identity"]["settings.bf16"] is True
 
 
 # -- resume ------------------------------------------------------------------------------------------------------------

@@ -146,6 +146,14 @@ def load(directory: Path, model: nn.Module, optimizer: optim.Optimizer, identity
     return state
 
 
+def identity(directory: Path) -> Mapping[str, Any]:
+    """Return what the run of a checkpoint depends on; nothing of one that `load` will find damaged."""
+    try:
+        return record(State, read_json(directory / STATE), source=directory / STATE).identity
+    except (CheckpointError, OSError):
+        return {}
+
+
 def resumable(output_dir: Path, resume: bool | str | Path | None) -> Path | None:
     """Return the checkpoint that a run is to begin with: none, the last of `output_dir` (True), or the one given.
 

@@ -90,6 +90,16 @@ def agree(process: Process, identity: str) -> None:
         )
 
 
+def all_say(process: Process, answer: bool) -> bool:
+    """Return whether all processes say yes. Raises: TrainingError where one does not answer."""
+    if process.count == 1:
+        return answer
+    least = torch.tensor(int(answer), device=process.device)
+    with _together("what all processes can do was to be asked"):
+        distributed.all_reduce(least, distributed.ReduceOp.MIN)
+    return bool(least)
+
+
 def sum_up(parameters: Sequence[nn.Parameter], numbers: Tensor, process: Process, *, what: str) -> Tensor:
     """Sum the gradients over all processes, in place, and return the sum of `numbers`, float64 [N].
 

@@ -13,9 +13,11 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +29,7 @@ from wellread.checkpoints.checkpoint import Checkpoint, in_memory
 from wellread.errors import TrainingError
 from wellread.learn import checkpoints
 from wellread.learn.checkpoints import State, fingerprint
-from wellread.learn.distributed import Process, agree, joined, wait
+from wellread.learn.distributed import Process, agree, all_say, joined, wait
 from wellread.learn.log import log_events
 from wellread.learn.settings import LoopConfig
 from wellread.learn.step import (
@@ -49,7 +51,7 @@ TRIM_STEPS = 100  # between two calls of `give_back`, which takes about 50 ms
 
 
 def uses_bf16(config: LoopConfig, device: str) -> bool:
-    """Return whether a run autocasts to bfloat16: as its settings say, or where the device multiplies in it.
+    """Return whether a run autocasts to bfloat16: as its settings say, or where products of matrices gain by it.
 
     >>> uses_bf16(LoopConfig(bf16="true"), "cpu")
     True
@@ -60,7 +62,29 @@ def uses_bf16(config: LoopConfig, device: str) -> bool:
         return torch.cuda.is_bf16_supported(including_emulation=False)
     # torch says it of a CPU under these names alone; releases that lack one make do with float32
     probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    return any(getattr(torch.cpu, name, lambda: False)() for name in probes)
+    return any(getattr(torch.cpu, name, lambda: False)() for name in probes) and bf16_gain() > BF16_GAIN
+
+
+BF16_GAIN = 1.2  # what makes up for the casts of autocast
+
+
+@cache
+def bf16_gain() -> float:
+    """Return how many times faster this CPU multiplies matrices in bfloat16 than in float32, in about 50 ms.
+
+    A CPU can have the instructions and lose: a Xeon with AVX-512 BF16, its AMX hidden by a virtual machine, had 0.6.
+    """
+    seconds = {}
+    for dtype in (torch.float32, torch.bfloat16):
+        left, right = torch.ones(1024, 256, dtype=dtype), torch.ones(1024, 256, dtype=dtype)
+        left @ right.T  # the first product of a shape is slow
+        times = []
+        for _ in range(7):
+            begin = time.perf_counter()
+            left @ right.T
+            times.append(time.perf_counter() - begin)
+        seconds[dtype] = min(times)
+    return seconds[torch.float32] / seconds[torch.bfloat16]
 
 
 DECAYS: dict[str, Callable[[float], float]] = {  # from 0, after the warm-up, to 1, one step after the last
@@ -160,10 +184,11 @@ def train(
         cannot be written, or was not made by this run; another process that is gone.
     """
     with joined(config.ddp_timeout) as process:
-        bf16 = uses_bf16(config, process.device)
+        checkpoint = checkpoints.resumable(output_dir, resume_from_checkpoint)
+        began = checkpoints.identity(checkpoint).get("settings.bf16") if checkpoint and config.bf16 == "auto" else None
+        bf16 = all_say(process, uses_bf16(config, process.device)) if began is None else bool(began)
         identity = _identity(task, config, process, bf16)
         agree(process, hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest())
-        checkpoint = checkpoints.resumable(output_dir, resume_from_checkpoint)
         wait(process, "the first checkpoint was to be looked for")  # before the first process may save one
         task.model.to(process.device)
         optimizer = new_optimizer(task.model, config)

@@ -43,9 +43,7 @@ class LoopConfig:
     adam_beta2: Annotated[float, "decay of the mean of their squares"] = 0.999
     adam_epsilon: Annotated[float, "what Adam adds to the root of that mean"] = 1e-8
     max_grad_norm: Annotated[float, "longer gradients are cut to it; 0: none is"] = 1.0
-    bf16: Annotated[str, "autocast to bfloat16: true, false, or auto, which is where the machine computes in it"] = (
-        "auto"
-    )
+    bf16: Annotated[str, "autocast to bfloat16: true, false, or auto, which is where products gain by it"] = "auto"
     seed: Annotated[int, "of order, masks, dropout and fresh weights"] = 0
     logging_steps: Annotated[int, "a line of the log every so many steps; 0: only the last"] = 50
     eval_steps: Annotated[int, "held-out scores every so many steps; 0: only those that a verb gives at the end"] = 0
