@@ -84,6 +84,14 @@ def test_the_word_table_begins_with_the_teachers_principal_components(teacher):
     assert np.allclose(words / words.std(), expected / expected.std(), atol=1e-4)
 
 
+def test_a_student_wider_than_the_teachers_table_has_drawn_columns_beyond(teacher):
+    wide = replace(SMALL, hidden_size=24, num_attention_heads=2)
+    table = from_teacher_to_vectors(teacher.checkpoint, wide).tensors["embeddings.word_embeddings.weight"].read()
+    theirs = teacher.checkpoint.tensors["embeddings.word_embeddings.weight"].read()
+    assert table.shape == (len(theirs), 24) and theirs.shape[1] == 12
+    assert np.linalg.matrix_rank(table[:, :12]) == 12 and (table[:, 12:].std(0) > 0).all()
+
+
 def test_principal_components_agree_with_svd():
     table = RNG.normal(size=(40, 9)).astype(np.float32)
     centred = table - table.mean(0)

@@ -303,7 +303,8 @@ def from_teacher(teacher: Checkpoint, wanted: DistillConfig) -> Checkpoint:
     for name in UNDISTURBING & arrays.keys():
         arrays[name][:] = 0
     words = principal_components(np.asarray(teacher.tensors[WORDS].read(), np.float32), config.embedding_width)
-    arrays[WORDS] = words * np.float32(config.initializer_range / words.std())
+    # a student wider than the teacher's table keeps what was drawn in the columns beyond
+    arrays[WORDS][:, : words.shape[1]] = words * np.float32(config.initializer_range / words.std())
     return Checkpoint(family=teacher.family, config=config, sentence=sentence, tensors=in_memory(arrays))
 
 
