@@ -75,7 +75,7 @@ def test_no_texts_are_refused(teacher, tmp_path):
 
 
 def test_the_word_table_begins_with_the_teachers_principal_components(teacher):
-    student = from_teacher_to_vectors(teacher.checkpoint, replace(SMALL, num_hidden_layers=2))
+    student = from_teacher_to_vectors(teacher, replace(SMALL, num_hidden_layers=2))
     words = student.tensors["embeddings.word_embeddings.weight"].read()
     theirs = teacher.checkpoint.tensors["embeddings.word_embeddings.weight"].read()
     assert words.shape == (99, 8)
@@ -86,10 +86,11 @@ def test_the_word_table_begins_with_the_teachers_principal_components(teacher):
 
 def test_a_student_wider_than_the_teachers_table_has_drawn_columns_beyond(teacher):
     wide = replace(SMALL, hidden_size=24, num_attention_heads=2)
-    table = from_teacher_to_vectors(teacher.checkpoint, wide).tensors["embeddings.word_embeddings.weight"].read()
+    table = from_teacher_to_vectors(teacher, wide).tensors["embeddings.word_embeddings.weight"].read()
     theirs = teacher.checkpoint.tensors["embeddings.word_embeddings.weight"].read()
-    assert table.shape == (len(theirs), 24) and theirs.shape[1] == 12
-    assert np.linalg.matrix_rank(table[:, :12]) == 12 and (table[:, 12:].std(0) > 0).all()
+    assert table.shape == (len(theirs), 24)
+    assert theirs.shape[1] == np.linalg.matrix_rank(table[:, :12]) == 12
+    assert (table[:, 12:].std(0) > 0).all()
 
 
 def test_principal_components_agree_with_svd():
@@ -111,7 +112,7 @@ def test_fresh_weights_are_as_bert_draws_them():
 
 def test_a_distilbert_teacher_gives_a_student_that_can_be_saved(tmp_path):
     teacher = tiny_module(tmp_path / "t", config=tiny_config(type_vocab_size=0, pooler="first_token"))
-    student = from_teacher_to_vectors(teacher.checkpoint, SMALL)
+    student = from_teacher_to_vectors(teacher, SMALL)
     assert student.family == "distilbert"
 
 

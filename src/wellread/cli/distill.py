@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 @click.argument("texts", nargs=-1, required=True, type=click.Path(path_type=Path))
 @run_options("the teacher's outputs, checkpoints, log and curves")
 @click.option("--student", metavar="HANDLE", help="The pre-trained module that learns.  [default: one is made]")
+@click.option("--vocab", metavar="FILE", help="Of a fresh student: a vocab.txt, a SentencePiece model, or a module.")
+@click.option("--lower-case", is_flag=True, help="The rule of a vocab.txt.")
 @click.option("--recipe", default="default", show_default=True, help=f"A TOML file, or one of: {', '.join(RECIPES)}.")
 @options_of(Recipe)
 @json_flag
@@ -41,6 +43,7 @@ def command(texts: tuple[Path, ...], student: str | None, recipe: str, **options
     from wellread.learn.distill.distill import distill
 
     loading = {name: options.pop(name) for name in LOADING}
+    words = {name: options.pop(name) for name in ("vocab", "lower_case")}
     settings = gather(read_recipe(recipe), options)
 
     def train(process: Process, where: dict[str, Any]) -> Module:
@@ -51,6 +54,7 @@ def command(texts: tuple[Path, ...], student: str | None, recipe: str, **options
             config=settings.distill,
             text=settings.text,
             student=load_module(student, local_files_only=loading["local_files_only"]) if student else None,
+            **words,
             **where,
         )
 

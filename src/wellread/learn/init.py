@@ -19,6 +19,7 @@ from wellread.checkpoints.names import head_shapes, sentence_shapes, shapes
 from wellread.config import HEADS, DenseConfig, EncoderConfig, HeadConfig, SentenceConfig
 from wellread.errors import ConfigError, nearest
 from wellread.learn.settings import DistillConfig, LayersConfig
+from wellread.learn.transfer import transferred_words
 from wellread.module import Module
 from wellread.schema import account_for, read_json
 from wellread.text.tokenizer import Tokenizer
@@ -265,12 +266,18 @@ def _source(name: str, chosen: list[int]) -> str:
     return ".".join(path)
 
 
-def from_teacher_to_vectors(teacher: Checkpoint, wanted: DistillConfig) -> Checkpoint:
-    """Make a fresh student whose vectors a linear map takes into the teacher's space."""
-    encoder = from_teacher(teacher, wanted)
+def from_teacher_to_vectors(
+    teacher: Module, wanted: DistillConfig, *, tokenizer: Tokenizer | None = None
+) -> Checkpoint:
+    """Make a fresh student whose vectors a linear map takes into the teacher's space.
+
+    It reads with the teacher's vocabulary, or that of another `tokenizer`.
+    """
+    checkpoint = teacher.checkpoint
+    encoder = from_teacher(checkpoint, wanted) if tokenizer is None else from_other_words(teacher, wanted, tokenizer)
     sentence = SentenceConfig(
         pooling="mean",
-        dense=(DenseConfig(in_features=wanted.hidden_size, out_features=teacher.embedding_size),),
+        dense=(DenseConfig(in_features=wanted.hidden_size, out_features=checkpoint.embedding_size),),
         normalize=True,
         max_seq_length=wanted.max_seq_length,
     )
@@ -280,32 +287,56 @@ def from_teacher_to_vectors(teacher: Checkpoint, wanted: DistillConfig) -> Check
 
 
 def from_teacher(teacher: Checkpoint, wanted: DistillConfig) -> Checkpoint:
-    """Make a student of the wanted shape for the teacher's vocabulary.
+    """Make a student of the wanted shape for the teacher's vocabulary, of the teacher's family.
 
-    Its word table holds the principal components of the teacher's, scaled to the usual deviation, so that words begin
-    where the teacher has them, and embeddings that are narrower than the teacher's layers keep their width; positions
-    and types begin at zero, not to disturb them; the rest is drawn anew.
-    `pooled_output` is the vector of position 0, for no pooler is trained.
+    Embeddings that are narrower than the teacher's layers keep their width.
     """
-    old, width = teacher.config, wanted.hidden_size
+    old = teacher.config
     config = replace(
         old,
-        hidden_size=width,
+        **_shape(wanted),
         embedding_size=old.embedding_size if old.embedding_width != old.hidden_size else None,
-        num_hidden_layers=wanted.num_hidden_layers,
-        num_attention_heads=wanted.num_attention_heads,
-        intermediate_size=4 * width,
-        pooler="first_token",
         max_position_embeddings=wanted.max_seq_length + old.position_offset,
     )
+    return _from_words(np.asarray(teacher.tensors[WORDS].read(), np.float32), config, wanted, family=teacher.family)
+
+
+def from_other_words(teacher: Module, wanted: DistillConfig, tokenizer: Tokenizer) -> Checkpoint:
+    """Make a BERT of the wanted shape for another vocabulary, whose words begin where the teacher has their texts."""
+    config = EncoderConfig(
+        vocab_size=tokenizer.vocab_size,
+        **_shape(wanted),
+        max_position_embeddings=wanted.max_seq_length,
+        pad_token_id=tokenizer.special.pad,
+    )
+    table = np.asarray(teacher.checkpoint.tensors[WORDS].read(), np.float32)
+    return _from_words(transferred_words(table, teacher.tokenizer, tokenizer), config, wanted, family="bert")
+
+
+def _shape(wanted: DistillConfig) -> dict[str, Any]:
+    """Return the fields of a fresh student's config that the settings name; no pooler is trained."""
+    return {
+        "hidden_size": wanted.hidden_size,
+        "num_hidden_layers": wanted.num_hidden_layers,
+        "num_attention_heads": wanted.num_attention_heads,
+        "intermediate_size": 4 * wanted.hidden_size,
+        "pooler": "first_token",
+    }
+
+
+def _from_words(table: NDArray[np.float32], config: EncoderConfig, wanted: DistillConfig, *, family: str) -> Checkpoint:
+    """Make a student whose words begin at the principal components of those in `table` [V, W].
+
+    They are scaled to the usual deviation. Where the student's embeddings are wider than W, the rest of them is drawn.
+    Positions and types begin at zero, not to disturb the words; all else is drawn anew.
+    """
     sentence = SentenceConfig(max_seq_length=wanted.max_seq_length)
     arrays = fresh_arrays(config, sentence, seed=wanted.loop.seed)
     for name in UNDISTURBING & arrays.keys():
         arrays[name][:] = 0
-    words = principal_components(np.asarray(teacher.tensors[WORDS].read(), np.float32), config.embedding_width)
-    # a student wider than the teacher's table keeps what was drawn in the columns beyond
+    words = principal_components(table, config.embedding_width)
     arrays[WORDS][:, : words.shape[1]] = words * np.float32(config.initializer_range / words.std())
-    return Checkpoint(family=teacher.family, config=config, sentence=sentence, tensors=in_memory(arrays))
+    return Checkpoint(family=family, config=config, sentence=sentence, tensors=in_memory(arrays))
 
 
 def with_unit_vectors(student: Checkpoint, width: int, wanted: DistillConfig) -> Checkpoint:

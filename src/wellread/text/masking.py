@@ -119,10 +119,15 @@ def masking_of(
     )
 
 
+def is_wordpiece(tokenizer: Tokenizer) -> bool:
+    """Say whether pieces inside words begin with "##"."""
+    return tokenizer.config.dialect in ("hf", "tfhub") or getattr(tokenizer.engine, "model", "") == "WordPiece"
+
+
 def word_begins(tokenizer: Tokenizer) -> NDArray[np.bool_]:
     """Say of every piece whether it begins a word: no "##" in WordPiece, "▁" in SentencePiece, "Ġ" in bytes."""
     pieces = tokenizer.vocabulary.pieces
-    if tokenizer.config.dialect in ("hf", "tfhub") or getattr(tokenizer.engine, "model", "") == "WordPiece":
+    if is_wordpiece(tokenizer):
         return np.array([not piece.startswith("##") for piece in pieces])
     return np.array([piece.startswith(("▁", "Ġ")) for piece in pieces])
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from wellread.data.corpus import read_lines, read_sentences
 from wellread.errors import ConfigError, InputError, TrainingError
+from wellread.files import public_name
 from wellread.learn.distill.layers import layers_student
 from wellread.learn.distill.relations import relations_student
 from wellread.learn.distill.soft_labels import labels_student
@@ -18,8 +19,10 @@ from wellread.learn.distill.vectors import vectors_student
 from wellread.learn.distributed import joined
 from wellread.learn.loop import run, trained_module
 from wellread.learn.settings import DistillConfig, TextConfig, read_recipe
+from wellread.learn.vocabulary import read_vocabulary
 from wellread.module import Module
 from wellread.text.texts import as_texts, text_rows
+from wellread.text.tokenizer import Tokenizer
 
 METHODS: Mapping[str, Callable[[DistillInputs], Student]] = {
     "layers": layers_student,
@@ -41,6 +44,8 @@ def distill(
     recipe: str | Path | None = None,
     student: Module | None = None,
     pairs: Sequence[str] | None = None,
+    vocab: str | Path | Tokenizer | None = None,
+    lower_case: bool = False,
     resume_from_checkpoint: bool | str | Path | None = None,
     overwrite: bool = False,
 ) -> Module:
@@ -49,7 +54,8 @@ def distill(
     `teacher` is a module, or for `vectors` several: the student learns from all, and its vectors lie in the space of
     the first. `layers` makes its student of the teacher's layers; `labels` teaches a pre-trained `student`, and takes
     `pairs`, the second texts, where the teacher judges pairs; `relations` and `vectors` teach `student`, or a fresh one
-    of the shape in `config`.
+    of the shape in `config`. A fresh student of `vectors` may read with another vocabulary than the teacher's: `vocab`
+    is a vocab.txt (with `lower_case`, if that is its rule), a SentencePiece model, a module or a tokenizer.
 
     `recipe` is one that ships with wellread, or a TOML file: files are read as its [text] says, and
     trained on as its [distill] does; `text` and `config` go before them. Without either, `layers` and `relations` take
@@ -60,7 +66,8 @@ def distill(
     where there are checkpoints of another. Under torchrun every process returns the student.
 
     Raises: TrainingError for no texts, or as `train` does; ConfigError for a teacher and a student that do not go
-        together, or several teachers where one is taken; DataError for files.
+        together, several teachers where one is taken, or a vocabulary where none is; TextError for its files; DataError
+        for those of texts.
     """
     teachers = [teacher] if isinstance(teacher, Module) else list(teacher)
     texts = given_texts(texts)
@@ -73,6 +80,7 @@ def distill(
     if not texts:
         raise TrainingError("a student was to be distilled; found 0 texts; give it some")
     refuse_teachers(teachers, config.method)
+    tokenizer = _tokenizer(vocab, lower_case, config.method, student)
     output_dir = Path(output_dir)
     with joined(config.loop.ddp_timeout) as process:
         inputs = DistillInputs(
@@ -83,6 +91,7 @@ def distill(
             config=config,
             output_dir=output_dir,
             process=process,
+            tokenizer=tokenizer,
         )
         learner = METHODS[config.method](inputs)
         resume: dict[str, Any] = {"resume_from_checkpoint": resume_from_checkpoint, "overwrite": overwrite}
@@ -91,6 +100,7 @@ def distill(
         "made_by": "wellread distill",
         **({"recipe": Path(recipe).stem} if recipe else {}),
         **_sources(inputs),
+        **({"vocabulary": public_name(vocab)} if isinstance(vocab, str | Path) else {}),
         **{"texts": len(texts), "steps": steps, "settings": asdict(config)},
         **({"text": asdict(text)} if text else {}),
     }
@@ -112,6 +122,29 @@ def refuse_teachers(teachers: Sequence[Module], method: str) -> None:
     if not teachers or (len(teachers) > 1 and method not in ENSEMBLES):
         several = f"; several are for {' and '.join(ENSEMBLES)}" if teachers else ""
         raise ConfigError(f"the method {method!r} learns from a teacher; found {len(teachers)}; give it one{several}")
+
+
+OWN_VOCABULARY = {  # why a method's student reads with no vocabulary of its own
+    "layers": "takes the teacher's word table as it is",
+    "labels": "is pre-trained and has one",
+    "relations": "is compared with the teacher token by token",
+}
+
+
+def _tokenizer(
+    vocab: str | Path | Tokenizer | None, lower_case: bool, method: str, student: Module | None
+) -> Tokenizer | None:
+    """Read the vocabulary of a fresh student. Raises: ConfigError where the student cannot have one; TextError."""
+    if vocab is None:
+        if lower_case:
+            raise ConfigError("lower case was asked for; found no vocabulary that it is the rule of; name one (vocab)")
+        return None
+    why = "has its own" if student is not None else OWN_VOCABULARY.get(method)
+    if why:
+        raise ConfigError(
+            f"a vocabulary was given for the student of {method!r}; found that it {why}; leave the vocabulary out"
+        )
+    return vocab if isinstance(vocab, Tokenizer) else read_vocabulary(vocab, lower_case=lower_case)
 
 
 def _sources(inputs: DistillInputs) -> dict[str, Any]:

@@ -53,6 +53,7 @@ class DistillInputs:
     config: DistillConfig
     output_dir: Path
     process: Process
+    tokenizer: Tokenizer | None = None  # of a student that is made; None: the teacher's
 
     @property
     def teacher(self) -> Module:

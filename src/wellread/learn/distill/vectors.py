@@ -47,7 +47,8 @@ def vectors_student(inputs: DistillInputs) -> Student:
     teacher, config, texts = inputs.teacher, inputs.config, texts_in_memory(inputs)
     weights = teacher_weights(config.vectors, len(inputs.teachers))
     if inputs.student is None:
-        checkpoint, tokenizer = from_teacher_to_vectors(teacher.checkpoint, config), teacher.tokenizer
+        tokenizer = inputs.tokenizer or teacher.tokenizer
+        checkpoint = from_teacher_to_vectors(teacher, config, tokenizer=inputs.tokenizer)
     else:
         refuse_long(inputs.student.checkpoint, config.max_seq_length, who="student")
         checkpoint = with_unit_vectors(inputs.student.checkpoint, teacher.checkpoint.embedding_size, config)
