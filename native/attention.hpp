@@ -37,6 +37,12 @@ inline void pack_values(const float *values, size_t stride, int count, int head_
         for (int j = 0; j < count; j++, to += PANEL) Isa::store(to, Isa::load(values + j * stride + n));
 }
 
+// scores += biases, in whole panels
+inline void add_to(float *scores, const float *biases, int count) {
+    for (int j = 0; j < count; j += PANEL)
+        Isa::store(scores + j, Isa::add(Isa::load(scores + j), Isa::load(biases + j)));
+}
+
 void attend_head(const Heads &heads, const Span &span, int head, int head_width) {
     constexpr int R = Isa::ROWS;
     const size_t stride = static_cast<size_t>(heads.width), at = static_cast<size_t>(head) * head_width;
@@ -56,6 +62,7 @@ void attend_head(const Heads &heads, const Span &span, int head, int head_width)
         float factors[R];
         for (int r = 0; r < R; r++) {
             float *row = scores + static_cast<size_t>(r) * all;
+            if (heads.relative.values && r < here) add_to(row, heads.relative.of(head, q + r), all);
             if (span.mask)
                 for (int j = 0; j < span.keys; j++) row[j] += span.mask[j] ? 0.0f : MASKED;
             factors[r] = r < here ? softmax(row, span.keys) : 0.0f;

@@ -180,7 +180,8 @@ class Pass {
     }
 
     void attend(const Block &block, bool first_alone) {
-        const Heads heads = {w_.query, w_.key, w_.value, w_.mixed, m_.width, m_.heads, w_.scratch, m_.rough};
+        const Heads heads = {w_.query, w_.key,     w_.value, w_.mixed,   m_.width,
+                             m_.heads, w_.scratch, m_.rough, m_.relative};
         int n = 0;
         for (const Text &text : block) {
             const uint8_t *mask = batch_.mask ? batch_.mask + batch_.offsets[text.number] : nullptr;
@@ -264,6 +265,7 @@ int32_t check(const Model &m, const wellread_batch &batch) {
         const int64_t length = batch.offsets[i + 1] - batch.offsets[i];
         if (length < 1 || length > (int64_t(1) << 20)) return WELLREAD_BAD_SHAPE;
         if (!batch.positions && length > m.positions.rows) return WELLREAD_BAD_ID;
+        if (m.relative.values && length > m.relative.middle + 1) return WELLREAD_BAD_ID;
     }
     const int64_t tokens = batch.texts ? batch.offsets[batch.texts] : 0;
     const bool good = within(batch.ids, tokens, m.words.rows) && within(batch.positions, tokens, m.positions.rows) &&

@@ -66,6 +66,7 @@ struct Model {
     float eps = 0;
     bool rough = false;                       // bfloat16 was asked for
     wellread_matrix words, positions, types;  // kept by address
+    Relative relative;
     const float *embedding_gain = nullptr, *embedding_shift = nullptr;
     Packed project;
     std::vector<Layer> layer;

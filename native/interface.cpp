@@ -121,7 +121,7 @@ template <class T, class Given> void *make(const Given *given, int32_t variant, 
 
 extern "C" {
 
-int32_t wellread_interface(void) { return 1; }
+int32_t wellread_interface(void) { return 2; }
 
 int32_t wellread_variants(void) { return COUNT; }
 

@@ -18,6 +18,7 @@ enum class Kind : int32_t { F32, BF16, INT8 };
 
 constexpr int PANEL = 16;       // outputs of a panel
 constexpr int SPARE_ROWS = 32;  // rows that a product may read and write beyond those it was asked for
+constexpr int SPARE_KEYS = 31;  // keys beyond the last whose scores attention computes, and leaves out
 
 inline int element_size(Kind kind) { return kind == Kind::F32 ? 4 : kind == Kind::BF16 ? 2 : 1; }
 
@@ -59,9 +60,18 @@ struct Target {
 
 // The queries of one text in one call of attention.
 struct Span {
-    int query = 0, queries = 0;     // rows of the queries
+    int query = 0, queries = 0;     // rows of the queries, at 0, 1, 2 ... in their text
     int key = 0, keys = 0;          // rows of the keys and values
     const uint8_t *mask = nullptr;  // [keys]
+};
+
+// What is added to scores by how far a key lies ahead of the query, in the order of that distance.
+struct Relative {
+    const float *values = nullptr;  // [H, stride]; nullptr: nothing is added
+    int stride = 0, middle = 0;     // numbers of a head; where distance 0 stands
+
+    // Of a query at i to the key at 0; those of the keys behind it follow.
+    const float *of(int head, int i) const { return values + static_cast<size_t>(head) * stride + (middle - i); }
 };
 
 struct Heads {
@@ -70,6 +80,7 @@ struct Heads {
     int width, heads;                  // D, H
     float *scratch;                    // attention_scratch floats
     bool rough;                        // bfloat16 was asked for: scores and probabilities may be rounded to it
+    Relative relative;                 // in exponents of two, as scores
 };
 
 struct Kernels {

@@ -114,6 +114,17 @@ bool same_input(const wellread_matrix &a, const wellread_matrix &b) {
     return !a.input_scales || std::equal(a.input_scales, a.input_scales + a.columns, b.input_scales);
 }
 
+// Biases of scores, which are exponents of two, with room behind each head for keys beyond the last.
+Relative pack_relative(Arena &arena, const wellread_matrix &given) {
+    const int stride = given.columns + SPARE_KEYS;
+    float *values = arena.take<float>(static_cast<size_t>(given.rows) * static_cast<size_t>(stride));
+    const float *from = static_cast<const float *>(given.values);
+    for (int head = 0; head < given.rows; head++)
+        for (int i = 0; i < given.columns; i++)
+            values[static_cast<size_t>(head) * static_cast<size_t>(stride) + static_cast<size_t>(i)] = *from++ * LOG2_E;
+    return {values, stride, given.columns / 2};
+}
+
 Layer pack_layer(const wellread_encoder &e, const wellread_layer &given, const Kernels &kernels, Kind kind, Model &m) {
     Layer layer;
     const auto whole = [&](const wellread_matrix &matrix, float factor = 1.0f) {
@@ -157,6 +168,9 @@ bool fits(const wellread_encoder &e) {
     if (!is_table(e.words, w) || !is_table(e.positions, w) || (e.types.rows && !is_table(e.types, w))) return false;
     if (!e.embedding_norm.gain || !e.embedding_norm.shift) return false;
     if (e.project.rows ? !is_matrix(e.project, e.width, w) : w != e.width) return false;
+    if (e.relative.rows && (!is_matrix(e.relative, e.heads, e.relative.columns) || e.relative.columns % 2 == 0 ||
+                            e.relative.dtype != WELLREAD_F32))
+        return false;
     return std::all_of(e.layer, e.layer + e.layers, [&](const wellread_layer &layer) { return fits(e, layer); });
 }
 
@@ -220,6 +234,7 @@ int32_t load(const wellread_encoder &e, const Kernels &kernels, Kind kind, Model
     if (e.project.rows) {
         m.project = pack(m.arena, kernels, kind, {e.project, 0, e.width, 0, m.embedding_width, 1.0f, true});
     }
+    if (e.relative.rows) m.relative = pack_relative(m.arena, e.relative);
     m.layer.reserve(static_cast<size_t>(e.layers));
     for (int i = 0; i < e.layers; i++) {
         // layers that share their weights share what is packed of them

@@ -113,6 +113,11 @@ template <int K> struct TileHead {
         }
     }
 
+    // Scores of query r += biases of all keys.
+    void add(int r, const float *biases) const {
+        for (int n = 0; n < steps; n++) add_to(scores + (n * TILE_ROWS + r) * KEYS, biases + n * KEYS, KEYS);
+    }
+
     // Scores of query r become probabilities, but for a factor, which is returned.
     float weigh(int r) const {
         const float *row = scores + r * KEYS;
@@ -174,6 +179,8 @@ template <int K> void tile_attend_heads(const Heads &heads, const Span &span) {
             const size_t at = (span.query + q) * stride + h * K;
             head.set_queries(heads.query + at, stride, here);
             head.score();
+            if (heads.relative.values)
+                for (int r = 0; r < here; r++) head.add(r, heads.relative.of(h, q + r));
             float factors[TILE_ROWS];
             for (int r = 0; r < here; r++) factors[r] = head.weigh(r);
             head.mix();

@@ -65,7 +65,9 @@ typedef struct {
     wellread_matrix words, positions, types; /* tables [.., W], kept by address; types.rows 0: there is none */
     wellread_norm embedding_norm;            /* [W] */
     wellread_matrix project;                 /* W to D; rows 0: there is none */
-    const wellread_layer *layer;             /* [layers] */
+    wellread_matrix relative;    /* [H, 2 T - 1] in F32, texts of at most T tokens: number T - 1 + j - i is added to the
+                               * score of a query at i and a key at j; rows 0: there is none */
+    const wellread_layer *layer; /* [layers] */
 } wellread_encoder;
 
 typedef struct {
@@ -86,7 +88,7 @@ typedef struct {
     float *sums;          /* [B, D], weights times what is behind the last block, summed over the text */
 } wellread_results;
 
-WELLREAD_API int32_t wellread_interface(void); /* the version of this file: 1 */
+WELLREAD_API int32_t wellread_interface(void); /* the version of this file: 2 */
 WELLREAD_API int32_t wellread_variants(void);  /* how many variants the library has; 0 is the portable one */
 WELLREAD_API const char *wellread_variant_name(
     int32_t); /* "portable", "avx2", "avx_vnni", "avx512", "avx512_vnni", "amx" */

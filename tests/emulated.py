@@ -64,6 +64,7 @@ class Model:
     norms: Floats  # [1 + 2 layers, 2, width]
     words: Floats
     positions: Floats
+    relative: Floats | None = None  # [heads, 2 T - 1]
 
     def encoder(self) -> Encoder:
         norms = [Norm(gain.ctypes.data, shift.ctypes.data) for gain, shift in self.norms]
@@ -73,7 +74,8 @@ class Model:
         ]
         tables = (Linear(weights=self.words).matrix(), Linear(weights=self.positions).matrix(), Matrix())
         numbers = (self.layers, self.width, self.heads, self.inner, ACTIVATIONS[self.activation], 1e-12)
-        return Encoder(*numbers, *tables, norms[0], Matrix(), (Layer * self.layers)(*layers))
+        relative = Matrix() if self.relative is None else Linear(weights=self.relative).matrix()
+        return Encoder(*numbers, *tables, norms[0], Matrix(), relative, (Layer * self.layers)(*layers))
 
 
 class Library:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from wellread.native_library import PATH, SWITCH, native_library, open_library
+from wellread.native_library import INTERFACE, PATH, SWITCH, native_library, open_library
 
 needs_compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="needs g++")
 
@@ -24,7 +24,7 @@ def switched_on(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @needs_compiler
 def test_a_library_of_this_version_is_opened(tmp_path: Path) -> None:
-    path = compile_library(tmp_path / "one.so", 'extern "C" int wellread_interface() { return 1; }')
+    path = compile_library(tmp_path / "one.so", f'extern "C" int wellread_interface() {{ return {INTERFACE}; }}')
     path.with_suffix(".txt").write_text("built with a compiler\n")
     opened = open_library(path)
     assert opened.functions is not None
@@ -36,7 +36,7 @@ def test_a_library_of_another_version_is_not(tmp_path: Path) -> None:
     path = compile_library(tmp_path / "other.so", 'extern "C" int wellread_interface() { return 7; }')
     opened = open_library(path)
     assert opened.functions is None
-    assert opened.reason == f"{path} has version 7 of the interface, 1 is needed: install wellread again"
+    assert opened.reason == f"{path} has version 7 of the interface, {INTERFACE} is needed: install wellread again"
 
 
 @needs_compiler

@@ -14,7 +14,7 @@ from wellread.dataclass import dataclass
 
 PATH = Path(__file__).parent / "backends" / "libwellread.so"
 REPORT = PATH.with_suffix(".txt")  # what it was built with, or why it was not; hatch_build.py writes it
-INTERFACE = 1  # the version of native/wellread.h that Python is written for
+INTERFACE = 2  # the version of native/wellread.h that Python is written for
 SWITCH = "WELLREAD_NATIVE"
 
 

@@ -149,7 +149,12 @@ def test_openvino_keeps_integers_and_computes_their_floats(scaled):
 @NEEDS_NATIVE
 @pytest.mark.parametrize("scaled", [False, True])
 @pytest.mark.parametrize(
-    "changes", [{}, {"hidden_size": 192}, {"intermediate_size": 1088}, {"embedding_size": 48}], ids=str
+    "changes",
+    [
+        *({}, {"hidden_size": 192}, {"intermediate_size": 1088}, {"embedding_size": 48}),
+        {"relative_attention_num_buckets": 8, "position_offset": 2},
+    ],
+    ids=str,
 )
 def test_the_native_kernel_multiplies_the_integers_of_the_reference(changes, scaled):
     config = tiny_config(**{**NATIVE, **changes})

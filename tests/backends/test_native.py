@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from headed import headed_checkpoint
-from near import NEEDS_NATIVE, cosines
+from near import NEEDS_NATIVE, cosines, exact
 from tiny import NATIVE, tiny_checkpoint, tiny_config, tiny_inputs, tiny_module
 
 import wellread
@@ -42,7 +42,6 @@ RUNNING = [variant.name for variant in PRESENT if variant.supported and variant.
         ({"embedding_size": 17}, "embedding_size 17, which is no multiple of 16"),
         ({"num_attention_heads": 6}, "heads of width 16, which is none of 32, 64"),
         ({"hidden_act": "silu"}, "hidden_act silu, which is none of gelu, gelu_tanh, relu"),
-        ({"relative_attention_num_buckets": 8}, "relative_attention_num_buckets 8, which only others compute"),
     ],
 )
 @NEEDS_NATIVE
@@ -70,7 +69,10 @@ def test_a_module_that_it_does_not_compute_is_refused_where_it_is_loaded(tmp_pat
 @NEEDS_NATIVE
 @pytest.mark.parametrize(
     "changes",
-    [{}, {"hidden_size": 192}, {"embedding_size": 48}, {"shared_layers": True}, {"hidden_act": "gelu_new"}],
+    [
+        *({}, {"hidden_size": 192}, {"embedding_size": 48}, {"shared_layers": True}, {"hidden_act": "gelu_new"}),
+        {"relative_attention_num_buckets": 8, "position_offset": 2},
+    ],
     ids=str,
 )
 def test_the_default_is_native_where_it_serves(tmp_path, changes):
@@ -174,11 +176,12 @@ def taken(rows, numbers):
 
 
 @NEEDS_NATIVE
-@pytest.mark.parametrize("pooling", ["mean", "cls"])
+@pytest.mark.parametrize(("pooling", "buckets"), [("mean", 0), ("cls", 8)])
 @pytest.mark.parametrize("variant", RUNNING)
-def test_a_text_of_every_length_has_the_same_bits_in_any_company(monkeypatch, pooling, variant):
+def test_a_text_of_every_length_has_the_same_bits_in_any_company(monkeypatch, pooling, buckets, variant):
     monkeypatch.setenv("WELLREAD_NATIVE", variant)
-    checkpoint = tiny_checkpoint(CONFIG, SentenceConfig(pooling=pooling, normalize=True))
+    config = replace(CONFIG, relative_attention_num_buckets=buckets)
+    checkpoint = tiny_checkpoint(config, SentenceConfig(pooling=pooling, normalize=True))
     runner = load_backend("native", checkpoint)
     assert runner.variant == variant
     longest = LONGEST if variant != "portable" else 70  # which is slow
@@ -204,6 +207,45 @@ def test_512_tokens_agree_with_float64():
     found = load_backend("native", checkpoint).run(inputs, names)
     for name in names:
         assert np.abs(found[name] - expected[name]).max() <= 1e-5 * np.abs(expected[name]).max()
+
+
+@NEEDS_NATIVE
+@pytest.mark.parametrize("variant", RUNNING)
+@pytest.mark.parametrize(
+    "sizes", [NATIVE, {**NATIVE, "hidden_size": 192}, {**SMALL, "num_attention_heads": 1}], ids=str
+)
+def test_biases_by_relative_position_agree_with_the_others(monkeypatch, variant, sizes):
+    monkeypatch.setenv("WELLREAD_NATIVE", variant)
+    mpnet = {"relative_attention_num_buckets": 12, "position_offset": 2, "type_vocab_size": 0}
+    checkpoint = tiny_checkpoint(tiny_config(**sizes, **mpnet, max_position_embeddings=79), mlm=False)
+    runner = load_backend("native", checkpoint, precision="f32")
+    assert runner.variant == variant
+    peers = [load_backend(name, checkpoint, precision=exact(name)) for name in ("numpy", "torch", "openvino")]
+    rng = np.random.default_rng(3)
+    for lengths in ([1], [15, 2], [16, 17, 3], [33, 31, 32, 1], [77, 76, 47, 48, 49]):
+        ids = rng.integers(5, 99, (len(lengths), max(lengths))).astype(np.int32)
+        mask = (np.arange(max(lengths)) < np.array(lengths)[:, None]).astype(np.int32)
+        mask[0, 1:-1:3] = 0  # keys in the middle are masked
+        inputs = {"input_word_ids": np.where(mask, ids, 1), "input_mask": mask}
+        for names in (["sequence_output", SENTENCE_OUTPUT], ["cls_output"]):
+            found = runner.run(inputs, names)
+            for peer in peers:
+                expected = peer.run(inputs, names)
+                for name in names:
+                    assert np.abs(found[name] - expected[name]).max() <= 1e-5 * np.abs(expected[name]).max()
+
+
+@NEEDS_NATIVE
+def test_a_text_longer_than_its_relative_positions_is_refused():
+    config = tiny_config(**NATIVE, relative_attention_num_buckets=8, position_offset=2, max_position_embeddings=9)
+    runner = load_backend("native", tiny_checkpoint(config))
+    for length, fine in [(9, True), (10, False)]:
+        rows = Joined(ids=np.ones(length, np.int32), splits=np.array([0, length]))  # padding, which has one position
+        if fine:
+            assert np.isfinite(runner.run_joined(rows, SENTENCE_OUTPUT)).all()
+            continue
+        with pytest.raises(InputError, match="found an id, a position or a type outside its table"):
+            runner.run_joined(rows, SENTENCE_OUTPUT)
 
 
 @NEEDS_NATIVE

@@ -99,6 +99,7 @@ struct Encoder {
     std::vector<Matrix> matrices;
     std::vector<std::vector<float>> norms;
     std::vector<wellread_layer> layers;
+    std::vector<float> relative;
     wellread_encoder view = {};
     bool has_int8 = false;
 
@@ -151,6 +152,13 @@ Encoder encoder(Random &random) {
         e.layers.push_back(layer);
     }
     v.layer = e.layers.data();
+    if (random.chance(0.4)) {  // one bias for each distance in texts of as many tokens as there are positions
+        const int distances = 2 * v.positions.rows - 1;
+        e.relative = random.normals(static_cast<size_t>(v.heads * distances), random.chance(0.1) ? 100.0f : 1.0f);
+        v.relative.values = e.relative.data();
+        v.relative.rows = v.heads;
+        v.relative.columns = distances;
+    }
     return e;
 }
 
@@ -359,6 +367,12 @@ void try_faults(Random &random) {
     wellread_encoder odd = e.view;
     odd.width += 16;
     require(!wellread_load(&odd, 0, WELLREAD_AS_F32, &error) && error == WELLREAD_BAD_SHAPE, "a width of another size");
+    odd = e.view;
+    odd.relative.values = e.norms[0].data();
+    odd.relative.rows = odd.heads;
+    odd.relative.columns = 2;
+    require(!wellread_load(&odd, 0, WELLREAD_AS_F32, &error) && error == WELLREAD_BAD_SHAPE,
+            "relative positions without one in the middle");
     if (!b.texts()) return;
     void *model = wellread_load(&e.view, 0, WELLREAD_AS_F32, &error);
     const size_t at = static_cast<size_t>(random.between(0, static_cast<int>(b.tokens()) - 1));
@@ -378,6 +392,13 @@ void try_faults(Random &random) {
     bad.positions.assign(b.tokens(), 0);
     bad.positions[at] = e.view.positions.rows;
     refused(bad, WELLREAD_BAD_ID, "a position outside the table");
+    if (e.view.relative.rows) {
+        Batch longer;
+        longer.ids.assign(static_cast<size_t>(e.view.positions.rows) + 1, 0);
+        longer.positions.assign(longer.ids.size(), 0);
+        longer.offsets.push_back(static_cast<int64_t>(longer.ids.size()));
+        refused(longer, WELLREAD_BAD_ID, "a text longer than its relative positions");
+    }
     bad = b;
     bad.offsets.insert(bad.offsets.begin(), 0);
     refused(bad, WELLREAD_BAD_SHAPE, "a text without a token");

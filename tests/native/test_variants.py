@@ -44,7 +44,9 @@ def int8_weights(rows: int, columns: int, seed: int = 0) -> np.ndarray:
     return pairs.astype(np.int8)
 
 
-def small_model(width: int, heads: int, inner: int, *, activation: str = "gelu", int8: bool = False) -> Model:
+def small_model(
+    width: int, heads: int, inner: int, *, activation: str = "gelu", int8: bool = False, relative: bool = False
+) -> Model:
     shapes = [*[(width, width)] * 4, (inner, width), (width, inner)] * 2
     maps = []
     for seed, (rows, columns) in enumerate(shapes):
@@ -66,6 +68,7 @@ def small_model(width: int, heads: int, inner: int, *, activation: str = "gelu",
         norms=norms,
         words=draw(50, width, seed=201),
         positions=draw(512, width, seed=202),
+        relative=draw(heads, 1023, seed=203) if relative else None,
     )
 
 
@@ -131,7 +134,7 @@ ENCODERS = [(32, 1, 32), (96, 3, 160), (192, 3, 96), (160, 5, 544)]  # D, H, F: 
 @pytest.mark.parametrize("int8", [False, True])
 def test_encoders(library: Library, variant: str, width: int, heads: int, inner: int, int8: bool) -> None:
     for activation in ("gelu", "gelu_tanh", "relu"):
-        model = small_model(width, heads, inner, activation=activation, int8=int8)
+        model = small_model(width, heads, inner, activation=activation, int8=int8, relative=activation == "relu")
         texts = draw_texts([3, 1, 17, 40, 2, 70])
         mask = (np.arange(sum(map(len, texts))) % 3 > 0).astype(np.uint8)
         mask[:4] = 0  # a text whose keys are all masked
@@ -143,9 +146,9 @@ def test_encoders(library: Library, variant: str, width: int, heads: int, inner:
 
 
 @pytest.mark.parametrize("variant", VECTORS)
-@pytest.mark.parametrize("int8", [False, True])
-def test_every_length_is_the_same_alone(library: Library, variant: str, int8: bool) -> None:
-    model = small_model(96, 3, 96, int8=int8)
+@pytest.mark.parametrize(("int8", "relative"), [(False, True), (True, False)])
+def test_every_length_is_the_same_alone(library: Library, variant: str, int8: bool, relative: bool) -> None:
+    model = small_model(96, 3, 96, int8=int8, relative=relative)
     texts = draw_texts([*range(1, 65), 100, 255, 256, 257, 511, 512])
     together = library.encode(variant, model, texts)
     alone = np.concatenate([library.encode(variant, model, [text]) for text in texts])
@@ -188,7 +191,7 @@ def test_gelu_beside_bfloat16(library: Library) -> None:
 @pytest.mark.parametrize("int8", [False, True])
 def test_encoders_in_bfloat16(library: Library, width: int, heads: int, inner: int, int8: bool) -> None:
     for activation in ("gelu", "gelu_tanh", "relu"):
-        model = small_model(width, heads, inner, activation=activation, int8=int8)
+        model = small_model(width, heads, inner, activation=activation, int8=int8, relative=activation == "relu")
         texts = draw_texts([3, 1, 17, 40, 2, 70, 33])
         mask = (np.arange(sum(map(len, texts))) % 3 > 0).astype(np.uint8)
         mask[:4] = 0
@@ -202,7 +205,7 @@ def test_encoders_in_bfloat16(library: Library, width: int, heads: int, inner: i
 @pytest.mark.parametrize("int8", [False, True])
 @pytest.mark.parametrize(("width", "heads"), [(96, 3), (64, 1)])
 def test_every_length_in_bfloat16_is_the_same_alone(library: Library, width: int, heads: int, int8: bool) -> None:
-    model = small_model(width, heads, 96, int8=int8)
+    model = small_model(width, heads, 96, int8=int8, relative=int8 == (heads == 1))
     texts = draw_texts([*range(1, 66), 100, 255, 256, 257, 511, 512])
     together = library.encode("amx", model, texts, precision=BF16)
     alone = np.concatenate([library.encode("amx", model, [text], precision=BF16) for text in texts])

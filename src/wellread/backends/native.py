@@ -44,7 +44,7 @@ from wellread.backends.numpy import NumpyOps
 from wellread.checkpoints.checkpoint import Checkpoint
 from wellread.config import EncoderConfig, SentenceConfig
 from wellread.dataclass import dataclass
-from wellread.encoder.encoder import ALL_POSITIONS, TYPES, layer_name, pool
+from wellread.encoder.encoder import ALL_POSITIONS, RELATIVE, TYPES, layer_name, pool, relative_buckets
 from wellread.encoder.heads import (
     LOGITS_OUTPUT,
     MLM_OUTPUT,
@@ -78,8 +78,6 @@ def serves(checkpoint: Checkpoint) -> str | None:
         if width % lanes
     ]
     head_width = config.hidden_size // config.num_attention_heads
-    if config.relative_attention_num_buckets:
-        return f"relative_attention_num_buckets {config.relative_attention_num_buckets}, which only others compute"
     if config.activation not in ACTIVATIONS:
         return f"hidden_act {config.hidden_act}, which is none of {', '.join(ACTIVATIONS)}"
     if odd:
@@ -170,6 +168,14 @@ class Weights:
         """Describe a LayerNorm."""
         return Norm(gain=self.address(f"{name}.weight"), shift=self.address(f"{name}.bias"))
 
+    def relative(self, config: EncoderConfig) -> Matrix:
+        """Describe what attention adds by relative position, for each head and distance; without rows: nothing."""
+        if not (buckets := config.relative_attention_num_buckets):
+            return Matrix()
+        biases = self.tensors[RELATIVE].read()[relative_buckets(config.max_position_embeddings, buckets)].T
+        rows, columns = biases.shape
+        return Matrix(values=self._hold(biases), rows=rows, columns=columns, dtype=DTYPES[biases.dtype.name])
+
     def layer(self, name: str) -> Layer:
         """Describe a block."""
         return Layer(
@@ -199,6 +205,7 @@ class Weights:
             types=tables.table(TYPES),
             embedding_norm=tables.norm("embeddings.LayerNorm"),
             project=self.dense("embeddings_project"),
+            relative=self.relative(config),
             layer=(Layer * len(names))(*(layers[name] for name in names)),
         )
 

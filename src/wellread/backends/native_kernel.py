@@ -66,6 +66,7 @@ class Encoder(ctypes.Structure):
         *((name, Matrix) for name in ("words", "positions", "types")),
         ("embedding_norm", Norm),
         ("project", Matrix),
+        ("relative", Matrix),
         ("layer", ctypes.POINTER(Layer)),
     ]
 

@@ -22,6 +22,7 @@ T = TypeVar("T")
 INPUTS = ("input_word_ids", "input_mask", "input_type_ids")
 OUTPUTS = ("pooled_output", "sequence_output", "encoder_outputs", "embedding_output", "cls_output")
 TYPES = "embeddings.token_type_embeddings.weight"
+RELATIVE = "embeddings.relative_attention_bias.weight"
 ALL_POSITIONS = {"sequence_output", "encoder_outputs"}
 
 
@@ -83,18 +84,28 @@ def attention_bias(ops: Ops[T], config: EncoderConfig, queries: T, mask: T) -> T
     if not config.relative_attention_num_buckets:
         return mask
     buckets = relative_position_buckets(config.max_position_embeddings, config.relative_attention_num_buckets)
-    return ops.relative_bias(mask, queries, buckets, "embeddings.relative_attention_bias.weight")
+    return ops.relative_bias(mask, queries, buckets, RELATIVE)
 
 
 @cache
 def relative_position_buckets(length: int, buckets: int) -> NDArray[np.int32]:
     """Return the row of the table of biases for a query at one position and a key at another: [length, length].
 
+    >>> relative_position_buckets(200, 32)[[0, 0, 0, 0, 5], [0, 1, 8, 199, 0]].tolist()
+    [0, 17, 24, 31, 5]
+    """
+    # a query further on sees the same rows one place further left: a view, which takes no memory
+    return np.lib.stride_tricks.sliding_window_view(relative_buckets(length, buckets), length)[::-1]
+
+
+def relative_buckets(length: int, buckets: int) -> NDArray[np.int32]:
+    """Return the row of the table of biases for a key that lies -(length - 1) to length - 1 ahead: [2 length - 1].
+
     Either direction has half of the buckets; half of those are for one distance each, the others for spans that grow
     by the same factor up to 128 (Raffel et al. 2020, arXiv:1910.10683, section 2.1).
 
-    >>> relative_position_buckets(200, 32)[[0, 0, 0, 0, 5], [0, 1, 8, 199, 0]].tolist()
-    [0, 17, 24, 31, 5]
+    >>> relative_buckets(4, 32).tolist()
+    [3, 2, 1, 0, 17, 18, 19]
     """
     side = buckets // 2
     exact = side // 2
@@ -102,9 +113,7 @@ def relative_position_buckets(length: int, buckets: int) -> NDArray[np.int32]:
     distance = np.abs(ahead)
     spans = np.log(np.maximum(distance, exact) / exact) / math.log(128 / exact) * (side - exact)
     far = np.minimum(exact + (spans + 1e-9).astype(np.int64), side - 1)
-    rows = (np.where(distance < exact, distance, far) + side * (ahead > 0)).astype(np.int32)
-    # a query further on sees the same rows one place further left: a view, which takes no memory
-    return np.lib.stride_tricks.sliding_window_view(rows, length)[::-1]
+    return (np.where(distance < exact, distance, far) + side * (ahead > 0)).astype(np.int32)
 
 
 def layer_name(config: EncoderConfig, layer: int) -> str:
