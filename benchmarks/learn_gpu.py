@@ -15,7 +15,7 @@ from wellread.checkpoints.checkpoint import Checkpoint, in_memory
 from wellread.checkpoints.names import shapes
 from wellread.config import EncoderConfig
 from wellread.learn.init import random_tensors
-from wellread.learn.pretrain import masked_logits
+from wellread.learn.mlm import masked_logits
 
 BASE = EncoderConfig(
     vocab_size=30_522, hidden_size=768, num_hidden_layers=12, num_attention_heads=12, intermediate_size=3_072

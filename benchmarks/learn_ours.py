@@ -19,8 +19,9 @@ from wellread.data.examples import Examples
 from wellread.learn.distill.distill import distill
 from wellread.learn.init import from_scratch, from_teacher_layers, shape_named, with_head
 from wellread.learn.loop import train
+from wellread.learn.mlm import MlmTask, masked_logits
 from wellread.learn.objectives import Objective, build_task
-from wellread.learn.pretrain import MlmTask, masked_logits, pretrain
+from wellread.learn.pretrain import pretrain
 from wellread.learn.settings import DistillConfig, FinetuneConfig, PretrainConfig
 from wellread.learn.step import Step, Task
 from wellread.module import Module

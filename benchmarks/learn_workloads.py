@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from wellread.config import EncoderConfig
 from wellread.data.token_store import TokenStore, token_store
-from wellread.learn.pretrain import HELD_OUT, ROWS, TOKENS, masked_inputs
+from wellread.learn.mlm import HELD_OUT, ROWS, TOKENS, masked_inputs
 from wellread.learn.settings import LayersConfig, LoopConfig
 from wellread.learn.step import Inputs
 from wellread.module import Module, load

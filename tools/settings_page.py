@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from wellread.cli.options import words_of
-from wellread.learn.settings import RECIPES, FinetuneConfig, LoopConfig, PretrainConfig, Recipe
+from wellread.learn.settings import RECIPES, ElectraConfig, FinetuneConfig, LoopConfig, PretrainConfig, Recipe
 
 PAGE = Path(__file__).parent.parent / "docs" / "settings.md"
 HEAD = f"""# Settings of training
@@ -30,6 +30,7 @@ def page() -> str:
     """Return the whole page."""
     parts = [HEAD, *_table("The loop, of every verb", LoopConfig())]
     parts += _table("`wellread pretrain`", PretrainConfig())
+    parts += _table("`wellread pretrain --objective electra`", ElectraConfig())
     parts += _table("`wellread finetune`", FinetuneConfig())
     for name, table in _tables(Recipe(), ""):
         parts += _table(f"`wellread distill`, `[{name}]`", table)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from wellread.learn.finetune import finetune as finetune
     from wellread.learn.pretrain import pretrain as pretrain
     from wellread.learn.settings import DistillConfig as DistillConfig
+    from wellread.learn.settings import ElectraConfig as ElectraConfig
     from wellread.learn.settings import FinetuneConfig as FinetuneConfig
     from wellread.learn.settings import LoopConfig as LoopConfig
     from wellread.learn.settings import PretrainConfig as PretrainConfig
@@ -45,7 +46,7 @@ _PUBLIC = {
     "wellread.learn.distill.distill": ("distill",),
     "wellread.learn.finetune": ("finetune",),
     "wellread.learn.pretrain": ("pretrain",),
-    "wellread.learn.settings": ("DistillConfig", "FinetuneConfig", "LoopConfig", "PretrainConfig"),
+    "wellread.learn.settings": ("DistillConfig", "ElectraConfig", "FinetuneConfig", "LoopConfig", "PretrainConfig"),
     "wellread.measure.evaluate": ("evaluate",),
     "wellread.data.examples": ("read_examples", "take_examples"),
     "wellread.module": ("Module", "from_pretrained", "load", "push"),
@@ -55,6 +56,7 @@ _PUBLIC = {
 _HOMES = {name: home for home, names in _PUBLIC.items() for name in names}
 __all__ = [
     "DistillConfig",
+    "ElectraConfig",
     "EncoderOutput",
     "FinetuneConfig",
     "LoopConfig",

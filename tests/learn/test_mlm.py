@@ -12,7 +12,7 @@ from tiny import tiny_checkpoint, tiny_config, tiny_module, tiny_tokenizer
 from wellread.backends.torch import TorchEncoder
 from wellread.data.token_store import token_store
 from wellread.errors import ConfigError
-from wellread.learn.pretrain import MlmTask, freeze, held_out, masked_inputs, masked_logits
+from wellread.learn.mlm import MlmTask, freeze, masked_inputs, masked_logits
 from wellread.text.masking import masking_of, row_rng
 
 WORDS = "a man woman cat is playing the guitar flute runs sleeps paris france of".split()
@@ -90,8 +90,8 @@ def test_everything_that_decides_the_result_is_in_the_identity(task, store, tmp_
 
 
 def test_held_out_texts_have_the_same_masks_whatever_the_run(task, store):
-    scores = held_out(task, store)
-    assert scores == held_out(replace(task, seed=99), store)
+    scores = task.held_out(store)
+    assert scores == replace(task, seed=99).held_out(store)
     assert scores.keys() == {"masked_perplexity", "masked_accuracy"}
     total, hits, count = 0.0, 0, 0
     for row in range(len(store)):
@@ -105,10 +105,10 @@ def test_held_out_texts_have_the_same_masks_whatever_the_run(task, store):
 
 
 def test_held_out_texts_are_scored_without_dropout_and_the_model_goes_on_training(task, store):
-    expected = held_out(task, store)
+    expected = task.held_out(store)
     task.model.encoder_config = replace(task.model.encoder_config, hidden_dropout_prob=0.5)
     task.model.train()
-    assert held_out(task, store) == expected
+    assert task.held_out(store) == expected
     assert task.model.training
 
 

@@ -1,4 +1,4 @@
-"""wellread pretrain: train a masked language model on plain text."""
+"""wellread pretrain: train an encoder on plain text, as a masked language model or by ELECTRA."""
 
 from __future__ import annotations
 
@@ -39,6 +39,8 @@ def command(
     texts: tuple[Path, ...], dev: tuple[Path, ...], column: str | None, kind: str | None, **options: Any
 ) -> None:
     """Train a --model, or a fresh one of a --shape or --config, to guess masked words of TEXTS.
+
+    With --objective electra it learns to tell words that a small generator replaced, and is saved without a head.
 
     TEXTS are .txt files of a text a line, or .csv, .tsv, .jsonl, .ndjson, .json or .parquet with a --text column, each
     also .gz; - is standard input.

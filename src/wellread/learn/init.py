@@ -139,6 +139,18 @@ def with_mlm_head(checkpoint: Checkpoint, *, seed: int) -> Checkpoint:
     return replace(checkpoint, head=None, tensors={**kept, **new_tensors, **maps}, ignored=ignored)
 
 
+def without_heads(checkpoint: Checkpoint, why: str) -> Checkpoint:
+    """Return a checkpoint without a task's head, and without that for masked words, because of `why`."""
+    kept = shapes(checkpoint.config) | sentence_shapes(checkpoint.sentence)
+    ignored = {
+        **checkpoint.ignored,
+        **({"classifier": NO_TASK_HEAD} if checkpoint.head else {}),
+        **({"cls.predictions": why} if checkpoint.has_mlm else {}),
+    }
+    tensors = {name: checkpoint.tensors[name] for name in kept}
+    return replace(checkpoint, head=None, tensors=tensors, ignored=ignored)
+
+
 ONE_HEAD = "fine-tuning keeps one head, that of the task"
 
 

@@ -1,35 +1,32 @@
-"""Pre-train a masked language model on plain text, from scratch or from any module."""
+"""Pre-train on plain text, as a masked language model or by ELECTRA, from scratch or from any module."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import Tensor
-from torch.nn import functional
-
-from wellread.backends.torch import TorchEncoder, TorchOps
 from wellread.checkpoints.checkpoint import Checkpoint
 from wellread.data.token_store import Texts, TokenStore, token_store
-from wellread.encoder.heads import mlm_logits
-from wellread.errors import ConfigError, nearest
+from wellread.errors import ConfigError
 from wellread.learn.distributed import Process, joined
-from wellread.learn.init import family_of_file, from_scratch, refuse_long, shape_named, shape_of_file, with_mlm_head
+from wellread.learn.electra import HEAD, NO_WORD_SCORES, NOT_KEPT, ElectraTask, electra_task
+from wellread.learn.init import (
+    family_of_file,
+    from_scratch,
+    refuse_long,
+    shape_named,
+    shape_of_file,
+    with_mlm_head,
+    without_heads,
+)
 from wellread.learn.loop import run, trained_module
+from wellread.learn.mlm import MlmTask, mlm_task
 from wellread.learn.settings import PretrainConfig
-from wellread.learn.step import Inputs, Loss, tensors
 from wellread.learn.vocabulary import read_vocabulary, trained_vocabulary
-from wellread.metrics.metrics import perplexity
 from wellread.module import Module
-from wellread.schema import as_dict
-from wellread.text.batch import Batch, Template, token_budget_batches
-from wellread.text.masking import Masking, Rng, mask_tokens, masking_of, piece_counts, row_rng
 from wellread.text.tokenizer import Tokenizer
 
 
@@ -85,110 +82,19 @@ def new_module(
     return from_scratch(encoder, tokenizer, family=family, **options)
 
 
-HELD_OUT = (1 << 32) - 1  # the epoch whose masks held-out texts have, under seed 0, whatever the run's are
-TOKENS, ROWS = 8_192, 256  # of a batch that is not trained on
+def with_heads_of(config: PretrainConfig, checkpoint: Checkpoint) -> Checkpoint:
+    """Return what a module becomes of: with the head for masked words, or for ELECTRA the encoder alone."""
+    if config.objective == "mlm":
+        return with_mlm_head(checkpoint, seed=config.loop.seed)
+    bare = without_heads(checkpoint, NO_WORD_SCORES)
+    return replace(bare, ignored={**bare.ignored, HEAD: NOT_KEPT})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class MlmTask:
-    """Guess the masked tokens of the rows of a store; every epoch masks others."""
-
-    model: TorchEncoder
-    store: TokenStore
-    masking: Masking
-    template: Template
-    seed: int
-    max_seq_length: int
-
-    def lengths(self, epoch: int) -> NDArray[np.int64]:
-        """Return the tokens of every row, special ones included."""
-        return self.store.lengths + self.template.overhead()
-
-    def collate(self, rows: NDArray[np.int64], epoch: int) -> Inputs:
-        """Pad rows to their longest and mask them."""
-        packed = self.template.pack([self.store.take(rows)], seq_length=self.max_seq_length, pad_to_longest=True)
-        return masked_inputs(packed, self.masking, row_rng(self.seed, epoch, rows))
-
-    def loss(self, inputs: Inputs) -> Loss:
-        """Sum the cross-entropies of the masked positions."""
-        logits = masked_logits(self.model, inputs)
-        total = functional.cross_entropy(logits.float(), inputs["labels"], reduction="sum")
-        return Loss(total=total, count=len(inputs["labels"]))
-
-    def identity(self) -> dict[str, Any]:
-        """Name the data by its hash, and the model's arithmetic and the masks by their settings."""
-        config = {f"config.{name}": value for name, value in as_dict(self.model.encoder_config).items()}
-        special = {f"special.{name}": value for name, value in asdict(self.masking.special).items()}
-        masks = {"masking": self.masking.kind, "mlm_probability": self.masking.rate}
-        data = {"task": "masked language model", "data": self.store.facts.digest, "vocab": self.masking.vocab_size}
-        return {**data, **masks, **special, **config, "max_seq_length": self.max_seq_length}
-
-
-def masked_inputs(packed: Batch, masking: Masking, rng: Rng) -> Inputs:
-    """Return masked rows as the encoder takes them [B, T], and `positions` in the flat batch and `labels`, both [P]."""
-    masked = mask_tokens(packed, masking=masking, rng=rng)
-    labels = masked.labels.astype(np.int64)
-    return tensors({**packed, "input_word_ids": masked.input_word_ids, "positions": masked.positions, "labels": labels})
-
-
-def masked_logits(model: TorchEncoder, inputs: Inputs) -> Tensor:
-    """Return the MLM logits [P, V] of the masked positions alone; nothing is computed at the others."""
-    states = model(inputs, ["sequence_output"])["sequence_output"]
-    assert isinstance(states, Tensor)
-    flat, positions = states.flatten(0, 1)[None], inputs["positions"][None]  # one row of B * T: [1, B * T, D], [1, P]
-    return mlm_logits(TorchOps(model), model.encoder_config, flat, positions)[0]
-
-
-@torch.no_grad()
-def held_out(task: MlmTask, store: TokenStore) -> dict[str, float]:
-    """Return the perplexity of masked tokens of other texts and the share that is guessed; their masks are fixed."""
-    model, device = task.model, next(task.model.parameters()).device
-    training = model.training
-    model.eval()
-    losses, hits = [np.zeros(0)], 0
-    for rows in token_budget_batches(store.lengths + task.template.overhead(), max_tokens=TOKENS, max_rows=ROWS):
-        packed = task.template.pack([store.take(rows)], seq_length=task.max_seq_length, pad_to_longest=True)
-        batch = masked_inputs(packed, task.masking, row_rng(0, HELD_OUT, rows))
-        inputs = {name: tensor.to(device) for name, tensor in batch.items()}
-        logits, labels = masked_logits(model, inputs).float(), inputs["labels"]
-        losses.append(functional.cross_entropy(logits, labels, reduction="none").cpu().numpy())
-        hits += int((logits.argmax(-1) == labels).sum())
-    model.train(training)
-    token_losses = np.concatenate(losses)
-    return {"masked_perplexity": perplexity(token_losses), "masked_accuracy": hits / len(token_losses)}
-
-
-def freeze(model: TorchEncoder, frozen: Sequence[str]) -> None:
-    """Take the named parameters, or those under the named parts, out of training.
-
-    Raises: ConfigError for a name that no parameter begins with.
-    """
-    names = [name for name, _ in model.named_parameters()]
-    chosen = {part: [name for name in names if f"{name}.".startswith(f"{part}.")] for part in frozen}
-    parts = {name.rsplit(".", end)[0] for name in names for end in range(name.count(".") + 1)}
-    unknown = [part + nearest(part, parts) for part, found in chosen.items() if not found]
-    if unknown:
-        raise ConfigError(
-            f"{', '.join(frozen)} were to stay as they are; found no {', '.join(unknown)} in the model; name "
-            "tensors, or parts of their names that end at a dot"
-        )
-    for name in {name for found in chosen.values() for name in found}:
-        model.get_parameter(name).requires_grad_(False)
-
-
-def mlm_task(checkpoint: Checkpoint, tokenizer: Tokenizer, store: TokenStore, config: PretrainConfig) -> MlmTask:
-    """Return the task of guessing the masked tokens of a store."""
-    counts = piece_counts(store.rows, tokenizer.vocab_size) if config.masking == "smoothed" else None
-    model = TorchEncoder(checkpoint).train()
-    freeze(model, config.frozen)
-    return MlmTask(
-        model=model,
-        store=store,
-        masking=masking_of(tokenizer, kind=config.masking, rate=config.mlm_probability, counts=counts),
-        template=tokenizer.template,
-        seed=config.loop.seed,
-        max_seq_length=config.max_seq_length,
-    )
+def task_of(
+    config: PretrainConfig, checkpoint: Checkpoint, tokenizer: Tokenizer, store: TokenStore
+) -> MlmTask | ElectraTask:
+    """Return the task of the objective that the settings name."""
+    return (mlm_task if config.objective == "mlm" else electra_task)(checkpoint, tokenizer, store, config)
 
 
 def pretrain(
@@ -203,12 +109,13 @@ def pretrain(
     resume_from_checkpoint: bool | str | Path | None = None,
     overwrite: bool = False,
 ) -> Module:
-    """Train `module` to guess masked tokens of `texts`, and return what it became.
+    """Train `module` to guess masked tokens of `texts`, or to tell replaced ones, and return what it became.
 
     `texts` are files as paths (a text a line, or a `column` of a table; `kind` says what they are where their endings
     do not) or any iterable of strings. Their tokens go to `output_dir/tokens` once, with checkpoints and what
     `log_events` writes beside; memory does not grow with them. Every epoch masks other tokens. A module without the
     masked-language-model head gets a fresh one; pooler and sentence maps stay as they are, a task's head is dropped.
+    With the objective electra (`wellread.learn.electra`) it is the discriminator, and is returned without such a head.
     `dev` texts are scored every `eval_steps` and at the end, always under the same masks. A run that was killed goes on
     from `resume_from_checkpoint`: a checkpoint of `output_dir`, or True for the last; `overwrite` begins anew where
     there are checkpoints of another. Under torchrun every process returns the module.
@@ -216,7 +123,7 @@ def pretrain(
     Raises: ConfigError for settings that do not fit the module; DataError; TrainingError as `train`.
     """
     config, output_dir = config or PretrainConfig(), Path(output_dir)
-    checkpoint = with_mlm_head(module.checkpoint, seed=config.loop.seed)
+    checkpoint = with_heads_of(config, module.checkpoint)
     refuse_long(checkpoint, config.max_seq_length)
     with joined(config.loop.ddp_timeout) as process:
         read = partial(
@@ -229,11 +136,11 @@ def pretrain(
             run_once=process.run_once,
         )
         store, dev_store = read(texts), read(dev) if dev is not None else None
-        task = mlm_task(checkpoint, module.tokenizer, store, config)
+        task = task_of(config, checkpoint, module.tokenizer, store)
         scores: dict[str, float] = {}
 
         def evaluate() -> Mapping[str, float]:
-            scores.update(held_out(task, dev_store) if dev_store else {})
+            scores.update(task.held_out(dev_store) if dev_store else {})
             return scores
 
         resume: dict[str, Any] = {"resume_from_checkpoint": resume_from_checkpoint, "overwrite": overwrite}
@@ -247,4 +154,4 @@ def pretrain(
         **({"held_out": scores} if scores else {}),
         "settings": asdict(config),
     }
-    return trained_module(task.model, checkpoint, module.tokenizer, backend=module.backend, provenance=provenance)
+    return trained_module(task.encoder, checkpoint, module.tokenizer, backend=module.backend, provenance=provenance)

@@ -15,6 +15,7 @@ from wellread.text.masking import KINDS
 SCHEDULES = ("linear", "cosine", "constant")
 PRECISIONS = ("auto", "true", "false")
 REPORTERS = ("none", "tensorboard", "wandb")
+OBJECTIVES = ("mlm", "electra")
 METHODS = ("layers", "labels", "relations", "vectors")
 PLACES = ("all", "masked")
 LOSSES = ("cosine", "contrastive")  # of a similarity
@@ -230,13 +231,44 @@ class FinetuneConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PretrainConfig:
-    """How a masked language model is trained on plain text."""
+class ElectraConfig:
+    """ELECTRA: a generator replaces masked tokens, and the encoder learns to tell which; for the objective electra."""
 
+    # Clark et al. 2020: size 1/4 of a small discriminator, layers as in section 3.2, weight and temperature in
+    # appendix A; google-research/electra has the same
+    generator_size: Annotated[float, "the generator's width, inner width and heads, as a share of the encoder's"] = 0.25
+    generator_layers: Annotated[int, "the generator's layers; 0: as many as the encoder's"] = 0
+    discriminator_weight: Annotated[float, "weight of telling replaced tokens; that of the generator's loss is 1"] = (
+        50.0
+    )
+    sampling_temperature: Annotated[float, "what the generator's logits are divided by before it draws a token"] = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuse what no generator can be made of, all faults at once."""
+        sound = {
+            "generator_size": 0 < self.generator_size <= 1,
+            "generator_layers": self.generator_layers >= 0,
+            "discriminator_weight": 0 < self.discriminator_weight < float("inf"),
+            "sampling_temperature": 0 < self.sampling_temperature < float("inf"),
+        }
+        faults = [f"{name} of {getattr(self, name)}" for name, is_sound in sound.items() if not is_sound]
+        if faults:
+            raise ConfigError(
+                f"replaced tokens were to be told; found {'; '.join(faults)}; generator_size is above 0 and at most 1, "
+                "generator_layers at least 0, discriminator_weight and sampling_temperature are above 0 and finite"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PretrainConfig:
+    """How an encoder is trained on plain text."""
+
+    objective: Annotated[str, "what is learned: mlm, to guess masked tokens; electra, to tell replaced ones"] = "mlm"
     max_seq_length: Annotated[int, "tokens of a row, special ones included; longer texts make several rows"] = 128
     masking: Annotated[str, "pieces, words (all of a word together) or smoothed (rare pieces more often)"] = "pieces"
     mlm_probability: Annotated[float, "share of the tokens that are to be guessed"] = 0.15
     freeze: Annotated[str, "tensors that stay as they are: names or beginnings of them, with commas between"] = ""
+    electra: ElectraConfig = field(default_factory=ElectraConfig)
     # 0.01 of decay, the linear fall and the epsilon: Devlin et al. 2018, appendix A.2, and google-research/bert
     loop: LoopConfig = field(
         default_factory=lambda: LoopConfig(
@@ -251,6 +283,7 @@ class PretrainConfig:
 
     def __post_init__(self) -> None:
         """Refuse what no masked language model can be trained with."""
+        _refuse_unknown("objective", [self.objective], OBJECTIVES)
         _refuse_unknown("masking", [self.masking], KINDS)
         if self.max_seq_length < 3 or not 0 < self.mlm_probability < 1:
             raise ConfigError(

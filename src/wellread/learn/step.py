@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -59,6 +59,14 @@ class Task(Protocol):
 
     def identity(self) -> Mapping[str, Any]:
         """Return what JSON can hold of all that decides the result beside the model: a hash of the data, settings."""
+
+
+@runtime_checkable
+class WholeStep(Protocol):
+    """A task whose losses depend on all batches of their step, as several means with counts of their own do."""
+
+    def step_inputs(self, batches: Sequence[NDArray[np.int64]], epoch: int) -> Inputs:
+        """Return what is to stand beside what `collate` makes of each batch, for the rows of all, of every process."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,8 +220,9 @@ def accumulate_gradients(batches: Batches, context: StepContext) -> Tensor:
     """Add up the gradients of this process's batches; return losses and counts, float64 [2 * batches]."""
     process, task = context.process, context.task
     numbers = torch.zeros(2, len(batches.rows), dtype=torch.float64, device=process.device)
+    common = task.step_inputs(batches.rows, batches.epoch) if isinstance(task, WholeStep) else {}
     for index in range(process.rank, len(batches.rows), process.count):
-        inputs = task.collate(batches.rows[index], batches.epoch)
+        inputs = {**task.collate(batches.rows[index], batches.epoch), **common}
         inputs = {name: tensor.to(process.device, non_blocking=True) for name, tensor in inputs.items()}
         with torch.autocast(process.device.partition(":")[0], torch.bfloat16, enabled=context.bf16):
             loss = task.loss(inputs)
