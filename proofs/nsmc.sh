@@ -13,4 +13,4 @@ wellread finetune classify "$data/nsmc/train.tsv" --format nsmc -m "$out/nsmc-pr
     --dev "$data/nsmc/dev.tsv" --max-seq-length 64 --num-train-epochs 3 --learning-rate 3e-4
 
 wellread report "$out/nsmc" --task classify --format nsmc --dev "$data/nsmc/dev.tsv" \
-    --train "$data/nsmc/train.tsv" --baseline fasttext -o "$out/nsmc-report"
+    --train "$data/nsmc/train.tsv" --baseline fasttext --cited "$(dirname "$0")/nsmc-published.toml" -o "$out/nsmc-report"

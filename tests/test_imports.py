@@ -35,7 +35,7 @@ FRAMEWORKS = {
 # where a framework may be imported: rooms, and files
 DOORS = (
     *("backends", "learn", "export", "keras", "compat/torch_models.py"),
-    *("measure/render.py", "measure/fasttext.py"),
+    *("measure/figures.py", "measure/plot.py", "measure/fasttext.py"),
 )
 # files that import by a name that is computed: what the table beside it holds
 COMPUTED = {"__init__.py", "compat/__init__.py"}

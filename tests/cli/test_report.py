@@ -14,7 +14,8 @@ from wellread.cli import report as report_verb
 
 TSV = "text\tlabel\n" + "a man runs\tgood\na cat sleeps\tbad\n" * 10
 LOG = {"step": 2, "epoch": 0, "loss": 0.5, "learning_rate": 0.1, "grad_norm": 1.0, "tokens": 7, "seconds": 0.1}
-FAST = ("--rounds", 1, "--speed-examples", 3, "--bucket", 530_000)
+FAST = ("--rounds", 1, "--speed-examples", 3)
+FIXED = ("--no-tune", "--bucket", 530_000, "--quantised-megabytes", 0.1)
 
 
 def run(*arguments, code=0):
@@ -37,6 +38,9 @@ def place(tmp_path_factory):
     return place
 
 
+CITED = '[[cited]]\nname = "theirs"\nmegabytes = 5\nscore = 85.5\nsource = "a page"\nnote = "test split"\n'
+
+
 def task_of(place):
     return "--task", "classify", "--dev", place / "dev.tsv", "--label", "label", *FAST
 
@@ -45,20 +49,29 @@ def names_in(directory):
     return sorted(path.name for path in directory.iterdir())
 
 
-PAGES = ["report.json", "report.md", "report.png", "report.svg"]
+PAGES = [f"report{end}" for end in ("-speed.png", "-speed.svg", ".json", ".md", ".png", ".svg")]
 
 
 def test_modules_and_fasttext(place, tmp_path):
-    baseline = ("--baseline", "fasttext", "--train", place / "dev.tsv")
-    said = run(place / "small", *task_of(place), *baseline, "-o", tmp_path / "out")
-    assert names_in(tmp_path / "out") == PAGES
+    baseline = ("--baseline", "fasttext", "--train", place / "dev.tsv", *FIXED)
+    (tmp_path / "cited.toml").write_text(CITED)
+    more = ("--teacher", place / "both", "--cited", tmp_path / "cited.toml", "--compare", "FastText", place / "small")
+    said = run(place / "small", *task_of(place), *baseline, *more, "-o", tmp_path / "out")
+    assert names_in(tmp_path / "out") == ["curves.png", "curves.svg", *PAGES]
     rows = [line.split("|")[1].strip() for line in said.splitlines() if line.startswith("| ")]
-    assert rows == ["name", "-----" + "---", "small", "FastText"]
+    named = [name for name in rows if not name.startswith("-")]
+    assert named == ["name", "both", "small", "FastText 0.1 MB", "theirs †", "FastText", "first", "FastText"]
+    assert "share of both" in said
+    assert "its speed" in said
     assert "over 3 examples, on " in said
     assert said.splitlines()[-1] == f"report: {tmp_path / 'out'}"
     data = json.loads((tmp_path / "out" / "report.json").read_text())
-    assert data["rows"][1]["parameters"] > 16 * 530_000
-    assert (data["examples"], data["rounds"]) == (20, 1)
+    assert data["rows"][3]["parameters"] > 16 * 530_000
+    assert data["rows"][1]["size_bytes"] == sum(
+        path.stat().st_size for path in (place / "small").rglob("*.*") if path.name != "README.md"
+    )
+    assert [(pair["first"], pair["second"]) for pair in data["pairs"]] == [("FastText", "small")]
+    assert (data["examples"], data["rounds"], data["teacher"]) == (20, 1, "both")
 
 
 def test_what_is_a_module_and_a_run_counts_as_both(place, tmp_path):
@@ -91,7 +104,10 @@ def test_flags_that_do_not_belong_together_are_refused(place, tmp_path):
     assert "--task and --dev say what modules are scored on; found small; give both" in run(
         place / "small", *out, code=2
     )
-    assert "are for modules; found training runs alone" in run(place / "alone-run", *task_of(place), *out, code=2)
+    for given in (task_of(place), ("--compare", "a", "b"), ("--cited", "a.toml")):
+        assert "are for modules; found training runs alone" in run(place / "alone-run", *given, *out, code=2)
+    said = run(place / "small", *task_of(place), "--dim", 9, "--word-ngrams", 1, *out, code=2)
+    assert "--dim, --word-ngrams would be chosen by --tune; add --no-tune, or leave them out" in said
     for half in (("--baseline", "fasttext"), ("--train", place / "dev.tsv")):
         said = run(place / "small", *task_of(place), *half, *out, code=2)
         assert "--baseline is trained on --train, and that is for nothing else; give both, or neither" in said
@@ -106,6 +122,8 @@ def test_errors_leave_no_directory(place, tmp_path):
     assert "has other labels: so-so (1 of 2)" in said
     assert said.count("\n") == 1
     assert "wellread finetune" in run("default", *task_of(place), *out, code=3)
+    said = run(place / "small", *task_of(place), "--compare", "small", "smal", *out, code=3)
+    assert "smal was asked for as a teacher or to be compared; the report has small (did you mean small?); name one" in said
     assert not (tmp_path / "out").exists()
 
 

@@ -25,7 +25,7 @@ from wellread.learn.log import (
 from wellread.learn.loop import train
 from wellread.learn.settings import LoopConfig
 from wellread.learn.step import Evaluated, Saved, Started, Step
-from wellread.measure.render import styled
+from wellread.measure.figures import styled
 
 
 def step(number, **changes):

@@ -11,7 +11,16 @@ import pytest
 
 from wellread.data.examples import take_examples
 from wellread.errors import ConfigError, DataError, InputError, MissingExtra, TrainingError
-from wellread.measure.fasttext import FastTextConfig, train_fasttext
+from wellread.measure.fasttext import (
+    GRID,
+    GRID_SETTINGS,
+    FastTextConfig,
+    kept_rows,
+    quantise_fasttext,
+    train_fasttext,
+    tune_fasttext,
+    tune_quantised,
+)
 
 BUCKET = 530_000
 SMALL = FastTextConfig(bucket=BUCKET, epoch=20, lr=0.5)
@@ -56,7 +65,16 @@ def test_its_size_is_that_of_its_file(model, tmp_path):
 FREED = """
 import numpy as np
 from wellread.data.examples import take_examples
-from wellread.measure.fasttext import FastTextConfig, train_fasttext
+from wellread.measure.fasttext import (
+    GRID,
+    GRID_SETTINGS,
+    FastTextConfig,
+    kept_rows,
+    quantise_fasttext,
+    train_fasttext,
+    tune_fasttext,
+    tune_quantised,
+)
 
 np.full(7_000_000, np.nan, np.float32)  # once so many bytes were freed, as many come from the heap
 blocks = [np.full(5_000_000, np.nan, np.float32) for _ in range(4)]  # too few for the dictionary
@@ -138,6 +156,78 @@ def test_a_rate_that_leads_nowhere_is_told():
         TrainingError, match=r"FastText was to be trained with .*; it gave up: Encountered NaN.*smaller lr"
     ):
         train_fasttext(taken(ROWS * 20), config=replace(SMALL, lr=1e9))
+
+
+# -- the best settings of a grid ---------------------------------------------------------------------------------------
+
+WORDS, LETTERS, LOST = (0, 0, 2, 16, 20, 0.5), (1, 3, 1, 16, 20, 0.5), (1, 3, 1, 16, 5, 1e9)
+CODES = [f"{letter}{n}{letter}" for n in range(100, 400) for letter in "ab"]  # no word comes twice, its letters tell
+SPELT = [{"text": code, "label": code[0]} for code in CODES]
+
+
+def test_the_settings_that_label_the_held_out_rows_best_are_chosen():
+    found = tune_fasttext(taken(SPELT), config=SMALL, grid=[WORDS, LETTERS, LOST])
+    assert found.held_out == 60
+    assert [trial.settings for trial in found.trials] == [
+        dict(zip(GRID_SETTINGS, row, strict=True)) for row in (WORDS, LETTERS, LOST)
+    ]
+    words, letters, lost = (trial.accuracy for trial in found.trials)
+    assert words < 0.8 < 0.95 < letters
+    assert lost is None
+    assert (found.config.minn, found.config.bucket, found.config.seed) == (1, BUCKET, SMALL.seed)
+    assert found == tune_fasttext(taken(SPELT), config=SMALL, grid=[WORDS, LETTERS, LOST])
+
+
+def test_of_equal_settings_the_first_is_chosen():
+    found = tune_fasttext(taken(SPELT), config=SMALL, grid=[LETTERS, (*LETTERS[:4], 21, 0.5)])
+    assert found.config.epoch == 20
+
+
+def test_where_all_settings_lead_nowhere_it_is_told():
+    with pytest.raises(TrainingError, match=r"trained with 1 settings; it gave up on all of them; give other settings"):
+        tune_fasttext(taken(SPELT), config=SMALL, grid=[LOST])
+    with pytest.raises(InputError, match="asked for the task 'tag'"):
+        tune_fasttext(taken(SPELT), task="tag")
+
+
+def test_every_row_of_the_grid_is_a_configuration_and_stands_once():
+    configs = [FastTextConfig(**dict(zip(GRID_SETTINGS, row, strict=True))) for row in GRID]
+    assert configs[0] == FastTextConfig()
+    assert len({*GRID}) == len(GRID)
+
+
+# -- its quantised form ------------------------------------------------------------------------------------------------
+
+
+def test_the_quantised_form_is_as_large_as_asked_and_says_the_same(model):
+    small = quantise_fasttext(model, taken(ROWS), megabytes=0.1)
+    assert 99_000 < small.size_bytes < 101_000
+    assert small.predict(["a good one", "so bad"]) == ["5 stars", "1 star"]
+    assert small.parameters == 16 * kept_rows(model, 0.1) + 2 * 16
+    assert (small.precision, small.labels, small.config) == ("pq8", model.labels, model.config)
+    assert small.seconds > model.seconds
+    assert model.predict(["a good one"]) == ["5 stars"]
+    assert model.model.f.isQuant() is False
+
+
+def test_it_is_quantised_alike_every_time(model):
+    first, again = (quantise_fasttext(model, taken(ROWS), megabytes=0.1) for _ in range(2))
+    texts = [row["text"] for row in ROWS]
+    assert [first.model.predict(text) for text in texts] == [again.model.predict(text) for text in texts]
+
+
+def test_whether_it_is_trained_once_more_is_chosen_on_the_held_out_rows():
+    tuned = tune_fasttext(taken(SPELT), config=SMALL, grid=[LETTERS])
+    found = tune_quantised(taken(SPELT), tuned, megabytes=0.1)
+    plain, again = (trial.accuracy for trial in found.quantised)
+    assert (found.config, found.trials, found.retrain) == (tuned.config, tuned.trials, again > plain)
+
+
+def test_a_size_without_room_is_refused(model):
+    with pytest.raises(
+        DataError, match=r"FastText of 0.02 MB was asked for; it has room for \d+ rows of the table, and"
+    ):
+        quantise_fasttext(model, taken(ROWS), megabytes=0.02)
 
 
 def test_without_the_extra_it_says_what_to_install(monkeypatch):

@@ -7,7 +7,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from wellread.measure.render import Box, Mark, link, place
+from wellread.measure.labels import Box, Mark, link, place
 
 FRAME = Box(0, 0, 440, 270)
 
@@ -55,6 +55,11 @@ def test_no_line_crosses_a_name():
         way = [(one.x + t * (x - one.x), one.y + t * (y - one.y)) for t in np.linspace(0, 1, 13)]
         others = [box for box in boxes if box is not own]
         assert not any(box.left < a < box.right and box.low < b < box.high for a, b in way for box in others)
+
+
+def test_a_name_keeps_off_the_lines_of_the_picture():
+    (box,) = place([mark(100, 100)], FRAME, [(100 + 3 * n, 100) for n in range(30)])
+    assert (box.left, box.right) == (34, 94)
 
 
 def test_where_there_is_no_room_there_is_still_a_place():

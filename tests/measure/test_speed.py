@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from wellread.errors import InputError
-from wellread.measure import report as measuring
-from wellread.measure.report import measure_speed, spread
+from wellread.measure import speed as measuring
+from wellread.measure.speed import measure_speed, spread
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 
+import numpy as np
 import pytest
 from heads import headed_module
 from tiny import tiny_module
@@ -12,7 +13,9 @@ from wellread.data.examples import Examples, take_examples
 from wellread.errors import DataError, InputError
 from wellread.measure.evaluate import evaluate
 from wellread.measure.fasttext import FastTextConfig, train_fasttext
-from wellread.measure.report import EvalSet, fasttext_system, module_system, short_names
+from wellread.measure.predictions import intervals
+from wellread.measure.size import shipped_bytes
+from wellread.measure.systems import EvalSet, fasttext_system, module_system, short_names
 
 ROWS = [{"text": f"a {word} runs", "label": label} for word, label in (("man", "good"), ("cat", "bad"))] * 20
 STS = [{"text": "a man", "pair": other, "score": n} for n, other in enumerate(("a cat", "paris", "the flute"))]
@@ -22,18 +25,19 @@ def taken(rows):
     return take_examples(rows, **{name: name for name in rows[0]})
 
 
-def test_a_module_is_as_large_as_its_float32_tensors(tmp_path):
+def test_a_module_is_a_system(tmp_path):
     module = headed_module(tmp_path, "classify")
     system = module_system("tiny", module)
-    sizes = [4 * array.size for array in module.checkpoint.arrays().values()]
-    assert (system.name, system.size_bytes, system.parameters) == ("tiny", sum(sizes), sum(sizes) // 4)
-    assert (system.precision, system.training_seconds) == ("f64", None)
+    assert (system.name, system.size_bytes) == ("tiny", shipped_bytes(module))
+    assert system.parameters == sum(array.size for array in module.checkpoint.arrays().values())
+    assert (system.precision, system.training_seconds, system.tuned) == ("f64", None, None)
 
 
 def test_a_module_is_scored_as_evaluate_does(tmp_path):
     module, examples = headed_module(tmp_path, "classify"), taken(ROWS)
     found = module_system("tiny", module).score(EvalSet(task="classify", examples=examples, positive="good"))
-    assert found == evaluate(module, examples, task="classify", positive="good").scores
+    scored = evaluate(module, examples, task="classify", positive="good").scores
+    assert intervals(found, len(examples)) == scored
     assert "f1" in found
 
 
@@ -104,7 +108,8 @@ def fasttext():
 def test_fasttext_is_scored_by_the_same_rules(fasttext):
     system = fasttext_system(fasttext)
     found = system.score(EvalSet(task="classify", examples=taken(ROWS), positive="bad"))
-    assert {name: score.value for name, score in found.items()} == dict.fromkeys(
+    all_rows = np.arange(len(ROWS))
+    assert {name: score(all_rows) for name, score in found.items()} == dict.fromkeys(
         ("accuracy", "macro_f1", "matthews", "f1"), 1
     )
     assert (system.name, system.size_bytes, system.parameters) == (
@@ -118,7 +123,7 @@ def test_fasttext_is_scored_by_the_same_rules(fasttext):
 
 def test_fasttext_may_say_labels_that_the_file_lacks_but_not_the_reverse(fasttext):
     rows = [{"text": "a cat runs", "label": "good"}]
-    assert fasttext_system(fasttext).score(EvalSet(task="classify", examples=taken(rows)))["accuracy"].value == 0
+    assert fasttext_system(fasttext).score(EvalSet(task="classify", examples=taken(rows)))["accuracy"]([0]) == 0
     with pytest.raises(
         DataError, match=r"the labels bad, good were asked of the given rows; 1 of 1 are others, .*'so-so'"
     ):

@@ -9,7 +9,7 @@ import pytest
 import scipy.stats
 
 from wellread.errors import DataError
-from wellread.metrics.metrics import interval, pearson
+from wellread.metrics.metrics import difference, interval, pearson, ratio
 
 
 def mean(values):
@@ -61,3 +61,42 @@ def test_an_interval_of_nothing_is_refused(given):
         DataError, match="an interval takes an example or more, a draw or more and a level between 0 and 1"
     ):
         interval(**{"score": lambda rows: 0.0, "examples": 3, **given})
+
+
+def test_a_difference_agrees_with_scipy_on_pairs():
+    rng = np.random.default_rng(3)
+    first, second = rng.normal(0.2, 1, 200), rng.normal(0, 1, 200)
+    first += 3 * second  # two systems that err alike
+    found = difference(mean(first), mean(second), 200)
+    peer = scipy.stats.bootstrap(
+        (first, second),
+        lambda a, b, axis: a.mean(axis) - b.mean(axis),
+        paired=True,
+        method="percentile",
+        n_resamples=4_000,
+        rng=2,
+    ).confidence_interval
+    assert found.value == pytest.approx(first.mean() - second.mean())
+    assert (found.low, found.high) == pytest.approx(peer, abs=0.05)
+
+
+def test_what_two_systems_share_does_not_widen_their_difference():
+    hits = np.arange(1_000) < 800
+    better = hits.copy()
+    better[800:815] = True
+    found = difference(mean(better), mean(hits), 1_000)
+    assert found.value == pytest.approx(0.015)
+    assert 0 < found.low < found.value < found.high < 0.025
+    assert interval(mean(better), 1_000).low < interval(mean(hits), 1_000).high
+    same = difference(mean(hits), mean(hits), 1_000)
+    assert (same.value, same.low, same.high) == (0, 0, 0)
+
+
+def test_a_share_is_of_the_same_draws():
+    first, second = np.arange(100) < 90, np.arange(100) < 60
+    found = ratio(mean(second), mean(first), 100)
+    assert found.value == pytest.approx(60 / 90)
+    draw = np.random.default_rng(0).integers(0, 100, 100)
+    assert found.low < second[draw].mean() / first[draw].mean() < found.high
+    with pytest.raises(DataError, match="a share of a score takes one above 0; found 0; compare the differences"):
+        ratio(mean(first), mean(np.zeros(100)), 100)

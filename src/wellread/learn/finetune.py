@@ -40,7 +40,7 @@ from wellread.learn.objectives import Objective, build_task
 from wellread.learn.settings import FinetuneConfig, read_finetune_recipe
 from wellread.learn.training_examples import dev_examples, head_for, training_examples
 from wellread.measure.evaluate import evaluate, exact, predictions_for
-from wellread.measure.report import spread
+from wellread.measure.speed import spread
 from wellread.module import Module
 from wellread.schema import read_json, write_json
 from wellread.tasks.registry import task_named

@@ -19,7 +19,7 @@ import numpy as np
 from wellread.errors import DataError, MissingExtra
 from wellread.learn.settings import LoopConfig
 from wellread.learn.step import Evaluated, Event, Started, Step
-from wellread.measure.render import new_figure, plain, save, styled
+from wellread.measure.figures import new_figure, plain, save, styled
 from wellread.progress import progress
 
 LOG = "log.jsonl"

@@ -13,12 +13,12 @@ from wellread.data.examples import Examples, Given, as_examples
 from wellread.encode import TOKENS_A_BATCH, Packer, warn_unreadable
 from wellread.encoder.inputs import warn_truncated
 from wellread.errors import DataError, InputError, VocabularyWarning, nearest
-from wellread.measure.predictions import TaskScore, score_predictions
+from wellread.measure.predictions import TaskScore, intervals, scores_of
 from wellread.metrics.metrics import interval, raised
 from wellread.module import Module
 from wellread.progress import progress
 from wellread.tasks.registry import task_named
-from wellread.tasks.task import Scoring, Task, needed
+from wellread.tasks.task import Scores, Scoring, Task, needed
 from wellread.text.batch import token_budget_batches
 from wellread.text.masking import Masked, mask_tokens, masking_of, row_rng
 
@@ -43,10 +43,21 @@ def evaluate(
     """
     row = task_of(module, task)
     examples = as_examples(examples, needed=row.columns)
-    needed(examples, row.target)
-    warn_unreadable(module.tokenizer, examples.texts, stacklevel=3)
+    scores = module_scores(module, examples, row, positive=positive, rules=rules, stacklevel=4)
+    return TaskScore(task=row.name, examples=len(examples), scores=intervals(scores, len(examples), seed=seed))
+
+
+def module_scores(
+    module: Module, examples: Examples, task: Task, *, positive: str | None, rules: str, stacklevel: int = 3
+) -> Scores:
+    """Let a module predict N examples in float32, and return its scores as functions of their numbers.
+
+    Raises: as `evaluate`.
+    """
+    needed(examples, task.target)
+    warn_unreadable(module.tokenizer, examples.texts, stacklevel=stacklevel)
     classes = module.checkpoint.head.labels if module.checkpoint.head else ()
-    labels, _ = row.labels(examples)
+    labels, _ = task.labels(examples)
     unseen = [label for label in dict.fromkeys(labels) if label not in classes]
     if unseen:
         raise DataError(
@@ -56,9 +67,9 @@ def evaluate(
         )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", VocabularyWarning)  # it was given
-        predicted = predictions_for(module, row, examples, precision=exact(module), **row.scoring_options(examples))
+        predicted = predictions_for(module, task, examples, precision=exact(module), **task.scoring_options(examples))
     scoring = Scoring(labels=classes, positive=positive, rules=rules)
-    return score_predictions(row.name, examples, [row.scored(value) for value in predicted], scoring=scoring, seed=seed)
+    return scores_of(task.name, examples, [task.scored(value) for value in predicted], scoring=scoring)
 
 
 def task_of(module: Module, task: str | None = None) -> Task:

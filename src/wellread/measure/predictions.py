@@ -13,7 +13,7 @@ from wellread.errors import DataError
 from wellread.metrics.metrics import Interval, interval
 from wellread.schema import parse_object
 from wellread.tasks.registry import task_named
-from wellread.tasks.task import Scoring, needed
+from wellread.tasks.task import Scores, Scoring, needed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,15 +36,27 @@ def score_predictions(
 
     Raises: InputError for another task; DataError for examples without what it needs, or predictions that do not fit.
     """
+    scores = scores_of(task, examples, predicted, scoring=scoring)
+    return TaskScore(task=task, examples=len(examples), scores=intervals(scores, len(examples), seed=seed))
+
+
+def scores_of(task: str, examples: Examples, predicted: Sequence[object], *, scoring: Scoring | None = None) -> Scores:
+    """Return the scores of N predictions, each as a function of the numbers of the examples that it is taken over.
+
+    Raises: as `score_predictions`.
+    """
     row = task_named(task)
     if len(predicted) != len(examples):
         raise DataError(
             f"a prediction for each of the {len(examples)} examples of {examples.source} was asked; found "
             f"{len(predicted)}; predict each of them, in their order"
         )
-    scores = row.score(examples, predicted, scoring or Scoring())
-    intervals = {name: interval(score, len(examples), seed=seed) for name, score in scores.items()}
-    return TaskScore(task=task, examples=len(examples), scores=intervals)
+    return row.score(examples, predicted, scoring or Scoring())
+
+
+def intervals(scores: Scores, examples: int, *, seed: int = 0) -> dict[str, Interval]:
+    """Return every score of N examples with its interval at 95 % over them."""
+    return {name: interval(score, examples, seed=seed) for name, score in scores.items()}
 
 
 def read_predictions(path: Path, task: str, examples: Examples, *, name: str = "prediction") -> list[object]:

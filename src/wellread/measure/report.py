@@ -1,184 +1,28 @@
-"""A report: modules, and FastText beside them, on one labelled file: size, scores, texts a second."""
+"""A report: modules, and FastText beside them, on one labelled file: size, scores, texts a second, who is better."""
 
 from __future__ import annotations
 
-import os
-import statistics
-import time
-import warnings
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Any
 
-from wellread.data.examples import Examples, LabelMap
-from wellread.errors import ConfigError, InputError, TruncationWarning
-from wellread.measure.evaluate import evaluate, predictions_for
-from wellread.measure.fasttext import FastText, FastTextConfig, train_fasttext
-from wellread.measure.predictions import score_predictions
-from wellread.metrics.metrics import Interval
-from wellread.module import Module
-from wellread.tasks.registry import task_named
-from wellread.tasks.task import Scoring
-
-T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Speed:
-    """Texts a second."""
-
-    rate: float  # the median of the rounds
-    slowest: float
-    fastest: float
-
-
-def measure_speed(workloads: Mapping[str, Callable[[], object]], *, texts: int, rounds: int = 5) -> dict[str, Speed]:
-    """Run each workload once, which does not count, then `rounds` times in turn; each handles as many texts.
-
-    In turn, because what else the machine does then falls on all alike.
-
-    Raises: InputError for no texts or no rounds.
-    """
-    if texts < 1 or rounds < 1:
-        raise InputError(f"a speed takes at least 1 text and 1 round; found {texts} and {rounds}; give more")
-    for run in workloads.values():
-        run()
-    rates: dict[str, list[float]] = {name: [] for name in workloads}
-    for _ in range(rounds):
-        for name, run in workloads.items():
-            start = time.perf_counter()
-            run()
-            rates[name].append(texts / max(time.perf_counter() - start, 1e-9))
-    return {
-        name: Speed(rate=statistics.median(values), slowest=min(values), fastest=max(values))
-        for name, values in rates.items()
-    }
-
-
-def spread(items: Sequence[T], count: int) -> list[T]:
-    """Choose at most `count` items, evenly spread.
-
-    >>> spread("abcdefghi", 3), spread("ab", 3)
-    (['a', 'e', 'i'], ['a', 'b'])
-    """
-    if len(items) <= count:
-        return list(items)
-    return [items[round(index * (len(items) - 1) / max(count - 1, 1))] for index in range(count)]
-
-
-FASTTEXT = "FastText"
-FLOAT32 = 4  # bytes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EvalSet:
-    """The labelled examples that all systems are scored on."""
-
-    task: str  # of tasks.registry
-    examples: Examples
-    positive: str | None = None  # a label whose F1 is wanted too
-    rules: str = "squad"  # by which answers are compared
-
-    def __post_init__(self) -> None:
-        """Refuse a task that there is not."""
-        task_named(self.task)
-
-    @property
-    def main(self) -> str:
-        """The name of the score that the task is judged by."""
-        return task_named(self.task).main_score
-
-    @property
-    def pairs(self) -> list[str] | None:
-        """The second texts, where there are some."""
-        return self.examples.pairs
-
-    def part(self, count: int) -> EvalSet:
-        """Return the same set with at most `count` examples, evenly spread over all."""
-        return replace(self, examples=self.examples.part(spread(range(len(self.examples)), count)))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class System:
-    """One of the systems that are compared: a module, or the baseline."""
-
-    name: str
-    size_bytes: int
-    parameters: int
-    precision: str  # in which it works
-    score: Callable[[EvalSet], Mapping[str, Interval]]
-    predict: Callable[[EvalSet], object]  # every example once
-    training_seconds: float | None = None  # of a baseline
-    settings: Mapping[str, float] | None = None  # that a baseline was trained with
-
-
-def short_names(handles: Sequence[str]) -> dict[str, str]:
-    """Return every handle by the last part of it, or by as many as tell it from the others.
-
-    >>> short_names(["out/a/student", "out/b/student", "skt/kobert-base-v1"])
-    {'a/student': 'out/a/student', 'b/student': 'out/b/student', 'kobert-base-v1': 'skt/kobert-base-v1'}
-    """
-    parts: dict[str, list[str]] = {}
-    for handle in dict.fromkeys(handles):
-        path = os.path.expanduser(handle)
-        address = Path(path).resolve().as_posix() if os.path.exists(path) else handle  # a path may be called `.`
-        parts[handle] = [part for part in address.split("/") if part]
-    names = {}
-    for handle, words in parts.items():
-        others = [other for key, other in parts.items() if key != handle]
-        lengths = range(1, len(words) + 1)
-        length = next((n for n in lengths if not any(other[-n:] == words[-n:] for other in others)), len(words))
-        names["/".join(words[-length:]) or handle] = handle
-    return names
-
-
-def module_system(name: str, module: Module) -> System:
-    """Describe a module as a system: its size is that of its tensors in float32, whatever they are stored in."""
-
-    def score(eval_set: EvalSet) -> Mapping[str, Interval]:
-        return evaluate(
-            module, eval_set.examples, task=eval_set.task, positive=eval_set.positive, rules=eval_set.rules
-        ).scores
-
-    def predict(eval_set: EvalSet) -> None:
-        with warnings.catch_warnings():  # `score` has told how many texts are cut
-            warnings.simplefilter("ignore", TruncationWarning)
-            predictions_for(module, task_named(eval_set.task), eval_set.examples, show_progress_bar=False)
-
-    parameters = module.checkpoint.num_parameters
-    return System(
-        name=name,
-        size_bytes=FLOAT32 * parameters,
-        parameters=parameters,
-        precision=module.running().precision,
-        score=score,
-        predict=predict,
-    )
-
-
-def fasttext_system(baseline: FastText) -> System:
-    """Describe the baseline as a system: its size is that of its file, the words included."""
-
-    def score(eval_set: EvalSet) -> Mapping[str, Interval]:
-        examples, label_map = eval_set.examples, LabelMap(names=baseline.labels)
-        label_map.ids(examples.labels or [], source=examples.source, lines=examples.lines)
-        scoring = Scoring(labels=baseline.labels, positive=eval_set.positive)
-        return score_predictions(eval_set.task, examples, predict(eval_set), scoring=scoring).scores
-
-    def predict(eval_set: EvalSet) -> list[str]:
-        return baseline.predict(eval_set.examples.texts, eval_set.pairs)
-
-    return System(
-        name=FASTTEXT,
-        size_bytes=baseline.size_bytes,
-        parameters=baseline.parameters,
-        precision="f32",
-        score=score,
-        predict=predict,
-        training_seconds=baseline.seconds,
-        settings=asdict(baseline.config),
-    )
+from wellread.data.examples import Examples
+from wellread.errors import ConfigError, InputError, nearest
+from wellread.measure.cited import Cited
+from wellread.measure.fasttext import (
+    FastTextConfig,
+    Tuned,
+    quantise_fasttext,
+    train_fasttext,
+    tune_fasttext,
+    tune_quantised,
+)
+from wellread.measure.predictions import intervals
+from wellread.measure.speed import Speed, measure_speed
+from wellread.measure.systems import FASTTEXT, EvalSet, System, fasttext_system
+from wellread.metrics.metrics import Interval, Score, difference, ratio
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,6 +31,8 @@ class ReportConfig:
 
     speed_examples: Annotated[int, "at most; evenly spread over the file"] = 1_000
     rounds: Annotated[int, "in turn"] = 5
+    tune: Annotated[bool, "choose FastText's settings from a grid on held-out training rows; else those given"] = True
+    quantised_megabytes: Annotated[float, "also FastText's quantised form, of about this size; 0: without"] = 2.0
     fasttext: FastTextConfig = field(default_factory=FastTextConfig)
 
     def __post_init__(self) -> None:
@@ -196,25 +42,43 @@ class ReportConfig:
                 f"a speed was to be measured on {self.speed_examples} examples in {self.rounds} rounds; it takes at "
                 "least 1 of each; give more"
             )
+        if not 0 <= self.quantised_megabytes < 1_000:
+            raise ConfigError(
+                f"a quantised FastText of {self.quantised_megabytes} MB was asked for; it has 0 (none) to 1,000; "
+                "give such a number"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """The figures of one module, or of the baseline."""
+    """The figures of one module, or of a baseline."""
 
     name: str
-    size_bytes: int  # of its weights in float32; of FastText the whole file
+    size_bytes: int  # of all files that it needs, as it ships
     parameters: int
     precision: str  # in which the speed was measured
     scores: Mapping[str, Interval]
     speed: Speed  # examples a second
-    training_seconds: float | None  # of a baseline; None for a module
-    settings: Mapping[str, float] | None  # that a baseline was trained with
+    share: Interval | None = None  # of the teacher's main score
+    speedup: float | None = None  # its speed over the teacher's
+    training_seconds: float | None = None  # of a baseline; None for a module
+    settings: Mapping[str, float] | None = None  # that a baseline was trained with
+    tuned: Tuned | None = None  # how these settings were chosen
 
     @property
     def megabytes(self) -> float:
         """The size in units of 1,000,000 bytes."""
         return self.size_bytes / 1e6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """Two rows on the same examples."""
+
+    first: str
+    second: str
+    difference: Interval  # of the main score, the first's less the second's
+    parts: bool  # whether the interval leaves 0 out
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,62 +94,111 @@ class Report:
     rounds: int
     machine: str  # where the speed was measured, in words
     rows: tuple[Row, ...]
+    teacher: str | None = None  # the row that `share` and `speedup` are of
+    pairs: tuple[Pair, ...] = ()
+    cited: tuple[Cited, ...] = ()  # figures that were measured elsewhere
 
 
 def make_report(
-    modules: Mapping[str, Module],
+    systems: Sequence[System],
     eval_set: EvalSet,
     *,
-    train: Examples | None = None,
     config: ReportConfig | None = None,
+    teacher: str | None = None,
+    compare: Sequence[tuple[str, str]] = (),
     machine: str = "",
 ) -> Report:
-    """Score every module, by its name, on the examples of a task; then measure their speeds in turn.
+    """Score every system on the examples of a task, compare them on the same rows, then measure their speeds in turn.
 
-    `train` are the examples that a FastText baseline is trained on; without them there is none.
+    `teacher` names the system that the others are a share of. `compare` names pairs to be compared; without any, these
+    are the neighbours by size.
 
-    Raises: InputError for no modules, a module of the baseline's name, or a baseline that the task cannot have; what
-    `evaluate` and `train_fasttext` raise.
+    Raises: InputError for no systems, two of one name, or a teacher or pair that is none of them; what `evaluate`
+    raises.
     """
     config = config or ReportConfig()
-    if not modules or (train and FASTTEXT in modules):
+    names = [system.name for system in systems]
+    if not names or len({*names}) < len(names):
         raise InputError(
-            f"a report takes one module or more, none of them called {FASTTEXT} beside the baseline; found "
-            f"{', '.join(modules) or 'none'}; name a module, or call it otherwise"
+            f"a report takes one system or more, each with a name of its own; found {', '.join(names) or 'none'}; "
+            "name a module, or call it otherwise"
         )
-    baseline = train_fasttext(train, task=eval_set.task, config=config.fasttext) if train else None
-    systems = [module_system(name, module) for name, module in modules.items()]
-    systems += [fasttext_system(baseline)] if baseline else []
+    asked = [*([teacher] if teacher else []), *(name for pair in compare for name in pair)]
+    for name in asked:
+        if name not in names:
+            raise InputError(
+                f"{name} was asked for as a teacher or to be compared; the report has {', '.join(names)}"
+                f"{nearest(name, names)}; name one of these"
+            )
+    systems = sorted(systems, key=lambda system: (system.size_bytes, system.name))
+    scores = {system.name: system.score(eval_set) for system in systems}
+    main = {name: scores[name][eval_set.main] for name in scores}
+    count = len(eval_set.examples)
     return Report(
         task=eval_set.task,
         main=eval_set.main,
         source=Path(eval_set.examples.source).name,
-        examples=len(eval_set.examples),
+        examples=count,
         unit="pairs" if eval_set.pairs else "texts",
-        speed_examples=min(config.speed_examples, len(eval_set.examples)),
+        speed_examples=min(config.speed_examples, count),
         rounds=config.rounds,
         machine=machine,
-        rows=measure_systems(systems, eval_set, config),
+        rows=_rows(systems, eval_set, config, scores, teacher),
+        teacher=teacher,
+        pairs=tuple(_pair(first, second, main, count) for first, second in compare or pairwise(main)),
     )
 
 
-def measure_systems(systems: Sequence[System], eval_set: EvalSet, config: ReportConfig) -> tuple[Row, ...]:
-    """Score every system, then measure their speeds in turn; the smallest comes first."""
-    scores = {system.name: system.score(eval_set) for system in systems}
+def baselines(train: Examples, task: str, config: ReportConfig) -> list[System]:
+    """Train FastText on labelled examples, with the best settings of a grid, and quantise it.
+
+    Raises: as `train_fasttext`.
+    """
+    size = config.quantised_megabytes
+    tuned = tune_fasttext(train, task=task, config=config.fasttext) if config.tune else None
+    if tuned and size:
+        tuned = tune_quantised(train, tuned, task=task, megabytes=size)
+    full = train_fasttext(train, task=task, config=tuned.config if tuned else config.fasttext)
+    systems = [fasttext_system(full, tuned=tuned)]
+    if size:
+        small = quantise_fasttext(full, train, megabytes=size, retrain=tuned.retrain if tuned else True)
+        systems.append(fasttext_system(small, f"{FASTTEXT} {size:g} MB"))
+    return systems
+
+
+def _rows(
+    systems: Sequence[System],
+    eval_set: EvalSet,
+    config: ReportConfig,
+    scores: Mapping[str, Mapping[str, Any]],
+    teacher: str | None,
+) -> tuple[Row, ...]:
+    """Give every score its interval, and measure the speeds in turn."""
+    count = len(eval_set.examples)
+    shares = {
+        name: ratio(scores[name][eval_set.main], scores[teacher][eval_set.main], count) for name in scores if teacher
+    }
     part = eval_set.part(config.speed_examples)
     workloads = {system.name: (lambda predict=system.predict: predict(part)) for system in systems}
     speeds = measure_speed(workloads, texts=len(part.examples), rounds=config.rounds)
-    rows = (
+    return tuple(
         Row(
             name=system.name,
             size_bytes=system.size_bytes,
             parameters=system.parameters,
             precision=system.precision,
-            scores=dict(scores[system.name]),
+            scores=intervals(dict(scores[system.name]), count),
             speed=speeds[system.name],
+            share=shares.get(system.name),
+            speedup=speeds[system.name].rate / speeds[teacher].rate if teacher else None,
             training_seconds=system.training_seconds,
             settings=system.settings,
+            tuned=system.tuned,
         )
         for system in systems
     )
-    return tuple(sorted(rows, key=lambda row: (row.size_bytes, row.name)))
+
+
+def _pair(first: str, second: str, scores: Mapping[str, Score], examples: int) -> Pair:
+    found = difference(scores[first], scores[second], examples)
+    return Pair(first=first, second=second, difference=found, parts=not found.low <= 0 <= found.high)

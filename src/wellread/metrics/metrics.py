@@ -59,6 +59,44 @@ def interval(
     return Interval(value=value, low=float(low), high=float(high))
 
 
+Score = Callable[[NDArray[np.int64]], float]  # of the examples with these numbers (N,)
+
+
+def difference(first: Score, second: Score, examples: int, *, seed: int = 0) -> Interval:
+    """Return by how much one score is above another on the same N examples: both are scored on every draw of them.
+
+    Two systems err on many of the same examples, so this interval is narrower than their own two would suggest. Where
+    it holds 0, the examples do not tell the systems apart. Sources: the paired bootstrap of Efron & Tibshirani, An
+    Introduction to the Bootstrap, 1993, and of Koehn, Statistical Significance Tests for Machine Translation
+    Evaluation, 2004.
+
+    Raises: as `interval`.
+
+    >>> first, second = np.arange(100) < 80, np.arange(100) < 70
+    >>> difference(lambda rows: float(first[rows].mean()), lambda rows: float(second[rows].mean()), 100)
+    Interval(value=0.10000000000000009, low=0.05, high=0.16)
+    """
+    return interval(lambda rows: first(rows) - second(rows), examples, seed=seed)
+
+
+def ratio(first: Score, second: Score, examples: int, *, seed: int = 0) -> Interval:
+    """Return what share one score is of another on the same N examples, drawn as for `difference`.
+
+    Raises: DataError where the second score is not above 0, and as `interval`.
+
+    >>> first, second = np.arange(100) < 80, np.arange(100) < 70
+    >>> ratio(lambda rows: float(second[rows].mean()), lambda rows: float(first[rows].mean()), 100).value
+    0.875
+    """
+
+    def share(rows: NDArray[np.int64]) -> float:
+        if not (whole := second(rows)) > 0:
+            raise DataError(f"a share of a score takes one above 0; found {whole:.4g}; compare the differences instead")
+        return first(rows) / whole
+
+    return interval(share, examples, seed=seed)
+
+
 LARGEST_LOSS = math.log(np.finfo(np.float64).max)  # its exponential is the last that is finite
 
 
