@@ -19,16 +19,19 @@ if TYPE_CHECKING:
 
 
 @click.command("distill")
-@click.argument("texts", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("texts", nargs=-1, type=click.Path(path_type=Path))
 @run_options("the teacher's outputs, checkpoints, log and curves")
 @click.option("--student", metavar="HANDLE", help="The pre-trained module that learns.  [default: one is made]")
+@click.option("--labelled", metavar="FILE", help="Rows with labels of their own, for labels (--hard-label-weight).")
+@click.option("--label", metavar="COLUMN", help="The column of their labels.")
+@click.option("--format", "format_", metavar="NAME", help="What their file is: nsmc, sst2 ...")
 @click.option("--vocab", metavar="FILE", help="Of a fresh student: a vocab.txt, a SentencePiece model, or a module.")
 @click.option("--lower-case", is_flag=True, help="The rule of a vocab.txt.")
 @click.option("--recipe", default="default", show_default=True, help=f"A TOML file, or one of: {', '.join(RECIPES)}.")
 @options_of(Recipe)
 @json_flag
 @teacher_options
-def command(texts: tuple[Path, ...], student: str | None, recipe: str, **options: Any) -> None:
+def command(texts: tuple[Path, ...], labelled: str | None, student: str | None, recipe: str, **options: Any) -> None:
     """Distil the --model into a student on TEXTS: .txt files of a text a line, or tables with a --text column.
 
     Tables are .csv, .tsv, .jsonl, .ndjson, .json or .parquet; each file may be .gz, and - is standard input.
@@ -39,12 +42,20 @@ def command(texts: tuple[Path, ...], student: str | None, recipe: str, **options
     relations  attention relations, to any smaller shape  (--recipe minilm)
     vectors    sentence vectors in the teacher's own space, of several --model too  (--recipe leaf, default)
     """
+    named = {name: options.pop(name) for name in ("label", "format_")}
+    if not labelled and any(named.values()):
+        raise click.UsageError("--label and --format say how --labelled is read; found none; name its file")
+    if not texts and not labelled:
+        raise click.UsageError("name files of texts, or labelled rows (--labelled); found neither")
     require_extra("torch", extra="train")
+    from wellread.data.examples import read_examples
     from wellread.learn.distill.distill import distill
 
     loading = {name: options.pop(name) for name in LOADING}
     words = {name: options.pop(name) for name in ("vocab", "lower_case")}
     settings = gather(read_recipe(recipe), options)
+    columns = {"text": settings.text.text_column, "pair": settings.text.pair_column, "label": named["label"]}
+    reading: dict[str, Any] = {name: column for name, column in columns.items() if column}
 
     def train(process: Process, where: dict[str, Any]) -> Module:
         return distill(
@@ -54,6 +65,7 @@ def command(texts: tuple[Path, ...], student: str | None, recipe: str, **options
             config=settings.distill,
             text=settings.text,
             student=load_module(student, local_files_only=loading["local_files_only"]) if student else None,
+            examples=read_examples(labelled, format=named["format_"], **reading) if labelled else None,
             **words,
             **where,
         )

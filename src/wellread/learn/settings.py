@@ -154,6 +154,9 @@ class DistillConfig:
     )
     min_tokens: Annotated[int, "for layers and relations: shorter rows are left out; [CLS] and [SEP] are counted"] = 0
     temperature: Annotated[float, "temperature at which soft labels and MLM logits are compared"] = 2.0
+    hard_label_weight: Annotated[
+        float, "for labels: weight of the cross-entropy with the labels of labelled examples (Hinton et al. 2015)"
+    ] = 0.0
     teacher_cache_gb: Annotated[float, "of the teacher's outputs on disk; the rest is computed every epoch"] = 16.0
     layers: LayersConfig = field(default_factory=LayersConfig)
     relations: RelationsConfig = field(default_factory=RelationsConfig)
@@ -169,6 +172,8 @@ class DistillConfig:
         ):
             if not value > 0:
                 raise ConfigError(f"{name} must be above 0; found {value}; raise it")
+        if not 0 <= self.hard_label_weight < float("inf"):
+            raise ConfigError(f"hard_label_weight is a number of 0 or more; found {self.hard_label_weight}; correct it")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from wellread.data.corpus import read_lines, read_sentences
+from wellread.data.examples import Examples, Given, as_examples
 from wellread.errors import ConfigError, InputError, TrainingError
 from wellread.files import public_name
 from wellread.learn.distill.layers import layers_student
@@ -31,7 +32,7 @@ METHODS: Mapping[str, Callable[[DistillInputs], Student]] = {
     "vectors": vectors_student,
 }
 TOKEN_METHODS = ("layers", "relations")  # which read any number of texts from their files
-ENSEMBLES = ("vectors",)  # which learn from several teachers
+ENSEMBLES = ("labels", "vectors")  # which learn from several teachers
 
 
 def distill(
@@ -44,6 +45,7 @@ def distill(
     recipe: str | Path | None = None,
     student: Module | None = None,
     pairs: Sequence[str] | None = None,
+    examples: Given | None = None,
     vocab: str | Path | Tokenizer | None = None,
     lower_case: bool = False,
     resume_from_checkpoint: bool | str | Path | None = None,
@@ -51,11 +53,14 @@ def distill(
 ) -> Module:
     """Train a student on what the teacher makes of `texts`, by `config.method`, and return it.
 
-    `teacher` is a module, or for `vectors` several: the student learns from all, and its vectors lie in the space of
-    the first. `layers` makes its student of the teacher's layers; `labels` teaches a pre-trained `student`, and takes
-    `pairs`, the second texts, where the teacher judges pairs; `relations` and `vectors` teach `student`, or a fresh one
-    of the shape in `config`. A fresh student of `vectors` may read with another vocabulary than the teacher's: `vocab`
-    is a vocab.txt (with `lower_case`, if that is its rule), a SentencePiece model, a module or a tokenizer.
+    `teacher` is a module, or for `vectors` and `labels` several: the student learns from all. Its vectors lie in the
+    space of the first; soft labels are those of the mean of the teachers' logits.
+
+    `layers` makes its student of the teacher's layers; `labels` teaches a pre-trained `student`, and takes `pairs`, the
+    second texts, where the teacher judges pairs, and labelled `examples`, as `finetune` does: beside the teacher's soft
+    labels they teach their own, times `config.hard_label_weight`. `relations` and `vectors` teach `student`, or a fresh
+    one of the shape in `config`. A fresh student of `vectors` may read with another vocabulary than the teacher's:
+    `vocab` is a vocab.txt (with `lower_case`, if that is its rule), a SentencePiece model, a module or a tokenizer.
 
     `recipe` is one that ships with wellread, or a TOML file: files are read as its [text] says, and
     trained on as its [distill] does; `text` and `config` go before them. Without either, `layers` and `relations` take
@@ -77,7 +82,8 @@ def distill(
     config = config or read.distill
     if text is not None and any(isinstance(path, Path) for path in texts):
         texts, pairs = _read_texts(text, config.method, [Path(path) for path in texts])
-    if not texts:
+    labelled = _labelled(examples, config.method)
+    if not texts and labelled is None:
         raise TrainingError("a student was to be distilled; found 0 texts; give it some")
     refuse_teachers(teachers, config.method)
     tokenizer = _tokenizer(vocab, lower_case, config.method, student)
@@ -92,6 +98,7 @@ def distill(
             output_dir=output_dir,
             process=process,
             tokenizer=tokenizer,
+            examples=labelled,
         )
         learner = METHODS[config.method](inputs)
         resume: dict[str, Any] = {"resume_from_checkpoint": resume_from_checkpoint, "overwrite": overwrite}
@@ -101,7 +108,8 @@ def distill(
         **({"recipe": Path(recipe).stem} if recipe else {}),
         **_sources(inputs),
         **({"vocabulary": public_name(vocab)} if isinstance(vocab, str | Path) else {}),
-        **{"texts": len(texts), "steps": steps, "settings": asdict(config)},
+        **{"texts": len(texts), **({} if labelled is None else {"labelled": len(labelled)})},
+        **{"steps": steps, "settings": asdict(config)},
         **({"text": asdict(text)} if text else {}),
     }
     return trained_module(learner.model, learner.checkpoint, learner.tokenizer, provenance=provenance)
@@ -122,6 +130,15 @@ def refuse_teachers(teachers: Sequence[Module], method: str) -> None:
     if not teachers or (len(teachers) > 1 and method not in ENSEMBLES):
         several = f"; several are for {' and '.join(ENSEMBLES)}" if teachers else ""
         raise ConfigError(f"the method {method!r} learns from a teacher; found {len(teachers)}; give it one{several}")
+
+
+def _labelled(examples: Given | None, method: str) -> Examples | None:
+    """Take labelled examples. Raises: ConfigError for a method that learns from none; DataError."""
+    if examples is None:
+        return None
+    if method != "labels":
+        raise ConfigError(f"labelled examples are for the method 'labels'; found {method!r}; leave them out")
+    return as_examples(examples, needed=("texts", "labels"))
 
 
 OWN_VOCABULARY = {  # why a method's student reads with no vocabulary of its own

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from wellread.backends.torch import TorchEncoder
 from wellread.checkpoints.checkpoint import Checkpoint
+from wellread.data.examples import Examples
 from wellread.data.token_store import token_store
 from wellread.encoder.heads import LOGITS_OUTPUT, SENTENCE_OUTPUT
 from wellread.errors import ConfigError, TrainingError
@@ -54,6 +55,7 @@ class DistillInputs:
     output_dir: Path
     process: Process
     tokenizer: Tokenizer | None = None  # of a student that is made; None: the teacher's
+    examples: Examples | None = None  # rows with a label of their own, beside the texts
 
     @property
     def teacher(self) -> Module:
