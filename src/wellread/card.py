@@ -45,7 +45,7 @@ POOLINGS = {
 }
 SHOWN = 40  # labels that a card lists
 # What wellread notes of a training run: each has a section of its own.
-COUNTS = ("made_by", "task", "columns", "rows", "texts", "labelled", "steps")
+COUNTS = ("made_by", "task", "columns", "rows", "texts", "augmented", "labelled", "steps")
 TABLES = {"scores": "What it scores", "settings": "With which settings", "recipe": "By which recipe"}
 TABLES |= {"trim": "What trimming left", "quantise": "What int8 costs"}
 PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*")  # YAML reads it as a string, but for these:

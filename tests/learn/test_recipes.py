@@ -180,7 +180,7 @@ def test_pairs_come_from_files_to_the_student(tmp_path):
 def test_files_of_token_methods_are_not_read_into_memory(tmp_path, monkeypatch):
     """Unless a sample is asked for, or another column."""
     (tmp_path / "texts.txt").write_text("\n".join(TEXTS), "utf-8")
-    monkeypatch.setattr("wellread.learn.distill.distill.read_lines", lambda *a, **k: pytest.fail("read"))
+    monkeypatch.setattr("wellread.learn.distill.transfer_set.read_lines", lambda *a, **k: pytest.fail("read"))
     files, text = [tmp_path / "texts.txt"], TextConfig(split=False, limit=0)
     options = {"output_dir": str(tmp_path / "run"), "config": METHODS["relations"]}
     distill(teacher("", tmp_path / "t"), files, text=text, **options)

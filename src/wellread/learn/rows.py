@@ -9,8 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from wellread.data.augment import MASK
 from wellread.encoder.inputs import warn_truncated
 from wellread.text.batch import Batch, Ragged, Template
+from wellread.text.masking import tokenize_with_masks
 from wellread.text.tokenizer import Tokenizer
 
 PART = 1 << 20  # numbers that are hashed at once
@@ -64,6 +66,6 @@ class Rows:
 
 
 def rows_of(tokenizer: Tokenizer, texts: Sequence[Sequence[str]], *, max_seq_length: int, type_rows: int = 2) -> Rows:
-    """Tokenise the columns `texts`, one or two of them."""
-    segments = [tokenizer.tokenize(column) for column in texts]
+    """Tokenise the columns `texts`, one or two of them; words that `data.augment` masked get the mask token."""
+    segments = [tokenize_with_masks(tokenizer, column, MASK) for column in texts]
     return Rows(segments=segments, template=tokenizer.template.for_types(type_rows), max_seq_length=max_seq_length)

@@ -189,6 +189,24 @@ class TextConfig:
     text_column: Annotated[str, "column of the texts; empty: text, or the only one of texts"] = ""
     pair_column: Annotated[str, "column of the second text, where the teacher judges pairs"] = ""
     kind: Annotated[str, "kind of the files, where their endings do not say it"] = ""
+    augment_copies: Annotated[int, "for labels and vectors: changed copies of every text beside it; 0: none"] = 0
+    augment_mask: Annotated[float, "share of a copy's words that the mask token replaces (Tang et al. 2019: 0.1)"] = 0.0
+    augment_span: Annotated[float, "share of copies that are cut to a random span (Tang et al. 2019: 0.25)"] = 0.0
+    augment_span_words: Annotated[int, "words of such a span, at most (Tang et al. 2019: 5)"] = 5
+    augment_splice: Annotated[float, "share of copies that are the begin of a text and the end of another"] = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse shares that are none, copies that nothing changes, and changes of no copies."""
+        shares = {name: getattr(self, name) for name in ("augment_mask", "augment_span", "augment_splice")}
+        wrong = [f"{name} of {share}" for name, share in shares.items() if not 0 <= share <= 1]
+        wrong += [f"augment_span_words of {self.augment_span_words}"] if self.augment_span_words < 1 else []
+        wrong += [f"augment_copies of {self.augment_copies}"] if self.augment_copies < 0 else []
+        if wrong or bool(self.augment_copies) != any(shares.values()):
+            what = ", ".join(f"{name} {value}" for name, value in {"copies": self.augment_copies, **shares}.items())
+            raise ConfigError(
+                f"changed copies of texts take augment_copies and what changes them; found {'; '.join(wrong) or what}; "
+                "shares are at least 0 and at most 1, one of them above 0; augment_span_words is at least 1"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

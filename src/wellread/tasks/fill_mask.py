@@ -11,6 +11,7 @@ from wellread.backends.backend import FloatArray
 from wellread.dataclass import dataclass
 from wellread.encoder.heads import MLM_INPUT
 from wellread.errors import InputError
+from wellread.text.masking import tokenize_with_masks
 from wellread.text.tokenizer import Tokenizer
 
 
@@ -40,25 +41,13 @@ def fill_masks(
         )
     if mask not in text:
         raise InputError(f"a text with {mask} was asked for; found none in {text[:80]!r}; put one where to guess")
-    row = masked_row(tokenizer, text, mask, mask_id)
+    row = tokenize_with_masks(tokenizer, [text], mask)[0].tolist()
     packed = template.pack([[row]], seq_length=min(len(row) + template.overhead(), max_length), on_long="error")
     positions = np.flatnonzero(packed.input_word_ids[0] == mask_id).astype(np.int32)
     return [
         best_tokens(tokenizer, row, int(position) - template.first_column, logits, top_k=top_k)
         for position, logits in zip(positions, mlm({**packed, MLM_INPUT: positions[None]})[0], strict=True)
     ]
-
-
-def masked_row(tokenizer: Tokenizer, text: str, mask: str, mask_id: int) -> list[int]:
-    """Return the ids of a text with masks.
-
-    The tokenizers library finds them itself, with the spaces beside them that they take along. Of the other dialects
-    some split a mask like other text: they get what stands between.
-    """
-    if tokenizer.config.dialect == "fast":
-        return tokenizer.tokenize([text])[0].tolist()
-    parts = tokenizer.tokenize(text.split(mask))
-    return [id for i, part in enumerate(parts) for id in ([mask_id] if i else []) + part.tolist()]
 
 
 def spelling(tokenizer: Tokenizer, id: int) -> str:

@@ -6,7 +6,8 @@ of google-research/bert); *smoothed*, rare pieces more often (Lample and Conneau
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Protocol
 
 import numpy as np
@@ -130,6 +131,33 @@ def word_begins(tokenizer: Tokenizer) -> NDArray[np.bool_]:
     if is_wordpiece(tokenizer):
         return np.array([not piece.startswith("##") for piece in pieces])
     return np.array([piece.startswith(("▁", "Ġ")) for piece in pieces])
+
+
+def tokenize_with_masks(tokenizer: Tokenizer, texts: Sequence[str], mark: str) -> Ragged:
+    """Turn texts into ids, the mask token's wherever `mark` stands.
+
+    The tokenizers library finds its mask token itself, with the spaces beside it that it takes along. Of the other
+    dialects some split it like other text: they get what stands between.
+
+    Raises: ConfigError for a vocabulary without a mask token, where a text has a mark.
+    """
+    marked = [mark in text for text in texts]
+    if not any(marked):
+        return tokenizer.tokenize(texts)
+    token, id = tokenizer.config.mask_token, tokenizer.special.mask
+    if token is None or id is None:
+        raise ConfigError(
+            f"{sum(marked)} of {len(texts)} texts with masks were to be read; found a vocabulary without a mask token; "
+            "mask nothing, or take another module"
+        )
+    if tokenizer.config.dialect == "fast":
+        return tokenizer.tokenize([text.replace(mark, token) for text in texts])
+    parts = [text.split(mark) for text in texts]
+    rows = iter(tokenizer.tokenize(list(chain.from_iterable(parts))))
+    ids = np.array([id], np.int32)
+    return Ragged.from_rows(
+        [np.concatenate([next(rows), *(x for _ in row[1:] for x in (ids, next(rows)))]) for row in parts]
+    )
 
 
 def piece_counts(rows: Ragged, vocab_size: int) -> NDArray[np.int64]:

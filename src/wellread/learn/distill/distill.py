@@ -7,22 +7,21 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from wellread.data.corpus import read_lines, read_sentences
-from wellread.data.examples import Examples, Given, as_examples
-from wellread.errors import ConfigError, InputError, TrainingError
+from wellread.data.examples import Given
+from wellread.errors import ConfigError
 from wellread.files import public_name
 from wellread.learn.distill.layers import layers_student
 from wellread.learn.distill.relations import relations_student
 from wellread.learn.distill.soft_labels import labels_student
 from wellread.learn.distill.student import DistillInputs, Student, Teacher
 from wellread.learn.distill.teacher import fingerprint
+from wellread.learn.distill.transfer_set import transfer_set
 from wellread.learn.distill.vectors import vectors_student
 from wellread.learn.distributed import joined
 from wellread.learn.loop import run, trained_module
 from wellread.learn.settings import DistillConfig, TextConfig, read_recipe
 from wellread.learn.vocabulary import read_vocabulary
 from wellread.module import Module
-from wellread.text.texts import as_texts, text_rows
 from wellread.text.tokenizer import Tokenizer
 
 METHODS: Mapping[str, Callable[[DistillInputs], Student]] = {
@@ -31,7 +30,6 @@ METHODS: Mapping[str, Callable[[DistillInputs], Student]] = {
     "relations": relations_student,
     "vectors": vectors_student,
 }
-TOKEN_METHODS = ("layers", "relations")  # which read any number of texts from their files
 ENSEMBLES = ("labels", "vectors")  # which learn from several teachers
 
 
@@ -62,9 +60,9 @@ def distill(
     one of the shape in `config`. A fresh student of `vectors` may read with another vocabulary than the teacher's:
     `vocab` is a vocab.txt (with `lower_case`, if that is its rule), a SentencePiece model, a module or a tokenizer.
 
-    `recipe` is one that ships with wellread, or a TOML file: files are read as its [text] says, and
-    trained on as its [distill] does; `text` and `config` go before them. Without either, `layers` and `relations` take
-    files too, which need not fit in memory.
+    `recipe` is one that ships with wellread, or a TOML file: files are read as its [text] says, which may ask for
+    changed copies of all texts too, and trained on as its [distill] does; `text` and `config` go before them. Without
+    either, `layers` and `relations` take files too, which need not fit in memory.
 
     `output_dir` gets the teacher's outputs (kept for the next run), checkpoints, and what `log_events` writes. A run
     that was killed goes on from `resume_from_checkpoint`: one of those, or True for the last; `overwrite` begins anew
@@ -75,16 +73,10 @@ def distill(
         for those of texts.
     """
     teachers = [teacher] if isinstance(teacher, Module) else list(teacher)
-    texts = given_texts(texts)
-    pairs = None if pairs is None else as_texts(pairs)
     read = read_recipe(recipe or "default")
     text = text or (read.text if recipe else None)
     config = config or read.distill
-    if text is not None and any(isinstance(path, Path) for path in texts):
-        texts, pairs = _read_texts(text, config.method, [Path(path) for path in texts])
-    labelled = _labelled(examples, config.method)
-    if not texts and labelled is None:
-        raise TrainingError("a student was to be distilled; found 0 texts; give it some")
+    given = transfer_set(texts, pairs=pairs, examples=examples, text=text, method=config.method)
     refuse_teachers(teachers, config.method)
     tokenizer = _tokenizer(vocab, lower_case, config.method, student)
     output_dir = Path(output_dir)
@@ -92,13 +84,13 @@ def distill(
         inputs = DistillInputs(
             teachers=[Teacher(module=module, sha256=fingerprint(module)) for module in teachers],
             student=student,
-            texts=texts,
-            pairs=pairs,
+            texts=given.texts,
+            pairs=given.pairs,
             config=config,
             output_dir=output_dir,
             process=process,
             tokenizer=tokenizer,
-            examples=labelled,
+            examples=given.examples,
         )
         learner = METHODS[config.method](inputs)
         resume: dict[str, Any] = {"resume_from_checkpoint": resume_from_checkpoint, "overwrite": overwrite}
@@ -108,21 +100,11 @@ def distill(
         **({"recipe": Path(recipe).stem} if recipe else {}),
         **_sources(inputs),
         **({"vocabulary": public_name(vocab)} if isinstance(vocab, str | Path) else {}),
-        **{"texts": len(texts), **({} if labelled is None else {"labelled": len(labelled)})},
+        **given.counts,
         **{"steps": steps, "settings": asdict(config)},
         **({"text": asdict(text)} if text else {}),
     }
     return trained_module(learner.model, learner.checkpoint, learner.tokenizer, provenance=provenance)
-
-
-def given_texts(texts: Any) -> Sequence[str] | Sequence[Path]:
-    """Take texts, or files as paths, as users give them. Raises: InputError."""
-    if isinstance(texts, str):
-        raise InputError(
-            f"a list of texts, or of paths, was expected; found one str, {texts[:40]!r}; wrap it in a list"
-        )
-    rows = list(text_rows(texts))
-    return rows if rows and all(isinstance(row, Path) for row in rows) else as_texts(rows)
 
 
 def refuse_teachers(teachers: Sequence[Module], method: str) -> None:
@@ -130,15 +112,6 @@ def refuse_teachers(teachers: Sequence[Module], method: str) -> None:
     if not teachers or (len(teachers) > 1 and method not in ENSEMBLES):
         several = f"; several are for {' and '.join(ENSEMBLES)}" if teachers else ""
         raise ConfigError(f"the method {method!r} learns from a teacher; found {len(teachers)}; give it one{several}")
-
-
-def _labelled(examples: Given | None, method: str) -> Examples | None:
-    """Take labelled examples. Raises: ConfigError for a method that learns from none; DataError."""
-    if examples is None:
-        return None
-    if method != "labels":
-        raise ConfigError(f"labelled examples are for the method 'labels'; found {method!r}; leave them out")
-    return as_examples(examples, needed=("texts", "labels"))
 
 
 OWN_VOCABULARY = {  # why a method's student reads with no vocabulary of its own
@@ -173,21 +146,3 @@ def _sources(inputs: DistillInputs) -> dict[str, Any]:
         **({"further_teachers": {str(number): other for number, other in enumerate(others, 2)}} if others else {}),
         **({"student": {**student.provenance, "sha256": fingerprint(student)}} if student else {}),
     }
-
-
-def _read_texts(
-    text: TextConfig, method: str, paths: Sequence[Path]
-) -> tuple[Sequence[str] | Sequence[Path], Sequence[str] | None]:
-    """Read texts, or return files of them that need not be in memory; and the second text of each of pairs."""
-    options: dict[str, Any] = {"limit": text.limit, "seed": text.text_seed}
-    options |= {"column": text.text_column, "kind": text.kind}
-    if text.split and text.pair_column:
-        raise ConfigError(
-            f"pairs of the column {text.pair_column!r} were asked for; found that texts are to be cut into "
-            "sentences; set split to false"
-        )
-    if text.split:
-        return read_sentences(paths, clauses=text.clauses, **options), None
-    if method in TOKEN_METHODS and not (text.limit or text.text_column or text.kind):
-        return paths, None
-    return read_lines(paths, pair_column=text.pair_column, **options)
