@@ -98,6 +98,15 @@ def test_the_teacher_s_default_prompt_is_put_before(tmp_path):
     assert np.abs(made - plain.encode(TEXTS[:5])).max() > 0.05
 
 
+def test_a_prompt_that_is_given_goes_before_the_teacher_s_own(tmp_path):
+    teacher = teacher_for("vectors", tmp_path / "t")
+    config = replace(CONFIG, vectors=VectorsConfig(prompts="the cat "))
+    made = vectors_student(inputs_for(tmp_path, config=config, teacher=teacher)).caches[0].read(np.arange(5), 0)
+    assert np.abs(made - teacher.encode(TEXTS[:5], prompt="the cat ")).max() < 0.02
+    with pytest.raises(ConfigError, match=r"prompts of 1 teachers were asked for; found 2: ',the cat '"):
+        vectors_student(inputs_for(tmp_path, config=replace(CONFIG, vectors=VectorsConfig(prompts=",the cat "))))
+
+
 def test_a_teacher_s_whole_vectors_are_taught_whatever_it_keeps_of_them(tmp_path):
     plain = teacher_for("vectors", tmp_path / "t")
     sentence = replace(plain.checkpoint.sentence, truncate_dim=5)

@@ -123,6 +123,7 @@ class VectorsConfig:
     ] = 0.0
     contrastive_temperature: Annotated[float, "what cosines are divided by before the softmax"] = 0.05
     weights: Annotated[str, "weights of the losses of several teachers, with commas between; empty: 1 each"] = ""
+    prompts: Annotated[str, "what teachers read before every text, with commas between; empty: their own default"] = ""
 
     def __post_init__(self) -> None:
         """Refuse weights that are no numbers above 0."""

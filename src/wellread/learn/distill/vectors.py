@@ -42,7 +42,7 @@ def vectors_student(inputs: DistillInputs) -> Student:
     """Prepare a student to learn sentence vectors.
 
     Raises: ConfigError for rows that it has no positions for, for a teacher whose prompt is not pooled, and for weights
-        of more or fewer teachers than there are.
+        or prompts of more or fewer teachers than there are.
     """
     teacher, config, texts = inputs.teacher, inputs.config, texts_in_memory(inputs)
     weights = teacher_weights(config.vectors, len(inputs.teachers))
@@ -56,13 +56,18 @@ def vectors_student(inputs: DistillInputs) -> Student:
     rows = rows_of(tokenizer, [texts], max_seq_length=config.max_seq_length)
     rows.warn_cut()
     teachers = [one.module for one in inputs.teachers]
-    own_rows = [text_rows(module, [prompted(module, texts)]) for module in teachers]
+    prompts = teacher_prompts(config.vectors, teachers)
+    own_rows = [
+        text_rows(module, [[prompt + text for text in texts] if prompt else texts])
+        for module, prompt in zip(teachers, prompts, strict=True)
+    ]
     caches = text_caches(inputs, own_rows, SENTENCE_OUTPUT)
     widths = [module.checkpoint.embedding_size for module in teachers]
     shares = (
         {"weights": list(weights)} if caches[1:] or weights[0] != 1 else {}
     )  # a run of before there were any goes on
-    loss_facts = {name: value for name, value in asdict(config.vectors).items() if name != "weights"}
+    # the prompts are in the teachers' rows already
+    loss_facts = {name: value for name, value in asdict(config.vectors).items() if name not in ("weights", "prompts")}
     return Student(
         inputs=inputs,
         checkpoint=checkpoint,
@@ -98,21 +103,34 @@ def teacher_weights(config: VectorsConfig, count: int) -> Sequence[float]:
     return weights
 
 
-def prompted(teacher: Module, texts: Sequence[str]) -> Sequence[str]:
-    """Return texts as a teacher's `encode` reads them, the default prompt put before.
+def teacher_prompts(config: VectorsConfig, teachers: Sequence[Module]) -> list[str]:
+    """Return what each teacher reads before a text: what the settings say, or what its own `encode` puts there.
 
-    Raises: ConfigError for a prompt that is not pooled.
+    Raises: ConfigError for another number of prompts than of teachers, and for a prompt that is not pooled.
     """
+    if not config.prompts:
+        return [default_prompt(module) for module in teachers]
+    prompts = config.prompts.split(",")
+    if len(prompts) != len(teachers):
+        raise ConfigError(
+            f"prompts of {len(teachers)} teachers were asked for; found {len(prompts)}: {config.prompts!r}; give one "
+            "for each teacher, which may be empty, or none"
+        )
+    return prompts
+
+
+def default_prompt(teacher: Module) -> str:
+    """Return what a teacher's `encode` puts before texts. Raises: ConfigError for a prompt that is not pooled."""
     sentence = teacher.checkpoint.sentence
     name = sentence.default_prompt_name
     if name is None:
-        return texts
+        return ""
     if sentence.prompts[name] and not sentence.include_prompt:
         raise ConfigError(
             f"a teacher whose vectors are of whole rows was expected; found one that puts the prompt {name!r} before "
             "texts and does not pool it (include_prompt); save it without default_prompt_name"
         )
-    return [sentence.prompts[name] + text for text in texts]
+    return sentence.prompts[name]
 
 
 def model_with_maps(checkpoint: Checkpoint, widths: Sequence[int], *, seed: int) -> TorchEncoder:
