@@ -31,11 +31,11 @@ if TYPE_CHECKING:
     from wellread.learn.settings import LoopConfig as LoopConfig
     from wellread.learn.settings import PretrainConfig as PretrainConfig
     from wellread.measure.evaluate import evaluate as evaluate
+    from wellread.measure.quantise import quantise as quantise
     from wellread.module import Module as Module
     from wellread.module import from_pretrained as from_pretrained
     from wellread.module import load as load
     from wellread.module import push as push
-    from wellread.quantising.quantise import quantise as quantise
     from wellread.trimming import trim as trim
 
 # Public names by where they live, each loaded when it is first asked for, so that `import wellread` is instant.
@@ -48,9 +48,9 @@ _PUBLIC = {
     "wellread.learn.pretrain": ("pretrain",),
     "wellread.learn.settings": ("DistillConfig", "ElectraConfig", "FinetuneConfig", "LoopConfig", "PretrainConfig"),
     "wellread.measure.evaluate": ("evaluate",),
+    "wellread.measure.quantise": ("quantise",),
     "wellread.data.examples": ("read_examples", "take_examples"),
     "wellread.module": ("Module", "from_pretrained", "load", "push"),
-    "wellread.quantising.quantise": ("quantise",),
     "wellread.trimming": ("trim",),
 }
 _HOMES = {name: home for home, names in _PUBLIC.items() for name in names}

@@ -47,7 +47,7 @@ SHOWN = 40  # labels that a card lists
 # What wellread notes of a training run: each has a section of its own.
 COUNTS = ("made_by", "task", "columns", "rows", "texts", "augmented", "labelled", "steps")
 TABLES = {"scores": "What it scores", "settings": "With which settings", "recipe": "By which recipe"}
-TABLES |= {"trim": "What trimming left", "quantise": "What int8 costs"}
+MADE = {"trim": "What trimming left", "quantise": "What int8 costs"}
 PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*")  # YAML reads it as a string, but for these:
 YAML_CONSTANTS = {"y", "n", "yes", "no", "on", "off", "true", "false", "null"}
 
@@ -96,8 +96,8 @@ def model_card(
     """
     from wellread.text.tokenizer_json import text_differences
 
-    trained = [*COUNTS, *TABLES] if "made_by" in provenance else []
-    origin = {key: value for key, value in provenance.items() if key not in trained}
+    told = [*COUNTS, *TABLES, *MADE] if "made_by" in provenance else list(MADE)
+    origin = {key: value for key, value in provenance.items() if key not in told}
     parts = [
         f"---\n{_yaml(_metadata(checkpoint, provenance, repo_id))}---",
         f"# {_line(repo_id).rpartition('/')[2] if repo_id else 'A text encoder'}",
@@ -107,7 +107,7 @@ def model_card(
         *_section("What differs elsewhere", text_differences(tokenizer)),
         *_section("What of its source was not used", _pairs(checkpoint.ignored)),
         *_section("What its source does not say and was inferred", _pairs(checkpoint.inferred)),
-        *(_training(provenance) if trained else []),
+        *_training({key: value for key, value in provenance.items() if key in told}),
         *_section("Where it comes from", _pairs(_flat(origin))),
         CARD_MARK,
     ]
@@ -264,7 +264,10 @@ def _usage(checkpoint: Checkpoint, tokenizer: Tokenizer, name: str) -> Iterator[
     """Yield code that runs, for each library that opens the module; `name` is a literal of where it is."""
     head, config = checkpoint.head, checkpoint.config
     if checkpoint.has_int8:
-        yield "Its int8 matrices are read by wellread; other libraries need the module that it was made of."
+        yield (
+            "Its int8 matrices are read by wellread. For other libraries, `wellread export --to huggingface` writes "
+            "the floats that they stand for."
+        )
     padding = 'padding=True, return_tensors="pt"' + ("" if config.reads_types else ", return_token_type_ids=False")
     wellread = f"import wellread\n\nmodule = wellread.load({name})\n"
     task = _task(head) if head is not None else None
@@ -315,7 +318,7 @@ def _training(provenance: Mapping[str, Any]) -> Iterator[str]:
     """Yield how wellread trained the module, as far as its provenance tells."""
     counts = {key: provenance[key] for key in COUNTS if key in provenance}
     yield from _section("How it was trained", _pairs(_flat(counts)))
-    for key, title in TABLES.items():
+    for key, title in {**TABLES, **MADE}.items():
         value = provenance.get(key)
         facts = _flat(value if isinstance(value, Mapping) else {key: value})
         if value is not None and facts:

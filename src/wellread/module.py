@@ -59,7 +59,7 @@ from wellread.encoder.inputs import (
     warn_truncated,
 )
 from wellread.errors import InputError, nearest
-from wellread.files import own_card, public_name
+from wellread.files import own_card, public_name, refuse_existing
 from wellread.hub.resolve import preprocessor_for, resolve
 from wellread.metrics.similarity import similarity, similarity_pairwise
 from wellread.schema import names_to_ignore, record, whole
@@ -711,25 +711,40 @@ class Module:
     ) -> None:
         """Write the module as a directory that wellread, transformers and sentence-transformers open.
 
-        Whole or not at all; `dtype` is "float32" or "float16". `card` is the text of README.md; without it one is made
-        of what the module knows of itself. With `overwrite`, a directory that `save` wrote before is replaced, but for
-        a README.md that people wrote.
+        Whole or not at all. `dtype` is "float32", "float16" or "int8": the last stores the matrices as
+        `wellread.quantise` makes them of its own texts, and the rest as float32; what that costs is in the card. A
+        module that holds int8 matrices keeps them, whatever the rest is stored as. `card` is the text of README.md;
+        without it one is made of what the module knows of itself. With `overwrite`, a directory that `save` wrote
+        before is replaced, but for a README.md that people wrote.
 
-        Raises: CheckpointError where something stands there, and with `overwrite` where files of others do.
+        Raises: CheckpointError where something stands there, and with `overwrite` where files of others do; for int8,
+            as `wellread.quantise`.
         """
         from wellread.checkpoints.native import write_native
 
+        if not overwrite:
+            refuse_existing(Path(directory), advice=", or pass overwrite=True")  # before any work
         if overwrite:  # tensors that are still to be read may lie in the files that go
             self.checkpoint = replace(self.checkpoint, tensors=in_memory(self.checkpoint.stored()))
+        module = self._in_int8() if dtype == "int8" else self
         write_native(
             Path(directory),
-            self.checkpoint,
-            self.tokenizer,
-            provenance=self.provenance,
-            dtype=dtype,
-            card=card or own_card(Path(directory)) or self.model_card(),
+            module.checkpoint,
+            module.tokenizer,
+            provenance=module.provenance,
+            dtype="float32" if dtype == "int8" else dtype,
+            card=card or own_card(Path(directory)) or module.model_card(),
             overwrite=overwrite,
         )
+
+    def _in_int8(self) -> Module:
+        """Return the module with int8 matrices: itself where it has some."""
+        if self.checkpoint.has_int8:
+            return self
+        from wellread.quantising.quantise import quantise_checkpoint
+
+        int8 = quantise_checkpoint(self.checkpoint, self.tokenizer)
+        return replace(self, checkpoint=int8.checkpoint, provenance=int8.provenance(self.provenance))
 
     def save_pretrained(self, save_directory: str | os.PathLike[str], **options: Any) -> None:
         """Do as `save`, by the name that Hugging Face's models have for it."""
@@ -760,6 +775,7 @@ class Module:
         from wellread.hub.push import Upload
 
         upload = Upload(repo_id, **options)  # refuses before anything is written
+        module = self._in_int8() if dtype == "int8" else self
         with tempfile.TemporaryDirectory(prefix="wellread.") as directory:
-            self.save(Path(directory) / "module", dtype=dtype)
-            return upload.send(Path(directory) / "module", card=card or self.model_card)
+            module.save(Path(directory) / "module", dtype=dtype)
+            return upload.send(Path(directory) / "module", card=card or module.model_card)

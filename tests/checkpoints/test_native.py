@@ -340,9 +340,10 @@ def test_what_is_no_directory_is_named(tmp_path):
 
 def test_an_unknown_type_is_refused(tmp_path, tokenizer):
     with pytest.raises(
-        CheckpointError, match="were to be saved as 'int8'; wellread writes float32, float16; choose one"
+        CheckpointError,
+        match=r"saved as 'int9'; wellread writes float32, float16 and, by Module\.save, int8; choose one",
     ):
-        write_native(tmp_path / "module", checkpoint_of(), tokenizer, provenance={}, dtype="int8")
+        write_native(tmp_path / "module", checkpoint_of(), tokenizer, provenance={}, dtype="int9")
 
 
 def test_a_number_too_large_for_half_precision_is_refused(tmp_path, tokenizer):

@@ -15,6 +15,7 @@ from wellread.backends.int8 import int8_product
 from wellread.checkpoints.checkpoint import in_memory
 from wellread.config import ACTIVATIONS, SentenceConfig
 from wellread.errors import ConfigError, DataError, InputError, WeightsError
+from wellread.measure.quantise import simulated
 from wellread.quantising.calibrate import Watcher, quantise_unit, units_of
 from wellread.quantising.sample import packaged, sample_of
 from wellread.quantising.simulate import Simulation, gelu, rounded_inputs
@@ -53,7 +54,7 @@ def test_the_report_tells_what_the_reference_computes(module):
 
 
 def test_matrices_that_cost_most_stay_floats_until_the_budget_is_kept(module):
-    trial = Trial(module, sample_of(module.tokenizer, TEXTS).held_out, show=False)
+    trial = Trial(module.checkpoint, module.tokenizer, sample_of(module.tokenizer, TEXTS).held_out, show=False)
 
     def loss(quantised):
         tensors = quantised.checkpoint.tensors
@@ -191,7 +192,7 @@ def test_the_card_tells_what_int8_costs(module, tmp_path):
     for word in ("mean_cosine", "least_cosine", "neighbours_kept", "megabytes_after"):
         assert f"| `{word}` | `{small.provenance['quantise'][word]}` |" in card
     assert "of them int8" in card
-    assert "read by wellread; other libraries need the module that it was made of" in card
+    assert "read by wellread. For other libraries, `wellread export --to huggingface` writes the floats" in card
     assert "With sentence-transformers" not in card
     assert "\n- sentence-transformers\n" not in card
     assert wellread.load(tmp_path / "out").provenance["quantise"]["int8_matrices"] == 20
@@ -217,15 +218,15 @@ def test_a_simulation_computes_what_the_reference_does(module):
     weights = {name: np.asarray(array, np.float32) for name, array in module.checkpoint.arrays().items()}
     stored = small.checkpoint.stored()
     matrices = {name: stored[name] for name, tensor in small.checkpoint.tensors.items() if tensor.int8 is not None}
-    simulated, exact = (
-        Trial(each, TEXTS, show=False).simulated(ints).encode(TEXTS)
+    int8, exact = (
+        simulated(each, Trial(each.checkpoint, each.tokenizer, TEXTS, show=False), ints).encode(TEXTS)
         for each, ints in ((module, matrices), (module, {}))
     )
     reference = in_int8(small).encode(TEXTS, precision="int8")
     assert weights.keys() == module.checkpoint.tensors.keys()
-    assert cosines(simulated, reference).min() > 1 - 1e-7
+    assert cosines(int8, reference).min() > 1 - 1e-7
     assert cosines(exact, in_int8(module).encode(TEXTS)).min() > 1 - 1e-9
-    assert cosines(simulated, exact).min() < 1 - 1e-6
+    assert cosines(int8, exact).min() < 1 - 1e-6
 
 
 def test_gelu_is_exact_enough():

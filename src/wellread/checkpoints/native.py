@@ -184,7 +184,10 @@ def write_native(
     from wellread.text.tokenizer_json import write_fast_tokenizer
 
     if dtype not in DTYPES:
-        raise CheckpointError(f"weights were to be saved as {dtype!r}; wellread writes {', '.join(DTYPES)}; choose one")
+        raise CheckpointError(
+            f"weights were to be saved as {dtype!r}; wellread writes {', '.join(DTYPES)} and, by Module.save, int8; "
+            "choose one"
+        )
     _refuse_stranger(checkpoint)
     if overwrite:
         recorded = read_manifest(directory).files if (directory / NAME).is_file() else ()

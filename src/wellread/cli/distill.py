@@ -70,4 +70,5 @@ def command(texts: tuple[Path, ...], labelled: str | None, student: str | None, 
             **where,
         )
 
-    train_and_save(train, settings.distill.loop, options)
+    reading = {"column": settings.text.text_column or None, "kind": settings.text.kind or None}
+    train_and_save(train, settings.distill.loop, options, texts=texts, reading=reading)

@@ -68,4 +68,5 @@ def command(task: str, file: Path, dev: Path | None, recipe: Path | None, labels
             **where,
         )
 
-    train_and_save(train, settings.loop, options, scores="scores")
+    calibration = {"column": options["text"], "kind": options["kind"], "format": options["format_"]}
+    train_and_save(train, settings.loop, options, texts=[file], reading=calibration, scores="scores")

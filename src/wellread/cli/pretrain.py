@@ -65,7 +65,7 @@ def command(
             )
         return pretrain(module, files, config=settings, dev=dev or None, **reading, **where)
 
-    train_and_save(train, settings.loop, options, scores="held_out")
+    train_and_save(train, settings.loop, options, texts=texts, reading=reading, scores="held_out")
 
 
 def _refuse_mixed(fresh: dict[str, Any], named: bool) -> None:

@@ -18,7 +18,7 @@ from wellread.cli.options import json_flag
 @click.option("--private", is_flag=True, help="Make a new repository private; refuse one that is public.")
 @click.option("--revision", metavar="BRANCH", help="Push to this branch, made where it is not there.")
 @click.option("--message", "commit_message", help="The message of the commit.")
-@click.option("--dtype", type=click.Choice(["float32", "float16"]), default="float32", show_default=True)
+@click.option("--dtype", type=click.Choice(["float32", "float16", "int8"]), default="float32", show_default=True)
 @click.option("--tokenizer", metavar="HANDLE", help="The preprocessor whose tokenizer MODULE takes, if it has none.")
 @click.option("--ignore", multiple=True, metavar="KEY", help="Pass over this unknown configuration key.")
 @json_flag

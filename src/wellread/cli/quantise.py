@@ -27,7 +27,13 @@ SCORING: dict[str, Any] = {"cls": Setting, "section": "The score"}
 @click.option("--budget", type=float, default=0.999, show_default=True, help="Mean cosine to float32, at least.")
 @click.option("--evaluate", type=PATH, metavar="FILE", help="Score the module on FILE before and after.", **SCORING)
 @click.option("--evaluate-format", metavar="NAME", help="What FILE is.  [default: stsb without a head]", **SCORING)
-@click.option("--dtype", default="float32", show_default=True, help="How the rest is stored: float32 or float16.")
+@click.option(
+    "--dtype",
+    type=click.Choice(["float32", "float16"]),
+    default="float32",
+    show_default=True,
+    help="How the rest is stored.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace a module in OUTPUT.")
 @reading_options("text")
 @json_flag
@@ -41,7 +47,7 @@ def command(
     its own. Half of them choose the scales, the others measure. While the vectors are further from float32 than
     --budget allows, the matrix that costs most stays as it is.
     """
-    from wellread.quantising.quantise import quantise
+    from wellread.measure.quantise import quantise
 
     if handle is not None and os.path.isfile(handle) and ending_of(handle) in ENDINGS:
         raise click.UsageError(

@@ -160,10 +160,15 @@ def files_on_disk(paths: Sequence[Path], run_dir: Path, kind: str | None) -> lis
     if os.environ.get("WORLD_SIZE", "1") != "1":
         raise click.UsageError("several processes cannot share standard input; found -; put the texts in a file")
     run_dir.mkdir(parents=True, exist_ok=True)
-    copy = run_dir / f"stdin.{kind or 'txt'}"
+    copy = copy_of_stdin(run_dir, kind)
     with copy.open("wb") as file:
         shutil.copyfileobj(sys.stdin.buffer, file)
     return [copy if path == Path(STDIN) else path for path in paths]
+
+
+def copy_of_stdin(run_dir: Path, kind: str | None) -> Path:
+    """Return where a run keeps standard input."""
+    return run_dir / f"stdin.{kind or 'txt'}"
 
 
 def check_output(output: Path, endings: Collection[str] = ()) -> None:

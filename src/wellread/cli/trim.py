@@ -12,6 +12,7 @@ import click
 
 from wellread.cli.options import LOADING, json_flag, load_module, module_options
 from wellread.cli.texts import reading_options
+from wellread.cli.training import DTYPE, DTYPES, save_module
 from wellread.data.formats import ENDINGS, ending_of
 from wellread.files import refuse_existing
 
@@ -26,7 +27,7 @@ PATH = click.Path(path_type=Path)
 @click.option("--min-count", type=int, default=1, show_default=True, help="Of the texts, pieces that occur so often.")
 @click.option("--held-out", multiple=True, type=PATH, metavar="FILE", help="Compare these.  [default: each 20th text]")
 @click.option("-o", "--output", required=True, type=PATH, help="The module's directory.")
-@click.option("--dtype", default="float32", show_default=True, help="How weights are stored: float32 or float16.")
+@click.option("--dtype", type=DTYPES, default="float32", show_default=True, help=DTYPE)
 @click.option("--overwrite", is_flag=True, help="Replace a module in OUTPUT.")
 @reading_options("text")
 @json_flag
@@ -57,13 +58,14 @@ def command(handle: str | None, output: Path, dtype: str, overwrite: bool, as_js
         kind=options["kind"],
         format=options["format_"],
     )
-    trimmed.save(output, dtype=dtype, overwrite=overwrite)
+    reading = {"column": options["text"], "kind": options["kind"], "format": options["format_"]}
+    costs = save_module(trimmed, output, dtype=dtype, overwrite=overwrite, texts=options["texts"], **reading)
     report = trimmed.provenance["trim"]
     if as_json:
         click.echo(json.dumps({"output": str(output), **report}))
         return
     click.echo(f"module: {output}")
-    for line in lines(report):
+    for line in [*lines(report), *costs]:
         click.echo(line)
 
 

@@ -1,21 +1,21 @@
-"""A module's matrices to int8, within a budget of accuracy that is measured on texts held out."""
+"""A checkpoint's matrices to int8, within a budget of accuracy that is measured on texts held out."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
-from wellread.checkpoints.checkpoint import in_memory
-from wellread.data.examples import Given
+from wellread.checkpoints.checkpoint import Checkpoint, in_memory
 from wellread.errors import ConfigError, InputError
 from wellread.formats.int8 import Int8Matrix
-from wellread.module import Module
 from wellread.progress import progress
 from wellread.quantising.calibrate import Unit, Watcher, quantise_unit, units_of
 from wellread.quantising.sample import Sample, Texts, sample_of
 from wellread.quantising.trial import Matrices, Trial
+from wellread.text.tokenizer import Tokenizer
 
+BUDGET = 0.999  # mean cosine to float32, at least, where none is named
 FEW = 96  # of the held-out texts, those that the cost of single matrices is measured on
 
 
@@ -40,55 +40,49 @@ class Quantised:
     score_after: float | None = None
 
 
-def quantise(
-    module: Module,
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Int8Checkpoint:
+    """A checkpoint with int8 matrices, and what it was measured with."""
+
+    checkpoint: Checkpoint
+    report: Quantised
+    trial: Trial
+    matrices: Matrices
+
+    def provenance(self, source: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the provenance of a module that is stored so, of the `source` that it was before."""
+        return {**source, "quantise": asdict(self.report)}
+
+
+def quantise_checkpoint(
+    checkpoint: Checkpoint,
+    tokenizer: Tokenizer,
     texts: Texts | None = None,
     *,
-    budget: float = 0.999,
-    examples: Given | None = None,
-    show_progress_bar: bool | None = None,
-    column: str | None = None,
-    kind: str | None = None,
-    format: str | None = None,
-) -> Module:
-    """Return a module whose matrices are int8, with vectors of a mean cosine to float32 of at least `budget`.
+    budget: float = BUDGET,
+    show: bool = False,
+    **reading: Any,
+) -> Int8Checkpoint:
+    """Do as `wellread.quantise`; `reading` says how files are read, as for `sample_of`.
 
-    The word and position tables and the linear maps of the layers become int8; scales and roundings are chosen by
-    what `texts`, or paths of files of them, give the maps as inputs. Half of the texts are held out, and the loss is
-    measured on these. While it is over the budget, the matrix that costs most goes back to floats. Without texts
-    wellread takes its own, English and Korean. `examples`, those of `evaluate`, score the module before and after.
-    `column`, `kind` and `format` say how files are read. `provenance["quantise"]` holds a `Quantised`.
-
-    Raises: ConfigError for a budget that is none, or that no int8 matrix is within; InputError for a module that is
-        int8 already; DataError for too few texts; WeightsError for weights that are no numbers.
-
-    >>> import wellread
-    >>> small = wellread.quantise(wellread.load("default"), budget=0.99)
-    >>> small.provenance["quantise"]["mean_cosine"] > 0.99
-    True
+    Raises: as `wellread.quantise`.
     """
     if isinstance(budget, bool) or not isinstance(budget, int | float) or not 0 < budget < 1:
         raise ConfigError(
-            f"budget is the mean cosine to float32, above 0 and below 1; found {budget!r}; pass one such as 0.999"
+            f"budget is the mean cosine to float32, above 0 and below 1; found {budget!r}; pass one such as {BUDGET}"
         )
-    if module.checkpoint.has_int8:
+    if checkpoint.has_int8:
         raise InputError(
             "a module with float matrices was to be quantised; found one of int8; quantise the one that it was made of"
         )
-    show = sys.stderr.isatty() if show_progress_bar is None else show_progress_bar
-    sample = sample_of(module.tokenizer, texts, column=column, kind=kind, format=format)
-    trial = Trial(module, sample.held_out, show=show)
+    sample = sample_of(tokenizer, texts, **reading)
+    trial = Trial(checkpoint, tokenizer, sample.held_out, show=show)
     int8 = _all_int8(trial, sample, show=show)
     kept = _within(trial, int8, float(budget), show=show)
     matrices = _flat({unit: int8[unit] for unit in int8 if unit.name not in kept})
-    tensors = {**module.checkpoint.tensors, **in_memory(matrices)}
-    smaller = replace(module, checkpoint=replace(module.checkpoint, tensors=tensors))
-    smaller.provenance = {
-        "made_by": "wellread quantise",
-        "from": {**module.provenance},
-        "quantise": asdict(_report(trial, smaller, sample, budget=budget, kept=kept, examples=examples)),
-    }
-    return smaller
+    smaller = replace(checkpoint, tensors={**checkpoint.tensors, **in_memory(matrices)})
+    report = _report(trial, smaller, matrices, sample, budget=float(budget), kept=kept)
+    return Int8Checkpoint(checkpoint=smaller, report=report, trial=trial, matrices=matrices)
 
 
 ByUnit = Mapping[Unit, Mapping[str, Int8Matrix]]
@@ -96,7 +90,7 @@ ByUnit = Mapping[Unit, Mapping[str, Int8Matrix]]
 
 def _all_int8(trial: Trial, sample: Sample, *, show: bool) -> ByUnit:
     """Quantise every unit of a module by what the calibration texts give it."""
-    units = units_of(trial.module.checkpoint)
+    units = units_of(trial.checkpoint)
     watcher = Watcher(units)
     trial.vectors(sample.calibration, {}, watch=watcher, show=show)
     int8 = {}
@@ -149,21 +143,18 @@ def _within(trial: Trial, int8: ByUnit, budget: float, *, show: bool) -> dict[st
 
 def _report(
     trial: Trial,
-    smaller: Module,
+    smaller: Checkpoint,
+    matrices: Matrices,
     sample: Sample,
     *,
     budget: float,
     kept: Mapping[str, str],
-    examples: Given | None,
 ) -> Quantised:
     """Measure what was chosen."""
-    tensors = smaller.checkpoint.tensors
-    matrices: Matrices = {name: tensor.int8() for name, tensor in tensors.items() if tensor.int8 is not None}
     vectors = trial.vectors(trial.held_out, matrices)
     cosines = (vectors * trial.reference).sum(1)
-    score = trial.scores(matrices, examples) if examples is not None else None
-    integers = sum(tensors[name].nbytes for name in matrices)
-    floats = smaller.checkpoint.num_parameters - sum(matrix.values.size for matrix in matrices.values())
+    integers = sum(smaller.tensors[name].nbytes for name in matrices)
+    floats = smaller.num_parameters - sum(matrix.values.size for matrix in matrices.values())
     return Quantised(
         budget=budget,
         mean_cosine=round(float(cosines.mean()), 6),
@@ -175,9 +166,6 @@ def _report(
         held_out_texts=len(sample.held_out),
         int8_matrices=len(matrices),
         kept_as_floats=kept,
-        megabytes_before=round(smaller.checkpoint.num_parameters * 4e-6, 1),
+        megabytes_before=round(smaller.num_parameters * 4e-6, 1),
         megabytes_after=round((4 * floats + integers) * 1e-6, 1),
-        score=score[0] if score else None,
-        score_before=round(score[1], 4) if score else None,
-        score_after=round(score[2], 4) if score else None,
     )

@@ -1,37 +1,36 @@
-"""A module tried with int8 matrices for some of its weights: vectors, predictions and scores beside float32's."""
+"""A checkpoint tried with int8 matrices for some of its weights: vectors and predictions beside float32's."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wellread.data.examples import Given
+from wellread.checkpoints.checkpoint import Checkpoint
 from wellread.encode import TOKENS_A_BATCH, Packer, encode_texts, prompt_of
 from wellread.errors import TruncationWarning, VocabularyWarning, WeightsError
 from wellread.formats.int8 import Int8Matrix
-from wellread.measure.evaluate import evaluate, task_of
 from wellread.metrics.similarity import unit
-from wellread.module import Module
 from wellread.quantising.simulate import Floats, Simulation, Watch
+from wellread.tasks.predict import predict_all
 from wellread.tasks.registry import task_named
+from wellread.tasks.task import Inputs, Predictor
+from wellread.text.tokenizer import Tokenizer
 
 Matrices = Mapping[str, Int8Matrix]
 Array = NDArray[np.float64]
 
 
 class Trial:
-    """A module, its weights in float32, texts held out and their vectors."""
+    """A checkpoint, its weights in float32, texts held out and their vectors."""
 
-    def __init__(self, module: Module, held_out: list[str], *, show: bool) -> None:
+    def __init__(self, checkpoint: Checkpoint, tokenizer: Tokenizer, held_out: list[str], *, show: bool) -> None:
         """Read the weights; compute the vectors of `held_out` [N, E]."""
-        self.module = module
+        self.checkpoint, self.tokenizer = checkpoint, tokenizer
         self.weights: dict[str, Floats] = {
-            name: np.asarray(array, np.float32) for name, array in module.checkpoint.arrays().items()
+            name: np.asarray(array, np.float32) for name, array in checkpoint.arrays().items()
         }
         damaged = [name for name, array in self.weights.items() if not np.isfinite(array).all()]
         if damaged:
@@ -42,18 +41,22 @@ class Trial:
         self.held_out = held_out
         self.reference = self.vectors(held_out, {}, show=show)
 
+    def simulation(self, matrices: Matrices, *, watch: Watch | None = None) -> Simulation:
+        """Return the backend that computes with `matrices` in int8; `watch` sees what maps are given."""
+        return Simulation(self.checkpoint, self.weights, matrices, watch=watch)
+
     def vectors(self, texts: list[str], matrices: Matrices, *, watch: Watch | None = None, show: bool = False) -> Array:
         """Return the vectors [N, E] of texts with `matrices` in int8, of length 1; `watch` sees what maps are given."""
-        sentence, tokenizer = self.module.checkpoint.sentence, self.module.tokenizer
-        packer = Packer(template=tokenizer.template, sentence=sentence, max_rows=TOKENS_A_BATCH)
+        sentence = self.checkpoint.sentence
+        packer = Packer(template=self.tokenizer.template, sentence=sentence, max_rows=TOKENS_A_BATCH)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", VocabularyWarning)  # whose texts they are, the caller knows
             vectors, _ = encode_texts(
                 texts,
-                Simulation(self.module.checkpoint, self.weights, matrices, watch=watch),
-                tokenizer,
+                self.simulation(matrices, watch=watch),
+                self.tokenizer,
                 packer,
-                width=self.module.checkpoint.embedding_size,
+                width=self.checkpoint.embedding_size,
                 prompt=prompt_of(sentence, None, None),
                 show=show,
             )
@@ -78,17 +81,26 @@ class Trial:
 
         A head for pairs is given each text with the next.
         """
-        head = self.module.checkpoint.head
+        head = self.checkpoint.head
         if head is None or not head.outputs:
             return None
         task = task_named(head.task)
         pairs = [*self.held_out[1:], self.held_out[0]] if task.takes_pairs == "yes" else None
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", VocabularyWarning)
-            warnings.simplefilter("ignore", TruncationWarning)
-            before, after = (
-                self.simulated(int8).predict(self.held_out, pairs, show_progress_bar=False) for int8 in ({}, matrices)
+        inputs = Inputs(texts=self.held_out, pairs=pairs)
+        predictors = [
+            Predictor(
+                checkpoint=self.checkpoint,
+                head=head,
+                tokenizer=self.tokenizer,
+                backend=self.simulation(int8),
+                options=task.options() if task.options else None,
+                truncation=task.truncation,
             )
+            for int8 in ({}, matrices)
+        ]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", TruncationWarning)
+            before, after = (predict_all(predictor, inputs, show=False) for predictor in predictors)
         if task.in_array:
             flat = np.stack([np.ravel(before), np.ravel(after)]).astype(np.float64)
             if min(map(np.std, flat)) == 0:
@@ -96,17 +108,3 @@ class Trial:
             return float(np.asarray(np.corrcoef(flat))[0, 1])
         same = [task.scored(a) == task.scored(b) for a, b in zip(before, after, strict=True)]
         return sum(same) / len(same)
-
-    def scores(self, matrices: Matrices, examples: Given) -> tuple[str, float, float]:
-        """Score the module on examples: what the score is called, in float32, and with `matrices` in int8."""
-        task = task_of(self.module, None if self.module.checkpoint.head else "similarity")
-        before, after = (evaluate(self.simulated(int8), examples, task=task.name).scores for int8 in ({}, matrices))
-        name = task.main_score
-        return f"{task.name}: {name}", before[name].value, after[name].value
-
-    def simulated(self, matrices: Matrices) -> Module:
-        """Return the module as it computes with `matrices` in int8, whatever its own backend."""
-        module = replace(self.module, backend="numpy")
-        simulation: Any = Simulation(module.checkpoint, self.weights, matrices)
-        module._backends = dict.fromkeys((None, "f32", "f64"), simulation)
-        return module
