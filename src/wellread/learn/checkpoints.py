@@ -41,9 +41,13 @@ def optimizer_arrays(model: nn.Module, optimizer: optim.Optimizer) -> Arrays:
     }
 
 
-def restore_model(arrays: Arrays, model: nn.Module, optimizer: optim.Optimizer) -> None:
+def restore_model(arrays: Arrays, model: nn.Module) -> None:
     """Undo `model_arrays`. Raises: CheckpointError where names or shapes are not the model's."""
-    named = _named(model)
+    restore_tensors(arrays, _named(model))
+
+
+def restore_tensors(arrays: Arrays, named: Mapping[str, Tensor]) -> None:
+    """Fill tensors from arrays of their names. Raises: CheckpointError where names or shapes are not the model's."""
     wrong = [name for name in {*named, *arrays} if _shape(named, name) != _shape(arrays, name)]
     if wrong:
         raise CheckpointError(f"tensors that are not the model's: {', '.join(sorted(wrong))}")
@@ -71,6 +75,10 @@ def fingerprint(model: nn.Module) -> str:
     return digest.hexdigest()
 
 
+def _arrays(path: Path) -> Arrays:
+    return {name: tensor.read() for name, tensor in read_safetensors(path).items()}
+
+
 def _named(model: nn.Module) -> dict[str, Tensor]:
     return dict(chain(model.named_parameters(), model.named_buffers()))
 
@@ -87,6 +95,7 @@ def _numpy(tensor: Tensor) -> NDArray[np.generic]:
 FORMAT = 1
 NAME = re.compile(r"checkpoint-(\d+)")
 MODEL, OPTIMIZER, STATE = "model.safetensors", "optimizer.safetensors", "state.json"
+AVERAGE = "average.safetensors"  # of the weights, where a run keeps a moving one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +110,15 @@ class State:
     format: int = FORMAT
 
 
-def save(output_dir: Path, model: nn.Module, optimizer: optim.Optimizer, state: State, *, limit: int) -> Path:
+def save(
+    output_dir: Path,
+    model: nn.Module,
+    optimizer: optim.Optimizer,
+    state: State,
+    *,
+    averages: Mapping[str, Tensor],
+    limit: int,
+) -> Path:
     """Write `checkpoint-<step>`, then remove the oldest ones beyond `limit`, unless that is 0.
 
     Raises: TrainingError where the disk refuses; the checkpoints before are kept.
@@ -112,7 +129,9 @@ def save(output_dir: Path, model: nn.Module, optimizer: optim.Optimizer, state: 
         with whole_directory(directory) as partial:
             write_safetensors(partial / MODEL, model_arrays(model))
             write_safetensors(partial / OPTIMIZER, optimizer_arrays(model, optimizer))
-            files = {name: sha256(partial / name) for name in (MODEL, OPTIMIZER)}
+            if averages:
+                write_safetensors(partial / AVERAGE, {name: _numpy(tensor) for name, tensor in averages.items()})
+            files = {path.name: sha256(path) for path in sorted(partial.glob("*.safetensors"))}
             write_json(partial / STATE, {**asdict(state), "files": files})
     except (CheckpointError, OSError) as error:
         raise TrainingError(
@@ -123,8 +142,15 @@ def save(output_dir: Path, model: nn.Module, optimizer: optim.Optimizer, state: 
     return directory
 
 
-def load(directory: Path, model: nn.Module, optimizer: optim.Optimizer, identity: Mapping[str, Any]) -> State:
-    """Put model and optimizer where they were at a checkpoint, and return its state.
+def load(
+    directory: Path,
+    model: nn.Module,
+    optimizer: optim.Optimizer,
+    identity: Mapping[str, Any],
+    *,
+    averages: Mapping[str, Tensor],
+) -> State:
+    """Put model, optimizer and averages where they were at a checkpoint, and return its state.
 
     Raises: TrainingError for a checkpoint that is damaged, or of other data, another model or other settings.
     """
@@ -132,13 +158,14 @@ def load(directory: Path, model: nn.Module, optimizer: optim.Optimizer, identity
         state = record(State, read_json(directory / STATE), source=directory / STATE)
         if state.format != FORMAT:
             raise CheckpointError(f"format {state.format} where this wellread reads {FORMAT}")
-        for name in (MODEL, OPTIMIZER):
+        for name in dict.fromkeys([MODEL, OPTIMIZER, *state.files]):
             if sha256(directory / name) != state.files.get(name):
                 raise CheckpointError(f"{name} has another SHA-256 than was recorded")
         _compare(directory, state.identity, identity)
-        for name, restore in ((MODEL, restore_model), (OPTIMIZER, restore_optimizer)):
-            arrays = {key: tensor.read() for key, tensor in read_safetensors(directory / name).items()}
-            restore(arrays, model, optimizer)
+        restore_model(_arrays(directory / MODEL), model)
+        restore_optimizer(_arrays(directory / OPTIMIZER), model, optimizer)
+        if averages:
+            restore_tensors(_arrays(directory / AVERAGE), averages)
     except (CheckpointError, OSError) as error:
         raise TrainingError(
             f"{directory} was to be resumed; found it damaged: {error}; remove it to resume from the one before"

@@ -27,7 +27,7 @@ from wellread.backends.backend import give_back
 from wellread.backends.torch import TorchEncoder
 from wellread.checkpoints.checkpoint import Checkpoint, in_memory
 from wellread.errors import TrainingError
-from wellread.learn import checkpoints
+from wellread.learn import averaging, checkpoints
 from wellread.learn.checkpoints import State, fingerprint
 from wellread.learn.distributed import Process, agree, all_say, joined, wait
 from wellread.learn.log import log_events
@@ -178,6 +178,7 @@ def train(
 
     Checkpoints lie in `output_dir`; `resume_from_checkpoint` is one of them, or True for the last. `evaluate` is called
     every `eval_steps` and at the end; `prepare` with every epoch before its first step, by all processes together.
+    Where the settings ask for an average of the weights, `evaluate` sees it, and the model has it at the end.
     Under torchrun every process calls this, with one `output_dir`; the first alone saves and evaluates.
 
     Raises: TrainingError for a loss or gradient that is no number, before it touches the weights; a checkpoint that
@@ -192,28 +193,32 @@ def train(
         wait(process, "the first checkpoint was to be looked for")  # before the first process may save one
         task.model.to(process.device)
         optimizer = new_optimizer(task.model, config)
+        average = averaging.new_average(task.model, config, output_dir)
         state = State(step=0, epoch=0, batch=0, identity=identity)
         if checkpoint:
-            state = checkpoints.load(checkpoint, task.model, optimizer, identity)
+            stored = average.stored if average else {}
+            state = checkpoints.load(checkpoint, task.model, optimizer, identity, averages=stored)
         context = StepContext(task=task, config=config, process=process, optimizer=optimizer, bf16=bf16)
-        total = config.max_steps
-        if not total:
-            epochs = range(config.num_train_epochs)
-            total = sum(len(epoch_plan(task.lengths(e), config, epoch=e, processes=process.count)) for e in epochs)
+        total = _total_steps(context)
         yield Started(step=state.step, total=total, resumed_from=checkpoint)
         for batches, state_after in _steps_left(context, state, total, prepare):
             try:
                 yield train_step(batches, context)
             except TrainingError as error:
                 raise TrainingError(f"{error}; {checkpoints.last_good(output_dir)}") from error
+            if average:
+                average.update(batches.step)
             if batches.step % TRIM_STEPS == 0:
                 give_back()
             if process.is_main and evaluate and _is_due(batches, config.eval_steps):
-                yield Evaluated(step=batches.step, scores=dict(evaluate()))
+                with averaging.applied(average, batches.step):
+                    scores = dict(evaluate())
+                yield Evaluated(step=batches.step, scores=scores)
             if process.is_main and _is_due(batches, config.save_steps):
-                limit = config.save_total_limit
-                directory = checkpoints.save(output_dir, task.model, optimizer, state_after, limit=limit)
+                kept: dict[str, Any] = {"averages": average.stored if average else {}, "limit": config.save_total_limit}
+                directory = checkpoints.save(output_dir, task.model, optimizer, state_after, **kept)
                 yield Saved(step=batches.step, directory=directory)
+        averaging.apply(average, total)
 
 
 def _identity(task: Task, config: LoopConfig, process: Process, bf16: bool) -> dict[str, Any]:
@@ -222,6 +227,17 @@ def _identity(task: Task, config: LoopConfig, process: Process, bf16: bool) -> d
     settings |= {"settings.bf16": bf16, "processes": process.count, "model": fingerprint(task.model)}
     identity: dict[str, Any] = json.loads(json.dumps({**settings, **task.identity()}))
     return identity
+
+
+def _total_steps(context: StepContext) -> int:
+    config = context.config
+    if config.max_steps:
+        return config.max_steps
+    plans = (
+        epoch_plan(context.task.lengths(epoch), config, epoch=epoch, processes=context.process.count)
+        for epoch in range(config.num_train_epochs)
+    )
+    return sum(map(len, plans))
 
 
 def _steps_left(

@@ -23,6 +23,7 @@ POSITIVE = ("num_train_epochs", "per_device_train_batch_size", "gradient_accumul
 SHARES = ("warmup_ratio", "adam_beta1", "adam_beta2")
 # These decide what is kept and shown of a run, not what it computes: a resumed run may change them.
 TEXTS = ("lr_scheduler_type", "bf16", "report_to")
+ADDED_LATER = ("ema_decay", "average_checkpoints")
 BYSTANDERS = ("logging_steps", "eval_steps", "save_steps", "save_total_limit", "report_to", "ddp_timeout")
 
 
@@ -44,6 +45,12 @@ class LoopConfig:
     adam_beta2: Annotated[float, "decay of the mean of their squares"] = 0.999
     adam_epsilon: Annotated[float, "what Adam adds to the root of that mean"] = 1e-8
     max_grad_norm: Annotated[float, "longer gradients are cut to it; 0: none is"] = 1.0
+    # Polyak and Juditsky 1992; Tarvainen and Valpola 2017 (arXiv:1703.01780)
+    ema_decay: Annotated[float, "decay of a moving average of the weights, which the module gets; 0: none"] = 0.0
+    # Vaswani et al. 2017, section 6.1
+    average_checkpoints: Annotated[
+        int, "the module gets the mean of the weights at the last so many checkpoints; 0: the last weights"
+    ] = 0
     bf16: Annotated[str, "autocast to bfloat16: true, false, or auto, which is where products gain by it"] = "auto"
     seed: Annotated[int, "of order, masks, dropout and fresh weights"] = 0
     logging_steps: Annotated[int, "a line of the log every so many steps; 0: only the last"] = 50
@@ -61,6 +68,23 @@ class LoopConfig:
         for name, known in (("lr_scheduler_type", SCHEDULES), ("bf16", PRECISIONS)):
             _refuse_unknown(name, [getattr(self, name)], known)
         _refuse_unknown("report_to", self.reporters, REPORTERS)
+        self._check_averages()
+
+    def _check_averages(self) -> None:
+        """Refuse averages that cannot be taken."""
+        count, limit = self.average_checkpoints, self.save_total_limit
+        faults = {
+            "ema_decay must be below 1": self.ema_decay >= 1,
+            "ema_decay and average_checkpoints are two ways, of which one is taken": bool(self.ema_decay and count),
+            "average_checkpoints needs some, so save_steps above 0": bool(count and not self.save_steps),
+            "average_checkpoints is at most save_total_limit, or that is 0": 0 < limit < count,
+        }
+        if any(faults.values()):
+            raise ConfigError(
+                f"an average of the weights was asked for; found ema_decay {self.ema_decay}, average_checkpoints "
+                f"{count}, save_steps {self.save_steps}, save_total_limit {limit}; "
+                f"{'; '.join(rule for rule, broken in faults.items() if broken)}"
+            )
 
     @property
     def reporters(self) -> list[str]:
@@ -70,7 +94,11 @@ class LoopConfig:
     @property
     def decisive(self) -> dict[str, Any]:
         """The settings that the result depends on, by name; `bf16` is left out, for the machine decides it too."""
-        return {name: value for name, value in asdict(self).items() if name not in (*BYSTANDERS, "bf16")}
+        left_out = [*BYSTANDERS, "bf16"]
+        left_out += [name for name in ADDED_LATER if not getattr(self, name)]  # as runs have it that began before
+        if self.average_checkpoints:
+            left_out.remove("save_steps")
+        return {name: value for name, value in asdict(self).items() if name not in left_out}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
