@@ -9,7 +9,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import wellread
 from wellread.catalog.modules import HUBS, ModuleEntry, entries, entry_named
+from wellread.catalog.packaged import packaged_modules
 from wellread.errors import HandleError
 from wellread.hub.handles import locate
 
@@ -67,8 +69,34 @@ SHORT = {
 def page() -> str:
     """Return the whole page."""
     return "\n".join(
-        [HEAD, *_modules(), "", "## Traps", "", *_traps(), "", "## The documents' handles", "", *_documents(), ""]
+        [
+            HEAD,
+            *_modules(),
+            "",
+            "## What ships with wellread",
+            "",
+            *_packaged(),
+            "",
+            "## Traps",
+            "",
+            *_traps(),
+            "",
+            "## The documents' handles",
+            "",
+            *_documents(),
+            "",
+        ]
     )
+
+
+def _packaged() -> Iterator[str]:
+    yield "| module | | parameters |"
+    yield "|---|---|--:|"
+    for name in packaged_modules():
+        checkpoint = wellread.load(name).checkpoint
+        facts = checkpoint.summary()
+        what = f"{facts['family']}, {facts['shape']}, {facts['vectors']}, {facts['size']}"
+        yield f"| `{name}` | {what} | {checkpoint.num_parameters:,} |"
 
 
 def _modules() -> Iterator[str]:

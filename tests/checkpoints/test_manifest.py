@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from wellread import files as checksums
-from wellread.checkpoints import native
+from wellread.catalog import packaged
 from wellread.checkpoints.native import Manifest, check_files, read_manifest, write_manifest
 from wellread.config import DenseConfig, SentenceConfig, TokenizerConfig
 from wellread.errors import CheckpointError, ConfigError
@@ -205,7 +205,8 @@ def test_a_large_module_is_hashed_once_and_again_after_a_change(directory, hashe
 
 def test_the_packaged_module_is_hashed_once_and_again_after_a_change(directory, hashed, monkeypatch):
     monkeypatch.setattr(checksums, "HASHED_AT_EVERY_LOAD", 1000)
-    monkeypatch.setattr(native, "DEFAULT", directory)
+    monkeypatch.setattr(packaged, "PACKAGED", directory.parent)
+    monkeypatch.setattr(packaged, "DEFAULT", directory.name)
     manifest = read_manifest(directory)
     for _ in range(2):
         check_files(directory, manifest)

@@ -8,6 +8,7 @@ import pytest
 from hub_process import answer, start
 from hub_server import ReadableHub, serving
 
+from wellread.catalog.packaged import packaged_modules
 from wellread.errors import CheckpointError, InputError
 from wellread.files import sha256
 from wellread.hub.pull import refuse_damaged, verify
@@ -34,7 +35,9 @@ def damage_unseen(path):
 
 
 def test_all_that_was_pulled_is_verified_and_the_default(pulled):
-    default, own = verify()
+    *shipped, own = verify()
+    assert [one.handle for one in shipped] == [*packaged_modules()]
+    default = shipped[0]
     assert (default.handle, default.directory, dict(default.faults)) == ("default", DEFAULT, {})
     assert (own.handle, own.directory, dict(own.faults)) == ("owner/name", pulled, {})
     assert {name: stamp.sha256 for name, stamp in own.stamps.items()} == {name: sha256(pulled / name) for name in FILES}

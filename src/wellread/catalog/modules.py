@@ -12,6 +12,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from wellread.catalog.packaged import packaged_modules
 from wellread.config import EncoderConfig
 from wellread.dataclass import dataclass
 from wellread.errors import HandleError, nearest
@@ -242,7 +243,8 @@ def _long_words(text: str) -> list[str]:
 def _living_by_last_word() -> dict[str, str]:
     """Return every living handle by its last word; where two have the same, the catalog's name."""
     living = [handle for entry in entries() for each in entry.living() for handle in reversed(each.handles)]
-    return {last_word(handle): handle for handle in [*preprocessors(), *living, *(entry.name for entry in entries())]}
+    named = [*(entry.name for entry in entries()), *packaged_modules()]
+    return {last_word(handle): handle for handle in [*preprocessors(), *living, *named]}
 
 
 # -- TF Hub's pages ------------------------------------------------------------------------------------------------

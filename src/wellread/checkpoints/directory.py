@@ -12,11 +12,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from wellread.catalog.packaged import is_packaged
 from wellread.checkpoints.huggingface import Source, read_huggingface, read_text, with_sentence
 from wellread.checkpoints.native import NAME, check_files, read_manifest, read_native
 from wellread.errors import CheckpointError, ConfigError, DownloadError, HandleError, TextError, UnusedTensorsWarning
 from wellread.files import public_name
-from wellread.hub.resolve import DEFAULT, resolve
+from wellread.hub.resolve import resolve
 from wellread.schema import ASKED, is_named, read_json
 from wellread.text.tokenizer import load_tokenizer
 
@@ -47,7 +48,7 @@ def read_directory(
 
     Raises: CheckpointError, ConfigError, WeightsError, TextError; as `find_base`.
     """
-    if directory == DEFAULT and text_from is None:  # what lies there is known
+    if is_packaged(directory) and text_from is None:  # what lies there is known
         return read_native(directory)
     from wellread.hub.places import what_lies_at
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from wellread.catalog.packaged import is_packaged
 from wellread.checkpoints.checkpoint import Array, Checkpoint
 from wellread.checkpoints.families import FAMILIES
 from wellread.checkpoints.family import to_theirs
@@ -42,7 +43,6 @@ from wellread.files import (
 )
 from wellread.formats.int8 import Int8Matrix
 from wellread.formats.safetensors import write_safetensors
-from wellread.hub.resolve import DEFAULT
 from wellread.schema import as_dict, read_json, record, write_json
 from wellread.text.tokenizer import Tokenizer, load_tokenizer
 from wellread.version import __version__
@@ -87,6 +87,23 @@ def write_manifest(directory: Path, manifest: Manifest) -> None:
     write_json(directory / NAME, {**as_dict(manifest), "files": files})
 
 
+def retell(directory: Path, provenance: Mapping[str, Any], card: str) -> None:
+    """Give a module that lies in `directory` another provenance and card; its other files stay as they are.
+
+    Raises: CheckpointError where it holds no module of wellread, or the disk refuses.
+    """
+    manifest = replace(read_manifest(directory), provenance=provenance)
+    partial = directory / f".{NAME}.{os.getpid()}"
+    try:
+        write_json(partial, as_dict(manifest))
+        partial.replace(directory / NAME)
+        (directory / CARD).write_text(card, "utf-8")
+    except OSError as error:
+        raise CheckpointError(f"{directory} was to be told more; found that {error}; make it writable") from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
 def listed(directory: Path) -> Iterable[str]:
     """Name every file under `directory` but the manifest and the model card, with forward slashes.
 
@@ -101,8 +118,8 @@ def listed(directory: Path) -> Iterable[str]:
 def check_files(directory: Path, manifest: Manifest, *, full: bool = False, needed: Collection[str] = ()) -> None:
     """Compare every file with its recorded SHA-256; `needed` names files that the record must hold.
 
-    Files of a module over 64 MB, and of the default module, that have the size and time of their last full check are
-    taken as unchanged, unless `full`.
+    Files of a module over 64 MB, and of those that ship with wellread, that have the size and time of their last full
+    check are taken as unchanged, unless `full`.
 
     Raises: CheckpointError that names every file that is unrecorded, missing or damaged.
     """
@@ -110,7 +127,7 @@ def check_files(directory: Path, manifest: Manifest, *, full: bool = False, need
     stamps: dict[str, Stamp] = {}  # of the last full check; none where its record is absent or damaged: hash again
     with suppress(*UNREADABLE):
         stamps = {} if full else as_stamps(load_json(_record_path(directory)))
-    packaged = directory == DEFAULT  # its files are the installer's, which replaces and does not mend them
+    packaged = is_packaged(directory)  # its files are the installer's, which replaces and does not mend them
     comparison = compare(directory, manifest.files, known=stamps, full=full, trusted=manifest.files if packaged else ())
     if faults := unrecorded + [f"{name} {fault}" for name, fault in comparison.faults.items()]:
         raise CheckpointError(

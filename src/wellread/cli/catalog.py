@@ -23,6 +23,7 @@ from wellread.catalog.modules import (
     language_tag,
     names,
 )
+from wellread.catalog.packaged import packaged_modules
 from wellread.cli.options import json_flag
 from wellread.errors import nearest
 
@@ -51,6 +52,9 @@ def command(word: str | None, as_json: bool, **filters: Any) -> None:
 
     A WORD that is one module's name or handle shows all about it: its handles at every hub, its scores, its traps.
     """
+    if word is not None and word in packaged_modules():
+        _packaged(word, as_json=as_json)
+        return
     if word is not None and (word in names() or word in handles()):
         modules = [entry_named(word)]
         lines = list(_whole(modules[0]))
@@ -125,7 +129,22 @@ def _show(modules: list[ModuleEntry]) -> None:
         )
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 200
     Console(width=width).print(table)
-    click.echo(f"{len(modules)} of {len(entries())} modules", err=True)
+    shipped = ", ".join(packaged_modules())
+    click.echo(f"{len(modules)} of {len(entries())} modules; beside these, wellread ships {shipped}", err=True)
+
+
+def _packaged(name: str, *, as_json: bool) -> None:
+    """Say what a module is that ships with wellread."""
+    import wellread
+    from wellread.card import facts
+
+    module = wellread.load(name)
+    if as_json:
+        click.echo(json.dumps({"name": name, **module.info()}, ensure_ascii=False))
+        return
+    click.echo(f"{name}, which ships with wellread")
+    for key, value in facts(module.checkpoint, module.tokenizer).items():
+        click.echo(f"  {key.replace('`', ''):<15} {str(value).replace('`', '')}")
 
 
 def _whole(entry: ModuleEntry) -> Iterator[str]:

@@ -49,6 +49,10 @@ def lines(examination: Examination) -> Iterator[str]:
     for test in examination.backends:
         result = f"cosine {test.cosine:.7f} to float64, {test.seconds:.2f} s" if test.cosine is not None else test.note
         yield f"  {test.backend:<12}{test.precision or '':<6}{result}"
+    if examination.modules:
+        yield "\nmodules     that ship with wellread"
+    for module in examination.modules:
+        yield f"  {module.name:<18}{module.size / 1e6:.1f} MB{', damaged' if module.faults else ''}"
     if examination.choices:
         yield "\nchoices     for many texts, by texts of 32 tokens a second; WELLREAD_CHOICE=off goes without"
     for choice in examination.choices:

@@ -17,7 +17,7 @@ from wellread.cli.options import json_flag
 @click.option("--revision", help="Branch, tag or commit of a Hugging Face id.")
 @json_flag
 def command(module: str | None, revision: str | None, as_json: bool) -> None:
-    """Hash every file of MODULE, or of all modules that were pulled, and compare; exit 3 where one is damaged.
+    """Hash every file of MODULE, or of all that ship with wellread or were pulled; exit 3 where one is damaged.
 
     Files are held against what was recorded when they were pulled, and a native module's against its wellread.json.
     """

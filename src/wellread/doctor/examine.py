@@ -22,6 +22,7 @@ from wellread.cores import THREADS, cpu_count, cpu_info, cpu_name
 from wellread.doctor import installation
 from wellread.doctor.installation import Cache, Package, Problem, pip_install
 from wellread.doctor.native import Native, examine_native, native_problems
+from wellread.doctor.shipped import Shipped, shipped, shipped_problems
 from wellread.native_library import SWITCH
 
 # What of the environment wellread and its dependencies heed.
@@ -99,6 +100,7 @@ class Examination:
     environment: Mapping[str, str]
     caches: tuple[Cache, ...]
     problems: tuple[Problem, ...]
+    modules: tuple[Shipped, ...] = ()  # those that ship with wellread
 
 
 def examine() -> Examination:
@@ -119,6 +121,8 @@ def examine() -> Examination:
     graphics = _graphics(query) if query is not None else None
     native = examine_native(sets := instruction_sets())
     problems += [*installation.package_problems(packages), *self_test_problems(tests)]
+    modules = tuple(shipped())
+    problems += shipped_problems(modules)
     problems += [*installation.cache_problems(caches), *graphics_problems(graphics)]
     problems += native_problems(native, sets)
     return Examination(
@@ -129,6 +133,7 @@ def examine() -> Examination:
         native=native,
         packages=tuple(packages),
         backends=tests,
+        modules=modules,
         choices=tuple(recorded()),
         environment=environment(os.environ),
         caches=tuple(caches),

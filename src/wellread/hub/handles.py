@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import cache
 
 from wellread.catalog.modules import ModuleEntry, Preprocessor, Publication, dead, handles, names, preprocessors
+from wellread.catalog.packaged import packaged_directory
 from wellread.hub.location import Location
 from wellread.hub.parse import read, refuse, refuse_hostile
 
@@ -14,9 +15,10 @@ from wellread.hub.parse import read, refuse, refuse_hostile
 def locate(handle: str) -> Location:
     """Say where the files of a handle are, from its spelling and the catalog alone: no disk and no network is asked.
 
-    Understood are `default`; names of the catalog; Hugging Face ids, hf:// and its pages; TF Hub's and Kaggle's
-    addresses, with and without their host; https:// archives, and gs:// of public buckets. A handle without a version
-    gets the newest that the catalog knows. Existing paths are the caller's to recognise, before.
+    Understood are `default` and what else ships with wellread; names of the catalog; Hugging Face ids, hf:// and its
+    pages; TF Hub's and Kaggle's addresses, with and without their host; https:// archives, and gs:// of public buckets.
+    A handle without a version gets the newest that the catalog knows. Existing paths are the caller's to recognise,
+    before.
 
     Raises: HandleError for a handle of no hub, dead or hostile; it names the nearest living ones.
 
@@ -26,7 +28,7 @@ def locate(handle: str) -> Location:
     'distilbert/distilbert-base-cased'
     """
     refuse_hostile(handle)
-    if handle == "default":
+    if packaged_directory(handle) is not None:
         return Location(handle=handle, kind="default", address=handle)
     if handle in names():
         first = next(names()[handle].living())

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from wellread.dataclass import dataclass
 
-if TYPE_CHECKING:  # the default module is found without the catalog
+if TYPE_CHECKING:  # modules that ship with wellread are found without the catalog
     from wellread.catalog.modules import ModuleEntry, Preprocessor, Publication
     from wellread.files import Stamp
 

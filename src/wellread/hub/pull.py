@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from wellread.catalog.packaged import packaged_modules
 from wellread.dataclass import dataclass
 from wellread.errors import CheckpointError, DownloadError, InputError
 from wellread.files import MANIFEST, Comparison, Stamp, compare, load_json, sha256s, stamps_of
@@ -15,7 +16,7 @@ from wellread.hub.handles import locate
 from wellread.hub.location import Fetched
 from wellread.hub.obtain import complaint, examine, fetch, locked, obtain
 from wellread.hub.records import Request, all_records, find_record, request_for
-from wellread.hub.resolve import DEFAULT, local, preprocessor_for
+from wellread.hub.resolve import local, preprocessor_for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +35,7 @@ def verify(
     revision: str | None = None,
     cache_dir: str | os.PathLike[str] | None = None,
 ) -> list[Verified]:
-    """Hash every file of a module, or of `default` and all that were ever pulled, and compare.
+    """Hash every file of a module, or of all that ship with wellread or were ever pulled, and compare.
 
     Files are held against what was recorded when they were pulled, and those of a native module against its
     `wellread.json`. The network is not used.
@@ -47,7 +48,8 @@ def verify(
     {}
     """
     if handle is None:
-        return [_native("default", DEFAULT), *map(_recorded, all_records())]
+        shipped = [_native(name, directory) for name, directory in packaged_modules().items()]
+        return [*shipped, *map(_recorded, all_records())]
     here = local(handle)
     name = os.fspath(handle)
     if here is None:

@@ -1,6 +1,7 @@
 """A handle to the directory where its files lie: of this machine, or by `obtain`, which fetches what is not there.
 
-The default module is found without the catalog, the hubs and the network's libraries, which take longer than it does.
+Modules that ship with wellread are found without the catalog, the hubs and the network's libraries, which take longer
+than they do.
 """
 
 from __future__ import annotations
@@ -8,10 +9,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from wellread.catalog.packaged import PACKAGED, packaged_directory
 from wellread.errors import HandleError, InputError
 from wellread.hub.location import SUFFIXES, Fetched, Location
 
-DEFAULT = Path(__file__).parent.parent / "catalog" / "default"
+DEFAULT = PACKAGED / "default"
 
 
 def resolve(
@@ -24,10 +26,10 @@ def resolve(
 ) -> Fetched:
     """Return where the module lies that `handle` names, fetching it where it was never pulled.
 
-    `default` ships with wellread; an existing path is taken as it is, and a .tar, .tar.gz or .zip is unpacked into
-    wellread's cache, once; an address is looked up where `wellread revive` and tensorflow-hub install; `owner/name`
-    goes through huggingface_hub, with its cache, HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE; for other handles see
-    `hub.handles`.
+    `default` ships with wellread, and so may others whose names begin with it (`catalog.packaged`); an existing path is
+    taken as it is, and a .tar, .tar.gz or .zip is unpacked into wellread's cache, once; an address is looked up where
+    `wellread revive` and tensorflow-hub install; `owner/name` goes through huggingface_hub, with its cache,
+    HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE; for other handles see `hub.handles`.
 
     What was pulled before is opened without the network: new commits and versions are seen by `pull` alone. Its files
     are checked first: hashed where they are under 64 MB in all, or else where a size or time is new. What is damaged is
@@ -58,16 +60,17 @@ def local(handle: str | os.PathLike[str]) -> Fetched | None:
             f"a module is named by a str or an os.PathLike; found {repr(handle)[:60]}; pass a path, a handle such as "
             "owner/name, or default"
         )
-    default = Fetched(location=Location(handle="default", kind="default", address="default"), directory=DEFAULT)
-    if handle == "default":
-        return default
     name = os.fspath(handle)
+    shipped = packaged_directory(name)
+    default = Fetched(location=Location(handle=name, kind="default", address=name), directory=shipped or DEFAULT)
+    if shipped is not None and isinstance(handle, str):
+        return default
     path = os.path.expanduser(name)
     if name and not os.path.exists(path) and os.path.isfile(f"{path}.index"):  # a TensorFlow 1 checkpoint's prefix
         path = f"{path}.index"
     if name and os.path.exists(path):  # neither raises, whatever the handle is made of
         return _on_disk(Location(handle=name, kind="path", address=path), Path(path))
-    if name == "default":  # given as a path, and there is none
+    if shipped is not None:  # given as a path, and there is none
         return default
     if "://" not in name:
         return None
