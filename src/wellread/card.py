@@ -9,6 +9,7 @@ from dataclasses import asdict
 from math import prod
 from typing import TYPE_CHECKING, Any
 
+from wellread.about import ABOUT, About, about_of
 from wellread.checkpoints.checkpoint import Checkpoint
 from wellread.checkpoints.families import FAMILIES
 from wellread.config import DenseConfig, EncoderConfig, HeadConfig
@@ -45,7 +46,7 @@ POOLINGS = {
 }
 SHOWN = 40  # labels that a card lists
 # What wellread notes of a training run: each has a section of its own.
-COUNTS = ("made_by", "task", "columns", "rows", "texts", "augmented", "labelled", "steps")
+COUNTS = ("made_by", "task", "columns", "rows", "texts", "augmented", "labelled", "tokens", "steps", "time")
 TABLES = {"scores": "What it scores", "settings": "With which settings", "recipe": "By which recipe"}
 MADE = {"trim": "What trimming left", "quantise": "What int8 costs"}
 PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*")  # YAML reads it as a string, but for these:
@@ -96,19 +97,24 @@ def model_card(
     """
     from wellread.text.tokenizer_json import text_differences
 
-    told = [*COUNTS, *TABLES, *MADE] if "made_by" in provenance else list(MADE)
+    about = about_of(provenance)
+    told = [*COUNTS, *TABLES, *MADE, ABOUT] if "made_by" in provenance else [*MADE, ABOUT]
     origin = {key: value for key, value in provenance.items() if key not in told}
     parts = [
         f"---\n{_yaml(_metadata(checkpoint, provenance, repo_id))}---",
-        f"# {_line(repo_id).rpartition('/')[2] if repo_id else 'A text encoder'}",
+        f"# {_line(about.title or (repo_id or 'A text encoder').rpartition('/')[2])}",
         _table(facts(checkpoint, tokenizer)),
         "## How to use it",
         *_usage(checkpoint, tokenizer, json.dumps(repo_id or "path/to/this/directory", ensure_ascii=False)),
         *_section("What differs elsewhere", text_differences(tokenizer)),
         *_section("What of its source was not used", _pairs(checkpoint.ignored)),
         *_section("What its source does not say and was inferred", _pairs(checkpoint.inferred)),
+        *_section("Which texts it learnt from", _texts(about)),
+        *_section("What it scores, measured by its makers", [f"{_line(one.name)}: {one}" for one in about.scores]),
+        *_stages(provenance),
         *_training({key: value for key, value in provenance.items() if key in told}),
         *_section("Where it comes from", _pairs(_flat(origin))),
+        *(["## What to know", about.notes.strip()] if about.notes.strip() else []),
         CARD_MARK,
     ]
     return "\n\n".join(parts) + "\n"
@@ -118,7 +124,8 @@ def _metadata(checkpoint: Checkpoint, provenance: Mapping[str, Any], repo_id: st
     """Return what the hub files a module under; None for what is not known."""
     facts, head, sentence = _flat(provenance), checkpoint.head, checkpoint.sentence
     source, *others = (_location(facts.get(key)) for key in ("handle", "from.handle", "teacher.handle"))
-    entry = source.entry if source else None
+    entry, about = source.entry if source else None, about_of(provenance)
+    languages = about.languages or (entry.languages if entry else ())
     bases = [base.address for base in (source, *others) if base is not None and base.kind == "huggingface"]
     if head is not None:
         task = _task(head).pipeline
@@ -131,8 +138,8 @@ def _metadata(checkpoint: Checkpoint, provenance: Mapping[str, Any], repo_id: st
     libraries = [] if checkpoint.has_int8 else libraries  # they know no scales
     return {
         # the hub's codes have no parts for scripts or countries: zh-Hans and zh-Hant are zh
-        "language": list(dict.fromkeys(tag.partition("-")[0].lower() for tag in entry.languages)) if entry else None,
-        "license": entry.licence.lower() if entry and entry.licence else None,
+        "language": list(dict.fromkeys(tag.partition("-")[0].lower() for tag in languages)),
+        "license": about.licence.lower() or (entry.licence.lower() if entry and entry.licence else None),
         "library_name": "wellread",
         "tags": ["wellread", *libraries, checkpoint.family],
         "base_model": next((base for base in bases if base != repo_id), None),
@@ -312,6 +319,36 @@ def _usage(checkpoint: Checkpoint, tokenizer: Tokenizer, name: str) -> Iterator[
         f"model = AutoModel.from_pretrained({name}{', add_pooling_layer=False' if no_pooler else ''})\n"
         f'inputs = tokenizer(["A text.", "Another."], {padding})\nsequence_output = model(**inputs).last_hidden_state'
     )
+
+
+def _texts(about: About) -> list[str]:
+    """Name the texts that people say a module learnt from, with their licences."""
+    return [f"{_line(one.name)}{one.what and f', {_line(one.what)}'}: {_line(one.licence)}" for one in about.texts]
+
+
+STAGE = ("rows", "texts", "augmented", "labelled", "tokens", "steps")
+
+
+def _stages(provenance: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what was done to the module, the first first, where that is more than one training."""
+    stages: list[Mapping[str, Any]] = []
+    while isinstance(provenance, Mapping) and "made_by" in provenance:
+        stages.insert(0, provenance)
+        provenance = provenance.get("from") or provenance.get("student") or {}
+    trained = [stage for stage in stages if "steps" in stage]
+    if len(trained) < 2:
+        return
+    rows = ["| by | of | for | teacher |", "|---|---|---|---|"]
+    for stage in trained:
+        counts = ", ".join(f"{stage[key]:,} {key}" for key in STAGE if isinstance(stage.get(key), int))
+        time, teacher = stage.get("time"), stage.get("teacher")
+        spent = f"{time['seconds'] / 3600:.1f} h on {time['device']}" if isinstance(time, Mapping) else ""
+        taught = str(teacher.get("handle", "")) if isinstance(teacher, Mapping) else ""
+        rows.append(
+            f"| {' | '.join(_code(cell) if cell else '' for cell in (stage['made_by'], counts, spent, taught))} |"
+        )
+    yield "## In which stages it was made"
+    yield "\n".join(rows)
 
 
 def _training(provenance: Mapping[str, Any]) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from importlib.util import find_spec
 
 import pytest
@@ -16,10 +17,12 @@ from wellread.learn.log import (
     draw_runs,
     is_run,
     log_events,
+    open_log,
     read_log,
     read_run,
     runs_figure,
     summary,
+    time_of,
     tokens_at,
 )
 from wellread.learn.loop import train
@@ -48,7 +51,7 @@ def test_the_log_has_a_line_every_so_often_and_at_the_end(tmp_path):
     assert log[1] == {"step": 4, "scores": {"f1": 0.5}}
     assert log[0] == {
         **{"step": 3, "epoch": 0, "loss": 1.0, "learning_rate": 0.1, "grad_norm": 2.0, "tokens": 7},
-        "seconds": 0.1235,
+        **{"seconds": 0.1235, "elapsed": log[0]["elapsed"]},
     }
     log_events(events(0, 7), LoopConfig(logging_steps=0), tmp_path / "quiet")
     assert [line["step"] for line in read_log(tmp_path / "quiet" / "log.jsonl")] == [4, 7]
@@ -61,6 +64,20 @@ def test_a_resumed_run_doubles_no_line(tmp_path):
         file.write('{"step": 7, "lo')  # killed here
     log_events(events(3, 7), config, tmp_path)
     assert [line["step"] for line in read_log(tmp_path / "log.jsonl")] == [1, 2, 3, 4, 4, 5, 6, 7]
+
+
+def test_the_time_of_a_run_is_that_of_all_its_parts(tmp_path):
+    assert time_of(tmp_path) == {}
+    config = LoopConfig(logging_steps=1)
+    for first, last, clock in ((0, 3, [0, 10, 20, 30]), (2, 4, [100, 107, 118])):  # killed, and resumed after step 2
+        with open_log(tmp_path / "log.jsonl", config, clock=iter(clock).__next__) as callback:
+            for event in events(first, last):
+                callback(event)
+    lines = [line for line in read_log(tmp_path / "log.jsonl") if "loss" in line]
+    assert [line["elapsed"] for line in lines] == [10, 20, 27, 38]
+    found = time_of(tmp_path)["time"]
+    assert found["seconds"] == 38
+    assert re.fullmatch(r"\d+ cores? of .+|NVIDIA .+", found["device"])
 
 
 def test_a_new_run_begins_a_new_log(tmp_path):

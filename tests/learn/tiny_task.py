@@ -12,6 +12,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -74,6 +75,11 @@ class TinyTask:
 
     def identity(self) -> dict[str, object]:
         return {"data": self.data_seed}
+
+
+def timeless(provenance: Mapping[str, object]) -> dict[str, object]:
+    """Leave out of a provenance what differs between a run and one that was cut short: how long it took."""
+    return {key: value for key, value in provenance.items() if key != "time"}
 
 
 def trained(directory: Path, *, resume: bool | Path = False, task: TinyTask | None = None, **settings: object):

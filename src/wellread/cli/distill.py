@@ -70,5 +70,8 @@ def command(texts: tuple[Path, ...], labelled: str | None, student: str | None, 
             **where,
         )
 
-    reading = {"column": settings.text.text_column or None, "kind": settings.text.kind or None}
-    train_and_save(train, settings.distill.loop, options, texts=texts, reading=reading)
+    calibration = {"column": settings.text.text_column or None, "kind": settings.text.kind or None}
+    files = list(texts) or ([Path(labelled)] if labelled else [])
+    if not texts:
+        calibration["format"] = named["format_"]
+    train_and_save(train, settings.distill.loop, options, texts=files, reading=calibration)

@@ -33,10 +33,11 @@ GROUPS = {
         "report": "Compare modules by size, score and speed; draw training runs.",
     },
     "Ship": {
-        "export": "Write a module as SavedModels for TF Hub's users.",
+        "export": "Write a module for the users of TF Hub, or of transformers.",
         "revive": "Make a dead TF Hub handle work again.",
         "trim": "Drop the vocabulary that a corpus or a language does not need.",
         "quantise": "Store a module's matrices as int8, within a budget of accuracy.",
+        "card": "Show a module's card, or tell it licence, texts and scores.",
         "push": "Upload a module to the Hugging Face hub.",
     },
     "Find and maintain": {

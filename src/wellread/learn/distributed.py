@@ -11,6 +11,7 @@ from datetime import timedelta
 import torch
 from torch import Tensor, distributed, nn
 
+from wellread.cores import cpu_count, cpu_name
 from wellread.errors import TrainingError
 
 
@@ -54,6 +55,14 @@ def joined(timeout: int) -> Iterator[Process]:
             yield Process(rank=distributed.get_rank(), count=distributed.get_world_size(), device=_device())
         finally:
             distributed.destroy_process_group()
+
+
+def device_name() -> str:
+    """Name what this process trains on: a GPU, or the CPU and how many of its cores."""
+    if torch.cuda.is_available():
+        return str(torch.cuda.get_device_name())
+    cores = cpu_count()
+    return f"{cores} core{'s' if cores > 1 else ''} of {cpu_name()}"
 
 
 def _device() -> str:

@@ -35,6 +35,7 @@ from wellread.files import whole_directory
 from wellread.formats.safetensors import read_safetensors, write_safetensors
 from wellread.learn.distributed import joined
 from wellread.learn.init import is_continued, with_head
+from wellread.learn.log import time_of
 from wellread.learn.loop import run, trained_module
 from wellread.learn.objectives import Objective, build_task
 from wellread.learn.settings import FinetuneConfig, read_finetune_recipe
@@ -154,7 +155,8 @@ def finetune(
     if scored and best is not None:
         scores = best.scores()
         trained.checkpoint = replace(checkpoint, tensors=in_memory(best.weights()))
-    trained.provenance = {**_provenance(module, train_set, head, config), "steps": steps, "scores": scores}
+    took = {"steps": steps, **time_of(Path(output_dir))}
+    trained.provenance = {**_provenance(module, train_set, head, config), **took, "scores": scores}
     if dev_set is not None and scored:
         warn_constant(trained, dev_set, task, config)
     return trained

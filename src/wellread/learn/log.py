@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from wellread.errors import DataError, MissingExtra
+from wellread.learn.distributed import device_name
 from wellread.learn.settings import LoopConfig
 from wellread.learn.step import Evaluated, Event, Started, Step
 from wellread.measure.figures import new_figure, plain, save, styled
@@ -73,27 +74,31 @@ def log_events(events: Iterable[Event], config: LoopConfig, output_dir: Path, *,
 
 
 @contextmanager
-def open_log(path: Path, config: LoopConfig) -> Iterator[Callback]:
+def open_log(path: Path, config: LoopConfig, *, clock: Callable[[], float] = time.monotonic) -> Iterator[Callback]:
     """Give what writes a line of JSON every `logging_steps`, at the last step, and for every evaluation.
 
-    Of a run that goes on, the lines that it will write again are taken away first.
+    `elapsed` is the time of the whole run so far, in seconds. Of a run that goes on, the lines that it will write again
+    are taken away first, and with them their time.
     """
-    total = 0
+    total, before, begin = 0, 0.0, clock()
     with path.open("a", encoding="utf-8") as file:
 
         def callback(event: Event) -> None:
-            nonlocal total
+            nonlocal total, before
             if isinstance(event, Started):
                 total = event.total
                 lines = [line for line in read_log(path) if line["step"] <= event.step]
                 file.truncate(0)
                 file.writelines(f"{json.dumps(line)}\n" for line in lines)
+                before = elapsed_of(lines)
             elif isinstance(event, Evaluated):
                 print(json.dumps({"step": event.step, "scores": dict(event.scores)}), file=file, flush=True)
             elif isinstance(event, Step):
                 every = config.logging_steps
                 if event.step == total or (every > 0 and event.step % every == 0):
-                    print(json.dumps({**asdict(event), "seconds": round(event.seconds, 4)}), file=file, flush=True)
+                    elapsed = round(before + clock() - begin, 1)
+                    line = {**asdict(event), "seconds": round(event.seconds, 4), "elapsed": elapsed}
+                    print(json.dumps(line), file=file, flush=True)
 
         yield callback
 
@@ -206,6 +211,21 @@ def read_log(path: Path) -> list[dict[str, Any]]:
     """
     lines = path.read_text("utf-8").split("\n")[:-1]  # what follows the last line feed is no whole line
     return [json.loads(line) for line in lines]
+
+
+def elapsed_of(log: Sequence[Line]) -> float:
+    """Return the seconds that a run has taken by its last line that tells; 0 for a log without any.
+
+    >>> elapsed_of([{"step": 1, "elapsed": 2.5}, {"step": 1, "scores": {}}])
+    2.5
+    """
+    return next((float(line["elapsed"]) for line in reversed(log) if "elapsed" in line), 0.0)
+
+
+def time_of(output_dir: Path) -> dict[str, Any]:
+    """Say how long a run took, in seconds, over all its parts, and on what; nothing where no log tells."""
+    seconds = elapsed_of(read_log(output_dir / LOG)) if is_run(output_dir) else 0.0
+    return {"time": {"seconds": seconds, "device": device_name()}} if seconds else {}
 
 
 def is_run(directory: Path) -> bool:

@@ -22,6 +22,7 @@ from wellread.learn.init import (
     with_mlm_head,
     without_heads,
 )
+from wellread.learn.log import time_of
 from wellread.learn.loop import run, trained_module
 from wellread.learn.mlm import MlmTask, mlm_task
 from wellread.learn.settings import PretrainConfig
@@ -151,6 +152,7 @@ def pretrain(
     provenance = {
         **{"made_by": "wellread pretrain", "from": dict(module.provenance)},
         **{"texts": store.facts.texts, "rows": store.facts.rows, "tokens": store.facts.tokens, "steps": steps},
+        **time_of(output_dir),
         **({"held_out": scores} if scores else {}),
         "settings": asdict(config),
     }

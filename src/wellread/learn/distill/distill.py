@@ -18,6 +18,7 @@ from wellread.learn.distill.teacher import fingerprint
 from wellread.learn.distill.transfer_set import transfer_set
 from wellread.learn.distill.vectors import vectors_student
 from wellread.learn.distributed import joined
+from wellread.learn.log import time_of
 from wellread.learn.loop import run, trained_module
 from wellread.learn.settings import DistillConfig, TextConfig, read_recipe
 from wellread.learn.vocabulary import read_vocabulary
@@ -101,7 +102,7 @@ def distill(
         **_sources(inputs),
         **({"vocabulary": public_name(vocab)} if isinstance(vocab, str | Path) else {}),
         **given.counts,
-        **{"steps": steps, "settings": asdict(config)},
+        **{"steps": steps, **time_of(output_dir), "settings": asdict(config)},
         **({"text": asdict(text)} if text else {}),
     }
     return trained_module(learner.model, learner.checkpoint, learner.tokenizer, provenance=provenance)
