@@ -200,7 +200,7 @@ PREPARED = ("_backends", "_others")  # what of a module no pickle holds
 class Module:
     """An encoder with its tokenizer, ready to run; made by `wellread.load`.
 
-    `module(...)` computes in float32 on every machine; `encode` and `embed` in bfloat16 where the backend has it and
+    `module(...)` computes in float32 on every machine; `encode` and `embed` in bfloat16 where the CPU has AMX and
     `precision` does not say otherwise. In `precision="exact"`, float32 too, a text's vector has the same bits whatever
     texts stand beside it, in whatever order, and however many threads there are.
     """

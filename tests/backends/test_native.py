@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from io import StringIO
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from near import NEEDS_NATIVE, cosines, exact
 from tiny import NATIVE, tiny_checkpoint, tiny_config, tiny_inputs, tiny_module
 
 import wellread
-from wellread.backends import backend, native, native_kernel
+from wellread.backends import backend, native, native_kernel, openvino
 from wellread.backends.backend import automatic, check_backend, is_installed, load_backend, precisions
 from wellread.backends.native_kernel import Variant, chosen, variants
 from wellread.backends.native_rows import join, kept_positions, padded, together
@@ -78,7 +80,7 @@ def test_a_module_that_it_does_not_compute_is_refused_where_it_is_loaded(tmp_pat
 def test_the_default_is_native_where_it_serves(tmp_path, changes):
     checkpoint = tiny_checkpoint(tiny_config(**{**NATIVE, **changes}))
     assert native.serves(checkpoint) is None
-    expected = "native" if chosen("bf16") is not None or not native_kernel.cpu_has_bf16() else "openvino"
+    expected = "native" if chosen("bf16") is not None or not native_kernel.cpu_has_amx() else "openvino"
     assert automatic(checkpoint) == load_backend("auto", checkpoint).name == expected
     module = tiny_module(tmp_path, backend="auto", config=checkpoint.config)
     assert module.backend == expected
@@ -86,13 +88,13 @@ def test_the_default_is_native_where_it_serves(tmp_path, changes):
     assert module.running("f32").name == module.backend == expected
 
 
-def test_a_cpu_that_openvino_computes_on_in_bfloat16_is_left_to_it(monkeypatch):
+def test_a_cpu_with_amx_is_left_to_openvino_until_the_kernel_has_bfloat16_too(monkeypatch):
     monkeypatch.setattr(native_kernel, "refusal", lambda: None)
     portable = Variant(number=0, name="portable", supported=True, computes=("f32",))
     plain = Variant(number=1, name="avx2", supported=True, computes=("f32",))
     halves = Variant(number=5, name="amx", supported=True, computes=("f32", "bf16"))
     checkpoint = tiny_checkpoint(SERVED)
-    for present, has_bf16, proven, best in [
+    for present, has_amx, proven, best in [
         ([portable], False, {"portable"}, False),
         ([portable, plain], False, {"portable", "avx2"}, True),
         ([portable, plain], True, {"portable", "avx2"}, False),
@@ -101,13 +103,14 @@ def test_a_cpu_that_openvino_computes_on_in_bfloat16_is_left_to_it(monkeypatch):
     ]:
         monkeypatch.setattr(native_kernel, "variants", lambda present=present: tuple(present))
         monkeypatch.setattr(native_kernel, "PROVEN", frozenset(proven))
-        monkeypatch.setattr(native, "cpu_has_bf16", lambda has_bf16=has_bf16: has_bf16)
+        monkeypatch.setattr(native, "cpu_has_amx", lambda has_amx=has_amx: has_amx)
         assert native.is_best_for(checkpoint) == best
         assert native.precisions() == (["bf16", "f32"] if "amx" in proven else ["f32"])
 
 
 def test_a_variant_that_is_not_proven_runs_only_where_it_is_named(monkeypatch):
     monkeypatch.setattr(native_kernel, "refusal", lambda: None)
+    monkeypatch.setattr(native_kernel, "PROVEN", frozenset({"portable", "avx2"}))
     found = [("portable", True), ("avx2", True), ("avx_vnni", True), ("amx", False)]
     listed = [Variant(number=i, name=name, supported=can, computes=("f32",)) for i, (name, can) in enumerate(found)]
     monkeypatch.setattr(native_kernel, "variants", lambda: tuple(listed))
@@ -158,6 +161,19 @@ def test_where_the_library_was_not_built_its_report_says_why(monkeypatch):
         load_backend("native", CHECKPOINT)
 
 
+@pytest.mark.parametrize(("flags", "has_amx"), [("avx512f avx512_bf16", False), ("avx512_bf16 amx_bf16", True)])
+def test_bfloat16_is_the_default_of_openvino_where_the_cpu_multiplies_tiles_of_it(monkeypatch, flags, has_amx):
+    lines = StringIO(f"model name\t: Some CPU\nflags\t\t: fpu {flags}\n")
+    monkeypatch.setattr("builtins.open", lambda *args, **named: lines)
+    assert native_kernel.cpu_has_amx.__wrapped__() == has_amx
+    monkeypatch.undo()
+    monkeypatch.setattr(openvino, "cpu_has_amx", lambda: has_amx)
+    for capabilities, expected in ((["FP32"], ["f32"]), (["BF16"], ["bf16", "f32"] if has_amx else ["f32", "bf16"])):
+        core = SimpleNamespace(get_property=lambda *names, found=capabilities: found)
+        monkeypatch.setattr(openvino, "_core", lambda core=core: core)
+        assert openvino.precisions() == expected
+
+
 # -- what it computes --------------------------------------------------------------------------------------------------
 
 
@@ -184,7 +200,7 @@ def test_a_text_of_every_length_has_the_same_bits_in_any_company(monkeypatch, po
     checkpoint = tiny_checkpoint(config, SentenceConfig(pooling=pooling, normalize=True))
     runner = load_backend("native", checkpoint)
     assert runner.variant == variant
-    longest = LONGEST if variant != "portable" else 70  # which is slow
+    longest = LONGEST if variant == RUNNING[-1] else 70  # the others are slower, and `tests/native` holds them to it
     rows = texts_of_every_length(longest)
     alone = np.concatenate([runner.run_joined(taken(rows, [i]), SENTENCE_OUTPUT) for i in range(longest)])
     assert np.unique(alone, axis=0).shape == alone.shape

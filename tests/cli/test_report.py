@@ -123,7 +123,10 @@ def test_errors_leave_no_directory(place, tmp_path):
     assert said.count("\n") == 1
     assert "wellread finetune" in run("default", *task_of(place), *out, code=3)
     said = run(place / "small", *task_of(place), "--compare", "small", "smal", *out, code=3)
-    assert "smal was asked for as a teacher or to be compared; the report has small (did you mean small?); name one" in said
+    assert (
+        "smal was asked for as a teacher or to be compared; the report has small (did you mean small?); name one"
+        in said
+    )
     assert not (tmp_path / "out").exists()
 
 

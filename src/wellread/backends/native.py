@@ -27,7 +27,7 @@ from wellread.backends.native_kernel import (
     Results,
     check,
     chosen,
-    cpu_has_bf16,
+    cpu_has_amx,
     functions,
 )
 from wellread.backends.native_rows import (
@@ -90,12 +90,12 @@ def serves(checkpoint: Checkpoint) -> str | None:
 def is_best_for(checkpoint: Checkpoint) -> bool:
     """Tell whether the kernel is to run a checkpoint where no backend is named.
 
-    Not in plain C++, nor where OpenVINO computes in bfloat16 and the kernel does not.
+    Not in plain C++, nor on a CPU with AMX, where OpenVINO computes in bfloat16, while the kernel does not.
     """
     variant = chosen("f32")
     if variant is None or variant.number == 0 or serves(checkpoint) is not None:
         return False
-    return chosen("bf16") is not None or not cpu_has_bf16()
+    return chosen("bf16") is not None or not cpu_has_amx()
 
 
 def precisions() -> list[str]:

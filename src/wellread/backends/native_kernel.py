@@ -14,12 +14,12 @@ from wellread.errors import InputError
 from wellread.native_library import SWITCH, native_library
 
 # The variants that have computed right on a CPU of their own. Another runs only where it is named.
-PROVEN = frozenset({"portable", "avx2"})
+PROVEN = frozenset({"portable", "avx2", "avx_vnni", "avx512", "avx512_vnni"})
 PRECISIONS = {"f32": 0, "bf16": 1}  # what products compute in -> wellread_precision
 DTYPES = {"float32": 0, "float16": 1, "uint16": 2, "int8": 3}  # NumPy's name, bfloat16 as its bits -> wellread_dtype
 ACTIVATIONS = {"gelu": 1, "gelu_tanh": 2, "relu": 3}  # of the inner layer -> wellread_activation
 OUT_OF_MEMORY = -3
-BF16_FLAGS = frozenset({"amx_bf16", "avx512_bf16"})
+AMX_FLAG = "amx_bf16"
 ERRORS = {
     -1: "an id, a position or a type outside its table",
     -2: "a shape that it does not compute",
@@ -170,14 +170,17 @@ def chosen(precision: str) -> Variant | None:
 
 
 @cache
-def cpu_has_bf16() -> bool:
-    """Tell whether this CPU multiplies in bfloat16, as Linux says of its first core."""
+def cpu_has_amx() -> bool:
+    """Tell whether this CPU multiplies tiles of bfloat16, as Linux says of its first core.
+
+    Instructions for vectors of bfloat16 alone (AVX-512 BF16) made nothing faster: docs/benchmarks.md.
+    """
     try:
         with open("/proc/cpuinfo", encoding="ascii", errors="replace") as lines:
             flags = next((line.split() for line in lines if line.startswith("flags")), [])
     except OSError:
         return False
-    return not BF16_FLAGS.isdisjoint(flags)
+    return AMX_FLAG in flags
 
 
 class Handle:

@@ -27,7 +27,7 @@ Windows = Iterator[tuple[list[str], FloatArray]]  # N texts and their vectors [N
 @click.option("--truncate-dim", type=int, help="Keep the first dimensions only.")
 @click.option("--prompt-name", help="Put this prompt of the module before every text.")
 @click.option("--prompt", metavar="TEXT", help="Put this before every text.")
-@click.option("--precision", help="f32, or bf16 where the CPU has it; the faster of these if not given.")
+@click.option("--precision", help="f32, or bf16 where the CPU has it; if not given, bf16 with AMX and else f32.")
 @click.option("--batch-size", type=int, help="At most so many texts a batch.")
 @reading_options("text")
 @json_flag

@@ -30,7 +30,7 @@ OF_TASKS = ("top_k", "max_answer_length", "null_threshold", "stride", "threshold
 @click.option(
     "--activation", help="Scores: what logits go through, identity, sigmoid ...; that of the head if not given."
 )
-@click.option("--precision", help="f32, or bf16 where the CPU has it; the faster of these if not given.")
+@click.option("--precision", help="f32, or bf16 where the CPU has it; if not given, bf16 with AMX and else f32.")
 @click.option("--batch-size", type=int, help="At most so many texts a batch.")
 @json_flag
 @module_options

@@ -20,7 +20,7 @@ from wellread.encode import WINDOW
 @click.argument("documents", nargs=-1)
 @click.option("-k", "--top-k", type=click.IntRange(1), help="Only so many documents, the best.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write JSON lines to this file.")
-@click.option("--precision", help="f32, or bf16 where the CPU has it; the faster of these if not given.")
+@click.option("--precision", help="f32, or bf16 where the CPU has it; if not given, bf16 with AMX and else f32.")
 @click.option("--batch-size", type=int, help="At most so many texts a batch.")
 @reading_options("text")
 @json_flag

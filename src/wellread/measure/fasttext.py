@@ -141,7 +141,7 @@ def tune_fasttext(
         settings = dict(zip(GRID_SETTINGS, row, strict=True))
         tried = replace(config, **settings)  # type: ignore[arg-type]
         try:
-            accuracy = _accuracy(train_fasttext(rest, task=task, config=tried), held)
+            accuracy = _accuracy(_trained(rest, task, tried), held)
         except TrainingError as caught:
             error = caught
             trials.append(Trial(settings=settings, accuracy=None))
@@ -163,7 +163,7 @@ def tune_quantised(examples: Examples, tuned: Tuned, *, task: str = "classify", 
     Raises: as `train_fasttext` and `quantise_fasttext`.
     """
     held, rest = _held_out(examples, tuned.config.seed)
-    full = train_fasttext(rest, task=task, config=tuned.config)
+    full = _trained(rest, task, tuned.config)
     trials = [
         Trial(
             settings={"retrain": retrain},
@@ -201,9 +201,17 @@ def train_fasttext(examples: Examples, *, task: str = "classify", config: FastTe
     >>> train_fasttext(take_examples(rows, label="y")).predict(["a good one", "a bad one"])
     ['yes', 'no']
     """
+    baseline = _trained(examples, task, config or FastTextConfig())
+    with tempfile.TemporaryDirectory() as directory:
+        baseline.model.save_model(str(saved := Path(directory) / "model.bin"))
+        return replace(baseline, size_bytes=saved.stat().st_size)
+
+
+def _trained(examples: Examples, task: str, config: FastTextConfig) -> FastText:
+    """Train FastText, and leave out how large its file is: to write it takes as long as a short training."""
     require_extra("fasttext", extra="fasttext")
     refuse_task(task)
-    labels, config = _labels(task, examples), config or FastTextConfig()
+    labels = _labels(task, examples)
     settings = {**asdict(config), "wordNgrams": config.word_ngrams, "label": PREFIX, "thread": 1, "verbose": 0}
     del settings["word_ngrams"]
     with tempfile.TemporaryDirectory() as directory:
@@ -218,15 +226,14 @@ def train_fasttext(examples: Examples, *, task: str = "classify", config: FastTe
                 "text"
             ) from error
         seconds = time.perf_counter() - start
-        model.save_model(str(saved := Path(directory) / "model.bin"))
-        return FastText(
-            labels=labels.names,
-            config=config,
-            parameters=model.get_input_matrix().size + model.get_output_matrix().size,
-            size_bytes=saved.stat().st_size,
-            seconds=seconds,
-            model=model,
-        )
+    return FastText(
+        labels=labels.names,
+        config=config,
+        parameters=model.get_input_matrix().size + model.get_output_matrix().size,
+        size_bytes=0,
+        seconds=seconds,
+        model=model,
+    )
 
 
 def quantise_fasttext(
