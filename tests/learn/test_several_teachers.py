@@ -130,6 +130,18 @@ def test_a_run_of_several_goes_on_to_the_same_weights(tmp_path, teachers):
         distill(teachers[0], TEXTS, output_dir=tmp_path / "run", config=CONFIG, resume_from_checkpoint=True)
 
 
+def test_a_run_of_one_teacher_is_known_by_what_it_was_before_there_were_several(tmp_path, teachers):
+    """So that one which was begun then goes on."""
+    identity = vectors_student(inputs_for(tmp_path, teachers[:1])).identity()
+    special = ["cls", "mask", "pad", "sep", "unk"]
+    shape = ["hidden_size", "max_seq_length", "num_attention_heads", "num_hidden_layers"]
+    loss = ["contrastive_temperature", "contrastive_weight"]
+    assert sorted(identity) == sorted(
+        ["task", "data", "teacher", "answers", *shape, *special, *loss, "teacher_on_disk"]
+    )
+    assert identity["teacher_on_disk"] is True
+
+
 def test_runs_of_one_teacher_have_filled_the_caches_of_all(tmp_path, teachers):
     config = replace(CONFIG, loop=replace(CONFIG.loop, max_steps=1, save_steps=0))
     asked = []

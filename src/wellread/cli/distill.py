@@ -38,9 +38,9 @@ def command(texts: tuple[Path, ...], labelled: str | None, student: str | None, 
 
     \b
     layers     a DistilBERT of some of the teacher's layers  (--recipe distilbert, distilkobert)
-    labels     --student learns a fine-tuned teacher's soft labels  (--recipe well-read)
+    labels     --student learns the soft labels of a fine-tuned teacher, or several  (--recipe well-read)
     relations  attention relations, to any smaller shape  (--recipe minilm)
-    vectors    sentence vectors in the teacher's own space, of several --model too  (--recipe leaf, default)
+    vectors    sentence vectors in the space of the teacher, or the first of several  (--recipe leaf, default)
     """
     named = {name: options.pop(name) for name in ("label", "format_")}
     if not labelled and any(named.values()):
