@@ -76,7 +76,7 @@ def test_every_option_is_documented_and_accepted(name):
         required = [part for other in options if other.required and other is not option
                     for part in (other.opts[0], value(other))]  # fmt: skip
         for flag in (*option.opts, *option.secondary_opts):
-            line = [*arguments, *required, flag, *([] if option.is_flag else [value(option)])]
+            line = [*arguments, *required, flag, *([] if option.is_flag else [value(option)] * option.nargs)]
             ctx = command.make_context(name, line, parent=click.Context(group))
             assert ctx.get_parameter_source(option.name) is click.core.ParameterSource.COMMANDLINE
 
