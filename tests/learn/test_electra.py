@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from dataclasses import replace
 
@@ -20,6 +19,7 @@ from wellread.errors import ConfigError, TrainingError
 from wellread.learn.checkpoints import checkpoints
 from wellread.learn.electra import HEAD, Electra, electra_task, generator_config, replace_tokens
 from wellread.learn.init import shape_named
+from wellread.learn.log import read_log
 from wellread.learn.pretrain import pretrain
 from wellread.learn.settings import ElectraConfig, LoopConfig, PretrainConfig
 from wellread.text.masking import row_rng
@@ -98,6 +98,11 @@ def test_both_losses_are_those_of_transformers(task):
     assert 0 < replaced.sum() < len(positions)
     assert ours.count == mask.sum()
     assert ours.total / ours.count == pytest.approx(float(masked.loss + 50 * told.loss), rel=1e-5)
+    means = {name: float(part / ours.count) for name, part in ours.parts.items()}
+    assert means == {
+        "generator_loss": pytest.approx(float(masked.loss), rel=1e-5),
+        "discriminator_loss": pytest.approx(float(told.loss), rel=1e-5),
+    }
 
 
 def test_the_word_table_learns_of_both_losses_and_the_generator_not_of_the_others(task):
@@ -166,6 +171,10 @@ def test_batches_of_a_step_are_one_batch(tmp_path):
         loop = replace(QUICK, per_device_train_batch_size=rows, gradient_accumulation_steps=batches, save_steps=0)
         config = replace(SMALL, loop=replace(loop, max_steps=2))
         made.append(pretrain(module, TEXTS, output_dir=tmp_path / f"{rows}", config=config).checkpoint.arrays())
+    logs = [read_log(tmp_path / name / "log.jsonl") for name in ("16", "4")]
+    for one, other in zip(*logs, strict=True):
+        assert one["generator_loss"] == pytest.approx(other["generator_loss"], rel=1e-4)
+        assert one["discriminator_loss"] == pytest.approx(other["discriminator_loss"], rel=1e-4)
     for name, array in made[0].items():
         np.testing.assert_allclose(array, made[1][name], atol=1e-5, err_msg=name)
 
@@ -175,9 +184,11 @@ def test_replaced_tokens_come_to_be_told(tmp_path):
     module = tiny_module(tmp_path / "files", config=no_dropout())
     config = replace(SMALL, masking="words", loop=loop)
     made = pretrain(module, TEXTS, output_dir=tmp_path / "run", config=config, dev=TEXTS[:40])
-    log = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    log = read_log(tmp_path / "run" / "log.jsonl")
     losses = [line["loss"] for line in log if "loss" in line]
     assert losses[-1] < 0.85 * losses[0]
+    both = [line["generator_loss"] + 50 * line["discriminator_loss"] for line in log if "loss" in line]
+    assert both == pytest.approx(losses, rel=1e-5)
     scores = made.provenance["held_out"]
     assert scores == log[-1]["scores"]
     assert scores["masked_perplexity"] < 50

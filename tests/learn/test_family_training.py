@@ -113,6 +113,22 @@ def test_a_fresh_module_learns_and_goes_on_and_opens_in_transformers(fresh, tmp_
     assert again.fill_mask("a man is playing [MASK]")
 
 
+@pytest.mark.parametrize("name", ["roberta", "albert", "mpnet"])
+def test_a_module_of_every_family_may_learn_to_tell_replaced_tokens(fresh, tmp_path, name):
+    module = fresh(name)
+    config = replace(MLM, objective="electra", loop=replace(QUICK, max_steps=2, save_steps=0))
+    trained = pretrain(module, TEXTS, output_dir=tmp_path / "run", config=config, dev=TEXTS[:9])
+    before, after = module.checkpoint.arrays(), trained.checkpoint.arrays()
+    assert before.keys() - after.keys() == {key for key in before if key.startswith("cls.predictions.")}
+    assert not np.array_equal(
+        before["encoder.layer.0.output.dense.weight"], after["encoder.layer.0.output.dense.weight"]
+    )
+    trained.save(tmp_path / "saved")
+    saved = wellread.load(tmp_path / "saved")
+    assert saved.checkpoint.family == name
+    np.testing.assert_allclose(saved.encode(TEXTS[:3]), trained.encode(TEXTS[:3]), atol=1e-6)
+
+
 @pytest.mark.parametrize("method", ["layers", "relations", "vectors"])
 @pytest.mark.parametrize("name", SHAPES)
 def test_a_student_is_made_of_a_teacher_of_every_family(fresh, tmp_path, name, method):

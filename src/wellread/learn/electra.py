@@ -113,6 +113,7 @@ class ElectraTask:
     seed: int
     max_seq_length: int
     electra: ElectraConfig
+    parts: tuple[str, ...] = ("generator_loss", "discriminator_loss")
 
     @property
     def encoder(self) -> TorchEncoder:
@@ -149,15 +150,16 @@ class ElectraTask:
         """Sum both losses over the real tokens: a masked one counts as many of them as there are for each."""
         tokens, masked = inputs["input_mask"].sum(), max(1, len(inputs["labels"]))
         log_probs = word_log_probs(self.model, inputs)
-        generator = functional.nll_loss(log_probs, inputs["labels"], reduction="sum")
+        words = functional.nll_loss(log_probs, inputs["labels"], reduction="sum")
+        generator = words * inputs.get("tokens_per_masked", tokens / masked)
         ids, replaced = replace_tokens(inputs, log_probs.detach(), self.electra.sampling_temperature)
         logits = self.model.replaced_logits({**inputs, "input_word_ids": ids}).float()
         discriminator = functional.binary_cross_entropy_with_logits(
             logits, replaced.float(), weight=inputs["input_mask"], reduction="sum"
         )
-        generator_weight = inputs.get("tokens_per_masked", tokens / masked)
-        total = generator_weight * generator + self.electra.discriminator_weight * discriminator
-        return Loss(total=total, count=tokens)
+        total = generator + self.electra.discriminator_weight * discriminator
+        parts = {"generator_loss": generator, "discriminator_loss": discriminator}
+        return Loss(total=total, count=tokens, parts=parts)
 
     @torch.no_grad()
     def held_out(self, store: TokenStore) -> dict[str, float]:

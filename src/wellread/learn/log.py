@@ -98,7 +98,8 @@ def open_log(path: Path, config: LoopConfig, *, clock: Callable[[], float] = tim
                 if event.step == total or (every > 0 and event.step % every == 0):
                     elapsed = round(before + clock() - begin, 1)
                     line = {**asdict(event), "seconds": round(event.seconds, 4), "elapsed": elapsed}
-                    print(json.dumps(line), file=file, flush=True)
+                    parts = line.pop("parts")
+                    print(json.dumps({**line, **parts}), file=file, flush=True)
 
         yield callback
 
@@ -160,7 +161,8 @@ def scalars(event: Event) -> dict[str, float]:
     {'eval/accuracy': 0.5}
     """
     if isinstance(event, Step):
-        return {f"train/{name}": getattr(event, name) for name in SCALARS}
+        values = {name: getattr(event, name) for name in SCALARS} | {**event.parts}
+        return {f"train/{name}": value for name, value in values.items()}
     return {f"eval/{name}": score for name, score in event.scores.items()} if isinstance(event, Evaluated) else {}
 
 

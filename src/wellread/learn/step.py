@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -30,6 +30,7 @@ class Loss:
 
     total: Tensor  # a float of no dimension
     count: int | Tensor  # tokens or rows, whatever the task takes the mean over
+    parts: Mapping[str, Tensor] = field(default_factory=dict)  # for the log: of a Composite, each a sum as `total` is
 
 
 def tensors(arrays: Mapping[str, NDArray[Any]]) -> Inputs:
@@ -62,8 +63,10 @@ class Task(Protocol):
 
 
 @runtime_checkable
-class WholeStep(Protocol):
-    """A task whose losses depend on all batches of their step, as several means with counts of their own do."""
+class Composite(Protocol):
+    """A task whose loss is a weighted sum of several means, each with a count of its own."""
+
+    parts: tuple[str, ...]  # the names of the means in the log
 
     def step_inputs(self, batches: Sequence[NDArray[np.int64]], epoch: int) -> Inputs:
         """Return what is to stand beside what `collate` makes of each batch, for the rows of all, of every process."""
@@ -89,6 +92,7 @@ class Step:
     grad_norm: float  # before it was cut
     tokens: int  # real ones, without padding
     seconds: float  # that the step took
+    parts: Mapping[str, float] = field(default_factory=dict)  # the means of a Composite, without their weights
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,8 +201,8 @@ def train_step(batches: Batches, context: StepContext) -> Step:
     with _seeded(context, batches.step), sparse_words(context.task.model):
         numbers = accumulate_gradients(batches, context)
     what = f"the gradients of step {batches.step} were to be summed"
-    numbers = sum_up(parameters, numbers, context.process, what=what)
-    losses, counts = numbers.view(2, -1).tolist()
+    numbers = sum_up(parameters, numbers.flatten(), context.process, what=what).view(numbers.shape)
+    losses, counts, *parts = numbers.tolist()
     count = max(1.0, sum(counts))
     norm = clip_gradients(parameters, count, context.config.max_grad_norm or math.inf)
     _refuse_nan(batches, losses, norm)
@@ -213,14 +217,16 @@ def train_step(batches: Batches, context: StepContext) -> Step:
         grad_norm=norm,
         tokens=batches.tokens,
         seconds=time.monotonic() - begin,
+        parts={name: sum(sums) / count for name, sums in zip(parts_of(context.task), parts, strict=True)},
     )
 
 
 def accumulate_gradients(batches: Batches, context: StepContext) -> Tensor:
-    """Add up the gradients of this process's batches; return losses and counts, float64 [2 * batches]."""
+    """Add up the gradients of this process's batches; return losses, counts and parts, float64 [2 + parts, batches]."""
     process, task = context.process, context.task
-    numbers = torch.zeros(2, len(batches.rows), dtype=torch.float64, device=process.device)
-    common = task.step_inputs(batches.rows, batches.epoch) if isinstance(task, WholeStep) else {}
+    shape = 2 + len(parts_of(task)), len(batches.rows)
+    numbers = torch.zeros(shape, dtype=torch.float64, device=process.device)
+    common = task.step_inputs(batches.rows, batches.epoch) if isinstance(task, Composite) else {}
     for index in range(process.rank, len(batches.rows), process.count):
         inputs = {**task.collate(batches.rows[index], batches.epoch), **common}
         inputs = {name: tensor.to(process.device, non_blocking=True) for name, tensor in inputs.items()}
@@ -232,7 +238,14 @@ def accumulate_gradients(batches: Batches, context: StepContext) -> Tensor:
                 parameter.grad = parameter.grad.to_dense()
         numbers[0, index] = loss.total.detach()
         numbers[1, index] = loss.count
-    return numbers.flatten()
+        for row, name in enumerate(parts_of(task), 2):
+            numbers[row, index] = loss.parts[name].detach()
+    return numbers
+
+
+def parts_of(task: Task) -> tuple[str, ...]:
+    """Return the names of the means that a task's loss is the sum of; none where it is one mean."""
+    return task.parts if isinstance(task, Composite) else ()
 
 
 def clip_gradients(parameters: Sequence[nn.Parameter], count: float, max_norm: float) -> float:
