@@ -84,7 +84,8 @@ def aligned(rows: Sequence[Sequence[str]]) -> str:
 def notes(report: Report) -> str:
     """Say how the numbers were made."""
     lines = [
-        "Scores are times 100; 95 % is the interval of the bootstrap over the examples.",
+        "Scores are times 100, and are those of modules in float32, whatever they work in; 95 % is the interval of the "
+        "bootstrap over the examples.",
         "MB are millions of bytes, of all files that a module or a baseline needs, as they lie on disk.",
         f"{report.unit.capitalize()} a second: the median of {report.rounds} rounds in turn over "
         f"{report.speed_examples:,} examples{f', on {report.machine}' if report.machine else ''}; the column behind "
