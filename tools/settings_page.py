@@ -13,6 +13,7 @@ from typing import Any
 
 from wellread.cli.options import words_of
 from wellread.learn.settings import RECIPES, ElectraConfig, FinetuneConfig, LoopConfig, PretrainConfig, Recipe
+from wellread.shrinking.settings import ShrinkConfig
 
 PAGE = Path(__file__).parent.parent / "docs" / "settings.md"
 HEAD = f"""# Settings of training
@@ -34,6 +35,7 @@ def page() -> str:
     parts += _table("`wellread finetune`", FinetuneConfig())
     for name, table in _tables(Recipe(), ""):
         parts += _table(f"`wellread distill`, `[{name}]`", table)
+    parts += _table("`wellread shrink`", ShrinkConfig())
     return "\n".join(parts)
 
 

@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from wellread.module import from_pretrained as from_pretrained
     from wellread.module import load as load
     from wellread.module import push as push
+    from wellread.shrinking.settings import ShrinkConfig as ShrinkConfig
+    from wellread.shrinking.shrink import Shrunk as Shrunk
+    from wellread.shrinking.shrink import shrink as shrink
     from wellread.trimming import trim as trim
 
 # Public names by where they live, each loaded when it is first asked for, so that `import wellread` is instant.
@@ -51,6 +54,8 @@ _PUBLIC = {
     "wellread.measure.quantise": ("quantise",),
     "wellread.data.examples": ("read_examples", "take_examples"),
     "wellread.module": ("Module", "from_pretrained", "load", "push"),
+    "wellread.shrinking.settings": ("ShrinkConfig",),
+    "wellread.shrinking.shrink": ("Shrunk", "shrink"),
     "wellread.trimming": ("trim",),
 }
 _HOMES = {name: home for home, names in _PUBLIC.items() for name in names}
@@ -63,6 +68,8 @@ __all__ = [
     "Module",
     "PretrainConfig",
     "Pulled",
+    "ShrinkConfig",
+    "Shrunk",
     "Verified",
     "WellreadError",
     "__version__",
@@ -76,6 +83,7 @@ __all__ = [
     "push",
     "quantise",
     "read_examples",
+    "shrink",
     "take_examples",
     "trim",
     "verify",
@@ -87,7 +95,7 @@ if not TYPE_CHECKING:  # a type checker takes the names from above, and misses n
     def __getattr__(name: str) -> Any:
         if name not in _HOMES:
             raise AttributeError(f"module 'wellread' has no attribute {name!r}")
-        if name in ("distill", "finetune", "pretrain"):
+        if name in ("Shrunk", "distill", "finetune", "pretrain", "shrink"):
             importlib.import_module("wellread.errors").require_extra("torch", extra="train")
         return getattr(importlib.import_module(_HOMES[name]), name)
 

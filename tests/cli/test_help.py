@@ -63,7 +63,7 @@ def test_a_long_help_shows_what_people_use_first_and_then_all(name):
     assert f"wellread {name} --help-all" in short
     for option in options:
         assert all(re.search(rf"(?m)^  .*{flag}\b", long) for flag in (*option.opts, *option.secondary_opts)), option
-    assert "LoopConfig: How to train" in long or name == "report"
+    assert "LoopConfig: How to train" in long or name in ("report", "shrink")
 
 
 @pytest.mark.parametrize("name", VERBS)

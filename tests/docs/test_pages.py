@@ -17,9 +17,12 @@ from tiny import tiny_module
 from true_shapes import ON_HUGGING_FACE
 
 ROOT = Path(__file__).parent.parent.parent
-PAGES = ("README.md", *(f"docs/guide/{name}.md" for name in ("load", "embed", "train", "distil", "ship")))
+PAGES = ("README.md", *(f"docs/guide/{name}.md" for name in ("load", "embed", "train", "distil", "shrink", "ship")))
 # What of a command would take long here, though it does not on a machine of one's own.
-ABRIDGED = {"--baseline fasttext": "--baseline fasttext --no-tune --quantised-megabytes 0.1"}
+ABRIDGED = {
+    "--baseline fasttext": "--baseline fasttext --no-tune --quantised-megabytes 0.1",
+    "--budget 2h": "--max-steps 4 --candidates 2 --dtypes float16",
+}
 STSB = "genre\tfile\tyear\t{}\t{}\tA man runs.\tThe {} sleeps.\n"
 
 

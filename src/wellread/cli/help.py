@@ -30,6 +30,7 @@ GROUPS = {
         "pretrain": "Train a masked language model on plain text.",
         "finetune": "Train a module for a task on a labelled file.",
         "distill": "Train a small student to agree with a large teacher.",
+        "shrink": "Find the small module that keeps what is asked of it.",
         "report": "Compare modules by size, score and speed; draw training runs.",
     },
     "Ship": {
@@ -63,6 +64,10 @@ FIRST = {
     "distill": (
         *("output", "model", "student", "recipe", "resume", "num_hidden_layers", "hidden_size"),
         *("num_train_epochs", "learning_rate", "per_device_train_batch_size"),
+    ),
+    "shrink": (
+        *("output", "model", "train", "dev", "max_size", "min_speed", "keep"),
+        *("budget", "dry_run", "resume"),
     ),
     "report": ("output", "task", "dev", "baseline", "train", "format_", "text", "pair", "label", "rounds"),
 }

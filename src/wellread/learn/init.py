@@ -184,9 +184,7 @@ def with_head(checkpoint: Checkpoint, head: HeadConfig, *, max_seq_length: int, 
     Raises: ConfigError for a `max_seq_length` beyond the position table.
     """
     refuse_long(checkpoint, max_seq_length)
-    config = checkpoint.config
-    if head.row.reads == "pooled_output" and not head.pre_classifier:
-        config = replace(config, pooler="dense_tanh")
+    config = config_for_head(checkpoint.config, head)
     sentence = replace(checkpoint.sentence, max_seq_length=max_seq_length)
     if config.pooler != checkpoint.config.pooler and sentence.pooling == "pooled_output":
         sentence = replace(sentence, pooling="cls")  # what it was before there was a pooler
@@ -204,6 +202,15 @@ def with_head(checkpoint: Checkpoint, head: HeadConfig, *, max_seq_length: int, 
         tensors={name: tensors[name] for name in wanted},
         ignored={**checkpoint.ignored, **({"cls.predictions": ONE_HEAD} if checkpoint.has_mlm else {})},
         inferred=checkpoint.inferred,
+    )
+
+
+def config_for_head(config: EncoderConfig, head: HeadConfig) -> EncoderConfig:
+    """Return the shape of an encoder under a head: with a pooler, where the head reads its output."""
+    return (
+        replace(config, pooler="dense_tanh")
+        if head.row.reads == "pooled_output" and not head.pre_classifier
+        else config
     )
 
 
@@ -298,18 +305,30 @@ def from_teacher_to_vectors(
     return replace(encoder, sentence=sentence, tensors={**encoder.tensors, **in_memory(maps)})
 
 
+def student_config(teacher: EncoderConfig, wanted: DistillConfig) -> EncoderConfig:
+    """Return the shape of a student of the teacher's family and vocabulary, without a pooler.
+
+    >>> teacher = EncoderConfig(vocab_size=99, hidden_size=24, num_hidden_layers=3, num_attention_heads=4,
+    ...                         intermediate_size=37)
+    >>> wanted = DistillConfig(num_hidden_layers=1, hidden_size=8, num_attention_heads=2, max_seq_length=16)
+    >>> student = student_config(teacher, wanted)
+    >>> student.intermediate_size, student.max_position_embeddings
+    (32, 16)
+    """
+    return replace(
+        teacher,
+        **_shape(wanted),
+        embedding_size=teacher.embedding_size if teacher.embedding_width != teacher.hidden_size else None,
+        max_position_embeddings=wanted.max_seq_length + teacher.position_offset,
+    )
+
+
 def from_teacher(teacher: Checkpoint, wanted: DistillConfig) -> Checkpoint:
     """Make a student of the wanted shape for the teacher's vocabulary, of the teacher's family.
 
     Embeddings that are narrower than the teacher's layers keep their width.
     """
-    old = teacher.config
-    config = replace(
-        old,
-        **_shape(wanted),
-        embedding_size=old.embedding_size if old.embedding_width != old.hidden_size else None,
-        max_position_embeddings=wanted.max_seq_length + old.position_offset,
-    )
+    config = student_config(teacher.config, wanted)
     return _from_words(np.asarray(teacher.tensors[WORDS].read(), np.float32), config, wanted, family=teacher.family)
 
 
