@@ -129,7 +129,9 @@ class ShrinkConfig:
             )
         for name, known in (("bf16", PRECISIONS), ("objective", OBJECTIVES)):
             if (value := getattr(self, name)) not in known:
-                raise ConfigError(f"{name} is one of {', '.join(known)}; found {value!r}{nearest(value, known)}; choose one")
+                raise ConfigError(
+                    f"{name} is one of {', '.join(known)}; found {value!r}{nearest(value, known)}; choose one"
+                )
         _ = (
             self.bounds,
             self.budget_seconds,
