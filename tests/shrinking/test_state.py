@@ -48,6 +48,7 @@ def test_what_is_noted_is_there_after_a_kill(tmp_path):
     with enter(tmp_path / "out", resume=True) as ledger:
         assert ledger.state == written
         assert ledger.state.result("a", 1) == ledger.state.last("a") == RESULT
+        assert ledger.state.training_seconds("a") == pytest.approx(0.7)
         assert ledger.state.result("a", 2) is ledger.state.last("b") is None
     assert asdict(written)["results"][0]["scores"] == {"f1": (0.5, 0.4, 0.6)}
 

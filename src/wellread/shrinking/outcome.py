@@ -57,6 +57,7 @@ class Entry:
     scores: Mapping[str, Interval]
     functions: Scores | None  # the scores of any of the rows; None: of one that was stopped
     steps: int
+    seconds: float  # that its training took
     stopped: str  # why it does not train on; empty for one that trained to the end
 
 
@@ -97,6 +98,7 @@ def _teacher(setting: Setting) -> Entry:
         scores=intervals(functions, judge.examples),
         functions=functions,
         steps=0,
+        seconds=0.0,
         stopped="",
     )
 
@@ -142,6 +144,7 @@ def _entries(setting: Setting, state: State) -> list[Entry]:
             scores=scores,
             functions=None,
             steps=result.steps,
+            seconds=state.training_seconds(candidate.name),
             stopped=state.stopped.get(candidate.name, ""),
         )
         if entry.stopped:
@@ -216,7 +219,8 @@ def _save(setting: Setting, entry: Entry, row: Row) -> None:
     assert entry.candidate is not None
     plain = replace(entry.module.checkpoint, ignored={}, inferred={})  # it was read from a file of our own
     costs = {key: value for key, value in entry.module.provenance.items() if key == "quantise"}
-    provenance = {**setting.provenance(entry.candidate, entry.steps, scores), **costs}
+    seconds = round(entry.seconds, 1)
+    provenance = {**setting.provenance(entry.candidate, entry.steps, scores, seconds=seconds), **costs}
     module = replace(entry.module, checkpoint=plain, provenance=provenance)
     dtype = "float32" if entry.candidate.dtype == "float32" else "float16"
     module.save(setting.directory / "module", dtype=dtype, overwrite=True)

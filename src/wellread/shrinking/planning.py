@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from wellread.errors import ConfigError
+from wellread.learn.distributed import device_name
 from wellread.learn.init import with_head
 from wellread.measure.size import shipped_bytes
 from wellread.measure.speed import spread
@@ -75,7 +76,9 @@ class Setting:
         shape, source = candidate.shape(self.config.max_seq_length), self.sources[candidate.vocabulary]
         return replace(untrained(shape, source, self.material.head), provenance=self.provenance(candidate, 0))
 
-    def provenance(self, candidate: Candidate, steps: int, scores: Mapping[str, float] | None = None) -> dict[str, Any]:
+    def provenance(
+        self, candidate: Candidate, steps: int, scores: Mapping[str, float] | None = None, *, seconds: float = 1234.5
+    ) -> dict[str, Any]:
         """Say of a module how it was made, for its card; scores of nothing take as much room as those of something."""
         material, config = self.material, self.config
         rows = len(material.train) if material.train is not None else 0
@@ -86,6 +89,7 @@ class Setting:
             **({"rows": rows} if rows else {}),
             "texts": len(material.transfer[0]),
             "steps": steps,
+            "time": {"seconds": seconds, "device": device_name()},
             "stages": ", ".join(stage.name for stage in self.stages),
             "candidate": candidate.name,
             "teacher": {"handle": material.given.provenance.get("handle", "(in memory)")},

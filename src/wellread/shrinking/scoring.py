@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from wellread.errors import TruncationWarning, VocabularyWarning
 from wellread.measure.evaluate import exact, module_scores, predictions_for
 from wellread.measure.predictions import intervals
+from wellread.measure.quantise import quantise
 from wellread.measure.size import shipped_bytes
 from wellread.measure.speed import measure_speed, spread
 from wellread.metrics.metrics import Interval
 from wellread.metrics.similarity import unit
 from wellread.module import Module, load
-from wellread.quantising.quantise import quantise
 from wellread.shrinking.material import VECTORS, Material
 from wellread.tasks.registry import task_named
 from wellread.tasks.task import Scores

@@ -87,6 +87,15 @@ class State:
         """Return what a candidate came to at last."""
         return next((each for each in reversed(self.results) if each.candidate == candidate), None)
 
+    def training_seconds(self, candidate: str) -> float:
+        """Return how long a candidate has trained, in all its rungs."""
+        steps, seconds = 0, 0.0
+        for each in self.results:
+            if each.candidate == candidate:
+                seconds += (each.steps - steps) * each.step_seconds
+                steps = each.steps
+        return seconds
+
     @property
     def going(self) -> list[Candidate]:
         """The candidates that were not stopped."""
