@@ -48,7 +48,7 @@ test: $(VENV)/dev $(VENV)/transformers4 ## set everything up and run the tests
 	OMP_NUM_THREADS=1 $(RUN)/python -m pytest -m 'not slow and not gpu' -n 2 --dist loadfile
 
 # As where no compiler was found: what is of another file is in `make test` already.
-FALLBACK := tests/backends tests/test_module.py tests/test_default.py tests/cli/test_cli.py tests/doctor tests/text/test_wordpiece.py
+FALLBACK := tests/backends tests/test_module.py tests/test_default.py tests/test_packaged.py tests/cli/test_cli.py tests/doctor tests/text/test_wordpiece.py
 fallback: $(VENV)/dev ## the tests of what computes, and the demo, without the native library
 	WELLREAD_NATIVE=off $(RUN)/wellread embed "A man is playing a guitar."
 	WELLREAD_NATIVE=off OMP_NUM_THREADS=1 $(RUN)/python -m pytest -m 'not slow and not gpu' -n 2 --dist loadfile $(FALLBACK)

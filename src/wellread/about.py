@@ -75,13 +75,18 @@ def as_provenance(about: About) -> dict[str, Any]:
     return {ABOUT: json.loads(json.dumps(as_dict(about)))}
 
 
-def about_of(provenance: Mapping[str, Any]) -> About:
-    """Return what a module's provenance holds of it, or that of the one that it was trimmed or quantised from.
+def noted(provenance: Mapping[str, Any], key: str) -> Any:
+    """Return what a provenance, or that of the module which it was trimmed or quantised from, notes; None: nothing.
 
-    >>> about_of({"made_by": "wellread trim", "from": {"about": {"licence": "mit"}}}).licence
-    'mit'
+    >>> noted({"made_by": "wellread trim", "from": {"columns": {"text": "document"}}}, "columns")
+    {'text': 'document'}
     """
-    while ABOUT not in provenance and provenance.get("made_by") in MADE_OF_ANOTHER:
+    while key not in provenance and provenance.get("made_by") in MADE_OF_ANOTHER:
         provenance = provenance["from"]
-    known = provenance.get(ABOUT)
+    return provenance.get(key)
+
+
+def about_of(provenance: Mapping[str, Any]) -> About:
+    """Return what people know of a module, as its provenance notes it."""
+    known = noted(provenance, ABOUT)
     return record(About, known, source="the module's provenance") if isinstance(known, Mapping) else About()

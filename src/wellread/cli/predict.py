@@ -10,6 +10,7 @@ from typing import Any
 import click
 import numpy as np
 
+from wellread.about import noted
 from wellread.cli.options import LOADING, json_flag, load_module, module_options
 from wellread.cli.texts import READING, check_output, files_of, reading_of, reading_options, whole_file
 from wellread.tasks.registry import TASKS
@@ -49,7 +50,7 @@ def command(texts: tuple[str, ...], output: Path | None, as_json: bool, **option
     if output is not None:
         check_output(output)
     module = load_module(**loading)
-    inputs = _inputs(texts, second, reading, module.provenance.get("columns") or {})
+    inputs = _inputs(texts, second, reading, noted(module.provenance, "columns") or {})
     head = module.checkpoint.head
     task = TASKS.get(head.task) if head else None
     if task is None or not task.takes_tokens:
