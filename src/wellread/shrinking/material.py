@@ -15,8 +15,8 @@ from wellread.config import HeadConfig
 from wellread.data.corpus import read_lines, read_sentences
 from wellread.data.examples import Examples, Given
 from wellread.errors import DataError, InputError, nearest
-from wellread.learn.distill.transfer_set import given_texts
 from wellread.learn.distill.teacher import fingerprint
+from wellread.learn.distill.transfer_set import given_texts
 from wellread.learn.settings import FinetuneConfig
 from wellread.learn.training_examples import dev_examples, head_for, training_examples
 from wellread.measure.speed import spread

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,12 @@ class Setting:
     directory: Path
     teacher: Module  # a base has a fresh head here, until it is fine-tuned
     sources: Mapping[str, Module]  # vocabulary -> the teacher with it
+    judge: Judge = field(init=False)  # what candidates are scored by
+
+    def __post_init__(self) -> None:
+        """Make the judge, which computes the teacher's vectors once."""
+        judge = Judge(material=self.material, teacher=self.teacher, speed_texts=self.config.speed_texts)
+        object.__setattr__(self, "judge", judge)
 
     @classmethod
     def of(cls, material: Material, config: ShrinkConfig, directory: Path, teacher: Module | None = None) -> Setting:
@@ -60,11 +66,6 @@ class Setting:
     def stages(self) -> list[Stage]:
         """The stages of a candidate."""
         return stages_of(self.material.task, plain_texts=bool(self.material.texts))
-
-    @property
-    def judge(self) -> Judge:
-        """What candidates are scored by."""
-        return Judge(material=self.material, teacher=self.teacher, speed_texts=self.config.speed_texts)
 
     def fresh(self, candidate: Candidate) -> Module:
         """Make a candidate before its training."""

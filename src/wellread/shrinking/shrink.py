@@ -159,6 +159,9 @@ class Search:
         going = {each.name for each in self.ledger.state.going}
         return [each.name for each in self.plan.candidates if each.name in results | going]
 
+    def _place(self, name: str, rung: int) -> Path:
+        return self.setting.directory / "candidates" / name / f"rung-{rung + 1}"
+
     def _candidate(self, name: str) -> Candidate:
         return next(each for each in self.plan.candidates if each.name == name)
 
@@ -188,9 +191,9 @@ class Search:
     def _train(self, candidate: Candidate, rung: int, steps: int) -> None:
         """Take a candidate through the stages of a rung, and note what it comes to."""
         begin = time.monotonic()
-        setting, place = self.setting, self.setting.directory / "candidates" / candidate.name
-        here, first = place / f"rung-{rung + 1}", setting.stages[0].name
-        module = setting.fresh(candidate) if not rung else load(place / f"rung-{rung}" / first, backend="torch")
+        setting, here = self.setting, self._place(candidate.name, rung)
+        start = self._place(candidate.name, rung - 1) / setting.stages[0].name
+        module = load(start, backend="torch") if rung else setting.fresh(candidate)
         before = self.ledger.state.last(candidate.name)
         total = steps + (before.steps if before else 0)
         step_seconds = []
@@ -229,7 +232,7 @@ class Search:
         self.ledger.note(results=(*state.results, result), seconds=state.seconds + time.monotonic() - begin)
         for stage in setting.stages[1:]:
             discard(here / stage.name)
-        discard(place / f"rung-{rung}" / first)
+        discard(start)
         _say(f"  {result.main} {100 * result.score:.2f}, {megabytes(result.size_bytes)}, {result.speed:,.0f} texts/s")
 
     def _stop(self, rung: int, names: Sequence[str]) -> None:
@@ -248,6 +251,8 @@ class Search:
                     stopped[standing.name] = f"behind after rung {rung + 1}"
         if stopped != state.stopped:
             self.ledger.note(stopped=stopped)
+        for name in stopped:
+            discard(self._place(name, rung) / self.setting.stages[0].name)
 
     def _enough(self) -> float | None:
         """Return the score that does, if a share of the teacher's was asked for."""
