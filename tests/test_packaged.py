@@ -189,6 +189,12 @@ def test_verbs_know_them(package, tmp_path):
     (tmp_path / "ratings_test.txt").write_text(f"id\tdocument\tlabel\n{rows}", "utf-8")
     nsmc = ("evaluate", "classify", tmp_path / "ratings_test.txt", "--format", "nsmc")
     assert "accuracy" in run(*nsmc, "--model", "default-ko-nsmc")
+    exact, as_shipped = (
+        json.loads(run(*nsmc, "--model", "default-ko-nsmc", "--json", "--backend", "numpy", "--precision", precision))
+        for precision in ("f64", "int8")
+    )
+    assert exact["examples"] == as_shipped["examples"] == 4
+    assert "precision" in run(*nsmc, "--model", "default-ko-nsmc", "--precision", "int3", code=3)
     assert "fine-tuned for none" in run(*nsmc, "--model", "default-ko", code=3)
 
 

@@ -31,6 +31,7 @@ FOR_LABELLED = ("pair", "label", "label_set", "score", "tags")  # columns that m
 @reading_options(*COLUMNS)
 @click.option("--labels", default="", help="All labels, with commas between, where FILE lacks some.")
 @click.option("--positive", metavar="LABEL", help="Also give the F1 of this label.")
+@click.option("--precision", metavar="NAME", help="As the module computes otherwise: int8, bf16.  [default: f32]")
 @json_flag
 @module_options
 def command(task: str, file: Path, predictions: Path | None, as_json: bool, **options: Any) -> None:
@@ -61,9 +62,10 @@ def command(task: str, file: Path, predictions: Path | None, as_json: bool, **op
 def _refuse_foreign(task: str, predicted: bool) -> None:
     """Refuse flags that this task does not take."""
     source = click.get_current_context().get_parameter_source
-    foreign = LOADING if predicted else FOR_PREDICTIONS
+    foreign = (*LOADING, "precision") if predicted else FOR_PREDICTIONS
     if task in FOR_MODULES:
-        foreign = (*foreign, "positive") if task == "stsb" else (*foreign, "positive", *FOR_LABELLED)
+        of_mlm = ("precision", *FOR_LABELLED)
+        foreign = (*foreign, "positive") if task == "stsb" else (*foreign, "positive", *of_mlm)
     names = [name for name in foreign if source(name) is not ParameterSource.DEFAULT]
     if predicted and task in FOR_MODULES:
         names.append("predictions")
@@ -83,7 +85,7 @@ def _similarity(file: Path, loading: dict[str, Any], as_json: bool, options: dic
     from wellread.measure.evaluate import evaluate
 
     examples = _read(file, options, format=options["format_"] or "stsb")
-    score = evaluate(load_module(**loading), examples, task="similarity")
+    score = evaluate(load_module(**loading), examples, task="similarity", precision=options["precision"])
     spearman, pearson = score.scores["spearman"], score.scores["pearson"].value
     if as_json:
         bounds = {"low": spearman.low, "high": spearman.high}
@@ -102,7 +104,8 @@ def _module(task: str, file: Path, loading: dict[str, Any], options: dict[str, A
     task_of(module, task)  # before a long file is read
     rules = known_format(options["format_"]).rules if options["format_"] else "squad"
     examples = _read(file, options)
-    return evaluate(module, examples, task=task, positive=options["positive"], rules=rules)
+    precision = options["precision"]
+    return evaluate(module, examples, task=task, positive=options["positive"], rules=rules, precision=precision)
 
 
 def _predictions(task: str, file: Path, predictions: Path, options: dict[str, Any]) -> TaskScore:

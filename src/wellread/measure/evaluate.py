@@ -31,26 +31,36 @@ def evaluate(
     positive: str | None = None,
     rules: str = "squad",
     seed: int = 0,
+    precision: str | None = None,
 ) -> TaskScore:
     """Score a module in float32 on N examples, with intervals at 95 % over the examples.
 
     Examples are those of `read_examples`, a file's path, or rows in Python as `take_examples` takes them.
     `task` is that of the module's head if none is given. `similarity` takes any module: without a head for it, it
     scores cosines. `positive` names a label whose F1 is wanted too; `rules` say how answers are compared. Questions
-    without answers among the examples (SQuAD 2.0) let the module give none. `seed` draws the intervals.
+    without answers among the examples (SQuAD 2.0) let the module give none. `seed` draws the intervals. `precision` is
+    one that the module computes in, instead of float32: "int8" is what `predict` takes where the native kernel runs a
+    module of int8 matrices.
 
     Raises: InputError for a module that is not fine-tuned for the task; DataError for examples that do not fit it.
     """
     row = task_of(module, task)
     examples = as_examples(examples, needed=row.columns)
-    scores = module_scores(module, examples, row, positive=positive, rules=rules, stacklevel=4)
+    scores = module_scores(module, examples, row, positive=positive, rules=rules, precision=precision, stacklevel=4)
     return TaskScore(task=row.name, examples=len(examples), scores=intervals(scores, len(examples), seed=seed))
 
 
 def module_scores(
-    module: Module, examples: Examples, task: Task, *, positive: str | None, rules: str, stacklevel: int = 3
+    module: Module,
+    examples: Examples,
+    task: Task,
+    *,
+    positive: str | None,
+    rules: str,
+    precision: str | None = None,
+    stacklevel: int = 3,
 ) -> Scores:
-    """Let a module predict N examples in float32, and return its scores as functions of their numbers.
+    """Let a module predict N examples in float32 or `precision`, and return its scores as functions of their numbers.
 
     Raises: as `evaluate`.
     """
@@ -67,7 +77,8 @@ def module_scores(
         )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", VocabularyWarning)  # it was given
-        predicted = predictions_for(module, task, examples, precision=exact(module), **task.scoring_options(examples))
+        given = {"precision": precision or exact(module), **task.scoring_options(examples)}
+        predicted = predictions_for(module, task, examples, **given)
     scoring = Scoring(labels=classes, positive=positive, rules=rules)
     return scores_of(task.name, examples, [task.scored(value) for value in predicted], scoring=scoring)
 
