@@ -43,6 +43,12 @@ def test_what_is_affordable_is_within_the_budget_and_one_step_more_is_not(budget
     assert affordable_steps(17.0, sizes, 3, costs) == 0
 
 
+def test_the_teacher_answers_what_the_last_rung_has_rows_for_and_never_more_than_there_is():
+    costs = Costs(answer=2.0, answers=100.0, of_steps=[0.0])
+    assert [search_seconds(steps, [1], 3, costs) for steps in (1, 49, 50, 51, 900)] == [2.0, 98.0, 100.0, 100.0, 100.0]
+    assert affordable_steps(90.0, [1], 3, costs) == 45
+
+
 def test_steps_that_cost_nothing_are_bounded():
     assert 0 < affordable_steps(10.0, [1], 3, Costs(of_steps=[0.0])) < 1 << 31
 

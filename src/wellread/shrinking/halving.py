@@ -42,6 +42,8 @@ class Costs:
     """The seconds that a search takes, but for those that grow with its steps."""
 
     fixed: float = 0.0  # of what is done once
+    answer: float = 0.0  # of the teacher's answers to the rows of a step, which the last rung needs
+    answers: float = 0.0  # of its answers to all texts: no more than these are needed
     of_scoring: float = 0.0  # of one candidate in one rung
     of_steps: Sequence[float] = ()  # of one step of each candidate, the dearest first
 
@@ -56,7 +58,8 @@ def search_seconds(total: int, sizes: Sequence[int], eta: int, costs: Costs) -> 
     """
     steps = rung_steps(total, len(sizes), eta)
     of_training = sum(n * sum(costs.of_steps[:size]) for n, size in zip(steps, sizes, strict=True))
-    return costs.fixed + costs.of_scoring * sum(sizes) + of_training
+    of_answers = min(costs.answers, costs.answer * steps[-1])
+    return costs.fixed + of_answers + costs.of_scoring * sum(sizes) + of_training
 
 
 def affordable_steps(budget: float, sizes: Sequence[int], eta: int, costs: Costs) -> int:

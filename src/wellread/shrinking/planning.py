@@ -186,7 +186,14 @@ def _scheduled(setting: Setting, candidates: Sequence[Candidate], probe: Path) -
     texts, answer = _teaching(setting)
     sizes = rung_sizes(len(candidates), config.eta)
     by_cost = sorted(step_seconds.values(), reverse=True)
-    costs = Costs(fixed=(base := _base_seconds(setting, probe)) + texts * answer, of_scoring=scoring, of_steps=by_cost)
+    rows = config.per_device_train_batch_size
+    costs = Costs(
+        fixed=_base_seconds(setting, probe),
+        answer=rows * answer,
+        answers=texts * answer,
+        of_scoring=scoring,
+        of_steps=by_cost,
+    )
     most = min(affordable_steps(config.budget_seconds, sizes, config.eta, costs), config.max_steps or MOST_STEPS)
     fewest = FEWEST_STEPS * sum(config.eta**rung for rung in range(len(sizes)))
     if most < (min(fewest, config.max_steps) if config.max_steps else fewest):
@@ -197,14 +204,14 @@ def _scheduled(setting: Setting, candidates: Sequence[Candidate], probe: Path) -
             "or try fewer candidates"
         )
     steps = rung_steps(most, len(sizes), config.eta)
-    texts = min(texts, steps[-1] * config.per_device_train_batch_size)  # that a rung has rows for
-    costs = replace(costs, fixed=base + texts * answer)
+    texts = min(texts, steps[-1] * rows)
     return Plan(
         candidates=tuple(candidates),
         sizes=tuple(sizes),
         steps=tuple(steps),
         step_seconds=step_seconds,
-        fixed_seconds=costs.fixed,
+        base_seconds=costs.fixed,
+        answering_seconds=texts * answer,
         scoring_seconds=scoring,
         texts=texts,
         expected_seconds=search_seconds(most, sizes, config.eta, costs),
@@ -279,7 +286,7 @@ def steps_left(
     costs = Costs(
         of_scoring=plan.scoring_seconds,
         of_steps=sorted((measured.get(name, plan.step_seconds[name]) for name in names), reverse=True),
-        fixed=0.0 if rung else plan.fixed_seconds,
+        fixed=0.0 if rung else plan.answering_seconds,
     )
     left = affordable_steps(config.budget_seconds - seconds, sizes, config.eta, costs)
     allowed = rung_steps(left, len(sizes), config.eta)[0] if left else 1

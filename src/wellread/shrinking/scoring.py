@@ -26,7 +26,7 @@ from wellread.tasks.registry import task_named
 from wellread.tasks.task import Scores
 
 COSINE = "cosine"  # the score of vectors without pairs: the mean cosine to the teacher's
-CALIBRATION = 1_024  # texts that int8 is calibrated on and held against, at most
+CALIBRATION = 512  # texts that int8 is calibrated on and held against, at most
 FEWEST_TEXTS = 8  # that int8 is calibrated on; with fewer wellread takes its own
 ANY_COSINE = 0.5  # to float32, that int8 must keep: the dev rows are the judge of what it costs
 ROUNDS = 3  # of a speed

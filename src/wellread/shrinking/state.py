@@ -35,7 +35,8 @@ class Plan:
     sizes: tuple[int, ...]  # how many train in each rung
     steps: tuple[int, ...]  # of a candidate in each rung, as planned
     step_seconds: Mapping[str, float]  # candidate -> predicted seconds of a step
-    fixed_seconds: float  # of what is done once: a base becomes the teacher, which answers
+    base_seconds: float  # until a base is the teacher; 0 for a teacher
+    answering_seconds: float  # of the teacher on the texts
     scoring_seconds: float  # of one candidate in one rung
     texts: int  # that are learnt from, of those given
     expected_seconds: float
