@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from wellread.errors import ConfigError
+from wellread.errors import ConfigError, TruncationWarning, VocabularyWarning
 from wellread.learn.distributed import device_name
 from wellread.learn.init import with_head
 from wellread.measure.size import shipped_bytes
@@ -108,11 +109,13 @@ def make_plan(setting: Setting) -> Plan:
     discard(probe)
     try:
         probe.mkdir(parents=True)
-        grid = _measured_grid(setting, probe)
-        config = setting.config
-        fitting = within(grid.all(), config.bounds)
-        candidates = chosen(fitting, config.candidates, all_sizes=bool(config.keep))
-        return _scheduled(setting, candidates, probe)
+        with warnings.catch_warnings():
+            for category in (TruncationWarning, VocabularyWarning):
+                warnings.simplefilter("ignore", category)  # of a part of the rows: the search tells it of all
+            config = setting.config
+            fitting = within(_measured_grid(setting, probe).all(), config.bounds)
+            candidates = chosen(fitting, config.candidates, all_sizes=bool(config.keep))
+            return _scheduled(setting, candidates, probe)
     finally:
         discard(probe)
 
