@@ -16,7 +16,8 @@ PLAN = Plan(
     steps=(10, 30),
     step_seconds={"a": 1.0, "b": 0.5, "c": 0.5},
     base_seconds=500.0,
-    answering_seconds=20.0,
+    answering_seconds=15.0,
+    concluding_seconds=5.0,
     scoring_seconds=5.0,
     texts=100,
     expected_seconds=90.0,
@@ -37,11 +38,12 @@ def left(rung, names, seconds, measured=None, **changes):
 
 
 def test_the_steps_of_a_rung_follow_the_time_that_is_left():
-    # after 500 s of making the teacher: 20 s to answer, 5 s for each of 4 scores, and so 70 s: 2 a step, and 3 times 1
+    # after 500 s of making the teacher: 15 s to answer, 5 s to conclude, 5 s for each of 4 scores, and so 70 s:
+    # 2 a step, and 3 times 1
     assert left(0, ["a", "b", "c"], 500.0) == 14
     # a step of `a` took twice as long: 3 a step, and 3 times 2
     assert left(0, ["a", "b", "c"], 500.0, {"a": 2.0}) == 8
-    assert left(1, ["b"], 560.0) == 90  # the last rung takes what there is
+    assert left(1, ["b"], 560.0) == 80  # the last rung takes what there is
     assert left(1, ["b"], 560.0, max_steps=40) == 30  # but for what was asked
     assert left(1, ["b"], 9_999.0) == 1
 

@@ -30,6 +30,7 @@ PLAN = Plan(
     step_seconds={"a": 0.1},
     base_seconds=1.0,
     answering_seconds=1.0,
+    concluding_seconds=1.0,
     scoring_seconds=1.0,
     texts=3,
     expected_seconds=9.0,

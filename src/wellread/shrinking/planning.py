@@ -31,6 +31,7 @@ from wellread.shrinking.training import Work, seconds_a_step, teacher_of, train,
 PROBE_STEPS = 5  # by which the time of a step is measured
 PROBE_TEXTS = 64  # from which the number of tokens of a text is taken, and the teacher's speed
 TEACHING = 0.3  # of the budget: what the teacher's answers may take
+CONCLUDING = 2  # scorings of a candidate: what comes behind the last rung takes about as long
 FEWEST_STEPS = 3  # of a candidate in the first rung; with fewer there is nothing to compare
 MOST_STEPS = 1_000_000  # of the last candidate
 
@@ -190,8 +191,10 @@ def _scheduled(setting: Setting, candidates: Sequence[Candidate], probe: Path) -
     sizes = rung_sizes(len(candidates), config.eta)
     by_cost = sorted(step_seconds.values(), reverse=True)
     rows = config.per_device_train_batch_size
+    base = _base_seconds(setting, probe)
+    concluding = CONCLUDING * scoring + answer * setting.judge.examples  # other types of weights; the teacher's score
     costs = Costs(
-        fixed=_base_seconds(setting, probe),
+        fixed=base + concluding,
         answer=rows * answer,
         answers=texts * answer,
         of_scoring=scoring,
@@ -213,7 +216,8 @@ def _scheduled(setting: Setting, candidates: Sequence[Candidate], probe: Path) -
         sizes=tuple(sizes),
         steps=tuple(steps),
         step_seconds=step_seconds,
-        base_seconds=costs.fixed,
+        base_seconds=base,
+        concluding_seconds=concluding,
         answering_seconds=texts * answer,
         scoring_seconds=scoring,
         texts=texts,
@@ -289,7 +293,7 @@ def steps_left(
     costs = Costs(
         of_scoring=plan.scoring_seconds,
         of_steps=sorted((measured.get(name, plan.step_seconds[name]) for name in names), reverse=True),
-        fixed=0.0 if rung else plan.answering_seconds,
+        fixed=plan.concluding_seconds + (0.0 if rung else plan.answering_seconds),
     )
     left = affordable_steps(config.budget_seconds - seconds, sizes, config.eta, costs)
     allowed = rung_steps(left, len(sizes), config.eta)[0] if left else 1

@@ -37,6 +37,7 @@ class Plan:
     step_seconds: Mapping[str, float]  # candidate -> predicted seconds of a step
     base_seconds: float  # until a base is the teacher; 0 for a teacher
     answering_seconds: float  # of the teacher on the texts
+    concluding_seconds: float  # behind the last rung
     scoring_seconds: float  # of one candidate in one rung
     texts: int  # that are learnt from, of those given
     expected_seconds: float
