@@ -6,10 +6,10 @@ WHAT := encode
 RUN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo native test fallback check real slow gpu bench default clean
+.PHONY: help demo native test fallback check real slow gpu bench default nsmc clean
 
 help: ## show this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
 $(VENV)/core: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -81,9 +81,14 @@ gpu: $(VENV)/dev ## the tests that need a CUDA device
 bench: $(VENV)/dev ## measure us and our peers: make bench MODEL=path/to/all-MiniLM-L6-v2; WHAT=figures, startup, growth, tokenise, tfhub, hub, learn
 	$(RUN)/python -m benchmarks $(WHAT) --model $(MODEL)
 
-# TEACHER: a directory or id of all-MiniLM-L6-v2. TEXTS: the files that src/wellread/catalog/default/README.md names.
-default: $(VENV)/dev ## rebuild the embedded default: make default TEACHER=... TEXTS="..." OUT=...
-	$(RUN)/wellread distill $(TEXTS) --model $(TEACHER) --recipe default --dtype float16 -o $(OUT)
+# Modules from nothing: hours. What is done is passed over, and what was cut short goes on. DATA: the folder that the script of
+# proofs/ describes; OUT: where stages, logs and the module go.
+PROOF := PATH="$(CURDIR)/$(RUN):$$PATH" sh proofs
+default: $(VENV)/real ## rebuild the packaged English sentence encoder: make default DATA=... OUT=...
+	$(PROOF)/default.sh $(DATA) $(VENV)/real $(OUT)
+
+nsmc: $(VENV)/dev ## train the classifier of Korean film reviews, and make its table: make nsmc DATA=... OUT=...
+	$(PROOF)/nsmc.sh $(DATA) $(OUT)
 
 clean: ## remove the virtual environment and what tools left behind
 	rm -rf $(VENV) src/wellread/backends/libwellread.* .pytest_cache .ruff_cache .mypy_cache .hypothesis build dist

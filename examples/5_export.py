@@ -9,7 +9,7 @@ import wellread
 
 SENTENCES = ["A man is playing a guitar.", "Trains to the coast leave every half hour."]
 
-module = wellread.load("default")
+module = wellread.load("default").dequantise()  # it ships as int8, which transformers does not read
 place = Path(mkdtemp()) / "exported"
 module.save(place)  # config.json, model.safetensors, tokenizer.json, and wellread.json with every file's SHA-256
 print(sorted(path.name for path in place.iterdir()))

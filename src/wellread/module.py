@@ -737,6 +737,18 @@ class Module:
             overwrite=overwrite,
         )
 
+    def dequantise(self) -> Module:
+        """Return the module with the floats that its int8 matrices stand for; one without any is returned as it is.
+
+        >>> import wellread
+        >>> wellread.load("default").dequantise().checkpoint.has_int8
+        False
+        """
+        if not self.checkpoint.has_int8:
+            return self
+        floats = replace(self.checkpoint, tensors=in_memory(self.checkpoint.arrays()))
+        return replace(self, checkpoint=floats)
+
     def _in_int8(self) -> Module:
         """Return the module with int8 matrices: itself where it has some."""
         if self.checkpoint.has_int8:

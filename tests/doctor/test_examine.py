@@ -40,7 +40,7 @@ def test_of_this_machine_without_a_socket(tmp_path):
     library = native_library()
     assert tried["native", "f32" if library.functions else None]["note"] == (refusal() or "")
     assert [variant["name"] for variant in found["native"]["variants"]][:1] == ["portable"][: bool(library.functions)]
-    assert found["processor"]["precisions"][-1] == "f32"
+    assert "f32" in found["processor"]["precisions"]
     assert found["processor"]["capabilities"]
     assert found["graphics"]["torch"]
     assert [problem for problem in found["problems"] if problem["broken"]] == []

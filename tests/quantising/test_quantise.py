@@ -167,7 +167,7 @@ def test_predictions_of_every_task_are_compared(tmp_path, task):
 
 
 def test_examples_are_scored_before_and_after():
-    module, texts = wellread.load("default"), packaged("en")
+    module, texts = wellread.load("default").dequantise(), packaged("en")
     pairs = [(text, " ".join(text.split()[: 1 + i % 3])) for i, text in enumerate(texts[:40])]
     rows = [{"text": a, "pair": b, "score": float(len(b))} for a, b in pairs]
     report = wellread.quantise(module, texts[40:80], budget=0.5, examples=rows).provenance["quantise"]

@@ -37,7 +37,7 @@ def quantise(
         int8 already; DataError for too few texts; WeightsError for weights that are no numbers.
 
     >>> import wellread
-    >>> small = wellread.quantise(wellread.load("default"), budget=0.99)
+    >>> small = wellread.quantise(wellread.load("default").dequantise(), budget=0.99)
     >>> small.provenance["quantise"]["mean_cosine"] > 0.99
     True
     """
