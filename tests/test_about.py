@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 
@@ -76,6 +77,7 @@ def test_the_card_tells_it_and_the_module_keeps_it(about, tmp_path):
     tiny_module(tmp_path / "files").save(tmp_path / "module", dtype="float16")
     before = {path.name: path.read_bytes() for path in (tmp_path / "module").glob("*.*")}
     printed = run(tmp_path / "module", "--about", about)
+    assert json.loads(run(tmp_path / "module", "--about", about, "--json")) == {"card": printed, "written": None}
     assert before == {path.name: path.read_bytes() for path in (tmp_path / "module").glob("*.*")}
     assert printed.startswith("---\nlanguage:\n- ko\n- en\nlicense: apache-2.0\n")
     assert "\n# default-ko\n" in printed

@@ -180,11 +180,11 @@ def test_every_argument_that_a_message_names_is_an_option_or_python_s_alone():
     ("arguments", "code", "message"),
     [
         (
-            ["a word " * 200],
+            ["a word " * 400],
             0,
-            "lost at least 126 tokens; this module takes 128 of a text; pass --on-long chunk or --on-long error",
+            "lost at least 254 tokens; this module takes 256 of a text; pass --on-long chunk or --on-long error",
         ),
-        (["--on-long", "error", "a word " * 200], 3, "shorten them, or pass --on-long truncate or --on-long chunk"),
+        (["--on-long", "error", "a word " * 400], 3, "shorten them, or pass --on-long truncate or --on-long chunk"),
         (["--on-long", "cut", "a"], 3, "--on-long cut is unknown; it is one of truncate, error, chunk"),
         (["--prompt-name", "query", "a"], 3, "leave --prompt-name out, or pass the words themselves as --prompt"),
         (["--batch-size", "-1", "a"], 3, "--batch-size must be at least 1; found -1"),

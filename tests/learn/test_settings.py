@@ -10,7 +10,7 @@ import torch
 
 from wellread.errors import ConfigError
 from wellread.learn.loop import schedule, warmup_of
-from wellread.learn.settings import BYSTANDERS, SCHEDULES, LoopConfig
+from wellread.learn.settings import ADDED_LATER, BYSTANDERS, SCHEDULES, LoopConfig
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,9 @@ def test_settings_of_no_run_are_refused(given, message):
 
 def test_every_setting_is_decisive_or_a_bystander():
     config = LoopConfig()
-    assert {*config.decisive, *BYSTANDERS, "bf16"} == {item.name for item in fields(config)}
+    assert {*config.decisive, *BYSTANDERS, *ADDED_LATER, "bf16"} == {item.name for item in fields(config)}
+    assert "ema_decay" in LoopConfig(ema_decay=0.9).decisive
+    assert {"average_checkpoints", "save_steps"} <= {*LoopConfig(average_checkpoints=2).decisive}
     assert not {*config.decisive} & {*BYSTANDERS}
 
 

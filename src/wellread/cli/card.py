@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import click
 
-from wellread.cli.options import load_module
+from wellread.cli.options import json_flag, load_module
 
 KEYS = "title, licence, languages, [[texts]] of name, licence and what, [[scores]] of name, value, low and high, notes"
 
@@ -15,7 +16,8 @@ KEYS = "title, licence, languages, [[texts]] of name, licence and what, [[scores
 @click.argument("module")
 @click.option("--about", type=click.Path(path_type=Path), metavar="FILE", help=f"What is known, as TOML: {KEYS}.")
 @click.option("--write", is_flag=True, help="Keep it in MODULE: in README.md and wellread.json.")
-def command(module: str, about: Path | None, write: bool) -> None:
+@json_flag
+def command(module: str, about: Path | None, write: bool, as_json: bool) -> None:
     """Print the model card of MODULE, with what --about adds to it.
 
     With --write, MODULE is a directory that wellread saved; README.md is replaced, and what is known stays with the
@@ -29,9 +31,13 @@ def command(module: str, about: Path | None, write: bool) -> None:
     found = load_module(module)
     known = as_provenance(read_about(about)) if about is not None else {}
     card = replace(found, provenance={**found.provenance, **known}).model_card()
-    if not write:
-        click.echo(card, nl=False)
-        return
     directory = Path(module)
-    retell(directory, {**read_manifest(directory).provenance, **known}, card)
-    click.echo(f"{directory / 'README.md'}: {len(card.splitlines()):,} lines")
+    if write:
+        retell(directory, {**read_manifest(directory).provenance, **known}, card)
+    written = directory / "README.md" if write else None
+    if as_json:
+        click.echo(json.dumps({"card": card, "written": written and str(written)}, ensure_ascii=False))
+    elif written:
+        click.echo(f"{written}: {len(card.splitlines()):,} lines")
+    else:
+        click.echo(card, nl=False)
