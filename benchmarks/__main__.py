@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from benchmarks import report
-from benchmarks.harness import read_texts
+from benchmarks.harness import read_texts, readable_by_peers
 from wellread.errors import WellreadError
 
 
@@ -53,8 +53,6 @@ def command(
     of a classifier and of a distillation against transformers' Trainer and a plain script; takes the tokenizer alone of
     --model.
     """
-    from wellread.hub.resolve import resolve
-
     run = getattr(importlib.import_module(f"benchmarks.{what}"), f"run_{what}")
     try:
         if what == "startup":
@@ -64,7 +62,8 @@ def command(
         else:
             choice: dict[str, Any] = {"systems": only} if what == "encode" and only else {}
             choice |= {"work": work} if what in ("encode", "figures") and work else {}
-            result = run(resolve(model).directory, read_texts(texts), rounds=rounds, **choice)
+            with readable_by_peers(model) as directory:
+                result = run(directory, read_texts(texts), rounds=rounds, **choice)
     except WellreadError as error:
         click.echo(f"benchmarks: {error}", err=True)
         sys.exit(3)

@@ -8,7 +8,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -20,6 +21,7 @@ from benchmarks.machine import PLACES
 from benchmarks.systems import System
 from wellread.backends.backend import cpu_count
 from wellread.errors import BenchError, DataError
+from wellread.hub.resolve import resolve
 
 SAMPLE = Path(__file__).with_name("texts.en.txt.gz")
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS")
@@ -40,6 +42,19 @@ def read_texts(path: Path | None = None) -> list[str]:
     if not texts:
         raise DataError(f"texts were asked of {path}; found 0 lines with a text; give another file")
     return texts
+
+
+@contextmanager
+def readable_by_peers(handle: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a directory that sentence-transformers opens: the module's own, or its floats where it holds int8."""
+    module = wellread.load(handle)
+    if not module.checkpoint.has_int8:
+        yield resolve(handle).directory
+        return
+    with tempfile.TemporaryDirectory(prefix="wellread.") as place:
+        directory = Path(place) / Path(handle).name
+        module.dequantise().save(directory)
+        yield directory
 
 
 def evenly(count: int, of: int) -> list[int]:

@@ -13,11 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.harness import died, environment
+from benchmarks.harness import died, environment, readable_by_peers
 from benchmarks.machine import Machine, lacks, this_machine
 from benchmarks.report import ABSENT, ratio, spread, table
 from wellread.errors import InputError
-from wellread.hub.resolve import resolve
 from wellread.progress import progress
 
 
@@ -108,12 +107,15 @@ def run_startup(
     """
     if rounds < 1:
         raise InputError(f"a measurement takes at least 1 round; found {rounds}; give more")
-    arguments = [str(handle), str(resolve(peer or handle).directory)]
     missing = {program.name: lacks(program.needs) for program in PROGRAMS}
     present = [program for program in PROGRAMS if missing[program.name] is None]
     seconds: Mapping[str, list[float]] = {program.name: [] for program in PROGRAMS}
     show = sys.stderr.isatty() if show_progress is None else show_progress
-    with progress((rounds + 1) * len(present), show=show, label="starts") as advance:
+    with (
+        readable_by_peers(peer or handle) as directory,
+        progress((rounds + 1) * len(present), show=show, label="starts") as advance,
+    ):
+        arguments = [str(handle), str(directory)]
         for _ in range(rounds + 1):
             for program in present:
                 seconds[program.name].append(_first_line(program, arguments))

@@ -36,7 +36,10 @@ def call(monkeypatch):
 def test_a_module_and_texts_are_given(what, call, tmp_path):
     (tmp_path / "some.txt").write_text("one\ntwo\n")
     args, options, output = call(what, "--texts", str(tmp_path / "some.txt"), "--rounds", "2")
-    assert (args, options) == ((DEFAULT, ["one", "two"]), {"rounds": 2})
+    (directory, texts), rounds = args, options
+    assert (directory.name, texts, rounds) == ("default", ["one", "two"], {"rounds": 2})
+    assert directory != DEFAULT
+    assert not directory.exists()  # the floats of the packaged int8 are there as long as they are used
     assert output.startswith("tiny: from the start of a process")
 
 
