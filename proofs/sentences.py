@@ -72,7 +72,9 @@ def main(data: str, language: str, output: str) -> None:
                 drawn.setdefault(key(text), text)
     lines = list(drawn.values())
     draw.shuffle(lines)
-    Path(output).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    partial = Path(f"{output}.partial")  # a run that is killed leaves no half under the name
+    partial.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    partial.replace(output)
     print(f"{len(lines):,} texts in {output}")
 
 

@@ -49,7 +49,7 @@ def old_pieces(old: Tokenizer, new: Tokenizer) -> list[list[int]]:
             made.append([known[text, begins]])
         else:
             ids = [int(piece) for piece in row if piece != old.special.unk]
-            spelling = any(spelt[piece][0] for piece in ids)  # and not the sign of a word's begin alone
+            spelling = any(spelt[piece][0] for piece in ids)  # and not the sign of a word's beginning alone
             made.append([] if not spelling else ids if begins else continuing(ids, spelt, known))
     return made
 
@@ -67,7 +67,7 @@ def continuing(ids: list[int], spelt: list[Spelling], known: Mapping[Spelling, i
     if not begins:
         return ids
     inside = known.get((first, False), ids[0])
-    return [*([inside] if first else []), *ids[1:]]  # the sign of a word's begin may be a piece of its own
+    return [*([inside] if first else []), *ids[1:]]  # the sign of a word's beginning may be a piece of its own
 
 
 def spellings(tokenizer: Tokenizer) -> list[Spelling]:
