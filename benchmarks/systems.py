@@ -30,6 +30,7 @@ INT8 = "int8"  # the directory, where things are prepared, of the module that we
 SMALL = {"module": "default"}
 # module -> the package that brings it, where the names differ
 PACKAGES = {
+    "faiss": "faiss-cpu",
     "optimum.onnxruntime": "optimum-onnx",
     "sentence_transformers": "sentence-transformers",
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wellread.progress import LONG, progress
+from wellread.progress import LONG, progress, rows_progress
 
 
 def test_work_inside_other_work_shows_beside_it_and_goes_away(capsys):
@@ -33,4 +33,16 @@ def test_a_display_that_failed_is_not_taken_for_an_open_one(capsys):
 def test_nothing_is_shown_where_nobody_looks(capsys):
     with progress(10 * LONG) as advance:
         advance(1)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_rows_are_told_with_their_rate_and_those_that_were_there_do_not_count_for_it(capsys):
+    with rows_progress(5_000, show=True) as advance:
+        advance(4_000, 0.8, skipped=True)
+        advance(1_000, 1.0)
+    said = capsys.readouterr().err
+    assert "5,000 of 5,000 rows" in said
+    assert "rows/s" in said
+    with rows_progress(None, show=False) as advance:
+        advance(1, 0.5)
     assert capsys.readouterr() == ("", "")

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from bodies import body
+from bodies import SIZES, body
 from headed import head_of, headed
 from sentence_transformers import SentenceTransformer
-from tiny import tiny_module
+from tiny import tiny_module, tiny_tokenizer
 from trims import KINDS, corpus, fast, of_kind
 
 import wellread
@@ -215,7 +215,7 @@ def test_the_card_says_what_was_trimmed(tmp_path):
 @pytest.mark.parametrize(
     ("options", "error", "found"),
     [
-        ({}, ConfigError, "found nothing that says what to keep; pass texts, keep= or language="),
+        ({}, ConfigError, "found nothing that says what to keep; pass texts, keep=, language= or layers="),
         ({"texts": []}, DataError, "found 0 texts that hold anything; give others"),
         ({"texts": ["", " "], "language": ["en"]}, DataError, "found 0 texts that hold anything"),
         ({"texts": ["a", None]}, InputError, "NoneType in row 1"),
@@ -225,6 +225,12 @@ def test_the_card_says_what_was_trimmed(tmp_path):
         ({"language": ["kr"]}, ConfigError, r"found 'kr'; name others, or give texts instead"),
         ({"keep": ["guitar", "lute", "harp"]}, ConfigError, "of 3 it lacks 2: 'lute', 'harp'; write them as wellread"),
         ({"keep": "guitar"}, ConfigError, "must be a list of pieces, or a Path of one; found the str 'guitar'; wrap"),
+        (
+            {"layers": [0, 7]},
+            ConfigError,
+            "the layers 0, 7 were to be kept; found an encoder of the layers 0 to 2; choose",
+        ),
+        ({"layers": [-1]}, ConfigError, "found an encoder of the layers 0 to"),
         ({"texts": ["a"], "min_count": 0}, ConfigError, "min_count must be at least 1; found 0; raise it"),
     ],
 )
@@ -247,3 +253,31 @@ def test_files_that_are_missing_are_named(tmp_path):
         wellread.trim(module, [tmp_path / "none.txt"])
     with pytest.raises(DataError, match=r"none\.txt"):
         wellread.trim(module, keep=tmp_path / "none.txt")
+
+
+@pytest.mark.parametrize("layers", [[1], [2, 0], (0, 1, 2)])
+def test_layers_that_are_kept_are_those_of_a_peer_that_drops_the_others(tmp_path, layers):
+    torch.manual_seed(0)
+    model = transformers.BertModel(transformers.BertConfig(**SIZES))
+    model.save_pretrained(tmp_path)
+    whole = Module(checkpoint=read_encoder(tmp_path), tokenizer=tiny_tokenizer(tmp_path))
+    small = wellread.trim(whole, layers=layers)
+    assert small.checkpoint.config.num_hidden_layers == len(layers)
+    assert small.tokenizer.vocab_size == whole.tokenizer.vocab_size
+    assert small.provenance["trim"]["layers"] == sorted(layers)
+    ids = torch.tensor([[5, 9, 4], [7, 3, 6]])
+    peer = model.eval()
+    peer.encoder.layer = torch.nn.ModuleList(peer.encoder.layer[layer] for layer in sorted(layers))
+    with torch.no_grad():
+        expected = peer(input_ids=ids).last_hidden_state
+    inputs = {"input_word_ids": ids, "input_mask": torch.ones_like(ids), "input_type_ids": torch.zeros_like(ids)}
+    ours = small({name: tensor.numpy().astype(np.int32) for name, tensor in inputs.items()})["sequence_output"]
+    np.testing.assert_allclose(ours, expected, rtol=0, atol=1e-5)
+
+
+def test_layers_that_share_their_weights_are_fewer_passes(tmp_path):
+    body("albert").save_pretrained(tmp_path)
+    module = Module(checkpoint=read_encoder(tmp_path), tokenizer=tiny_tokenizer(tmp_path))
+    small = wellread.trim(module, layers=[0])
+    assert small.checkpoint.config.num_hidden_layers == 1
+    assert small.checkpoint.num_parameters == module.checkpoint.num_parameters

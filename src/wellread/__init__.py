@@ -14,10 +14,15 @@ from typing import TYPE_CHECKING, Any
 from wellread.version import __version__
 
 if TYPE_CHECKING:
+    from wellread.corpus.batches import EncodeBatch as EncodeBatch
+    from wellread.corpus.embed import EmbeddedCorpus as EmbeddedCorpus
+    from wellread.corpus.embed import embed_corpus as embed_corpus
     from wellread.data.examples import read_examples as read_examples
     from wellread.data.examples import take_examples as take_examples
     from wellread.encoder.inputs import EncoderOutput as EncoderOutput
     from wellread.errors import WellreadError as WellreadError
+    from wellread.export.certify import Certificate as Certificate
+    from wellread.export.certify import certify as certify
     from wellread.hub.pull import Pulled as Pulled
     from wellread.hub.pull import Verified as Verified
     from wellread.hub.pull import pull as pull
@@ -43,8 +48,11 @@ if TYPE_CHECKING:
 
 # Public names by where they live, each loaded when it is first asked for, so that `import wellread` is instant.
 _PUBLIC = {
+    "wellread.corpus.batches": ("EncodeBatch",),
+    "wellread.corpus.embed": ("EmbeddedCorpus", "embed_corpus"),
     "wellread.encoder.inputs": ("EncoderOutput",),
     "wellread.errors": ("WellreadError",),
+    "wellread.export.certify": ("Certificate", "certify"),
     "wellread.hub.pull": ("Pulled", "Verified", "pull", "verify"),
     "wellread.learn.distill.distill": ("distill",),
     "wellread.learn.finetune": ("finetune",),
@@ -60,8 +68,11 @@ _PUBLIC = {
 }
 _HOMES = {name: home for home, names in _PUBLIC.items() for name in names}
 __all__ = [
+    "Certificate",
     "DistillConfig",
     "ElectraConfig",
+    "EmbeddedCorpus",
+    "EncodeBatch",
     "EncoderOutput",
     "FinetuneConfig",
     "LoopConfig",
@@ -73,7 +84,9 @@ __all__ = [
     "Verified",
     "WellreadError",
     "__version__",
+    "certify",
     "distill",
+    "embed_corpus",
     "evaluate",
     "finetune",
     "from_pretrained",

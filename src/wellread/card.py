@@ -15,6 +15,7 @@ from wellread.checkpoints.families import FAMILIES
 from wellread.config import DenseConfig, EncoderConfig, HeadConfig
 from wellread.errors import HandleError
 from wellread.files import CARD_MARK
+from wellread.fingerprint import fingerprint
 from wellread.hub.location import Location
 from wellread.schema import as_dict
 from wellread.text.tokenizer import Tokenizer
@@ -66,6 +67,7 @@ def describe(checkpoint: Checkpoint, tokenizer: Tokenizer, provenance: Mapping[s
         "head": None if checkpoint.head is None else as_dict(checkpoint.head),
         "sentence_embedding": asdict(checkpoint.sentence),
         "embedding_size": checkpoint.encoded_size,
+        "fingerprint": fingerprint(checkpoint, tokenizer),
         "tokenizer": {
             **_tokenizer_settings(tokenizer),
             **tokenizer.get_special_tokens_dict(),

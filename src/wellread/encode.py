@@ -42,17 +42,15 @@ MANY = 2_000  # texts, before which `choice` may measure what is fastest; beside
 VECTORS, TOKENS = "sentence_embedding", "token_embeddings"  # what `encode` gives, as sentence-transformers names it
 QUANTISED = ("int8", "uint8", "binary", "ubinary")  # sentence-transformers' precisions of vectors, not of arithmetic
 CORES = "encode uses every core that it may: call it as it is"
-LENGTH = "pass truncate_dim= to encode"
+NO_PROCESSES: Mapping[str, object] = {"input": None, "output": None, "processes": []}  # a pool, for who asks for one
 # Names of sentence-transformers' models that a module does not have -> what does the same.
 ELSEWHERE = {
-    **dict.fromkeys(("start_multi_process_pool", "stop_multi_process_pool", "encode_multi_process"), CORES),
-    **dict.fromkeys(("truncate_embeddings", "truncate_sentence_embeddings"), LENGTH),
+    "encode_multi_process": CORES,
     **dict.fromkeys(("cuda", "half", "bfloat16"), 'load it with backend="torch", or pass precision= to encode'),
-    **dict.fromkeys(("eval", "train"), "a loaded module only infers; wellread.finetune trains one"),
+    "train": "a loaded module only infers; wellread.finetune trains one",
     **dict.fromkeys(("fit", "old_fit"), "wellread.finetune trains a module"),
     **dict.fromkeys(("preprocess", "smart_batching_collate"), "call tokenize, then bert_pack_inputs"),
     **dict.fromkeys(("forward", "auto_model", "transformers_model"), "call the module: module(texts, outputs=[...])"),
-    "evaluate": "call wellread.evaluate(module, ...)",
     "save_to_hub": "call push_to_hub",
 }
 
@@ -62,7 +60,6 @@ class EncodeOptions(TypedDict, total=False):
 
     normalize_embeddings: bool
     truncate_dim: int | None
-    precision: str | None
     on_long: str
     device: object
     pool: object
@@ -367,11 +364,14 @@ def hidden_states(
 
 
 def check_device(device: object, backend: str, own: str) -> None:
-    """Refuse a device that the backend does not compute on; its `own` is "cpu" or "cuda". Raises: InputError."""
+    """Refuse a device that the backend does not compute on, alone or in a list; its `own` is "cpu" or "cuda".
+
+    Raises: InputError.
+    """
     if isinstance(device, list | tuple):
-        raise InputError(
-            f"device= names one device; found {len(device)}; leave it out: encode uses every core that it may"
-        )
+        for each in device:
+            check_device(each, backend, own)
+        return
     if device is not None and str(device).partition(":")[0] != own:
         advice = (
             "leave device= out, or load it with another backend"
@@ -394,12 +394,25 @@ def check_like(precision: str | None, output_value: str | None, pool: object) ->
             "output of the encoder"
         )
     if pool is not None:
-        raise InputError(f"pool= is for processes of sentence-transformers; found {type(pool).__name__}; {CORES}")
+        check_pool(pool)
     if precision in QUANTISED:
         raise InputError(
             f"precision is what a module computes in, such as float32; found {precision!r}, which is a form of "
             "vectors; pass what encode returns to sentence_transformers.quantize_embeddings"
         )
+
+
+def check_pool(pool: object) -> None:
+    """Refuse a pool that is not `Module.start_multi_process_pool`'s. Raises: InputError."""
+    if pool != NO_PROCESSES:
+        raise InputError(f"pool= is for processes of sentence-transformers; found {type(pool).__name__}; {CORES}")
+
+
+class Scores:
+    """Where evaluators of sentence-transformers put their scores, beside returning them: nothing is kept."""
+
+    def set_evaluation_metrics(self, *scores: object, **more: object) -> None:
+        """Take scores."""
 
 
 def postprocess(vectors: FloatArray, *, truncate_dim: int | None = None, normalize: bool = False) -> FloatArray:

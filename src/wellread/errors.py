@@ -12,6 +12,8 @@
     ├── ExportError        an artefact that could not be written or does not agree with its source
     ├── TrainingError      a training run that cannot start, go on or resume
     ├── BenchError         a contender of a measurement that failed
+    ├── ClusterError       a process of a cluster that died
+    ├── ServeError         a request that a server refuses
     └── MissingExtra       an optional dependency that is not installed
 
 Every message has three clauses: what was expected; what was found; what to do. An argument that a user may pass is
@@ -72,6 +74,14 @@ class BenchError(WellreadError):
     """A contender of a measurement failed."""
 
 
+class ClusterError(WellreadError):
+    """A process of a cluster died, and with it what it computed."""
+
+
+class ServeError(WellreadError):
+    """A server refuses a request, or cannot answer it."""
+
+
 class MissingExtra(WellreadError):  # noqa: N818
     """An optional dependency is not installed."""
 
@@ -93,12 +103,21 @@ class TrainingWarning(UserWarning):
 
 
 def require_extra(package: str, *, extra: str) -> None:
-    """Raise `MissingExtra` unless `package` can be imported.
+    """Raise `MissingExtra` unless `package` can be imported; `extra` of wellread brings it.
 
     >>> require_extra("json", extra="train")
     """
+    require_package(package, install=f"wellread[{extra}]")
+
+
+def require_package(package: str, *, install: str) -> None:
+    """Raise `MissingExtra` unless `package` can be imported; pip knows it as `install`.
+
+    >>> require_package("json", install="json")
+    """
     if importlib.util.find_spec(package) is None:
-        raise MissingExtra(f'this needs {package}, which is not installed; run: pip install "wellread[{extra}]"')
+        command = f'"{install}"' if "[" in install else install
+        raise MissingExtra(f"this needs {package}, which is not installed; run: pip install {command}")
 
 
 def nearest(name: object, known: Iterable[str]) -> str:

@@ -6,8 +6,10 @@ What `load` and `encode` do not need is imported where it is called, for the sak
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
+from enum import Enum
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
@@ -32,6 +34,7 @@ from wellread.config import SentenceConfig
 from wellread.encode import (
     ELSEWHERE,
     MANY,
+    NO_PROCESSES,
     SAMPLE,
     TOKENS,
     TOKENS_A_BATCH,
@@ -39,8 +42,10 @@ from wellread.encode import (
     WINDOW,
     EncodeOptions,
     Packer,
+    Scores,
     check_device,
     check_like,
+    check_pool,
     encode_texts,
     encode_tokens,
     postprocess,
@@ -68,6 +73,9 @@ from wellread.text.texts import as_texts, one_text, text_rows
 from wellread.text.tokenizer import RaggedOffsets, Tokenizer
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from wellread.hub.push import Pushed
     from wellread.tasks.fill_mask import FilledMask
     from wellread.tasks.task import Spans, Texts
@@ -170,7 +178,7 @@ def _setting(name: str, doc: str) -> Any:
         return getattr(module.checkpoint.sentence, name)
 
     def write(module: Module, value: Any) -> None:
-        module._set(**{name: value})
+        module._set(**{name: value.value if isinstance(value, Enum) else value})  # as SimilarityFunction.COSINE
 
     return property(read, write, doc=doc)
 
@@ -267,6 +275,16 @@ class Module:
         return self.checkpoint.encoded_size
 
     @property
+    def fingerprint(self) -> str:
+        """A short hash of what decides the vectors of `encode`: weights, sizes, tokenizer, pooling, prompts.
+
+        Modules that share it give the same vectors, however they are stored; what is stored beside vectors is this.
+        """
+        from wellread.fingerprint import fingerprint
+
+        return fingerprint(self.checkpoint, self.tokenizer)
+
+    @property
     def max_seq_length(self) -> int:
         """The longest text of `encode`, in tokens, special ones included; it may be set."""
         return self.checkpoint.sentence.max_seq_length
@@ -311,9 +329,53 @@ class Module:
         return own_device()
 
     def to(self, device: object) -> Module:
-        """Return the module itself if it computes on `device`. Raises: InputError that says what would."""
+        """Return the module itself if it computes on `device`, one or many. Raises: InputError that says what does."""
         check_device(device, self.backend, self.device)
         return self
+
+    def cpu(self) -> Module:
+        """Do as `to("cpu")`."""
+        return self.to("cpu")
+
+    def eval(self) -> Module:
+        """Return the module itself, which infers and nothing else."""
+        return self
+
+    def start_multi_process_pool(self, target_devices: Sequence[str] | None = None) -> dict[str, Any]:
+        """Return a pool without processes for `encode(pool=...)`, which uses every core that it may by itself.
+
+        Raises: InputError for devices that the module does not compute on.
+        """
+        self.to(target_devices)
+        return dict(NO_PROCESSES)
+
+    @staticmethod
+    def stop_multi_process_pool(pool: Mapping[str, Any]) -> None:
+        """End what `start_multi_process_pool` started: nothing. Raises: InputError for another pool."""
+        check_pool(pool)
+
+    @contextmanager
+    def truncate_embeddings(self, truncate_dim: int | None) -> Iterator[None]:
+        """Set `truncate_dim` for the time of a `with` block. Raises: ConfigError."""
+        before = self.truncate_dim
+        self.truncate_dim = truncate_dim
+        try:
+            yield
+        finally:
+            self.truncate_dim = before
+
+    truncate_sentence_embeddings = truncate_embeddings
+
+    def evaluate(self, evaluator: Callable[..., Any], output_path: str | None = None) -> Any:
+        """Return what an evaluator of sentence-transformers measures; `wellread.evaluate` is wellread's own measure."""
+        if output_path is not None:
+            os.makedirs(output_path, exist_ok=True)
+        return evaluator(self, output_path)
+
+    @property
+    def model_card_data(self) -> Scores:
+        """What evaluators of sentence-transformers tell their scores: none are kept, for a card has wellread's own."""
+        return Scores()
 
     def get_embedding_dimension(self) -> int:
         """Return `embedding_size`, by the name that sentence-transformers' models have for it."""
@@ -458,9 +520,11 @@ class Module:
         prompt: str | None = ...,
         batch_size: int | None = ...,
         show_progress_bar: bool | None = ...,
+        output_value: Literal["sentence_embedding"] = ...,
+        precision: str | None = ...,
+        convert_to_numpy: Literal[True] = ...,
         *,
         inputs: str | Iterable[str] | None = ...,
-        convert_to_numpy: Literal[True] = ...,
         **options: Unpack[EncodeOptions],
     ) -> FloatArray: ...
 
@@ -472,9 +536,11 @@ class Module:
         prompt: str | None = ...,
         batch_size: int | None = ...,
         show_progress_bar: bool | None = ...,
+        output_value: Literal["sentence_embedding"] = ...,
+        precision: str | None = ...,
         *,
-        inputs: str | Iterable[str] | None = ...,
         convert_to_numpy: Literal[False],
+        inputs: str | Iterable[str] | None = ...,
         **options: Unpack[EncodeOptions],
     ) -> list[FloatArray]: ...
 
@@ -486,12 +552,18 @@ class Module:
         prompt: str | None = ...,
         batch_size: int | None = ...,
         show_progress_bar: bool | None = ...,
-        *,
-        inputs: str | Iterable[str] | None = ...,
+        output_value: str | None = ...,
+        precision: str | None = ...,
         convert_to_numpy: bool = ...,
         convert_to_tensor: bool = ...,
-        output_value: str | None = ...,
-        **options: Unpack[EncodeOptions],
+        device: object = ...,
+        normalize_embeddings: bool = ...,
+        truncate_dim: int | None = ...,
+        pool: object = ...,
+        chunk_size: int | None = ...,
+        *,
+        inputs: str | Iterable[str] | None = ...,
+        on_long: str = ...,
     ) -> Any: ...
 
     def encode(
@@ -501,29 +573,29 @@ class Module:
         prompt: str | None = None,
         batch_size: int | None = None,
         show_progress_bar: bool | None = None,
-        *,
-        inputs: str | Iterable[str] | None = None,
+        output_value: str | None = VECTORS,
+        precision: str | None = None,
         convert_to_numpy: bool = True,
         convert_to_tensor: bool = False,
+        device: object = None,
         normalize_embeddings: bool = False,
         truncate_dim: int | None = None,
-        precision: str | None = None,
-        on_long: str = "truncate",
-        output_value: str | None = VECTORS,
-        device: object = None,
         pool: object = None,
         chunk_size: int | None = None,
+        *,
+        inputs: str | Iterable[str] | None = None,
+        on_long: str = "truncate",
     ) -> Any:
         """Turn texts into vectors, as sentence-transformers' `encode` does: float32 [N, E], or [E] for one text.
 
-        `inputs` is a second name of `sentences`. `prompt`, or the module's own of `prompt_name`, is put before each.
-        `batch_size` bounds the texts of a batch; batches are planned by tokens in any case. `on_long` says what becomes
-        of texts over `max_seq_length`: "truncate" (with a TruncationWarning that counts; texts are read up to twice
-        that length, so of longer ones it says how many tokens were lost at least), "error", or "chunk", which averages
-        the vectors of the pieces, weighted by their tokens. `truncate_dim` keeps the first dimensions, those
-        that the module's own `truncate_dim` keeps if none is given. `convert_to_tensor` gives a tensor of torch;
-        `output_value="token_embeddings"` the last hidden states of each text, a list of [T, D]. `chunk_size` changes
-        nothing: the work is divided among the cores as it is planned.
+        The arguments stand in its order; `inputs` is a second name of `sentences`. `prompt`, or the module's own of
+        `prompt_name`, is put before each. `batch_size` bounds the texts of a batch; batches are planned by tokens in
+        any case. `on_long` says what becomes of texts over `max_seq_length`: "truncate" (with a TruncationWarning that
+        counts; texts are read up to twice that length, so of longer ones it says how many tokens were lost at least),
+        "error", or "chunk", which averages the vectors of the pieces, weighted by their tokens. `truncate_dim` keeps
+        the first dimensions, those that the module's own `truncate_dim` keeps if none is given. `convert_to_tensor`
+        gives a tensor of torch; `output_value="token_embeddings"` the last hidden states of each text, a list of
+        [T, D]. `pool` and `chunk_size` change nothing: the work is divided among the cores as it is planned.
 
         Raises: InputError, TextError.
 
@@ -541,22 +613,16 @@ class Module:
         check_like(None if precision == "int8" and self.checkpoint.has_int8 else precision, output_value, pool)
         if device is not None:
             self.to(device)
-        runner = self._running_for(len(texts) if output_value != TOKENS else 0, precision)
-        packer = Packer(
-            template=self.tokenizer.template,
-            sentence=sentence,
-            max_rows=_most_rows(batch_size, runner),
-            chunked=on_long == "chunk",
-        )
         words = prompt_of(sentence, prompt_name, prompt)
+        planned = len(texts) if output_value != TOKENS else 0
+        arguments = self._ready(planned, batch_size=batch_size, precision=precision, on_long=on_long)
         common: dict[str, Any] = {"prompt": words, "refuse": on_long == "error", "show": show_progress_bar}
-        arguments = (texts, runner, self.tokenizer, packer)
         vectors: FloatArray | list[FloatArray]
         if output_value == TOKENS:
-            (vectors, truncated), counted = encode_tokens(*arguments, **common), None
+            (vectors, truncated), counted = encode_tokens(texts, *arguments, **common), None
         else:
-            whole, truncated = encode_texts(*arguments, width=self.checkpoint.embedding_size, **common)
-            counted = packer.counted
+            whole, truncated = encode_texts(texts, *arguments, width=self.checkpoint.embedding_size, **common)
+            counted = arguments[-1].counted
             cut = self._own_truncation() if truncate_dim is None else truncate_dim
             vectors = postprocess(whole, truncate_dim=cut, normalize=normalize_embeddings)
         advice = f'this module takes {self.max_seq_length} of a text; pass on_long="chunk" or on_long="error"'
@@ -567,6 +633,49 @@ class Module:
             return vectors[0]
         return vectors if convert_to_numpy or convert_to_tensor else list(vectors)
 
+    def _ready(
+        self, texts: int, *, batch_size: int | None, precision: str | None, on_long: str
+    ) -> tuple[Backend, Tokenizer, Packer]:
+        """Return what `encode_texts` takes beside so many texts."""
+        runner = self._running_for(texts, precision)
+        packer = Packer(
+            template=self.tokenizer.template,
+            sentence=self.checkpoint.sentence,
+            max_rows=_most_rows(batch_size, runner),
+            chunked=on_long == "chunk",
+        )
+        return runner, self.tokenizer, packer
+
+    def encode_counted(
+        self,
+        texts: Iterable[str],
+        *,
+        prompt: str | None = None,
+        prompt_name: str | None = None,
+        normalize_embeddings: bool = False,
+        truncate_dim: int | None = None,
+        precision: str | None = None,
+        on_long: str = "truncate",
+        batch_size: int | None = None,
+    ) -> tuple[FloatArray, NDArray[np.int64]]:
+        """Do as `encode`, and tell how many tokens each text lost instead of warning: float32 [N, E] and int64 [N].
+
+        Raises: InputError, TextError.
+
+        >>> import wellread
+        >>> vectors, lost = wellread.load("default").encode_counted(["A man is playing a guitar."])
+        >>> vectors.shape, lost.tolist()
+        ((1, 384), [0])
+        """
+        check_on_long(on_long)
+        check_like(None if precision == "int8" and self.checkpoint.has_int8 else precision, VECTORS, None)
+        words = prompt_of(self.checkpoint.sentence, prompt_name, prompt)
+        rows, width = as_texts(texts), self.checkpoint.embedding_size
+        arguments = self._ready(len(rows), batch_size=batch_size, precision=precision, on_long=on_long)
+        whole, lost = encode_texts(rows, *arguments, width=width, prompt=words, refuse=on_long == "error", show=False)
+        cut = self._own_truncation() if truncate_dim is None else truncate_dim
+        return postprocess(whole, truncate_dim=cut, normalize=normalize_embeddings), lost
+
     def _own_truncation(self) -> int | None:
         return None if self.checkpoint.sentence.truncate_dim is None else self.embedding_size
 
@@ -575,18 +684,20 @@ class Module:
         sentences: str | Iterable[str] | None = None,
         prompt_name: str | None = None,
         prompt: str | None = None,
+        *others: Any,
         **options: Any,
     ) -> Any:
         """Do as `encode`, with the prompt named `query` before each text if the module has one, and else with none."""
         if prompt_name is None and prompt is None:
             prompt = self.prompts.get("query", "")
-        return self.encode(sentences, prompt_name, prompt, **options)  # type: ignore[arg-type]
+        return self.encode(sentences, prompt_name, prompt, *others, **options)  # type: ignore[arg-type]
 
     def encode_document(
         self,
         sentences: str | Iterable[str] | None = None,
         prompt_name: str | None = None,
         prompt: str | None = None,
+        *others: Any,
         **options: Any,
     ) -> Any:
         """Do as `encode`, with the prompt named `document` before each text if the module has one, and else with none.
@@ -595,7 +706,7 @@ class Module:
         """
         if prompt_name is None and prompt is None:
             prompt = self.prompts.get("document", "")
-        return self.encode(sentences, prompt_name, prompt, **options)  # type: ignore[arg-type]
+        return self.encode(sentences, prompt_name, prompt, *others, **options)  # type: ignore[arg-type]
 
     def embed(self, texts: Iterable[str], **options: Any) -> Iterator[FloatArray]:
         """Yield the vector [E] of each text, in order, holding a bounded number; options as for `encode`."""
@@ -700,6 +811,59 @@ class Module:
             vectors = self.encode_document(texts, **options)
             scores = self.similarity(self.encode_query([query], **options), vectors)[0]
         return ranked(scores.tolist(), texts, top_k=top_k, return_documents=return_documents)
+
+    def search(
+        self,
+        query: Any,
+        vectors: Any,
+        top_k: int = 10,
+        *,
+        columns: Sequence[str] | None = None,
+        rescore: Any = None,
+        rescore_multiplier: int = 4,
+        vector_column: str = "embedding",
+        corpus_precision: str | None = None,
+        scale: Any = None,
+        check_fingerprint: bool = True,
+        **options: Any,
+    ) -> list[Any]:
+        """Find the `top_k` vectors that are most alike a query's by `similarity`, comparing every one of them.
+
+        `query` is a text, or a vector [E]: a list of hits, the best first; or many of either: a list of such lists.
+        `vectors` are an array [N, E], a .npy or .parquet file, or a directory of Parquet shards, in float32, float16,
+        int8 (times `scale`) or packed bits; int8 may be packed bits too: `corpus_precision="binary"`. They are read in
+        blocks, however many there are. A hit is `corpus_id`, the number of its row, its `score`, and what the file's
+        `columns` hold of the row (none named: all but `vector_column`). With `rescore`, vectors of the same rows in a
+        higher precision, the best `top_k` x `rescore_multiplier` are compared once more. Binary vectors are compared
+        with the signs of the query's numbers. `options` are those of `encode_query`: `prompt_name`, `truncate_dim`.
+
+        Raises: DataError for vectors that cannot be read; InputError for arguments that do not fit them, and for a file
+            that another module's `fingerprint` stands in, which `check_fingerprint=False` lets pass; TextError.
+
+        >>> import wellread
+        >>> module = wellread.load("default")
+        >>> vectors = module.encode_document(["It rains a lot in Bergen.", "The cat sleeps on the sofa."])
+        >>> [hit["corpus_id"] for hit in module.search("where is the cat?", vectors, top_k=1)]
+        [1]
+        """
+        from wellread.searching import vectors_file
+        from wellread.searching.hits import as_queries, find_hits
+
+        opened = vectors_file.open_vectors(vectors, column=vector_column, precision=corpus_precision, scale=scale)
+        better = None if rescore is None else vectors_file.open_vectors(rescore, column=vector_column)
+        for each in (opened, better) if check_fingerprint else ():
+            vectors_file.check_fingerprint(each, lambda: self.fingerprint)
+        queries, single = as_queries(query, lambda texts: self.encode_query(texts, **options))
+        hits = find_hits(
+            queries,
+            opened,
+            top_k=top_k,
+            similarity=self.similarity_fn_name,
+            columns=columns,
+            rescore=better,
+            rescore_multiplier=rescore_multiplier,
+        )
+        return hits[0] if single else hits
 
     def save(
         self,

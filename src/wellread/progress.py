@@ -89,3 +89,38 @@ def transfer(total: int | None, *, show: bool | None = None, label: str = "bytes
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task(label, total=total)
         yield lambda position: bar.update(task, completed=position)
+
+
+@contextmanager
+def rows_progress(total: int | None, *, show: bool | None = None) -> Iterator[Callable[..., None]]:
+    """Give a function that moves a bar: so many rows more, and the share of all that is done, 0 to 1.
+
+    It tells rows, rows a second (of those that were not `skipped`) and the time left. `show` is that of `progress`;
+    with no `total` the work counts as long.
+
+    >>> with rows_progress(3, show=False) as advance:
+    ...     advance(3, 1.0)
+    """
+    if show is None:
+        show = (total is None or total >= LONG) and sys.stderr.isatty()
+    if not show:
+        yield lambda rows, share, skipped=False: None
+        return
+    import time
+
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("rows", total=1.0)
+        done, made, started = 0, 0, time.monotonic()
+
+        def advance(rows: int, share: float, skipped: bool = False) -> None:
+            nonlocal done, made
+            done, made = done + rows, made + (0 if skipped else rows)
+            rate = made / max(time.monotonic() - started, 1e-9)
+            of_all = f" of {total:,}" if total is not None else ""
+            bar.update(task, completed=share, description=f"{done:,}{of_all} rows, {rate:,.0f} rows/s")
+
+        yield advance

@@ -1,6 +1,8 @@
 """Trim a module: drop from its vocabulary and its word table what a corpus, a language or a list does not need.
 
-Source of the idea: Abdaoui, Pradel and Sigel 2020, Load What You Need: Smaller Versions of Multilingual BERT.
+Sources of the idea: Abdaoui, Pradel and Sigel 2020, Load What You Need: Smaller Versions of Multilingual BERT; of
+dropping layers, Sajjad et al. 2020, On the Effect of Dropping Layers of Pre-trained Transformer Models
+(arXiv:2004.03844).
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from tokenizers import Regex, normalizers
 
 from wellread.catalog.modules import language_tag
 from wellread.checkpoints.checkpoint import Checkpoint, in_memory
-from wellread.checkpoints.names import rows
+from wellread.checkpoints.names import in_layer, rows, shapes
 from wellread.data.corpus import stream_texts, total_bytes
 from wellread.data.formats import STDIN
 from wellread.encode import WINDOW
@@ -69,6 +71,7 @@ class Trimmed:
 
     rows_before: int  # of the word table
     rows_after: int
+    layers: list[int] | None = None  # of the module, counted from 0, that were kept; None: all
     parameters_before: int
     parameters_after: int
     megabytes_before: float  # of all tensors in float32
@@ -87,6 +90,7 @@ def trim(
     keep: Iterable[str] | Path = (),
     language: str | Collection[str] = (),
     min_count: int = 1,
+    layers: Collection[int] = (),
     held_out: Texts | None = None,
     column: str | None = None,
     kind: str | None = None,
@@ -103,8 +107,11 @@ def trim(
     A text all of whose pieces are kept has the same vector as before. `provenance["trim"]` holds a `Trimmed`: each
     twentieth text is not counted, unless `held_out` names other texts, and it says how many of these keep their pieces.
 
-    Raises: ConfigError where nothing says what to keep, for an unknown language or a piece that the vocabulary lacks;
-        DataError for files, or where there is no text; InputError for what is no text.
+    `layers`, counted from 0, are the only ones that stay, in ascending order: then vectors are others, and the module
+    is where a student begins (`distill` with `student=`, or `finetune`). Without anything else the vocabulary stays.
+
+    Raises: ConfigError where nothing says what to keep, for an unknown language, a piece that the vocabulary lacks, or
+        layers that the module lacks; DataError for files, or where there is no text; InputError for what is no text.
 
     >>> import wellread
     >>> small = wellread.trim(wellread.load("default"), ["A man is playing a guitar."], keep=["paris"])
@@ -116,9 +123,7 @@ def trim(
     languages = [language_tag(name) for name in ([language] if isinstance(language, str) else language)]
     wanted = _language_ids(tokenizer, languages) | _listed_ids(tokenizer, keep)
     if texts is None and not wanted:
-        raise ConfigError(
-            "a module was to be trimmed; found nothing that says what to keep; pass texts, keep= or language="
-        )
+        wanted = _every_id(tokenizer, layers)
     if min_count < 1:
         raise ConfigError(f"min_count must be at least 1; found {min_count}; raise it")
     counts = _Counts.of(tokenizer, _stream(() if texts is None else texts, reading), hold_out=held_out is None)
@@ -126,11 +131,13 @@ def trim(
         raise DataError("a module was to be trimmed to what texts need; found 0 texts that hold anything; give others")
     wanted |= {*np.flatnonzero(counts.occurrences >= min_count).tolist(), *_module_ids(module)}
     kept = needed(tokenizer, wanted, spelled=np.flatnonzero(counts.occurrences).tolist())
-    smaller = Module(checkpoint=_smaller(checkpoint, kept), tokenizer=subset(tokenizer, kept), backend=module.backend)
+    fewer = _with_layers(checkpoint, layers) if layers else checkpoint
+    smaller = Module(checkpoint=_smaller(fewer, kept), tokenizer=subset(tokenizer, kept), backend=module.backend)
     sample = counts.held_out if held_out is None else _stream(held_out, reading)
     report = Trimmed(
         rows_before=checkpoint.config.vocab_size,
         rows_after=len(kept),
+        layers=sorted(set(layers)) or None,
         parameters_before=(before := checkpoint.num_parameters),
         parameters_after=(after := smaller.checkpoint.num_parameters),
         megabytes_before=round(before * 4e-6, 1),
@@ -203,6 +210,15 @@ def _language_ids(tokenizer: Tokenizer, languages: Collection[str]) -> set[int]:
     return within | letter_ids(tokenizer, map(chr, range(0x21, 0x7F)))
 
 
+def _every_id(tokenizer: Tokenizer, layers: Collection[int]) -> set[int]:
+    """Return all ids, where layers alone are trimmed. Raises: ConfigError where nothing says what to keep."""
+    if not layers:
+        raise ConfigError(
+            "a module was to be trimmed; found nothing that says what to keep; pass texts, keep=, language= or layers="
+        )
+    return set(range(tokenizer.vocab_size))
+
+
 def _listed_ids(tokenizer: Tokenizer, keep: Iterable[str] | Path) -> set[int]:
     """Return the ids of listed pieces. Raises: ConfigError that names those that the vocabulary lacks; DataError."""
     if isinstance(keep, str):
@@ -241,6 +257,21 @@ def _smaller(checkpoint: Checkpoint, kept: NDArray[np.int64]) -> Checkpoint:
         config=replace(config, vocab_size=len(kept), pad_token_id=padding),
         tensors={**checkpoint.tensors, **in_memory(taken)},
     )
+
+
+def _with_layers(checkpoint: Checkpoint, layers: Collection[int]) -> Checkpoint:
+    """Keep `layers` alone. Raises: ConfigError for those that the encoder lacks."""
+    config, kept = checkpoint.config, sorted(set(layers))
+    if not 0 <= kept[0] <= kept[-1] < config.num_hidden_layers:
+        raise ConfigError(
+            f"the layers {', '.join(map(str, kept))} were to be kept; found an encoder of the layers 0 to "
+            f"{config.num_hidden_layers - 1}; choose among them"
+        )
+    smaller = replace(config, num_hidden_layers=len(kept))
+    gone = shapes(config).keys() - shapes(smaller).keys()
+    moved = {name: in_layer(name, [0] if config.shared_layers else kept) for name in shapes(smaller)}
+    tensors = {name: checkpoint.tensors[moved.get(name, name)] for name in checkpoint.tensors if name not in gone}
+    return replace(checkpoint, config=smaller, tensors=tensors)
 
 
 def _taken(tensor: StoredTensor, kept: NDArray[np.int64]) -> Array | Int8Matrix:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from benchmarks.__main__ import command
+from benchmarks.__main__ import FILES, command
 from benchmarks.machine import Machine
 from benchmarks.startup import StartupResult, StartupRow
 from wellread.errors import BenchError
@@ -23,8 +23,9 @@ def call(monkeypatch):
 
     def call(what, *arguments):
         calls = []
-        module = importlib.import_module(f"benchmarks.{what}")
-        monkeypatch.setattr(module, f"run_{what}", lambda *args, **options: calls.append((args, options)) or RESULT)
+        name = FILES.get(what, what)
+        module = importlib.import_module(f"benchmarks.{name}")
+        monkeypatch.setattr(module, f"run_{name}", lambda *args, **options: calls.append((args, options)) or RESULT)
         printed = CliRunner().invoke(command, [what, *arguments])
         assert printed.exit_code == 0, printed.output
         return *calls[0], printed.output
@@ -48,9 +49,12 @@ def test_what_each_alone_takes(call):
     for what in ("encode", "figures"):
         assert call(what, "--work", "kept")[1] == {"rounds": 5, "work": Path("kept")}
     assert call("startup", "--peer-model", "x", "-m", "y")[:2] == (("y",), {"peer": "x", "rounds": 5})
+    args, options, output = call("ray", "--rounds", "2")
+    assert (args[0], len(args[1]), options) == ("default", 4000, {"rounds": 2})
     args, options, output = call("hub", "--size", "3", "--json")
     assert (args, options) == ((), {"size": 3_000_000, "rounds": 5})
     assert json.loads(output)["rows"][0]["median"] == 1.0
+    assert call("search", "--vectors", "200")[:2] == ((), {"vectors": 200, "rounds": 5})
 
 
 def test_an_error_is_one_line(monkeypatch):

@@ -40,6 +40,7 @@ def result(model_dir: Path) -> TfhubResult:
     return run_tfhub(model_dir, TEXTS, rounds=ROUNDS, read=tiny_config())
 
 
+@pytest.mark.slow
 def test_every_work_has_its_systems(result: TfhubResult) -> None:
     found: dict[str, list[str]] = {}
     for row in result.rows:
@@ -49,6 +50,7 @@ def test_every_work_has_its_systems(result: TfhubResult) -> None:
     assert {row.workload: row.texts for row in result.rows} == {work: None if work == READ else 63 for work in NAMES}
 
 
+@pytest.mark.slow
 def test_every_peer_says_how_it_agrees(result: TfhubResult) -> None:
     notes = {(row.workload, row.system): row.note for row in result.rows}
     for work in (FIRST_PASS, LATER_PASSES):
@@ -61,6 +63,7 @@ def test_every_peer_says_how_it_agrees(result: TfhubResult) -> None:
     assert notes[READ, "wellread reader"].startswith(f"{5 + 3 * 16 + 2 + 2} tensors, ")
 
 
+@pytest.mark.slow
 def test_table_and_json_hold_every_row(result: TfhubResult) -> None:
     lines = render(result).splitlines()
     for work, systems in NAMES.items():

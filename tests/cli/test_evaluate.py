@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 
 import pytest
 from heads import headed_module
 from tiny import tiny_module
+from verbs import run_verb
 
 NSMC = 'id\tdocument\tlabel\n1\t"""좋다\t1\n2\t\t0\n3\t나쁘다\t0\n4\t"끝\t1\n'
 STS = "main\tMSRvid\t2012\t1\t{}\t{}\t{}\n"
@@ -19,10 +18,7 @@ SQUAD = {
 
 
 def run(*arguments, code=0):
-    command = [sys.executable, "-m", "wellread.cli.main", "evaluate", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == code, done.stderr
-    return done.stdout if code == 0 else done.stderr
+    return run_verb("evaluate", *arguments, code=code)
 
 
 @pytest.fixture

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 
 import pytest
 from learn.made_lessons import made_module, made_rows
+from verbs import run_verb
 
 import wellread
 from wellread.learn.checkpoints import checkpoints
@@ -18,11 +16,7 @@ FLAGS = "--max-seq-length 12 --learning-rate 5e-3 --num-train-epochs 2 --bf16 fa
 
 
 def run(*arguments, code=0):
-    command = [sys.executable, "-m", "wellread.cli.main", "finetune", *map(str, arguments)]
-    one = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=one)
-    assert done.returncode == code, done.stderr
-    return done.stdout if code == 0 else done.stderr
+    return run_verb("finetune", *arguments, code=code)
 
 
 @pytest.fixture

@@ -138,17 +138,22 @@ def test_messages_speak_in_flags(message, flags):
 # Arguments that messages name and that no verb has, with the reason.
 PYTHON_ONLY = {
     "average": "of metrics that no verb reaches",
+    "check_embedding_ctx_length": "an argument of LangChain",
     "device": "an argument of sentence-transformers",
     "inputs": "a second name in Python",
     "orient": "an argument of pandas",
     "outputs": "of a call of the module",
     "pool": "an argument of sentence-transformers",
+    "batched": "an argument of datasets",
     "sentences": "a second name in Python",
     "seq_length": "of a call of the module",
     "strip_accents": "a key of tokenizer_config.json",
     "token": "a secret: the command line takes it from HF_TOKEN",
     "tokenize_chinese_chars": "a key of tokenizer_config.json",
     "trust_remote_code": "an argument of other libraries",
+    "concurrency": "of wellread.ray",
+    "checkpoint_path": "of wellread.ray",
+    "output_column": "of EncodeBatch",
 }
 ROOMS_OF_PYTHON = ("bench", "compat", "keras")  # no verb runs into their messages
 SOURCE = Path(wellread.__file__).parent

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 from heads import headed_module
+from verbs import run_verb
 
 import wellread
 
@@ -30,11 +29,7 @@ def saved(tmp_path_factory):
 
 
 def run(model, *arguments, given="", code=0):
-    options = ["-m", str(model), "--backend", "numpy"]
-    command = [sys.executable, "-m", "wellread.cli.main", "predict", *options, *map(str, arguments)]
-    done = subprocess.run(command, input=given, capture_output=True, text=True, check=False)
-    assert done.returncode == code, done.stderr
-    return done.stdout if code == 0 else done.stderr
+    return run_verb("predict", "-m", model, "--backend", "numpy", *arguments, given=given, code=code)
 
 
 def predict(model, *arguments, **options):

@@ -8,6 +8,7 @@ import sys
 
 import pytest
 from tiny import PIECES, tiny_module
+from verbs import run_verb
 
 import wellread
 
@@ -18,33 +19,20 @@ SHAPE |= {"intermediate_size": 17, "max_position_embeddings": 20}
 
 
 @pytest.fixture
-def place(tmp_path):
+def place(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "a.txt").write_text(TEXT)
     (tmp_path / "vocab.txt").write_text("".join(f"{piece}\n" for piece in PIECES))
     (tmp_path / "config.json").write_text(json.dumps(SHAPE))
     return tmp_path
 
 
-def run(place, *arguments, code=0):
-    command = [
-        sys.executable,
-        "-m",
-        "wellread.cli.main",
-        "pretrain",
-        "a.txt",
-        "-o",
-        "out",
-        *QUICK,
-        *map(str, arguments),
-    ]
-    environment = {"PATH": "", "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=place, env=environment)
-    assert done.returncode == code, done.stderr
-    return done.stdout if code == 0 else done.stderr
+def run(*arguments, code=0):
+    return run_verb("pretrain", "a.txt", "-o", "out", *QUICK, *arguments, code=code)
 
 
 def test_a_fresh_module_of_a_configuration(place):
-    said = run(place, "--config", "config.json", "--vocab", "vocab.txt", "--lower-case", "--dev", "a.txt")
+    said = run("--config", "config.json", "--vocab", "vocab.txt", "--lower-case", "--dev", "a.txt")
     assert said.splitlines()[:2] == ["module: out", "log: out-run/log.jsonl"]
     assert [line.partition(":")[0] for line in said.splitlines()[2:]] == [
         "loss",
@@ -59,7 +47,7 @@ def test_a_fresh_module_of_a_configuration(place):
 
 def test_a_module_goes_on_and_json_is_printed(place):
     tiny_module(place / "files").save(place / "saved")
-    said = json.loads(run(place, "-m", "saved", "--json", "--run-dir", "elsewhere"))
+    said = json.loads(run("-m", "saved", "--json", "--run-dir", "elsewhere"))
     assert said.pop("loss") > 0
     assert said == {"output": "out"}
     assert (place / "elsewhere" / "log.jsonl").is_file()
@@ -70,13 +58,14 @@ def test_a_module_goes_on_and_json_is_printed(place):
 def test_a_table_and_standard_input(place):
     """The same texts give the same module, whatever they stand in."""
     (place / "a.csv").write_text("n,words\n" + "".join(f'7,"{line}"\n' for line in TEXT.splitlines()))
-    weights = []
     fresh = ["--config", "config.json", "--train-vocab", "wordpiece", "--vocab-size", "60"]
-    for name, texts in (("a", ["a.txt"]), ("b", ["a.csv"]), ("c", ["-", "--kind", "csv", "--text", "words"])):
-        command = [sys.executable, "-m", "wellread.cli.main", "pretrain", *texts, "-o", name, *QUICK, *fresh]
-        with (place / "a.csv").open("rb") as file:
-            subprocess.run(command, check=True, cwd=place, stdin=file, env={"PATH": "", "OMP_NUM_THREADS": "1"})
-        weights.append(wellread.load(place / name).checkpoint.arrays())
+    for name, file in (("a", "a.txt"), ("b", "a.csv")):
+        run_verb("pretrain", file, "-o", name, *QUICK, *fresh)
+    stdin = ["-", "--kind", "csv", "--text", "words", "-o", "c"]
+    command = [sys.executable, "-m", "wellread.cli.main", "pretrain", *stdin, *QUICK, *fresh]
+    with (place / "a.csv").open("rb") as file:
+        subprocess.run(command, check=True, stdin=file, env={"PATH": "", "OMP_NUM_THREADS": "1"})
+    weights = [wellread.load(place / name).checkpoint.arrays() for name in "abc"]
     assert all((weights[0][key] == other[key]).all() for other in weights[1:] for key in weights[0])
 
 
@@ -92,13 +81,13 @@ def test_a_table_and_standard_input(place):
     ],
 )
 def test_beginnings_that_are_none(place, flags, said):
-    assert f"Error: {said}" in run(place, *flags.split(), code=2)
+    assert f"Error: {said}" in run(*flags.split(), code=2)
 
 
 def test_errors_are_one_line(place):
-    said = run(place, "--shape", "L-2_H-12", "--vocab", "vocab.txt", code=3)
+    said = run("--shape", "L-2_H-12", "--vocab", "vocab.txt", code=3)
     assert said.startswith("wellread: the shape 'L-2_H-12' was asked for; it is none of L-2_H-128, ")
     assert said.count("\n") == 1
     (place / "a.txt").write_text("\n")
-    said = run(place, "--config", "config.json", "--vocab", "vocab.txt", code=3)
+    said = run("--config", "config.json", "--vocab", "vocab.txt", code=3)
     assert said.startswith("wellread: texts to learn from were asked of a.txt; found 1 texts and in them no token")

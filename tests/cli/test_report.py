@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 
 import pytest
 from click.testing import CliRunner
 from heads import headed_module
+from verbs import run_verb
 
 from wellread.cli import report as report_verb
 
@@ -19,10 +18,7 @@ FIXED = ("--no-tune", "--bucket", 530_000, "--quantised-megabytes", 0.1)
 
 
 def run(*arguments, code=0):
-    command = [sys.executable, "-m", "wellread.cli.main", "report", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == code, done.stderr
-    return done.stdout if code == 0 else done.stderr
+    return run_verb("report", *arguments, code=code)
 
 
 @pytest.fixture(scope="module")

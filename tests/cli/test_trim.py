@@ -1,31 +1,26 @@
 """wellread trim, run as a person runs it."""
 
 import json
-import os
-import subprocess
-import sys
 
 import pytest
 from click.testing import CliRunner
 from tiny import tiny_module
+from verbs import run_verb
 
 import wellread
 from wellread.cli.trim import command
 
 
 @pytest.fixture
-def run(tmp_path):
+def run(tmp_path, monkeypatch):
     tiny_module(tmp_path / "files").save(tmp_path / "module")
     (tmp_path / "texts.txt").write_text("a man is playing the guitar\n" * 25)
     (tmp_path / "pieces.txt").write_text("paris\n")
 
+    monkeypatch.chdir(tmp_path)
+
     def run(*arguments, code=0, given=""):
-        command = [sys.executable, "-m", "wellread.cli.main", "trim", str(tmp_path / "module"), *map(str, arguments)]
-        done = subprocess.run(
-            command, capture_output=True, text=True, check=False, env=dict(os.environ), cwd=tmp_path, input=given
-        )
-        assert done.returncode == code, done.stderr
-        return done.stdout if code == 0 else done.stderr
+        return run_verb("trim", tmp_path / "module", *arguments, code=code, given=given)
 
     return run
 
@@ -49,8 +44,10 @@ def test_trim(run, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "code", "found"),
     [
-        ((), 3, "found nothing that says what to keep; pass texts, --keep or --language"),
+        ((), 3, "found nothing that says what to keep; pass texts, --keep, --language or --layers"),
         (("--texts", "missing.txt"), 3, "found no missing.txt; check the paths"),
+        (("--layers", "0,x"), 2, "--layers takes numbers with commas, as 0,4,8; found '0,x'; correct them"),
+        (("--layers", "0,7"), 3, "the layers 0, 7 were to be kept; found an encoder of the layers 0 to 2"),
         (("--language", "kr"), 3, "--language must name one whose letters wellread knows: af, am"),
     ],
 )

@@ -252,6 +252,40 @@ def test_spaces_around_a_label_are_no_part_of_it(tmp_path):
     assert read_examples(written(tmp_path, "a.csv", FILES["chatbot-ko"][0]), format="chatbot-ko").labels == ["0", "1"]
 
 
+SHARES = [
+    {"text": "a", "y": {"no": 3, "yes": 1}},
+    {"text": "b", "y": "yes"},
+    {"text": "c", "y": {"yes": 0.2, "no": None}},
+]
+
+
+def test_labels_may_be_shares_of_several(tmp_path):
+    """Counts and probabilities are shares, and a label alone has the whole; Parquet says null where there is none."""
+    examples = take_examples(SHARES, label="y")
+    assert examples.soft_labels == [{"no": 0.75, "yes": 0.25}, {"yes": 1.0}, {"yes": 1.0, "no": 0.0}]
+    assert examples.labels == ["no", "yes", "yes"]
+    pq.write_table(pa.Table.from_pylist([SHARES[0], SHARES[2]]), tmp_path / "a.parquet")
+    assert read_examples(tmp_path / "a.parquet", label="y").soft_labels == examples.part([0, 2]).soft_labels
+    assert take_examples(SHARES[1:2], label="y").soft_labels is None
+
+
+@pytest.mark.parametrize(
+    "share", [{"no": -1, "yes": 2}, {"no": 0}, {}, {"no": math.nan}, {"no": "much"}, None, {"": 1}]
+)
+def test_shares_that_are_none_are_refused(share):
+    with pytest.raises(
+        DataError, match="or the share of each label .*, was asked of the column y .* line 2; mend them"
+    ):
+        take_examples([SHARES[0], {"text": "b", "y": share}], label="y")
+
+
+def test_shares_of_labels_that_are_not_known_are_refused(tmp_path):
+    rows = [{"document": "글", "label": {"0": 0.5, "1": 0.5}}, {"document": "글", "label": {"0": 0.5, "2": 0.5}}]
+    path = written(tmp_path, "a.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(DataError, match="the labels 0, 1 were asked of the column label of .* line 2: '2'"):
+        read_examples(path, text="document", label="label", labels=("0", "1"))
+
+
 def test_a_parquet_without_the_column_is_refused(tmp_path):
     pq.write_table(pa.table({"sentence": ["a"]}), tmp_path / "a.parquet")
     with pytest.raises(

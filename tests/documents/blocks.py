@@ -125,6 +125,11 @@ def from_the_hub(preprocessor, encoder):
     return one_text(snapshot_download(repo_id=preprocessor), snapshot_download(repo_id=encoder))
 
 
+def pairs_from_the_hub(preprocessor, encoder):
+    """Documents 000 and 001, "Build model for multi text inputs", with words cut into pieces."""
+    return pairs(snapshot_download(repo_id=preprocessor), snapshot_download(repo_id=encoder))
+
+
 def in_a_dataset_from_the_hub(preprocessor, encoder):
     """Document 004, "Advanced topics"."""
     return in_a_dataset(snapshot_download(repo_id=preprocessor), snapshot_download(repo_id=encoder))

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from exports import KOBERT, KOBERT_CONFIG
+from headed import LABELS, head_of, headed
 from own_ids import own_tokenizer
 from tiny import tiny_checkpoint, tiny_config, tiny_tokenizer
 
@@ -75,6 +76,20 @@ def test_a_fault_is_named(encoder, changes, training, found):
     report = {"encoder_training": {**TRAINED, **training}}
     with pytest.raises(ExportError, match=f"must agree with the module within 1e-05 .*{found}.*; nothing was kept"):
         compare_encoder(CHECKPOINT, batches, changed, report)
+
+
+def test_labels_that_differ_are_a_fault(encoder):
+    batches, made = encoder
+    judge = headed(CHECKPOINT, head_of("classify"))
+    reference = load_backend("numpy", judge)
+    for index, batch in enumerate(batches):
+        logits = reference.run(batch, ["logits"])["logits"]
+        made = made | {f"{index}/{where}/logits": logits for where in ("call", "own", "named", "serving_default")}
+    report = {"encoder_training": TRAINED}
+    assert compare_encoder(judge, batches, made, {**report, "labels": list(LABELS)}).largest_difference < 1e-12
+    for labels in ({}, {"labels": list(LABELS[::-1])}):
+        with pytest.raises(ExportError, match=r"the labels are \[.*\] where the module has \['no', 'yes', .*; nothing"):
+            compare_encoder(judge, batches, made, {**report, **labels})
 
 
 def test_without_dropout_rates_nothing_may_move(encoder):

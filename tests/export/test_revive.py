@@ -14,6 +14,7 @@ import click
 import numpy as np
 import pytest
 from tiny import tiny_checkpoint, tiny_config, tiny_module
+from verbs import run_verb
 
 from wellread.cli import revive as cli
 from wellread.config import SentenceConfig, TokenizerConfig
@@ -378,12 +379,9 @@ def test_the_command_prints_json(run, here, exports):
     "arguments", [[], [SMALL], ["--from", "x"], ["--list", "--remove", SMALL], [SMALL, "--from", "x", "--list"]]
 )
 def test_the_command_takes_one_of_three_forms(arguments):
-    done = subprocess.run(
-        [sys.executable, "-m", "wellread.cli.main", "revive", *arguments], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 2
-    assert "give HANDLE --from MODULE, or --list, or --remove HANDLE" in done.stderr
-    assert ("google/bert_uncased_L-2_H-128_A-2" in done.stderr) == (arguments == [SMALL])
+    said = run_verb("revive", *arguments, code=2)
+    assert "give HANDLE --from MODULE, or --list, or --remove HANDLE" in said
+    assert ("google/bert_uncased_L-2_H-128_A-2" in said) == (arguments == [SMALL])
 
 
 @pytest.mark.parametrize("handle", [SMALL, SMALL.removeprefix("https://tfhub.dev/")])

@@ -13,7 +13,7 @@ FILES = [*(f"keras/test_{name}.py" for name in ("encoder", "preprocessor", "laye
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="this is the process inside")
-@pytest.mark.parametrize("framework", ["jax", "torch"])
+@pytest.mark.parametrize("framework", [pytest.param("jax", marks=pytest.mark.slow), "torch"])
 def test_on_other_frameworks(framework):
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "keras", *FILES],

@@ -1,15 +1,17 @@
 """What stands behind a handle: modules in any format, SavedModels of encoders and of preprocessors told apart."""
 
 import shutil
-from dataclasses import replace
 
 import keras
 import numpy as np
 import pytest
+from exports import written
 from keras_tools import KERAS_WARNS, assert_near
+from tiny import tiny_checkpoint, tiny_config
 
 import wellread.keras as hub
 from wellread.errors import InputError
+from wellread.module import Module
 
 pytestmark = [
     KERAS_WARNS,
@@ -18,16 +20,18 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def bert(exported_bert):
-    return exported_bert
+def bert(shallow, tmp_path_factory):
+    return written(shallow, tmp_path_factory.mktemp("bert"))
 
 
 @pytest.fixture(scope="module")
-def alone(exported_distilbert, tmp_path_factory):
+def alone(tokenizer, tmp_path_factory):
     """A DistilBERT as TF Hub has them: the encoder carries no vocabulary."""
-    encoder = tmp_path_factory.mktemp("alone") / "encoder"
-    shutil.copytree(exported_distilbert.encoder, encoder, ignore=shutil.ignore_patterns("assets"))
-    return replace(exported_distilbert, encoder=encoder)
+    config = tiny_config(num_hidden_layers=1, pooler="first_token", type_vocab_size=0)
+    module = Module(checkpoint=tiny_checkpoint(config, mlm=False), tokenizer=tokenizer, backend="numpy")
+    pair = written(module, tmp_path_factory.mktemp("alone"))
+    shutil.rmtree(pair.encoder / "assets")
+    return pair
 
 
 def test_an_encoders_saved_model(bert, inputs):

@@ -19,6 +19,7 @@ from wellread.cli.main import group
 from wellread.config import SentenceConfig, TokenizerConfig
 from wellread.errors import ConfigError, TextError, TrainingError
 from wellread.learn.distill.distill import distill
+from wellread.learn.distill.teacher import fingerprint
 from wellread.learn.init import from_teacher_to_vectors, principal_components
 from wellread.learn.transfer import old_pieces, transferred_words
 from wellread.learn.vocabulary import read_vocabulary
@@ -186,3 +187,23 @@ def test_what_is_no_vocabulary_of_a_fresh_student_is_refused(tmp_path):
     with pytest.raises(TextError):
         distill(teacher, TEXTS, vocab=tmp_path / "bad" / "vocab.txt", **options)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_fresh_student_begins_with_the_layers_of_an_encoder_of_its_shape(tmp_path):
+    teacher = teacher_for("vectors", tmp_path / "t")
+    options = {"output_dir": tmp_path / "run", "config": ONE_STEP, "overwrite": True}
+    source = distill(teacher, TEXTS, **options)
+    path = write(tmp_path / "new", PIECES[:60])
+    still = replace(ONE_STEP, loop=replace(ONE_STEP.loop, learning_rate=1e-12))
+    begun = distill(teacher, TEXTS, vocab=path, layers_from=source, **{**options, "config": still})
+    ours, theirs = begun.checkpoint.arrays(), source.checkpoint.arrays()
+    name = "encoder.layer.0.attention.self.query.weight"
+    np.testing.assert_allclose(ours[name], theirs[name], atol=1e-9)
+    words = "embeddings.word_embeddings.weight"
+    assert (len(ours[words]), ours[words].std()) == (60, pytest.approx(theirs[words].std(), rel=1e-5))
+    assert begun.provenance["layers"]["sha256"] == fingerprint(source)
+    wider = replace(ONE_STEP, hidden_size=16)
+    with pytest.raises(ConfigError, match=r"were to begin as another encoder's; found .*name one of the same shape"):
+        distill(teacher, TEXTS, layers_from=source, **{**options, "config": wider})
+    with pytest.raises(ConfigError, match=r"found a student that is given; that is for a fresh student"):
+        distill(teacher, TEXTS, student=source, layers_from=source, **options)

@@ -118,6 +118,12 @@ def test_a_teacher_s_whole_vectors_are_taught_whatever_it_keeps_of_them(tmp_path
     assert with_unit_vectors(cut, 12, CONFIG).sentence.truncate_dim is None
 
 
+def test_prompts_that_a_student_had_are_not_asked_for_any_more():
+    asked = SentenceConfig(prompts={"query": "query: "}, default_prompt_name="query", max_seq_length=32)
+    sentence = with_unit_vectors(tiny_checkpoint(sentence=asked), 12, CONFIG).sentence
+    assert (sentence.prompts, sentence.default_prompt_name) == ({}, None)
+
+
 def test_a_prompt_that_is_not_pooled_is_refused(tmp_path):
     prompts = {"prompts": {"q": "the cat "}, "default_prompt_name": "q", "include_prompt": False}
     plain = teacher_for("vectors", tmp_path / "t")

@@ -458,7 +458,7 @@ def test_lengths_and_widths(dropped_in):
             {"device": "cuda"},
             "device='cuda' was asked for; the openvino backend computes on cpu here; load .*\"torch\"",
         ),
-        ({"device": ["cpu", "cpu"]}, "names one device; found 2; leave it out: encode uses every core"),
+        ({"device": ["cpu", "cuda:1"]}, "device='cuda:1' was asked for; the openvino backend computes on cpu here"),
         ({"output_value": None}, r"output_value is .*; found None; module\(texts, outputs="),
         (
             {"precision": "int8"},
@@ -509,11 +509,8 @@ def test_what_frameworks_ask_of_a_model(dropped_in):
     assert module.to(torch.device("cpu")) is module
     with pytest.raises(InputError, match="device='cuda:0' was asked for; the openvino backend computes on cpu here"):
         module.to("cuda:0")
-    assert not hasattr(module, "start_multi_process_pool")
-    with pytest.raises(
-        AttributeError, match="no start_multi_process_pool; encode uses every core that it may: call it"
-    ):
-        module.start_multi_process_pool()
+    with pytest.raises(AttributeError, match="no encode_multi_process; encode uses every core that it may: call it"):
+        module.encode_multi_process(TEXTS, {})
     with pytest.raises(AttributeError, match=r"a Module has no encode_querry \(did you mean encode_query\?\)"):
         _ = module.encode_querry
     assert all(hasattr(peer, name) for name in ELSEWHERE if name not in ("smart_batching_collate", "auto_model"))

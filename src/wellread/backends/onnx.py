@@ -36,19 +36,18 @@ ACTIVATIONS: dict[str, tuple[str, dict[str, str]]] = {
 BOUNDS = {"relu6": (0, 6), "hardtanh": (-1, 1)}  # activations that only cut
 
 
-class OnnxOps:
-    """The primitives as nodes of an ONNX graph; a tensor is the name of its value. Dropout is the identity."""
+class Nodes:
+    """The nodes and constants of an ONNX graph as they are added; a tensor is the name of its value."""
 
-    def __init__(self, checkpoint: Checkpoint) -> None:
-        """Take weights from `checkpoint` as the graph asks for them, each once."""
-        self.checkpoint = checkpoint
+    def __init__(self, prefix: str = "", constants: dict[str, Any] | None = None) -> None:
+        """Begin an empty graph; `prefix` stands before the names of values, `constants` may be another graph's."""
+        self.prefix = prefix
         self.nodes: list[Any] = []
-        self.constants: dict[str, Any] = {}
-        self.biases: set[str] = set()  # values that attention adds to its scores, beside masks
+        self.constants: dict[str, Any] = {} if constants is None else constants
 
     def node(self, kind: str, *inputs: str, **attributes: Any) -> str:
         """Add a node of one output, and return the output's name."""
-        name = f"{kind}_{len(self.nodes)}"
+        name = f"{self.prefix}{kind}_{len(self.nodes)}"
         self.nodes.append(helper.make_node(kind, inputs, [name], name, **attributes))
         return name
 
@@ -62,6 +61,16 @@ class OnnxOps:
         """Add whole numbers as an initialiser of one axis."""
         return self.constant("ints_" + "_".join(map(str, values)), np.array(values, np.int64))
 
+
+class OnnxOps(Nodes):
+    """The primitives as nodes of an ONNX graph. Dropout is the identity."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        """Take weights from `checkpoint` as the graph asks for them, each once."""
+        super().__init__()
+        self.checkpoint = checkpoint
+        self.biases: set[str] = set()  # values that attention adds to its scores, beside masks
+
     def weight(self, name: str) -> str:
         return self.constant(name, self.checkpoint.tensors[name].read().astype(np.float32))
 
@@ -69,16 +78,20 @@ class OnnxOps:
         """Add a weight [out, in] as [in, out]: a constant that ONNX Runtime's quantiser recognises."""
         return self.constant(f"{name}.T", self.checkpoint.tensors[name].read().astype(np.float32).T)
 
+    def rows(self, name: str, kind: str, *which: str) -> str:
+        """Take rows of a table by a node of `kind`, Gather or Slice."""
+        return self.node(kind, self.weight(name), *which)
+
     def embedding(self, ids: str, name: str) -> str:
-        return self.node("Gather", self.weight(name), ids)
+        return self.rows(name, "Gather", ids)
 
     def positions(self, ids: str, name: str, offset: int) -> str:
         if not offset:
-            return self.node("Slice", self.weight(name), self.ints(0), self.node("Shape", ids, start=1, end=2))
+            return self.rows(name, "Slice", self.ints(0), self.node("Shape", ids, start=1, end=2))
         padding = self.constant("padding", np.int32(offset - 1))
         real = self.node("Cast", self.node("Not", self.node("Equal", ids, padding)), to=TensorProto.INT32)
         counted = self.node("Mul", self.node("CumSum", real, self.constant("axis_1", np.int64(1))), real)
-        return self.node("Gather", self.weight(name), self.add(counted, padding))
+        return self.rows(name, "Gather", self.add(counted, padding))
 
     def add(self, a: str, b: str) -> str:
         return self.node("Add", a, b)
@@ -115,7 +128,9 @@ class OnnxOps:
         table, axes = self.constant(f"buckets_{len(buckets)}", buckets), self.ints(0, 1)
         chosen = self.node("Slice", table, self.ints(0, 0), self.node("Concat", *ends, axis=0), axes)
         values = self.node("Transpose", self.node("Gather", self.weight(name), chosen), perm=[2, 0, 1])
-        masked = self.node("Cast", self.node("Sub", bias, self.constant("one", np.int32(1))), to=TensorProto.FLOAT)
+        masked = self.node(
+            "Cast", self.node("Sub", bias, self.constant("one_int32", np.int32(1))), to=TensorProto.FLOAT
+        )
         swallowing = self.node("Mul", masked, self.constant("swallowing", np.float32(-MASKED)))
         added = self.add(self.node("Unsqueeze", swallowing, self.ints(1, 2)), values)
         self.biases.add(added)

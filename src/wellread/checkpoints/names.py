@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from wellread.config import EncoderConfig, HeadConfig, SentenceConfig
 from wellread.dataclass import dataclass
@@ -90,6 +90,18 @@ def rows(config: EncoderConfig, *, mlm: bool = False) -> Iterator[Row]:
 def plain_rows(group: str) -> list[str]:
     """Return the names of a group of TABLES, with {i} where the layer's number goes."""
     return [row.name for row in _table(group)]
+
+
+def in_layer(name: str, layers: Sequence[int]) -> str:
+    """Return the tensor that takes the place of `name` where only `layers` of an encoder are kept, in their order.
+
+    >>> in_layer("encoder.layer.1.output.dense.bias", [0, 4, 8])
+    'encoder.layer.4.output.dense.bias'
+    """
+    path = name.split(".")
+    if path[:2] == ["encoder", "layer"]:
+        path[2] = str(layers[int(path[2])])
+    return ".".join(path)
 
 
 def _table(group: str, *, layer: int = 0) -> Iterator[Row]:

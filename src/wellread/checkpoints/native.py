@@ -146,6 +146,7 @@ def _record_path(directory: Path) -> Path:
 
 
 DTYPES = ("float32", "float16")
+SAFETENSORS, GRAPH = "model.safetensors", "onnx/model.onnx"  # where the weights lie: in one or the other
 
 
 def read_native(directory: Path, *, text: Text | None = None) -> Source:
@@ -155,10 +156,10 @@ def read_native(directory: Path, *, text: Text | None = None) -> Source:
     """
     manifest = read_manifest(directory)
     text_files = [file for file in (manifest.tokenizer.vocab_file, manifest.tokenizer.model_file) if file is not None]
-    check_files(
-        directory, manifest, needed=["config.json", "model.safetensors", *text_files, *step_files(manifest.sentence)]
-    )
-    encoder = read_encoder(directory)
+    in_graph = SAFETENSORS not in manifest.files and GRAPH in manifest.files  # what `export.onnx` writes
+    weights = GRAPH if in_graph else SAFETENSORS
+    check_files(directory, manifest, needed=["config.json", weights, *text_files, *step_files(manifest.sentence)])
+    encoder = _read_graph(directory, manifest) if in_graph else read_encoder(directory)
     if encoder.config.pooler != manifest.pooled_output:
         raise ConfigError(
             f"{directory / NAME} says that pooled_output is {manifest.pooled_output}; the tensors make it "
@@ -175,6 +176,12 @@ def read_native(directory: Path, *, text: Text | None = None) -> Source:
     checkpoint = replace(encoder, sentence=manifest.sentence, head=manifest.head, tensors={**encoder.tensors, **maps})
     tokenizer = text.tokenizer if text else load_tokenizer(directory, manifest.tokenizer)
     return Source(directory=directory, checkpoint=checkpoint, tokenizer=tokenizer, provenance=manifest.provenance)
+
+
+def _read_graph(directory: Path, manifest: Manifest) -> Checkpoint:
+    from wellread.checkpoints.onnx_weights import read_onnx_encoder
+
+    return read_onnx_encoder(directory, directory / GRAPH, pooler=manifest.pooled_output, head=manifest.head)
 
 
 def write_native(
@@ -196,45 +203,67 @@ def write_native(
     Raises: CheckpointError where `directory` exists and is not empty, the disk refuses, or `dtype` is unknown or too
         narrow; WeightsError and ConfigError where the checkpoint is none of its family.
     """
-    from wellread.checkpoints.sentence_transformers import write_sentence_files
-    from wellread.text.tokenizer_files import write_tokenizer
-    from wellread.text.tokenizer_json import write_fast_tokenizer
-
     if dtype not in DTYPES:
         raise CheckpointError(
             f"weights were to be saved as {dtype!r}; wellread writes {', '.join(DTYPES)} and, by Module.save, int8; "
             "choose one"
         )
-    _refuse_stranger(checkpoint)
+    refuse_stranger(checkpoint)
     if overwrite:
-        recorded = read_manifest(directory).files if (directory / NAME).is_file() else ()
-        refuse_others(directory, {*recorded, NAME, CARD})
+        refuse_unrecorded(directory)
     with whole_directory(directory, overwrite=overwrite) as partial:
         arrays = {
             # steps behind the pooling have files of their own, which other libraries read
-            name: array if isinstance(array, Int8Matrix) else _narrowed(name, array, dtype)
+            name: array if isinstance(array, Int8Matrix) else narrowed(name, array, dtype)
             for name, array in checkpoint.stored(floats="sentence.").items()
         }
-        _write_encoder(partial, checkpoint, arrays)
-        write_sentence_files(partial, checkpoint.sentence, arrays, width=checkpoint.config.hidden_size)
-        length, segments = checkpoint.sentence.max_seq_length, checkpoint.config.reads_types
-        config = write_tokenizer(partial, tokenizer, max_length=length, segments=segments)
-        write_fast_tokenizer(partial, tokenizer)
-        if card is not None:
-            (partial / CARD).write_text(card, "utf-8")
-        manifest = Manifest(
-            pooled_output=checkpoint.config.pooler,
-            sentence=checkpoint.sentence,
-            tokenizer=config,
-            head=checkpoint.head,
-            provenance=provenance,
-            written_by=f"wellread {__version__}",
-            format=WITH_INT8 if checkpoint.has_int8 else FORMAT,
-        )
-        write_manifest(partial, manifest)
+        write_weights(partial, checkpoint, arrays)
+        write_around(partial, checkpoint, tokenizer, arrays, provenance=provenance, card=card)
 
 
-def _refuse_stranger(checkpoint: Checkpoint) -> None:
+def refuse_unrecorded(directory: Path) -> None:
+    """Refuse to overwrite a directory that holds more than its record and the card. Raises: CheckpointError."""
+    recorded = read_manifest(directory).files if (directory / NAME).is_file() else ()
+    refuse_others(directory, {*recorded, NAME, CARD})
+
+
+def write_around(
+    directory: Path,
+    checkpoint: Checkpoint,
+    tokenizer: Tokenizer,
+    arrays: Mapping[str, Any],
+    *,
+    provenance: Mapping[str, Any],
+    card: str | None,
+) -> None:
+    """Write what stands around the weights in `directory`: config, steps, tokenizer, card; the record of all last.
+
+    `arrays` holds those of the steps behind the pooling.
+    """
+    from wellread.checkpoints.sentence_transformers import write_sentence_files
+    from wellread.text.tokenizer_files import write_tokenizer
+    from wellread.text.tokenizer_json import write_fast_tokenizer
+
+    _write_config(directory, checkpoint)
+    write_sentence_files(directory, checkpoint.sentence, arrays, width=checkpoint.config.hidden_size)
+    length, segments = checkpoint.sentence.max_seq_length, checkpoint.config.reads_types
+    config = write_tokenizer(directory, tokenizer, max_length=length, segments=segments)
+    write_fast_tokenizer(directory, tokenizer)
+    if card is not None:
+        (directory / CARD).write_text(card, "utf-8")
+    manifest = Manifest(
+        pooled_output=checkpoint.config.pooler,
+        sentence=checkpoint.sentence,
+        tokenizer=config,
+        head=checkpoint.head,
+        provenance=provenance,
+        written_by=f"wellread {__version__}",
+        format=WITH_INT8 if checkpoint.has_int8 else FORMAT,
+    )
+    write_manifest(directory, manifest)
+
+
+def refuse_stranger(checkpoint: Checkpoint) -> None:
     """Refuse what would not come back: tensors that the config does not call for, fields that the family fixes."""
     config, sentence = checkpoint.config, checkpoint.sentence
     expected = shapes(config, mlm=checkpoint.has_mlm) | sentence_shapes(sentence)
@@ -254,7 +283,7 @@ def _refuse_stranger(checkpoint: Checkpoint) -> None:
     check_sentence(sentence, config, maps, source="the module to be saved")
 
 
-def _narrowed(name: str, array: Array, dtype: str) -> Array:
+def narrowed(name: str, array: Array, dtype: str) -> Array:
     """Turn an array into `dtype`. Raises: CheckpointError for a number that is too large for it."""
     try:
         with np.errstate(over="raise", under="ignore"):
@@ -266,7 +295,7 @@ def _narrowed(name: str, array: Array, dtype: str) -> Array:
         ) from None
 
 
-def _write_encoder(directory: Path, checkpoint: Checkpoint, arrays: Mapping[str, Any]) -> None:
+def _write_config(directory: Path, checkpoint: Checkpoint) -> None:
     family = FAMILIES[checkpoint.family]
     architecture = family.mlm_architecture if checkpoint.has_mlm else family.architecture
     keys = {theirs: getattr(checkpoint.config, ours) for theirs, ours in family.keys.used.items()}
@@ -275,5 +304,10 @@ def _write_encoder(directory: Path, checkpoint: Checkpoint, arrays: Mapping[str,
     computes_in = "int8" if checkpoint.has_int8 else "float32"
     model = {"architectures": [architecture], "model_type": family.name, "dtype": computes_in}
     write_json(directory / "config.json", {**model, **keys, **head_keys(family, checkpoint.head)})
+
+
+def write_weights(directory: Path, checkpoint: Checkpoint, arrays: Mapping[str, Any]) -> None:
+    """Write the encoder's and the head's `arrays` to `directory` under the family's names."""
+    family = FAMILIES[checkpoint.family]
     named = to_theirs(family, checkpoint.config, arrays, mlm=checkpoint.has_mlm, head=checkpoint.head)
-    write_safetensors(directory / "model.safetensors", split_scales(named), for_torch=not checkpoint.has_int8)
+    write_safetensors(directory / SAFETENSORS, split_scales(named), for_torch=not checkpoint.has_int8)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 @click.option("--format", "format_", metavar="NAME", help="What their file is: nsmc, sst2 ...")
 @click.option("--vocab", metavar="FILE", help="Of a fresh student: a vocab.txt, a SentencePiece model, or a module.")
 @click.option("--lower-case", is_flag=True, help="The rule of a vocab.txt.")
+@click.option("--layers-from", metavar="HANDLE", help="Of a fresh student: its layers begin as this encoder's.")
 @click.option("--recipe", default="default", show_default=True, help=f"A TOML file, or one of: {', '.join(RECIPES)}.")
 @options_of(Recipe)
 @json_flag
@@ -53,6 +54,7 @@ def command(texts: tuple[Path, ...], labelled: str | None, student: str | None, 
 
     loading = {name: options.pop(name) for name in LOADING}
     words = {name: options.pop(name) for name in ("vocab", "lower_case")}
+    layers, local = options.pop("layers_from"), loading["local_files_only"]
     settings = gather(read_recipe(recipe), options)
     columns = {"text": settings.text.text_column, "pair": settings.text.pair_column, "label": named["label"]}
     reading: dict[str, Any] = {name: column for name, column in columns.items() if column}
@@ -64,7 +66,8 @@ def command(texts: tuple[Path, ...], labelled: str | None, student: str | None, 
             recipe=recipe,
             config=settings.distill,
             text=settings.text,
-            student=load_module(student, local_files_only=loading["local_files_only"]) if student else None,
+            student=load_module(student, local_files_only=local) if student else None,
+            layers_from=load_module(layers, local_files_only=local) if layers else None,
             examples=read_examples(labelled, format=named["format_"], **reading) if labelled else None,
             **words,
             **where,

@@ -21,6 +21,7 @@ GROUPS = {
         "embed": "Turn texts into vectors.",
         "predict": "Answer with a fine-tuned module: labels, scores, tags or spans.",
         "rank": "Rank documents by how well they answer a query.",
+        "search": "Find the vectors that are most alike a query.",
         "tokenize": "Show the tokens of texts and their ids.",
         "fill-mask": "Guess the masked words of a text.",
         "evaluate": "Score a module, or predictions, on a labelled file.",
@@ -34,7 +35,10 @@ GROUPS = {
         "report": "Compare modules by size, score and speed; draw training runs.",
     },
     "Ship": {
-        "export": "Write a module for the users of TF Hub, or of transformers.",
+        "serve": "Serve modules over HTTP: OpenAI's, TEI's and others' routes.",
+        "mcp": "Offer modules to assistants, by the Model Context Protocol.",
+        "export": "Write a module for TF Hub, transformers or ONNX Runtime.",
+        "certify": "Say how near an export or a running server is to a module.",
         "revive": "Make a dead TF Hub handle work again.",
         "trim": "Drop the vocabulary that a corpus or a language does not need.",
         "quantise": "Store a module's matrices as int8, within a budget of accuracy.",
@@ -228,4 +232,10 @@ def in_flags(message: str, params: Iterable[click.Parameter]) -> str:
 
 
 # Arguments of the library whose option has another name in its verb's function.
-PARAMETERS = {"format": "format_", "handle": "model", "output_dir": "run_dir", "resume_from_checkpoint": "resume"}
+PARAMETERS = {
+    "check_fingerprint": "ignore_fingerprint",
+    "format": "format_",
+    "handle": "model",
+    "output_dir": "run_dir",
+    "resume_from_checkpoint": "resume",
+}

@@ -25,6 +25,7 @@ PATH = click.Path(path_type=Path)
 @click.option("--keep", type=PATH, metavar="FILE", help="Keep these pieces, one a line.")
 @click.option("--language", multiple=True, metavar="CODE", help="Keep what is written so: ko, en, ja ...")
 @click.option("--min-count", type=int, default=1, show_default=True, help="Of the texts, pieces that occur so often.")
+@click.option("--layers", metavar="N,N", help="Keep these layers alone, counted from 0: a student's beginning.")
 @click.option("--held-out", multiple=True, type=PATH, metavar="FILE", help="Compare these.  [default: each 20th text]")
 @click.option("-o", "--output", required=True, type=PATH, help="The module's directory.")
 @click.option("--dtype", type=DTYPES, default="float32", show_default=True, help=DTYPE)
@@ -35,7 +36,8 @@ PATH = click.Path(path_type=Path)
 def command(handle: str | None, output: Path, dtype: str, overwrite: bool, as_json: bool, **options: Any) -> None:
     """Drop from a module's vocabulary and word table what a corpus, a language or a list does not need.
 
-    Texts whose pieces are all kept get the same vectors. Special tokens and single characters stay.
+    Texts whose pieces are all kept get the same vectors, unless --layers leaves some out. Special tokens and single
+    characters stay.
     """
     from wellread.trimming import trim
 
@@ -53,6 +55,7 @@ def command(handle: str | None, output: Path, dtype: str, overwrite: bool, as_js
         keep=options["keep"] or (),
         language=options["language"],
         min_count=options["min_count"],
+        layers=_layers(options["layers"]),
         held_out=options["held_out"] or None,
         column=options["text"],
         kind=options["kind"],
@@ -67,6 +70,14 @@ def command(handle: str | None, output: Path, dtype: str, overwrite: bool, as_js
     click.echo(f"module: {output}")
     for line in [*lines(report), *costs]:
         click.echo(line)
+
+
+def _layers(given: str | None) -> list[int]:
+    """Read --layers. Raises: UsageError for what is no list of numbers."""
+    parts = [part.strip() for part in given.split(",")] if given is not None else []
+    if not all(part.isdecimal() for part in parts):
+        raise click.UsageError(f"--layers takes numbers with commas, as 0,4,8; found {given!r}; correct them")
+    return [int(part) for part in parts]
 
 
 def lines(report: Mapping[str, Any]) -> list[str]:

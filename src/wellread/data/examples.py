@@ -146,6 +146,7 @@ class Examples:
     texts: list[str]  # the text, or the first of two; the question of a span task
     pairs: list[str] | None = None  # the second text; the context of a span task
     labels: list[str] | None = None
+    soft_labels: list[dict[str, float]] | None = None  # the share of each label, together 1; `labels` has the largest
     label_sets: list[list[str]] | None = None  # any number of labels each
     scores: list[float] | None = None
     tags: list[list[str]] | None = None  # one for every token
@@ -282,12 +283,15 @@ def _examples(table: Table, form: Format) -> Examples:
     if "text" not in roles:
         raise DataError(f"a text was asked of {table.source}; no column was named for it; name one with --text")
     several = _role_of_sets(table, roles)
+    soft = _soft_labels(table, form) if "label" in roles and not several else None
+    hard = [max(shares, key=lambda name: shares[name]) for shares in soft] if soft else None
     examples = Examples(
         source=table.source,
         lines=table.lines,
         texts=_texts(table, form, "text"),
         pairs=_texts(table, form, "pair") if "pair" in roles else None,
-        labels=_labels(table, form) if "label" in roles and not several else None,
+        labels=hard or (_labels(table, form) if "label" in roles and not several else None),
+        soft_labels=soft,
         label_sets=_label_sets(table, form, roles[several]) if several else None,
         scores=_scores(table, form) if "score" in roles else None,
         answers=_answers(table, form) if "answers" in roles else None,
@@ -312,6 +316,44 @@ def _labels(table: Table, form: Format) -> list[str]:
     if form.labels:
         LabelMap(names=form.labels).ids(labels, source=f"the column {name} of {table.source}", lines=table.lines)
     return labels
+
+
+def _soft_labels(table: Table, form: Format) -> list[dict[str, float]] | None:
+    """Read labels that are shares, a mapping in each row; None where no row has one. A label alone has the whole."""
+    name = form.roles["label"]
+    values = column(table, name)
+    if not any(isinstance(value, Mapping) for value in values):
+        return None
+    rows = [label_shares(value) for value in values]
+    request = f"a label, or the share of each label (numbers of 0 or more, not all 0), was asked of the column {name}"
+    refuse_rows(table, (row is None for row in rows), request, "mend them")
+    soft = [row or {} for row in rows]
+    if form.labels:
+        names = [label for row in soft for label in row]
+        lines = [line for line, row in zip(table.lines, soft, strict=True) for _ in row]
+        LabelMap(names=form.labels).ids(names, source=f"the column {name} of {table.source}", lines=lines)
+    return soft
+
+
+def label_shares(value: object) -> dict[str, float] | None:
+    """Return the share of each label of a row, together 1; None for what says no labels.
+
+    Probabilities, or how many people chose each label, are shares; null is 0, as Parquet has it.
+
+    >>> label_shares({"good": 3, "bad": 1}), label_shares("good"), label_shares({"good": -1})
+    ({'good': 0.75, 'bad': 0.25}, {'good': 1.0}, None)
+    """
+    if not isinstance(value, Mapping):
+        label = "" if value is None or value != value else str(value).strip()
+        return {label: 1.0} if label else None
+    try:
+        shares = {str(label).strip(): float(share or 0) for label, share in value.items()}
+    except (TypeError, ValueError):
+        return None
+    total = sum(shares.values())
+    if "" in shares or not 0 < total < math.inf or min(shares.values()) < 0:
+        return None
+    return {label: share / total for label, share in shares.items()}
 
 
 def _role_of_sets(table: Table, roles: Mapping[str, str]) -> str:

@@ -140,7 +140,7 @@ def compare_encoder(
         for name, value in reference.run(batch, names).items():
             expected |= {f"{name}_{i}": x for i, x in enumerate(value)} if isinstance(value, list) else {name: value}
         for where, source in _sources(checkpoint, expected):
-            differences[f"{index}/{where}"] = _difference(outputs.get(f"{index}/{where}"), expected[source])
+            differences[f"{index}/{where}"] = difference(outputs.get(f"{index}/{where}"), expected[source])
     faults = [f"{where} differs by {by:.3g}" for where, by in differences.items() if not by <= TOLERANCE]
     faults += [f"{where} is surplus" for where in sorted(outputs.keys() - differences.keys())]
     labels, exported = list(head.labels) if head is not None else [], report.get("labels", [])
@@ -179,7 +179,7 @@ def _sources(checkpoint: Checkpoint, expected: Mapping[str, Array]) -> list[tupl
     return pairs
 
 
-def _difference(output: Array | None, expected: Array) -> float:
+def difference(output: Array | None, expected: Array) -> float:
     """Return the largest difference over max(1, the largest number expected); infinite where shapes differ."""
     if output is None or output.shape != expected.shape:
         return float("inf")

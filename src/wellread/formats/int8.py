@@ -49,8 +49,8 @@ class Int8Matrix:
                     f"the {what} scales of the int8 matrix {name} must be finite and above 0; found {len(wrong)} of "
                     f"{len(scales)} that are not, the first {wrong[0]}; quantise the module again"
                 )
-        pairs = largest_pair(self.values)
-        if multiplied and pairs > LARGEST_PAIR:
+        pairs = largest_pair(self.values) if multiplied else 0
+        if pairs > LARGEST_PAIR:
             raise WeightsError(
                 f"neighbours 2i and 2i + 1 in a row of the int8 matrix {name} may come to {LARGEST_PAIR} together, "
                 f"which every CPU can multiply exactly; found {pairs}; quantise the module again"

@@ -6,9 +6,11 @@ https://protobuf.dev/programming-guides/encoding
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from typing import TypeVar
 
 from wellread.dataclass import dataclass
 
+Buffer = TypeVar("Buffer", bytes, memoryview)
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5  # wire types; 3 and 4 are groups, long out of use
 _FIXED = {_FIXED64: 8, _FIXED32: 4}
 _MAX_NUMBER = 2**29 - 1  # the largest number a field may have
@@ -64,10 +66,10 @@ def parse(message: bytes, *, known: Collection[int]) -> Message:
     return Message(values=values)
 
 
-def fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
+def fields(message: Buffer) -> Iterator[tuple[int, int | Buffer]]:
     """Yield number and value of each field of a message in their order; in time and memory of the message's length.
 
-    Varints and fixed words come as unsigned numbers, anything with a length as its bytes.
+    Varints and fixed words come as unsigned numbers, anything with a length as its bytes; of a memoryview, a view.
 
     Raises:
         ValueError: a field is cut short, or of a wire type that is out of use or unknown.
@@ -81,7 +83,7 @@ def fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
         number, kind = tag >> 3, tag & 7
         if not 0 < number <= _MAX_NUMBER:
             raise ValueError(f"the field number {number}")
-        value: int | bytes
+        value: int | Buffer
         if kind == _VARINT:
             value, position = read_varint(message, position)
         elif kind == _BYTES:
@@ -95,7 +97,7 @@ def fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
         yield number, value
 
 
-def read_varint(data: bytes, start: int) -> tuple[int, int]:
+def read_varint(data: bytes | memoryview, start: int) -> tuple[int, int]:
     """Return the number that is written from `start` on, seven bits to a byte, and where it ends.
 
     A number has one form only: zeros at its end, which add nothing to it, are a fault.
@@ -132,7 +134,7 @@ def varint(value: int) -> bytes:
     return bytes([*parts, value])
 
 
-def _take(message: bytes, start: int, length: int) -> bytes:
+def _take(message: Buffer, start: int, length: int) -> Buffer:
     if length > len(message) - start:
         raise ValueError(f"a field of {length} bytes where {len(message) - start} are left")
     return message[start : start + length]

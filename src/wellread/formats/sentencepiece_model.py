@@ -129,6 +129,33 @@ def check_charsmap(charsmap: bytes) -> None:
         raise ValueError(f"a map of characters of which {outside + inside} of {len(units)} places do not exist")
 
 
+def read_charsmap(charsmap: bytes) -> dict[str, str]:
+    """Return the strings that a map of characters replaces, and what by; `check_charsmap` tells its form.
+
+    Raises: ValueError.
+    """
+    check_charsmap(charsmap)
+    size = int.from_bytes(charsmap[:4], "little")
+    units = np.frombuffer(charsmap[4 : 4 + size], "<u4").astype(np.int64)
+    children = np.arange(len(units)) ^ (units >> 10 << ((units >> 9 & 1) * 8))  # where a unit's children begin
+    labels, ends = units & 0x800000FF, (units >> 8 & 1).tolist()
+    begins, starts = children.tolist(), ((units & 0x7FFFFFFF) + 4 + size).tolist()
+    replaced: dict[str, str] = {}
+    level = [(b"", begins[0])]
+    while level:  # the strings of so many bytes, and where what may follow each begins
+        places = np.array([begin for _, begin in level])[:, None] ^ np.arange(1, 256)
+        rows, columns = np.nonzero(labels[places] == np.arange(1, 256))
+        longer = []
+        for row, byte, place in zip(rows.tolist(), (columns + 1).tolist(), places[rows, columns].tolist(), strict=True):
+            string = level[row][0] + bytes((byte,))
+            if ends[place]:
+                start = starts[begins[place]]
+                replaced[string.decode("utf-8")] = charsmap[start : charsmap.index(0, start)].decode("utf-8")
+            longer.append((string, begins[place]))
+        level = longer
+    return replaced
+
+
 def _values(number: int, message: int | bytes) -> dict[int, int | bytes]:
     """Return the fields of a message within, by number; the last of a number counts, as the format has it."""
     if isinstance(message, int):

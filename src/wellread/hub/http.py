@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -46,6 +47,28 @@ def opened(url: str, *, headers: Mapping[str, str], more: Mapping[str, str]) -> 
             finally:
                 response.close()
     raise FaultError("other", f"over {MAX_REDIRECTS} redirects, the last to {_host(address)}", "check the address")
+
+
+def post_json(url: str, payload: Any, *, headers: Mapping[str, str], most: int) -> tuple[int, bytes]:
+    """Send `payload` as JSON to `url` itself, no redirect followed; return the status and at most `most` bytes.
+
+    Raises: FaultError where no answer comes, or a longer one.
+    """
+    checked(url)
+    body = json.dumps(payload).encode()
+    own = {**OWN_HEADERS, "Accept": "application/json", "Content-Type": "application/json", **headers}
+    timeout = Timeout(connect=CONNECT_TIMEOUT, read=READ_TIMEOUT)
+    with _pool(url) as pool, urllib3_faults(url):
+        answer = pool.request(
+            "POST", url, body=body, headers=own, timeout=timeout, retries=False, redirect=False, preload_content=False
+        )
+        try:
+            content = answer.read(most + 1, decode_content=True)
+        finally:
+            answer.close()
+    if len(content) > most:
+        raise FaultError("other", f"an answer of over {most:,} bytes", "check the address")
+    return answer.status, content
 
 
 def checked(url: str) -> SplitResult:

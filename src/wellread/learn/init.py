@@ -15,9 +15,9 @@ from wellread.catalog.modules import entries
 from wellread.checkpoints.checkpoint import Array, Checkpoint, in_memory
 from wellread.checkpoints.families import FAMILIES, family_of
 from wellread.checkpoints.family import Family
-from wellread.checkpoints.names import head_shapes, sentence_shapes, shapes
+from wellread.checkpoints.names import head_shapes, in_layer, sentence_shapes, shapes
 from wellread.config import HEADS, DenseConfig, EncoderConfig, HeadConfig, SentenceConfig
-from wellread.errors import ConfigError, nearest
+from wellread.errors import ConfigError, nearest, some
 from wellread.learn.settings import DistillConfig, LayersConfig
 from wellread.learn.transfer import transferred_words
 from wellread.module import Module
@@ -267,22 +267,10 @@ def from_teacher_layers(teacher: Checkpoint, wanted: LayersConfig, *, max_seq_le
     arrays: dict[str, Array] = {**fresh_arrays(config, sentence, seed=seed, mlm=True)}
     kept = arrays.keys() if wanted.vocab_transform else arrays.keys() - {*MLM_TRANSFORM}
     for name in kept:
-        arrays[name] = teacher.tensors[_source(name, [0] if config.shared_layers else wanted.chosen)].read()
+        arrays[name] = teacher.tensors[in_layer(name, [0] if config.shared_layers else wanted.chosen)].read()
     if wanted.fold_types and TYPES in teacher.tensors and TYPES not in arrays:
         arrays[POSITIONS] = np.asarray(arrays[POSITIONS] + teacher.tensors[TYPES].read()[0])
     return Checkpoint(family=family.name, config=config, sentence=sentence, tensors=in_memory(arrays))
-
-
-def _source(name: str, chosen: list[int]) -> str:
-    """Return the teacher's tensor that the student's begins with.
-
-    >>> _source("encoder.layer.1.output.dense.bias", [0, 4, 8])
-    'encoder.layer.4.output.dense.bias'
-    """
-    path = name.split(".")
-    if path[:2] == ["encoder", "layer"]:
-        path[2] = str(chosen[int(path[2])])
-    return ".".join(path)
 
 
 def from_teacher_to_vectors(
@@ -373,10 +361,16 @@ def _from_words(table: NDArray[np.float32], config: EncoderConfig, wanted: Disti
 def with_unit_vectors(student: Checkpoint, width: int, wanted: DistillConfig) -> Checkpoint:
     """Make a module's vectors unit vectors of `width` numbers: by one linear map more, drawn anew, where they are not.
 
-    Heads that sentence vectors do not need are left out.
+    Heads that sentence vectors do not need are left out, and prompts, for the student learns texts without any.
     """
-    length = wanted.max_seq_length
-    sentence = replace(student.sentence, normalize=True, truncate_dim=None, max_seq_length=length)
+    sentence = replace(
+        student.sentence,
+        normalize=True,
+        truncate_dim=None,
+        max_seq_length=wanted.max_seq_length,
+        prompts={},
+        default_prompt_name=None,
+    )
     kept = shapes(student.config) | sentence_shapes(sentence)
     tensors = {name: student.tensors[name] for name in kept}
     if student.embedding_size != width:
@@ -385,6 +379,31 @@ def with_unit_vectors(student: Checkpoint, width: int, wanted: DistillConfig) ->
         fresh = fresh_arrays(student.config, sentence, seed=wanted.loop.seed)
         tensors |= in_memory({name: fresh[name] for name in sentence_shapes(sentence) if name not in kept})
     return replace(student, sentence=sentence, head=None, tensors=tensors)
+
+
+def with_layers(student: Checkpoint, source: Checkpoint) -> Checkpoint:
+    """Begin a student as another encoder of its shape, but for its words, which lie as far from zero as words do there.
+
+    What the layers of an encoder learned of one language helps with the next: Artetxe et al. 2020 (arXiv:1910.11856).
+
+    Raises: ConfigError where the shapes differ.
+    """
+    ours, theirs = student.arrays(), source.arrays()
+    taken = [name for name in ours if name.startswith(("encoder.", "embeddings.")) and name != WORDS]
+    others = [name for name in taken if name not in theirs or theirs[name].shape != ours[name].shape]
+    if others or student.config.num_hidden_layers != source.config.num_hidden_layers:
+        raise ConfigError(
+            f"layers of {_shape_of(student.config)} were to begin as another encoder's; found "
+            f"{_shape_of(source.config)}"
+            f"{f', and {some(others, 2)} of another size' if others else ''}; name one of the same shape"
+        )
+    words, model = np.asarray(ours[WORDS], np.float32), np.asarray(theirs[WORDS], np.float32)
+    arrays = {**ours, **{name: theirs[name] for name in taken}, WORDS: words * (model.std() / words.std())}
+    return replace(student, tensors=in_memory(arrays))
+
+
+def _shape_of(config: EncoderConfig) -> str:
+    return f"{config.num_hidden_layers} x {config.hidden_size}"
 
 
 def principal_components(table: NDArray[np.float32], count: int) -> NDArray[np.float32]:

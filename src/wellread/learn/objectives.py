@@ -84,8 +84,14 @@ def beside_pieces(targets: Ragged, width: int, template: Template) -> NDArray[np
 
 
 def label_loss(logits: Tensor, inputs: Inputs) -> Loss:
-    """Sum the cross-entropy of labels over rows [B, C], or over the pieces [B, T, C] that have one."""
+    """Sum the cross-entropy of labels over rows [B, C], or over the pieces [B, T, C] that have one.
+
+    Labels are ids, or shares of all labels, float32 [B, C]: then it is that with a distribution (Hinton et al. 2015,
+    arXiv:1503.02531, section 2).
+    """
     targets = inputs["targets"]
+    if targets.is_floating_point():
+        return Loss(total=functional.cross_entropy(logits, targets, reduction="sum"), count=len(logits))
     total = functional.cross_entropy(logits.flatten(0, -2), targets.flatten(), ignore_index=IGNORED, reduction="sum")
     return Loss(total=total, count=(targets != IGNORED).sum())
 

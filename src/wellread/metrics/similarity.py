@@ -56,7 +56,7 @@ def similarity(name: str, a: Any, b: Any) -> FloatArray:
     >>> similarity("euclidean", [[0.0, 0.0], [3.0, 4.0]], [3.0, 4.0]).tolist()
     [[-5.0], [-0.0]]
     """
-    a, b = (np.atleast_2d(_vectors(vectors)) for vectors in (a, b))
+    a, b = (np.atleast_2d(as_vectors(vectors)) for vectors in (a, b))
     _check_widths(a, b)
     return np.asarray(EVERY[name](a, b), np.float32)
 
@@ -67,7 +67,7 @@ def similarity_pairwise(name: str, a: Any, b: Any) -> FloatArray:
     >>> similarity_pairwise("dot", [[1.0, 2.0], [3.0, 4.0]], [[1.0, 1.0], [0.0, 2.0]]).tolist()
     [3.0, 8.0]
     """
-    a, b = _vectors(a), _vectors(b)
+    a, b = as_vectors(a), as_vectors(b)
     _check_widths(a, b)
     if a.shape != b.shape:
         raise InputError(
@@ -77,7 +77,7 @@ def similarity_pairwise(name: str, a: Any, b: Any) -> FloatArray:
     return np.asarray(PAIRWISE[name](a, b), np.float32)
 
 
-def _vectors(given: Any) -> FloatArray:
+def as_vectors(given: Any) -> FloatArray:
     """Take vectors [N, E] or one [E], as arrays, tensors on the CPU or lists of either. Raises: InputError."""
     try:
         array = np.asarray(given, np.float32)

@@ -79,8 +79,15 @@ def predict(predictor: Predictor, inputs: Inputs, advance: Advance) -> Predictio
 def targets(
     tokenizer: Tokenizer, examples: Examples, head: HeadConfig, *, max_seq_length: int, stride: int
 ) -> tuple[list[Ragged], Targets]:
-    """Make rows of a text, or of two where there are pairs, each with the id of its label: int64 [N]."""
-    return text_segments(tokenizer, examples), LabelMap(names=head.labels).ids(examples.labels or [])
+    """Make rows of a text, or of two where there are pairs, each with the id of its label: int64 [N].
+
+    Soft labels stand beside them as shares, float32 [N, C].
+    """
+    segments = text_segments(tokenizer, examples)
+    if examples.soft_labels is None:
+        return segments, LabelMap(names=head.labels).ids(examples.labels or [])
+    shares = [[row.get(label, 0.0) for label in head.labels] for row in examples.soft_labels]
+    return segments, np.array(shares, np.float32)
 
 
 def score(examples: Examples, predicted: Sequence[object], scoring: Scoring) -> Scores:

@@ -157,8 +157,13 @@ class Task:
         return HEADS[self.head].logits is None and not self.outputs
 
     def labels(self, examples: Examples) -> tuple[list[str], list[int]]:
-        """Return every label of the examples, those of tokens one after the other, and the line that each stands in."""
+        """Return every label of the examples, those of tokens one after the other, and the line that each stands in.
+
+        Of soft labels it is each label that has a share.
+        """
         column = getattr(examples, self.target) if self.labelled else None
+        if self.labelled and self.target == "labels" and examples.soft_labels is not None:
+            column = [list(shares) for shares in examples.soft_labels]
         rows = [value if isinstance(value, list) else [value] for value in column or []]
         lines = [line for line, row in zip(examples.lines, rows, strict=False) for _ in row]
         return [label for row in rows for label in row], lines

@@ -144,10 +144,15 @@ class FastEngine:
         """Return what a pickle holds: the rest is made again."""
         return {"library": self.library}
 
+    @property
+    def word_rules(self) -> WordRules | None:
+        """The rules as data, where they are BERT's."""
+        return _bert_rules(self.library)
+
     @Lazy
     def native(self) -> NativeWordPiece | None:
         """The native library with these rules, where it is there and knows them."""
-        rules = _bert_rules(self.library)
+        rules = self.word_rules
         if rules is None:
             return None
         ids = self.library.get_vocab(with_added_tokens=False)

@@ -217,18 +217,22 @@ class TfHubEngine(WordPieceEngine):
         """What becomes of each code point."""
         return TfHubRules(lower_case=self.config.do_lower_case)
 
-    @Lazy
-    def native(self) -> NativeWordPiece | None:
-        """The native library with these rules, where it is there."""
+    @property
+    def word_rules(self) -> WordRules:
+        """The rules as data."""
         table = self.rules
-        rules = WordRules(
+        return WordRules(
             cut=lambda characters: [table[ord(character)] for character in characters],
             moves=lambda rule: False,
             special=(),
             longest=MAX_BYTES,
             in_bytes=True,
         )
-        return NativeWordPiece.of(self.vocabulary.pieces, rules, unknown=self.vocabulary.special.unk)
+
+    @Lazy
+    def native(self) -> NativeWordPiece | None:
+        """The native library with these rules, where it is there."""
+        return NativeWordPiece.of(self.vocabulary.pieces, self.word_rules, unknown=self.vocabulary.special.unk)
 
     def encode(self, texts: list[str], limit: int | None = None) -> Ragged:
         """Turn B texts into B rows of ids."""
@@ -273,18 +277,22 @@ class HfEngine(WordPieceEngine):
         full.add_special_tokens([AddedToken(name, normalized=False, special=True) for name in self.special])
         return full
 
-    @Lazy
-    def native(self) -> NativeWordPiece | None:
-        """The native library with these rules, where it is there."""
+    @property
+    def word_rules(self) -> WordRules:
+        """The rules as data."""
         strips = self.config.strip_accents
-        rules = WordRules(
+        return WordRules(
             cut=partial(_cut_as_bert, self.config),
             moves=moves if (self.config.do_lower_case if strips is None else strips) else lambda rule: False,
             special=self.special,
             longest=MAX_WORD,
             in_bytes=False,
         )
-        return NativeWordPiece.of(self.vocabulary.pieces, rules, unknown=self.vocabulary.special.unk)
+
+    @Lazy
+    def native(self) -> NativeWordPiece | None:
+        """The native library with these rules, where it is there."""
+        return NativeWordPiece.of(self.vocabulary.pieces, self.word_rules, unknown=self.vocabulary.special.unk)
 
     def encode(self, texts: list[str], limit: int | None = None) -> Ragged:
         """Turn B texts into B rows of ids."""

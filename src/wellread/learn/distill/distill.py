@@ -47,6 +47,7 @@ def distill(
     examples: Given | None = None,
     vocab: str | Path | Tokenizer | None = None,
     lower_case: bool = False,
+    layers_from: Module | None = None,
     resume_from_checkpoint: bool | str | Path | None = None,
     overwrite: bool = False,
 ) -> Module:
@@ -59,7 +60,8 @@ def distill(
     second texts, where the teacher judges pairs, and labelled `examples`, as `finetune` does: beside the teacher's soft
     labels they teach their own, times `config.hard_label_weight`. `relations` and `vectors` teach `student`, or a fresh
     one of the shape in `config`. A fresh student of `vectors` may read with another vocabulary than the teacher's:
-    `vocab` is a vocab.txt (with `lower_case`, if that is its rule), a SentencePiece model, a module or a tokenizer.
+    `vocab` is a vocab.txt (with `lower_case`, if that is its rule), a SentencePiece model, a module or a tokenizer. Its
+    layers may begin as those of `layers_from`, an encoder of the same shape, of any language.
 
     `recipe` is one that ships with wellread, or a TOML file: files are read as its [text] says, which may ask for
     changed copies of all texts too, and trained on as its [distill] does; `text` and `config` go before them. Without
@@ -70,8 +72,8 @@ def distill(
     where there are checkpoints of another. Under torchrun every process returns the student.
 
     Raises: TrainingError for no texts, or as `train` does; ConfigError for a teacher and a student that do not go
-        together, several teachers where one is taken, or a vocabulary where none is; TextError for its files; DataError
-        for those of texts.
+        together, several teachers where one is taken, or a vocabulary or layers where none are; TextError for its
+        files; DataError for those of texts.
     """
     teachers = [teacher] if isinstance(teacher, Module) else list(teacher)
     read = read_recipe(recipe or "default")
@@ -91,6 +93,7 @@ def distill(
             output_dir=output_dir,
             process=process,
             tokenizer=tokenizer,
+            layers=_layers(layers_from, config.method, student),
             examples=given.examples,
         )
         learner = METHODS[config.method](inputs)
@@ -101,6 +104,7 @@ def distill(
         **({"recipe": Path(recipe).stem} if recipe else {}),
         **_sources(inputs),
         **({"vocabulary": public_name(vocab)} if isinstance(vocab, str | Path) else {}),
+        **({"layers": {**layers_from.provenance, "sha256": fingerprint(layers_from)}} if layers_from else {}),
         **given.counts,
         **{"steps": steps, **time_of(output_dir), "settings": asdict(config)},
         **({"text": asdict(text)} if text else {}),
@@ -136,6 +140,16 @@ def _tokenizer(
             f"a vocabulary was given for the student of {method!r}; found that it {why}; leave the vocabulary out"
         )
     return vocab if isinstance(vocab, Tokenizer) else read_vocabulary(vocab, lower_case=lower_case)
+
+
+def _layers(layers_from: Module | None, method: str, student: Module | None) -> Module | None:
+    """Return whose layers a fresh student begins with. Raises: ConfigError where none is made of drawn ones."""
+    if layers_from is not None and (student is not None or method != "vectors"):
+        found = "a student that is given" if student is not None else f"the method {method!r}"
+        raise ConfigError(
+            f"layers were to begin as another encoder's; found {found}; that is for a fresh student of 'vectors' alone"
+        )
+    return layers_from
 
 
 def _sources(inputs: DistillInputs) -> dict[str, Any]:

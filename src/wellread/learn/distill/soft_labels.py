@@ -148,6 +148,11 @@ def label_ids(inputs: DistillInputs, head: HeadConfig, count: int) -> NDArray[np
         return None
     if examples.labels is None:
         raise DataError(f"labels were asked of {examples.source}; found none; name their column, or the file's format")
+    if examples.soft_labels is not None:
+        raise DataError(
+            f"a label of each row was asked of {examples.source}; found the shares of several; learn them with "
+            "wellread finetune, or name the column of the true labels"
+        )
     ids = LabelMap(names=head.labels).ids(examples.labels, source=examples.source, lines=examples.lines)
     return np.concatenate([np.full(count - len(ids), UNLABELLED), ids])
 

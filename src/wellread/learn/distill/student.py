@@ -55,6 +55,7 @@ class DistillInputs:
     output_dir: Path
     process: Process
     tokenizer: Tokenizer | None = None  # of a student that is made; None: the teacher's
+    layers: Module | None = None  # whose layers a student that is made begins with; None: they are drawn
     examples: Examples | None = None  # rows with a label of their own, beside the texts
 
     @property

@@ -29,7 +29,7 @@ from wellread.learn.distill.student import (
     text_rows,
     texts_in_memory,
 )
-from wellread.learn.init import from_teacher_to_vectors, random_tensors, refuse_long, with_unit_vectors
+from wellread.learn.init import from_teacher_to_vectors, random_tensors, refuse_long, with_layers, with_unit_vectors
 from wellread.learn.rows import rows_of
 from wellread.learn.settings import VectorsConfig
 from wellread.learn.step import Inputs, Loss
@@ -49,6 +49,8 @@ def vectors_student(inputs: DistillInputs) -> Student:
     if inputs.student is None:
         tokenizer = inputs.tokenizer or teacher.tokenizer
         checkpoint = from_teacher_to_vectors(teacher, config, tokenizer=inputs.tokenizer)
+        if inputs.layers is not None:
+            checkpoint = with_layers(checkpoint, inputs.layers.checkpoint)
     else:
         refuse_long(inputs.student.checkpoint, config.max_seq_length, who="student")
         checkpoint = with_unit_vectors(inputs.student.checkpoint, teacher.checkpoint.embedding_size, config)
