@@ -104,19 +104,19 @@ class CorpusResult:
         return [said, table(header, lines)]
 
 
-def run_corpus(model: Path, texts: Sequence[str], *, rounds: int) -> CorpusResult:
-    """Measure in turn; 1,000,000 rows too where one round alone is asked for."""
+def run_corpus(model: str, texts: Sequence[str], *, peers: Path, rounds: int) -> CorpusResult:
+    """Measure in turn, peers by the model in `peers`; 1,000,000 rows too where one round alone is asked for."""
     sizes = (*SIZES, LARGE) if rounds == 1 else SIZES
     measured: dict[tuple[str, int], list[dict[str, float]]] = {}
     with tempfile.TemporaryDirectory() as folder:
         corpora = {size: _corpus(Path(folder) / f"{size}.parquet", texts, size) for size in sizes}
-        width = fastembed_directory(model, Path(folder) / "fastembed") if fastembed_peer.PYTHON.exists() else 0
+        width = fastembed_directory(peers, Path(folder) / "fastembed") if fastembed_peer.PYTHON.exists() else 0
         for _ in range(rounds):
             for name, how, size, number in _runs(sizes, width):
                 output = Path(folder) / "vectors"
                 if how != "resume":
                     shutil.rmtree(output, ignore_errors=True)
-                where = Path(folder) / "fastembed" if how == "fastembed" else model
+                where = {"fastembed": Path(folder) / "fastembed", "pool": peers}.get(how, model)
                 found = _measure(how, where, corpora[size], output, number)
                 measured.setdefault((name, size), []).append(found)
     runs = []
@@ -124,7 +124,7 @@ def run_corpus(model: Path, texts: Sequence[str], *, rounds: int) -> CorpusResul
         median = {key: statistics.median(one[key] for one in each) for key in each[0]}
         peak = round(median["bytes"]) if "bytes" in median else None
         runs.append(Run(name=name, rows=size, seconds=median["seconds"], peak_bytes=peak))
-    return CorpusResult(model=model.name, rounds=rounds, machine=this_machine(), rows=tuple(runs))
+    return CorpusResult(model=Path(model).name, rounds=rounds, machine=this_machine(), rows=tuple(runs))
 
 
 def _runs(sizes: Sequence[int], width: int) -> list[tuple[str, str, int, int]]:
@@ -142,7 +142,7 @@ def _corpus(path: Path, texts: Sequence[str], size: int) -> Path:
     return path
 
 
-def _measure(how: str, model: Path, corpus: Path, output: Path, number: int) -> dict[str, float]:
+def _measure(how: str, model: str | Path, corpus: Path, output: Path, number: int) -> dict[str, float]:
     """Run one way in a process of its own. Raises: BenchError with its last line where that fails."""
     source = {"pool": PEERS, "fastembed": fastembed_peer.WORKER}.get(how, WORKER)
     python = fastembed_peer.PYTHON if how == "fastembed" else sys.executable

@@ -107,12 +107,12 @@ class ServeResult:
         return (row.system, ready, f"{row.rate:,.0f}", ratio(more["ratio"]), f"{1000 * row.one:.1f}", p50, p99, answers)
 
 
-def run_serve(model: Path, texts: Sequence[str], *, rounds: int) -> ServeResult:
-    """Measure `encode` in this process, our server, and the peer's; one after the other."""
+def run_serve(model: str, texts: Sequence[str], *, peers: Path, rounds: int) -> ServeResult:
+    """Measure `encode` in this process, our server, and the peers' of the model in `peers`; one after the other."""
     short = min(texts, key=len)
     requests = [texts[i : i + TEXTS] for i in range(0, len(texts) - TEXTS + 1, TEXTS)] or [list(texts)]
     rows = [_in_process(model, requests, short, rounds)]
-    own = [sys.executable, "-m", "wellread", "serve", str(model), "--port", "0"]
+    own = [sys.executable, "-m", "wellread", "serve", model, "--port", "0"]
     rows.append(_served("wellread serve", own, requests, short, rounds))
     name = "sentence-transformers behind FastAPI"
     if (missing := lacks(("sentence_transformers", "fastapi", "uvicorn"))) is not None:
@@ -121,16 +121,16 @@ def run_serve(model: Path, texts: Sequence[str], *, rounds: int) -> ServeResult:
         with tempfile.NamedTemporaryFile("w", suffix=".py") as script:
             script.write(PEER)
             script.flush()
-            rows.append(_served(name, [sys.executable, script.name, str(model)], requests, short, rounds))
+            rows.append(_served(name, [sys.executable, script.name, str(peers)], requests, short, rounds))
     if INFINITY.exists():
-        command = [str(INFINITY), "v2", "--model-id", str(model), *OF_INFINITY, "--port", str(_free_port())]
+        command = [str(INFINITY), "v2", "--model-id", str(peers), *OF_INFINITY, "--port", str(_free_port())]
         rows.append(_served("infinity", command, requests, short, rounds))
     else:
         rows.append(ServeRow(system="infinity", lacks="not installed; make .venv/infinity"))
-    return ServeResult(model=model.name, rounds=rounds, machine=this_machine(), rows=tuple(rows))
+    return ServeResult(model=Path(model).name, rounds=rounds, machine=this_machine(), rows=tuple(rows))
 
 
-def _in_process(model: Path, requests: Sequence[Sequence[str]], short: str, rounds: int) -> ServeRow:
+def _in_process(model: str, requests: Sequence[Sequence[str]], short: str, rounds: int) -> ServeRow:
     module = wellread.load(model)
     texts = [text for number in range(REQUESTS) for text in requests[number % len(requests)]]
     module.encode(texts[:64])

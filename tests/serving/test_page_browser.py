@@ -48,6 +48,7 @@ VIEWS = {
     "labels": "tag",
     "tokens": "default",
     "two": "default",
+    "routes": "default",
 }
 TABLE = 'text,about\n"a man, ""playing""",music\n"the\nguitar",music\na flute,music\n'
 TABLE += "the cat,animals\na dog,animals\na horse,animals\n"
@@ -274,18 +275,46 @@ def test_two_modules_side_by_side(page):
     assert facts["default"].endswith(" ms")
 
 
+def test_every_route_has_a_form_that_asks_it(page):
+    page.open("routes", "tiny")
+    page.wait(lambda: page.all("details.route"))
+    routes = page.text("details.route summary b")
+    paths = [path for row in page.text("details.route summary code") for path in row.split()[1:]]
+    assert {("POST", "/v1/embeddings"), ("GET", "/metrics"), ("POST", "/rerank")} <= set(zip(routes, paths, strict=True))
+
+    def ask(path, method="POST", body=None):
+        route = page.all("details.route")[[*zip(routes, paths, strict=True)].index((method, path))]
+        if not route.get_attribute("open"):
+            route.find_element(By.CSS_SELECTOR, "summary").click()
+        page.wait(lambda: route.find_elements(By.CSS_SELECTOR, "button"))
+        if body:
+            field = route.find_element(By.CSS_SELECTOR, "textarea")
+            field.send_keys(Keys.CONTROL, "a")
+            field.send_keys(body)
+        route.find_element(By.CSS_SELECTOR, "button").click()
+        shown = lambda: route.find_elements(By.CSS_SELECTOR, "form pre:not([hidden]), form .fault:not([hidden])")  # noqa: E731
+        return page.wait(shown)[0].text
+
+    assert json.loads(ask("/v1/models", "GET"))["data"][0]["id"] == "default"
+    assert "te_request_count" in ask("/metrics", "GET")
+    assert json.loads(ask("/v1/models/{name}", "GET"))["model_version_status"]
+    assert len(json.loads(ask("/tokenize"))[0]) > 2
+    assert len(json.loads(ask("/embed", body='{"inputs": "a cat", "model": "tiny"}'))[0]) == 12
+    assert "no JSON" in ask("/embed", body="{")
+
+
 def test_tabs_by_keyboard(page, driver):
     page.open("compare")
     driver.find_element(By.ID, "tab-compare").send_keys(Keys.ARROW_RIGHT, Keys.NULL)
     page.wait(lambda: driver.current_url.endswith("#map"))
     assert driver.switch_to.active_element.get_attribute("id") == "tab-map"
     driver.switch_to.active_element.send_keys(Keys.END)
-    page.wait(lambda: driver.title.startswith("Two modules"))
+    page.wait(lambda: driver.title.startswith("Routes"))
     driver.switch_to.active_element.send_keys(Keys.ARROW_RIGHT)
     page.wait(lambda: driver.title.startswith("Compare"))
 
 
-@pytest.mark.parametrize(("view", "module"), [*VIEWS.items()])
+@pytest.mark.parametrize(("view", "module"), [*VIEWS.items()][:-1])  # all but the routes, which have a form
 def test_the_code_that_is_shown_runs(page, view, module):
     page.open(view, module)
     if view == "map":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -16,6 +17,9 @@ from wellread.serving.modules import Loader, Modules
 from wellread.serving.settings import ServeSettings
 
 CONNECTIONS = 65_536  # at most, where the system allows them
+# Seconds that a thread of Python keeps the interpreter from one that wants it. By Python's 0.005 the thread that computes
+# waited at every batch for the loop: a tenth of the throughput of `default`.
+TURN = 0.0002
 
 
 def serve(
@@ -36,7 +40,12 @@ def serve(
     listener = listen(settings)
     ready = partial(on_ready, address(listener))
     run = _run_workers if settings.workers > 1 else _run
-    run(Modules(modules), settings, listener, ready)
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(TURN)
+    try:
+        run(Modules(modules), settings, listener, ready)
+    finally:
+        sys.setswitchinterval(before)
 
 
 def _run(modules: Modules, settings: ServeSettings, listener: socket.socket, ready: Callable[[], None]) -> None:

@@ -22,8 +22,9 @@ function faultOf(body, status) {
   return fault?.message ?? `the server answered with ${status}`;
 }
 
-// Ask a route; what comes back has the answer, the seconds from here, and how many texts were cut.
-export async function ask(path, body, signal) {
+// Ask a route; what comes back has the answer, the seconds from here, and how many texts were cut. Not all answers are JSON:
+// `read` takes what else there is.
+export async function ask(path, body, signal, read = (response) => response.json()) {
   const headers = { "content-type": "application/json" };
   if (key) headers.authorization = `Bearer ${key}`;
   const began = performance.now();
@@ -36,11 +37,11 @@ export async function ask(path, body, signal) {
   }
   if (response.status === 401) {
     await askForKey();
-    return ask(path, body, signal);
+    return ask(path, body, signal, read);
   }
   let answer;
   try {
-    answer = await response.json();
+    answer = await read(response);
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new Refused(`The server answered with ${response.status} and no JSON.`);

@@ -5,10 +5,11 @@ import * as compare from "./compare.js";
 import * as labels from "./labels.js";
 import * as map from "./map.js";
 import * as masks from "./masks.js";
+import * as routes from "./routes.js";
 import * as tokens from "./tokens.js";
 import * as two from "./two.js";
 
-const VIEWS = { compare, map, masks, labels, tokens, two };
+const VIEWS = { compare, map, masks, labels, tokens, two, routes };
 const panel = document.getElementById("panel");
 const tabs = [...document.querySelectorAll("[role=tab]")];
 const state = { modules: [], module: null, limits: {} };
