@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from wellread.data.examples import take_examples
-from wellread.errors import ConfigError, DataError, InputError, MissingExtra, TrainingError
+from wellread.errors import ConfigError, DataError, InputError, MissingExtra, TrainingError, TrainingWarning
 from wellread.measure.fasttext import (
     GRID,
     GRID_SETTINGS,
@@ -128,6 +128,13 @@ def test_examples_that_do_not_fit_are_refused():
         train_fasttext(taken(ROWS[:3]))
     with pytest.raises(DataError, match="found 0 labels"):
         train_fasttext(take_examples([{"text": "a"}]))
+
+
+def test_of_soft_labels_it_learns_the_likeliest_and_says_so():
+    words = {"good film": {"yes": 0.6, "no": 0.4}, "bad film": {"yes": 0.1, "no": 0.9}}
+    soft = take_examples([{"text": text, "label": label} for text, label in words.items()] * 200)
+    with pytest.warns(TrainingWarning, match="labels are soft"):
+        assert train_fasttext(soft, config=SMALL).predict(["good film", "bad film"]) == ["yes", "no"]
 
 
 def test_other_tasks_are_refused():

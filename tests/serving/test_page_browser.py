@@ -280,7 +280,9 @@ def test_every_route_has_a_form_that_asks_it(page):
     page.wait(lambda: page.all("details.route"))
     routes = page.text("details.route summary b")
     paths = [path for row in page.text("details.route summary code") for path in row.split()[1:]]
-    assert {("POST", "/v1/embeddings"), ("GET", "/metrics"), ("POST", "/rerank")} <= set(zip(routes, paths, strict=True))
+    assert {("POST", "/v1/embeddings"), ("GET", "/metrics"), ("POST", "/rerank")} <= set(
+        zip(routes, paths, strict=True)
+    )
 
     def ask(path, method="POST", body=None):
         route = page.all("details.route")[[*zip(routes, paths, strict=True)].index((method, path))]

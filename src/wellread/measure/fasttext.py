@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import tempfile
 import time
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib import import_module
@@ -15,7 +16,7 @@ import numpy as np
 
 from wellread.backends.backend import give_back
 from wellread.data.examples import Examples, LabelMap
-from wellread.errors import ConfigError, DataError, InputError, TrainingError, require_extra
+from wellread.errors import ConfigError, DataError, InputError, TrainingError, TrainingWarning, require_extra
 from wellread.tasks.registry import TASKS
 
 PREFIX = "\1"  # how FastText knows a label from a word: a character that no text keeps
@@ -44,6 +45,7 @@ GRID = (
 HELD_OUT = 0.1  # of the training rows, on which they are compared
 SUBVECTOR = 2  # numbers of a vector that one byte of its quantised form stands for: FastText's own choice
 FEWEST_ROWS = 256  # that FastText can quantise
+SOFT = "labels are soft, and FastText learns one of each text: the likeliest stands for its row"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
