@@ -91,10 +91,10 @@ def command(
             choice: dict[str, Any] = {"systems": only} if what == "encode" and only else {}
             choice |= {"work": work} if what in ("encode", "figures") and work else {}
             with readable_by_peers(model) as directory:
-                ours = directory
                 if what in ("serve", "corpus"):  # ours as it ships: int8 is computed in int8
-                    ours, choice = model, {"peers": directory}
-                result = run(ours, read_texts(texts), rounds=rounds, **choice)
+                    result = run(model, read_texts(texts), peers=directory, rounds=rounds)
+                else:
+                    result = run(directory, read_texts(texts), rounds=rounds, **choice)
     except WellreadError as error:
         click.echo(f"benchmarks: {error}", err=True)
         sys.exit(3)

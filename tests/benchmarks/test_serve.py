@@ -20,7 +20,7 @@ def test_the_server_is_asked_by_many_clients(monkeypatch: pytest.MonkeyPatch, tm
     monkeypatch.setattr(serve, "INFINITY", tmp_path / "nothing")
     monkeypatch.setattr(serve, "lacks", lambda needs: "not installed: it")
     texts = [f"a man runs {number} times" for number in range(20)]
-    result = run_serve(PACKAGED / "default", texts, rounds=1)
+    result = run_serve("default", texts, peers=PACKAGED / "default", rounds=1)
     encode, own, peer, infinity = result.rows
     assert (encode.ready, encode.loaded) == (None, None)
     assert encode.rate > 0 < encode.one

@@ -192,8 +192,8 @@ def _accuracy(baseline: FastText, examples: Examples) -> float:
 def train_fasttext(examples: Examples, *, task: str = "classify", config: FastTextConfig | None = None) -> FastText:
     """Train FastText on labelled texts or pairs, on one core, so that the same examples give the same model.
 
-    Texts are one line each, their words parted at white space; a label goes in as its number, so that any will do. Of soft
-    labels it learns the likeliest, and a TrainingWarning says so.
+    Texts are one line each, their words parted at white space; a label goes in as its number, so that any will do. Of
+    soft labels it learns the likeliest, and a TrainingWarning says so.
     Source: Joulin et al., Bag of Tricks for Efficient Text Classification, 2016.
 
     Raises: MissingExtra without fasttext; InputError for a task without one label a text; DataError for examples that

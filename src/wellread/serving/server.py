@@ -17,8 +17,8 @@ from wellread.serving.modules import Loader, Modules
 from wellread.serving.settings import ServeSettings
 
 CONNECTIONS = 65_536  # at most, where the system allows them
-# Seconds that a thread of Python keeps the interpreter from one that wants it. By Python's 0.005 the thread that computes
-# waited at every batch for the loop: a tenth of the throughput of `default`.
+# Seconds that a thread of Python keeps the interpreter from one that wants it. By Python's 0.005 the thread that
+# computes waited at every batch for the loop: a tenth of the throughput of `default`.
 TURN = 0.0002
 
 
