@@ -190,6 +190,19 @@ def test_rows_without_a_text_stop_the_run_or_are_null(tmp_path: Path, module: Mo
     )
 
 
+def test_cells_of_json_that_are_no_texts_stop_the_run_or_are_null(tmp_path: Path, module: Module) -> None:
+    cells: list[Any] = ["a man", 5, ["the", "cat"], {"x": 1}]
+    (tmp_path / "c.jsonl").write_text("".join(f"{json.dumps({'text': cell})}\n" for cell in cells))
+    with pytest.raises(DataError, match="row 1 of the corpus, counted from 0, is 5, no text"):
+        wellread.embed_corpus(tmp_path / "c.jsonl", tmp_path / "v", module=module)
+    wellread.embed_corpus(tmp_path / "c.jsonl", tmp_path / "w", module=module, on_error="null")
+    table = pq.read_table(tmp_path / "w")
+    assert table["error"].to_pylist() == [None, "5, no text", None, "{'x': 1}, no text"]
+    assert table["text"].to_pylist() == ["a man", "5", '["the", "cat"]', '{"x": 1}']
+    vectors = [vector for vector in table["embedding"].to_pylist() if vector is not None]
+    np.testing.assert_array_equal(np.array(vectors), module.encode(["a man", "the cat"]))
+
+
 def test_what_was_cut_is_counted_once_for_all(tmp_path: Path, module: Module, recwarn: pytest.WarningsRecorder) -> None:
     (tmp_path / "c.txt").write_text("".join(f"{text}\n" for text in [*TEXTS, "cat " * 50, "dog " * 5_000_000]))
     done = wellread.embed_corpus(tmp_path / "c.txt", tmp_path / "v", module=module, shard_rows=60)  # 20 MB in a text

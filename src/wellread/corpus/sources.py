@@ -11,6 +11,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 PATTERN = "*?["
+IN_JSON = "wellread.in_json"  # beside a column of texts: where it has the JSON of what is no text
 ARROW_ERRORS = (ValueError, TypeError, OverflowError)  # pyarrow's own are kinds of these, or of OSError
 
 
@@ -69,12 +71,15 @@ def corpus_files(inputs: Iterable[FilePath]) -> list[str]:
 def _found(given: str) -> list[str]:
     """Return the files of a folder, its folders included, or of a pattern."""
     if os.path.isdir(given):
-        paths: Iterable[str] = (str(path) for path in Path(given).rglob("*") if path.is_file())
-        paths = (path for path in paths if not any(part.startswith(".") for part in Path(path).parts[1:]))
-        return sorted(path for path in paths if ending_of(path) in ENDINGS)
+        files = (path for path in Path(given).rglob("*") if path.is_file() and ending_of(str(path)) in ENDINGS)
+        return sorted(str(file) for file in files if not _is_hidden(file.relative_to(given)))
     if any(letter in given for letter in PATTERN):
         return sorted(path for path in glob.glob(given, recursive=True) if os.path.isfile(path))
     return []
+
+
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
 
 
 def inputs_of(files: Sequence[str]) -> tuple[Input, ...]:
@@ -99,21 +104,23 @@ class Corpus:
         format: str | None = None,
         kind: str | None = None,
     ) -> None:
-        """Look at the first file, which says what columns and types there are.
+        """Look at the beginnings of all files; the first that has rows says what columns and types there are.
 
-        Raises: DataError for a file that cannot be read, or has no such column.
+        Raises: DataError for a file that cannot be read, has no rows (one of Parquet or lines may) or no such column.
         """
         named = {"text": columns.text} if columns.text else {}
         self._files = [_File(file, format_of(file, format=format, kind=kind, columns=named)) for file in files]
         self._weights = [max(1, file.size) for file in self._files]
         self._number = 0
         self._rest: pa.Table | None = None
-        first = self._files[0]
+        first = next((file for file in self._files if file.rows != 0), self._files[0])
         self.text, self.joiner = first.choose_text(), first.form.joiner
         names = [*([columns.id] if columns.id else []), *(columns.keep or ([] if columns.id else [self.text]))]
         self.kept = list(dict.fromkeys(names))
         self.schema = first.schema_of(list(dict.fromkeys([self.text, *self.kept])))
-        self._tables = first.tables(self.schema)
+        for file in self._files:
+            file.check(self.schema)
+        self._tables = self._files[0].tables(self.schema)
 
     @property
     def rows(self) -> int | None:
@@ -142,7 +149,7 @@ class Corpus:
             parts.append(table.slice(0, missing))
             self._rest = table.slice(missing) if len(table) > missing else None
             missing -= len(parts[-1])
-        return pa.concat_tables(parts) if parts else self.schema.empty_table()
+        return pa.concat_tables(parts, promote_options="default") if parts else self.schema.empty_table()
 
     def skip(self, count: int) -> int:
         """Pass over `count` rows, or those that are left, and return how many; those of Parquet are not read."""
@@ -169,6 +176,9 @@ class Corpus:
     def texts(self, table: pa.Table) -> list[object]:
         """Return the cells of the texts: str, tokens of a list joined; null and what is no text stay as they are."""
         cells = table.column(self.text).to_pylist()
+        if IN_JSON in table.column_names:
+            in_json = table.column(IN_JSON).to_pylist()
+            cells = [json.loads(cell) if encoded else cell for cell, encoded in zip(cells, in_json, strict=True)]
         return [self.joiner.join(map(str, cell)) if isinstance(cell, list) else cell for cell in cells]
 
     def _next(self) -> pa.Table | None:
@@ -196,10 +206,12 @@ class _File:
         self.path, self.form, self.source = path, form, source_of(path)
         self.size = 0 if path == STDIN else os.path.getsize(path)
         self.position, self._bytes = 0, 0
-        self._metadata: Any = None  # of a Parquet file, which is open while it is read: there may be thousands
+        # of a Parquet file, which is open while it is read: there may be thousands
+        self._metadata: Any = None
+        self._types: Any = None
         if form.kind == "parquet" and path != STDIN and not path.lower().endswith(".gz"):
             with self._open_parquet() as file:
-                self._metadata = file.metadata
+                self._metadata, self._types = file.metadata, file.schema_arrow
 
     @property
     def rows(self) -> int | None:
@@ -228,7 +240,9 @@ class _File:
         """Return the column of the texts. Raises: DataError where it is not clear."""
         if self.form.kind == "txt":
             return "text"
-        return text_column(self._first(PART), self.form, self.source)
+        rows = self._first(PART)
+        keys = dict.fromkeys(key for row in rows for key in row)  # a row of JSON may lack some
+        return text_column([keys, *rows], self.form, self.source)
 
     def _first(self, count: int) -> list[dict[str, Any]]:
         if self._metadata is not None:
@@ -237,33 +251,70 @@ class _File:
             if not rows:
                 raise DataError(f"rows were asked of {self.source}; it holds no rows; check the file")
             return list(rows)
-        return [row for _, row in islice(self._rows(), count)]
+        return [row for _, row in islice(read_rows(self.path, self.form), count)]
 
     def schema_of(self, names: Sequence[str]) -> pa.Schema:
-        """Return the types of columns. Raises: DataError for one that is not there, or holds several types."""
+        """Return the types of columns, the texts' first. Raises: DataError for one that is not there."""
         import pyarrow as pa
 
-        if self._metadata is not None:
-            with self._open_parquet() as file:
-                own = file.schema_arrow
-            self._check(names, own.names)
-            return pa.schema([own.field(name).with_nullable(True).remove_metadata() for name in names])
+        self._check_names(names)
+        if self._types is not None:
+            return pa.schema([self._types.field(name).with_nullable(True).remove_metadata() for name in names])
         if self.form.kind in ("txt", "csv", "tsv"):
-            if self.form.kind != "txt":
-                self._check(names, self._first(1)[0])
             return pa.schema([(name, pa.string()) for name in names])
         first = self._first(WINDOW)
-        self._check(names, first[0])
         return pa.schema([(name, _type_of([row.get(name) for row in first])) for name in names])
 
-    def _check(self, names: Sequence[str], columns: Iterable[str]) -> None:
-        columns = list(columns)
+    def check(self, schema: pa.Schema) -> None:
+        """Refuse a file that lacks one of the columns, or of Parquet in types that are none of theirs.
+
+        Raises: DataError.
+        """
+        import pyarrow as pa
+
+        self._check_names(schema.names)
+        if self._types is None:
+            return
+        text, own = schema.field(0), self._types.field(schema.names[0]).type
+        if not pa.types.is_null(own) and pa.types.is_primitive(own) != pa.types.is_primitive(text.type):
+            raise DataError(
+                f"texts were asked of the column {text.name} of {self.source}; found {own}, where the first file has "
+                f"{text.type}; name the column of the texts with column="
+            )
+        with self._in_types(schema):
+            pa.schema([self._types.field(name) for name in schema.names]).empty_table().cast(schema)
+
+    def _check_names(self, names: Sequence[str]) -> None:
+        columns = self._names(names)
         for name in names:
             if name not in columns:
-                raise no_column(name, columns, self.source, role="keep")
+                raise no_column(name, columns, self.source, role="column" if name == names[0] else "keep")
 
-    def _rows(self) -> Iterator[tuple[int, dict[str, object]]]:
-        return read_rows(self.path, self.form, moved=self._move)
+    def _names(self, wanted: Sequence[str]) -> list[str]:
+        """Return the columns; of JSON, whose rows may lack some, the keys of rows until all that are wanted came."""
+        if self._types is not None:
+            return list(self._types.names)
+        if self.form.kind == "txt":
+            return ["text"]
+        names: dict[str, None] = {}
+        for _, row in islice(read_rows(self.path, self.form), WINDOW):
+            names |= dict.fromkeys(row)
+            if all(name in names for name in wanted):
+                break
+        return list(names)
+
+    @contextmanager
+    def _in_types(self, schema: pa.Schema) -> Iterator[None]:
+        """Say that columns are not of the types that were asked. Raises: DataError."""
+        import pyarrow as pa
+
+        try:
+            yield
+        except (pa.ArrowException, *ARROW_ERRORS) as error:
+            raise DataError(
+                f"the columns {', '.join(schema.names)} of the first file's types were asked of {self.source}; "
+                f"it cannot be read so: {error}; check the file"
+            ) from error
 
     def _move(self, position: int) -> None:
         self._bytes = position
@@ -287,31 +338,21 @@ class _File:
             skip -= sizes[first]
             first += 1
         groups = list(range(first, len(sizes)))
-        with self._open_parquet() as file, reading(self.path):
-            self._check(schema.names, file.schema_arrow.names)
-            try:
-                for batch in file.iter_batches(WINDOW, row_groups=groups, columns=schema.names) if groups else ():
-                    table = pa.Table.from_batches([batch]).select(schema.names)
-                    table, skip = table.slice(skip), max(0, skip - len(table))
-                    if len(table):
-                        yield table.cast(schema)
-            except (pa.ArrowException, *ARROW_ERRORS) as error:
-                raise DataError(
-                    f"the columns {', '.join(schema.names)} of the first file's types were asked of {self.source}; "
-                    f"it cannot be read so: {error}; check the file"
-                ) from error
+        with self._open_parquet() as file, reading(self.path), self._in_types(schema):
+            for batch in file.iter_batches(WINDOW, row_groups=groups, columns=schema.names) if groups else ():
+                table = pa.Table.from_batches([batch]).select(schema.names)
+                table, skip = table.slice(skip), max(0, skip - len(table))
+                if len(table):
+                    yield table.cast(schema)
 
     def _text_tables(self, schema: pa.Schema) -> Iterator[pa.Table]:
         import pyarrow as pa
 
-        rows = self._rows()
+        rows = read_rows(self.path, self.form, moved=self._move)
         while part := list(islice(rows, WINDOW)):
-            self._check(schema.names, part[0][1])
+            columns = [[row.get(name) for _, row in part] for name in schema.names]
             try:
-                columns = [
-                    pa.array([_cell(row.get(field.name), field.type) for _, row in part], field.type)
-                    for field in schema
-                ]
+                arrays = [_array(cells, field.type) for cells, field in zip(columns, schema, strict=True)]
             except (pa.ArrowException, *ARROW_ERRORS) as error:
                 raise DataError(
                     f"columns of one type each were asked of {self.source} ({', '.join(map(str, schema))}); from line "
@@ -319,7 +360,11 @@ class _File:
                 ) from error
             if len(part) < WINDOW:
                 self._bytes = self.size
-            yield pa.Table.from_arrays(columns, schema=schema)
+            table = pa.Table.from_arrays(arrays, schema=schema)
+            in_json = [not isinstance(cell, str | None) for cell in columns[0]]
+            if pa.types.is_string(schema.field(0).type) and any(in_json):
+                table = table.append_column(IN_JSON, pa.array(in_json))
+            yield table
 
 
 def _type_of(values: Sequence[object]) -> pa.DataType:
@@ -333,11 +378,31 @@ def _type_of(values: Sequence[object]) -> pa.DataType:
     return pa.string() if pa.types.is_null(found) else found
 
 
-def _cell(value: object, type: pa.DataType) -> object:
-    """Return a cell as a column of a type takes it: in one of strings, what is none becomes JSON; no half of a pair."""
+def _array(cells: Sequence[object], type: pa.DataType) -> pa.Array:
+    """Return cells as a column of a type, which must be able to hold them as they are.
+
+    In one of strings, what is none becomes JSON. Raises: TypeError, or what pyarrow does, for cells of other types.
+    """
     import pyarrow as pa
 
-    if not pa.types.is_string(type) or value is None:
-        return value
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    if pa.types.is_string(type):
+        return pa.array([None if cell is None else _string(cell) for cell in cells], type)
+    found = pa.array(cells)
+    if _is_number(found.type) and _is_number(type):
+        return found.cast(type)  # refuses 4.9 as an int, which `pa.array` makes 4
+    both = [pa.schema([("column", each)]) for each in (type, found.type)]
+    if pa.unify_schemas(both, promote_options="permissive").field(0).type != type:  # `pa.array` would drop keys
+        raise TypeError(f"{type} was expected; found {found.type}")
+    return pa.array(cells, type)
+
+
+def _is_number(type: pa.DataType) -> bool:
+    import pyarrow as pa
+
+    return bool(pa.types.is_integer(type) or pa.types.is_floating(type))
+
+
+def _string(cell: object) -> str:
+    """Return a text, without halves of surrogate pairs, or the JSON of what is none."""
+    text = cell if isinstance(cell, str) else json.dumps(cell, ensure_ascii=False)
     return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
