@@ -103,7 +103,7 @@ def test_embed_an_empty_input_gives_nothing(saved):
 def test_a_full_disk_leaves_nothing(saved, tmp_path, name):
     """The disk is full after some vectors; what stood there stays."""
     (tmp_path / name).write_bytes(b"old")
-    limited = f"ulimit -f 16; {sys.executable} -m wellread.cli.main embed -m {saved} -o {tmp_path / name}"
+    limited = f"ulimit -f 16; {sys.executable} -m wellread.cli.main embed -m {saved} --overwrite -o {tmp_path / name}"
     lines = "".join(f"a word{i % 71} word{i % 61}\n" for i in range(4000)).encode()
     done = subprocess.run(["bash", "-c", limited], input=lines, capture_output=True, check=False)
     assert done.returncode == 3, done.stderr

@@ -144,8 +144,10 @@ def test_a_folder_of_lance_is_what_lance_reads(
     tmp_path: Path, module: Module, expected: np.ndarray, parquet: Path
 ) -> None:
     lance = pytest.importorskip("lance")
-    for _ in range(2):  # the second takes the place of the first
-        wellread.embed_corpus(parquet, tmp_path / "v.lance", module=module, column="body", shard_rows=40)
+    for overwrite in (False, True):  # the second takes the place of the first
+        wellread.embed_corpus(
+            parquet, tmp_path / "v.lance", module=module, column="body", shard_rows=40, overwrite=overwrite
+        )
     table = lance.dataset(str(tmp_path / "v.lance")).to_table()
     np.testing.assert_array_equal(stacked(table), expected)
     assert check_canary(module, tmp_path / "v.lance").same

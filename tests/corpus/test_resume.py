@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import random
@@ -19,7 +20,7 @@ from corpus.test_embed import TEXTS, folder_bytes
 from tiny import NATIVE, tiny_config, tiny_module
 
 import wellread
-from wellread.errors import DataError
+from wellread.errors import DataError, WellreadError
 from wellread.module import Module
 
 RUN = (
@@ -106,6 +107,93 @@ def test_a_folder_of_others_is_left_alone(tmp_path: Path, module: Module, corpus
     assert (tmp_path / "v" / "part-000000.parquet").read_text() == "years of work"
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"column": "txet"},
+        {"keep": ["none"]},
+        {"prompt_name": "q"},
+        {"dtype": "int4"},
+        {"module": "/no/such"},
+        {"keep": ["id"], "id_column": "embedding"},
+    ],
+)
+def test_what_an_earlier_run_wrote_stays_until_the_new_one_is_known_to_make_sense(
+    tmp_path: Path, module: Module, corpus: Path, options: dict[str, Any]
+) -> None:
+    embed(corpus, tmp_path / "v", module)
+    before = {path.name: path.read_bytes() for path in (tmp_path / "v").iterdir()}
+    with pytest.raises(WellreadError):
+        wellread.embed_corpus(corpus, tmp_path / "v", overwrite=True, **{"module": module, "column": "text", **options})
+    assert {path.name: path.read_bytes() for path in (tmp_path / "v").iterdir()} == before
+    (tmp_path / "v" / ".part-000099.parquet.12345").touch()  # of a process that was killed
+    assert embed(corpus, tmp_path / "v", module, shard_rows=60, overwrite=True).resumed == 0
+    assert sorted(os.listdir(tmp_path / "v")) == [
+        "_manifest.json",
+        "_shards.jsonl",
+        "part-000000.parquet",
+        "part-000001.parquet",
+    ]
+    assert pq.read_table(tmp_path / "v")["text"].to_pylist() == TEXTS
+
+
+def test_texts_of_standard_input_do_not_take_the_place_of_vectors(
+    tmp_path: Path, module: Module, corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embed(corpus, tmp_path / "v", module)
+    before = folder_bytes(tmp_path / "v")
+
+    def embed_lines(**options: Any) -> wellread.EmbeddedCorpus:
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"a man\nparis\n")))
+        return wellread.embed_corpus("-", tmp_path / "v", module=module, **options)
+
+    with pytest.raises(
+        DataError, match=r"a run was to begin in .*; found one that is complete; pass resume=True .* or"
+    ):
+        embed_lines()
+    assert folder_bytes(tmp_path / "v") == before
+    assert embed_lines(overwrite=True).rows == 2
+    with pytest.raises(DataError, match=r"found one that is complete; pass overwrite=True to begin anew"):
+        embed_lines()  # with resume=True nothing can go on from standard input
+    with pytest.raises(DataError, match=r"its texts come from standard input; put them in a file"):
+        embed_lines(resume=True)
+
+
+@pytest.mark.parametrize("name", ["v.parquet", "v.npy", "v.lance"])
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_single_file_gives_way_only_where_that_is_asked_for(
+    tmp_path: Path, module: Module, corpus: Path, name: str, resume: bool
+) -> None:
+    if name == "v.lance":
+        (tmp_path / name).mkdir()
+    else:
+        (tmp_path / name).write_text("years of work")
+    with pytest.raises(DataError, match=rf"vectors were to be written to .*{name}; found that it exists; .*overwrite="):
+        embed(corpus, tmp_path / name, module, resume=resume)
+    assert sorted(os.listdir(tmp_path)) == ["c.parquet", "tiny", name]
+    assert (tmp_path / name).is_dir() or (tmp_path / name).read_text() == "years of work"
+    if name == "v.lance":
+        pytest.importorskip("lance")
+    assert embed(corpus, tmp_path / name, module, overwrite=True).rows == 101
+
+
+def test_who_is_killed_while_the_shards_of_a_file_are_removed_leaves_a_run_that_is_known(
+    tmp_path: Path, module: Module, corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(path: Path, **_: Any) -> None:
+        """Remove what a folder may list first, and no more."""
+        (path / "_manifest.json").unlink(missing_ok=True)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("shutil.rmtree", die)
+        with pytest.raises(KeyboardInterrupt):
+            embed(corpus, tmp_path / "v.parquet", module)
+    with pytest.raises(DataError, match=r"v.parquet; found that it exists"):
+        embed(corpus, tmp_path / "v.parquet", module, resume=True)
+    assert not (tmp_path / ".v.parquet.parts").exists()
+
+
 def test_two_runs_do_not_write_in_one_place(tmp_path: Path, module: Module, corpus: Path) -> None:
     from wellread.corpus.place import Place
 
@@ -114,6 +202,22 @@ def test_two_runs_do_not_write_in_one_place(tmp_path: Path, module: Module, corp
             with pytest.raises(DataError, match=r"found that another process writes it"):
                 embed(corpus, tmp_path / "v", module)
     assert embed(corpus, tmp_path / "v", module).rows == 101
+
+
+def test_the_lock_of_who_comes_next_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from filelock import FileLock
+
+    from wellread.corpus.place import Place
+
+    release = FileLock.release
+
+    def release_to_the_next(lock: FileLock) -> None:
+        release(lock)
+        Path(lock.lock_file).write_text("of the next")
+
+    with monkeypatch.context() as patch, Place.of(tmp_path / "v").locked():
+        patch.setattr(FileLock, "release", release_to_the_next)
+    assert (tmp_path / "v" / ".lock").exists()
 
 
 def test_a_run_that_was_killed_leaves_parts_of_a_single_file_to_go_on_from(

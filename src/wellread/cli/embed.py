@@ -49,7 +49,7 @@ OF_CORPUS = ("id_column", "keep", "dtype", "shard_rows", "on_error", "resume", "
     "--on-error", default="fail", show_default=True, help="For rows without a text: fail, or null and why.", **CORPUS
 )
 @click.option("--resume", is_flag=True, help="Go on with a run that was cut short.", **CORPUS)
-@click.option("--overwrite", is_flag=True, help="Begin anew where a run has written shards.", **CORPUS)
+@click.option("--overwrite", is_flag=True, help="Begin anew where vectors lie already.", **CORPUS)
 @click.option("--dry-run", is_flag=True, help="Say from 1,000 rows what all would take; write nothing.", **CORPUS)
 @reading_options("text")
 @json_flag

@@ -99,8 +99,10 @@ def embed_corpus(
     of such shards at the end. Beside `embedding` a row has its `id_column` and the columns of `keep`, or its text where
     neither is named, and `error`: why it has no vector, with `on_error="null"`; `"fail"` stops at the first such row.
     `dtype` is float32, float16, int8 (with a scale a row, `embedding_scale`) or binary (a bit a dimension). A run that
-    was cut short goes on with `resume`, to the same bytes; `overwrite` begins anew. Other options are those of
-    `Module.encode`: prompt, prompt_name, normalize_embeddings, truncate_dim, precision, on_long, batch_size.
+    was cut short goes on with `resume`, to the same bytes. What an earlier run left, and a file of that name, gives way
+    with `overwrite`, once the options and columns are known to make sense; a single file when the new one is whole.
+    Other options are those of `Module.encode`: prompt, prompt_name, normalize_embeddings, truncate_dim, precision,
+    on_long, batch_size.
 
     Ids are carried, and need not be unique.
 
@@ -121,15 +123,16 @@ def embed_corpus(
     if resume and not resumable:
         raise DataError("a run was to go on; found that its texts come from standard input; put them in a file")
     with _spooled(files) as readable, place.locked():
-        before = place.earlier_run(resume=resume, overwrite=overwrite or not resumable)
+        before = place.earlier_run(resume=resume, overwrite=overwrite)
         corpus = Corpus(readable, columns, format=format, kind=kind)
         module = load(module) if isinstance(module, str) else module
         run = _Run.of(module, corpus, dtype=dtype, shard_rows=shard_rows, on_error=on_error, options=options)
         manifest = run.manifest(columns, inputs_of(files))
+        if before is not None:
+            manifest = check_same_run(before, manifest, place.shards)
+        place.clear(everything=before is None)
         if before is None:
             write_manifest(place.shards, manifest)
-        else:
-            manifest = check_same_run(before, manifest, place.shards)
         with place.cleared_after_failure(resumable):
             shards, resumed = run.write_shards(place.shards, manifest, show=show_progress_bar)
             write_manifest(place.shards, finished(manifest, sum(shard.rows for shard in shards)))

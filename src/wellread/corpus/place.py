@@ -74,15 +74,15 @@ class Place:
         try:
             yield
         finally:
-            lock.release()
-            with suppress(OSError):
+            with suppress(OSError):  # before it is released: afterwards it may be another's
                 (self.shards / LOCK).unlink(missing_ok=True)
+            lock.release()
             if made:
                 with suppress(OSError):
                     self.shards.rmdir()  # where nothing was written
 
     def earlier_run(self, *, resume: bool, overwrite: bool) -> Manifest | None:
-        """Return the manifest to go on with; None to begin, for which what an earlier run left is removed.
+        """Return the manifest to go on with; None to begin. Nothing is removed.
 
         Raises: DataError for what is not to be gone over.
         """
@@ -97,15 +97,27 @@ class Place:
             )
         if before is not None and not resume:
             state = "one that is complete" if before.complete else "one that was cut short"
+            go_on = "resume=True to go on with it, or " if before.inputs else ""  # standard input is there no more
             raise DataError(
-                f"a run was to begin in {self.shards}; found {state}; pass resume=True to go on with it, or "
-                "overwrite=True to begin anew"
+                f"a run was to begin in {self.shards}; found {state}; pass {go_on}overwrite=True to begin anew"
             )
-        with writing(self.shards):
-            for name in ours:
-                if before is None or name.startswith("."):  # a file that a killed process was writing
-                    (self.shards / name).unlink()
+        if self.is_joined and before is None and not overwrite and os.path.lexists(self.output):
+            raise DataError(
+                f"vectors were to be written to {self.output}; found that it exists; choose another name, or pass "
+                "overwrite=True to replace it"
+            )
         return before
+
+    def clear(self, *, everything: bool) -> None:
+        """Remove what a killed process was writing, or all that an earlier run left but its manifest.
+
+        That goes last or gives way to another: who is killed here leaves a run that is known. Raises: DataError.
+        """
+        with writing(self.shards):
+            for path in list(self.shards.iterdir()):
+                unfinished = path.name.startswith(".")
+                if OURS.fullmatch(path.name) and (unfinished or (everything and path.name != MANIFEST)):
+                    path.unlink()
 
     @contextmanager
     def cleared_after_failure(self, resumable: bool) -> Iterator[None]:
@@ -114,11 +126,17 @@ class Place:
             yield
         except BaseException:
             if self.is_joined and not (resumable and whole_shards(self.shards)):
-                shutil.rmtree(self.shards, ignore_errors=True)
+                self._remove_shards()
             raise
 
     def finish(self, shards: Sequence[Shard], *, errors: bool) -> None:
         """Make the file of the shards, and remove them. Raises: DataError."""
         if self.is_joined:
             join_shards([shard_path(self.shards, shard.number) for shard in shards], self.output, errors=errors)
-            shutil.rmtree(self.shards, ignore_errors=True)
+            self._remove_shards()
+
+    def _remove_shards(self) -> None:
+        """Remove the folder beside a file; what the system does not let go of stays."""
+        with suppress(DataError):
+            self.clear(everything=True)
+        shutil.rmtree(self.shards, ignore_errors=True)
