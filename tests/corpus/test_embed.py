@@ -266,6 +266,19 @@ def test_the_canary_tells_the_module_from_another(tmp_path: Path, module: Module
         check_canary(module, parquet)
 
 
+def test_the_canary_is_of_the_precision_that_the_run_computes_in(tmp_path: Path) -> None:
+    default = wellread.load("default", backend="native")  # int8, unless another precision is named
+    (tmp_path / "c.txt").write_text("a man\n")
+    least = {}
+    for precision in ("f32", "int8"):
+        wellread.embed_corpus(tmp_path / "c.txt", tmp_path / precision, module=default, precision=precision)
+        canary = json.loads(json.loads((tmp_path / precision / "_manifest.json").read_text())["canary"])
+        expected = default.encode_counted(canary["texts"], precision=precision)[0]
+        np.testing.assert_allclose(np.array(canary["vectors"]), expected, rtol=1e-5)
+        least[precision] = check_canary(default, tmp_path / precision).least_cosine
+    assert least["f32"] < least["int8"] == pytest.approx(1, abs=1e-6)
+
+
 def test_verify_says_whether_vectors_belong_to_a_module(tmp_path: Path, module: Module, parquet: Path) -> None:
     from click.testing import CliRunner
 

@@ -79,6 +79,88 @@ def test_another_run_is_refused(
     assert folder_bytes(tmp_path / "v") == before
 
 
+@pytest.mark.parametrize(
+    ("column", "changes", "message"),
+    [("text", {"kind": "txt"}, 'kind "txt"'), ("document", {"format": "nsmc"}, 'data_format "nsmc"')],
+)
+def test_another_kind_or_format_of_the_same_files_is_refused(
+    tmp_path: Path, module: Module, column: str, changes: dict[str, str], message: str
+) -> None:
+    rows = "".join(f"{row}\t{text}\t1\n" for row, text in enumerate(TEXTS))
+    (tmp_path / "c.tsv").write_text(f"id\t{column}\tlabel\n{rows}")
+    embed(tmp_path / "c.tsv", tmp_path / "v", module, column=column)
+    before = folder_bytes(tmp_path / "v")
+    with pytest.raises(DataError, match=f'go on with {message}; found that it began with ""; ask for the same'):
+        embed(tmp_path / "c.tsv", tmp_path / "v", module, column=column, resume=True, **changes)
+    assert folder_bytes(tmp_path / "v") == before
+    assert embed(tmp_path / "c.tsv", tmp_path / "v", module, column=column, resume=True).resumed == 101
+
+
+@pytest.mark.parametrize("output", ["v", "v.jsonl"])
+def test_a_run_may_write_into_the_folder_that_it_reads(tmp_path: Path, module: Module, output: str) -> None:
+    texts, place = tmp_path / "in", tmp_path / "in" / output
+    texts.mkdir()
+    for name, part in (("a.txt", TEXTS[:60]), ("w.txt", TEXTS[60:])):
+        (texts / name).write_text("".join(f"{text}\n" for text in part))
+    for overwrite in (False, True):
+        assert embed(texts, place, module, overwrite=overwrite).rows == 101
+    if output == "v":
+        whole = folder_bytes(place)
+        (place / "part-000003.parquet").unlink()
+        done = embed(f"{texts}/**", place, module, resume=True)  # a pattern finds the same files
+        assert (done.rows, done.resumed) == (101, 93)
+        assert folder_bytes(place) == whole
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_what_is_read_is_not_written_over(tmp_path: Path, module: Module, corpus: Path, overwrite: bool) -> None:
+    embed(corpus, tmp_path / "v", module)
+    embed(corpus, tmp_path / "v.parquet", module)
+    first = tmp_path / "v" / "part-000000.parquet"
+    for inputs, output in [
+        ([corpus, first], tmp_path / "v"),
+        ([tmp_path / "v"], tmp_path / "v"),
+        ([tmp_path / "v.parquet"], tmp_path / "v.parquet"),
+    ]:
+        with pytest.raises(DataError, match=r"texts were asked of .*; found that vectors are to be written there"):
+            wellread.embed_corpus(inputs, output, module=module, column="text", overwrite=overwrite)
+    assert pq.read_table(tmp_path / "v")["text"].to_pylist() == TEXTS
+
+
+def test_a_run_goes_on_with_the_canary_that_it_began_with(
+    tmp_path: Path, module: Module, corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another version of wellread, or another machine, may make other texts or digits of it."""
+    from wellread.corpus import embed as code
+
+    embed(corpus, tmp_path / "v", module)
+    whole = folder_bytes(tmp_path / "v")
+    (tmp_path / "v" / "part-000003.parquet").unlink()
+    monkeypatch.setattr(code, "canary_of", lambda *given, **options: '{"of": "another day"}')
+    embed(corpus, tmp_path / "v", module, resume=True)
+    assert folder_bytes(tmp_path / "v") == whole
+
+
+def test_vectors_that_are_null_keep_their_reasons_when_the_run_goes_on_without_nulls(
+    tmp_path: Path, module: Module, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from wellread.corpus import embed as code
+
+    pq.write_table(pa.table({"text": ["a man", None, *TEXTS]}), tmp_path / "c.parquet")
+
+    def fail(directory: Path, shard: Any) -> None:
+        noted(directory, shard)
+        raise KeyboardInterrupt
+
+    noted = code.note_shard
+    with monkeypatch.context() as patch:
+        patch.setattr(code, "note_shard", fail)
+        with pytest.raises(KeyboardInterrupt):
+            embed(tmp_path / "c.parquet", tmp_path / "v.parquet", module, on_error="null")
+    assert embed(tmp_path / "c.parquet", tmp_path / "v.parquet", module, resume=True).nulls == 1
+    assert pq.read_table(tmp_path / "v.parquet")["error"].to_pylist() == [None, "null", *[None] * 101]
+
+
 def test_another_module_other_files_and_another_version_are_refused(
     tmp_path: Path, module: Module, corpus: Path
 ) -> None:

@@ -41,17 +41,16 @@ class CanaryResult:
         return self.least_cosine >= SAME
 
 
-def canary_vectors(module: Module, settings: Mapping[str, Any]) -> list[list[float]]:
-    """Return the vectors of the canary's texts in float32 and few digits."""
-    vectors = module.encode(list(TEXTS), precision=None, **settings, show_progress_bar=False)
-    return [[float(f"{number:.6g}") for number in vector] for vector in np.asarray(vectors).tolist()]
+def canary_of(module: Module, settings: Mapping[str, Any], *, precision: str) -> str:
+    """Return what a file of vectors keeps: fingerprint, settings of `encode`, texts and their vectors, as JSON.
 
-
-def canary_of(module: Module, settings: Mapping[str, Any]) -> str:
-    """Return what a file of vectors keeps: fingerprint, settings of `encode`, texts and their vectors, as JSON."""
+    The vectors are those that the module computes in `precision`, in few digits.
+    """
     kept = {name: settings[name] for name in SETTINGS if name in settings}
-    facts = {"fingerprint": module.fingerprint, "settings": kept, "texts": TEXTS}
-    return json.dumps({**facts, "vectors": canary_vectors(module, kept)}, ensure_ascii=False)
+    vectors, _ = module.encode_counted(TEXTS, precision=precision, **kept)
+    digits = [[float(f"{number:.6g}") for number in vector] for vector in vectors.tolist()]
+    facts = {"fingerprint": module.fingerprint, "settings": kept, "texts": TEXTS, "vectors": digits}
+    return json.dumps(facts, ensure_ascii=False)
 
 
 def check_canary(module: Module, path: str | os.PathLike[str]) -> CanaryResult:

@@ -37,7 +37,7 @@ from wellread.corpus.sources import Columns, Corpus, Input, corpus_files, inputs
 from wellread.data.formats import STDIN, FilePath
 from wellread.dataclass import dataclass
 from wellread.encode import WINDOW
-from wellread.errors import DataError, InputError, WellreadError, nearest
+from wellread.errors import DataError, InputError, WellreadError, nearest, some
 from wellread.module import Module, load
 from wellread.progress import rows_progress
 from wellread.schema import whole
@@ -118,7 +118,8 @@ def embed_corpus(
     started = time.perf_counter()
     columns = Columns(text=column, id=id_column, keep=tuple(keep))
     _check_choices(shard_rows, on_error)
-    files, place = corpus_files([inputs] if isinstance(inputs, str | os.PathLike) else inputs), Place.of(output)
+    place = Place.of(output)
+    files = _files_to_read(inputs, place)
     resumable = STDIN not in files
     if resume and not resumable:
         raise DataError("a run was to go on; found that its texts come from standard input; put them in a file")
@@ -127,16 +128,17 @@ def embed_corpus(
         corpus = Corpus(readable, columns, format=format, kind=kind)
         module = load(module) if isinstance(module, str) else module
         run = _Run.of(module, corpus, dtype=dtype, shard_rows=shard_rows, on_error=on_error, options=options)
-        manifest = run.manifest(columns, inputs_of(files))
+        manifest = run.manifest(columns, inputs_of(files), kind=kind or "", data_format=format or "")
         if before is not None:
             manifest = check_same_run(before, manifest, place.shards)
+            run = run.with_canary(manifest.canary)
         place.clear(everything=before is None)
         if before is None:
             write_manifest(place.shards, manifest)
         with place.cleared_after_failure(resumable):
             shards, resumed = run.write_shards(place.shards, manifest, show=show_progress_bar)
             write_manifest(place.shards, finished(manifest, sum(shard.rows for shard in shards)))
-            place.finish(shards, errors=on_error == "null")
+            place.finish(shards, errors=on_error == "null" or any(shard.nulls for shard in shards))
     return EmbeddedCorpus(
         output=os.fspath(output),
         rows=sum(shard.rows for shard in shards),
@@ -156,6 +158,19 @@ def _check_choices(shard_rows: int, on_error: str) -> None:
         raise InputError(
             f"on_error is {' or '.join(ON_ERROR)}; found {on_error!r}; choose one{nearest(on_error, ON_ERROR)}"
         )
+
+
+def _files_to_read(inputs: FilePath | Sequence[FilePath], place: Place) -> list[str]:
+    """Return the files of the inputs that the run does not write itself, into a folder of theirs. Raises: DataError."""
+    given = [inputs] if isinstance(inputs, str | os.PathLike) else inputs
+    files = corpus_files(given)
+    written = {file for file in files if file != STDIN and place.holds(file)}
+    if written.intersection(map(os.fspath, given)) or written.issuperset(files):
+        raise DataError(
+            f"texts were asked of {some(sorted(written))}; found that vectors are to be written there; choose another "
+            "place for them"
+        )
+    return [file for file in files if file not in written]
 
 
 @contextmanager
@@ -198,7 +213,7 @@ class _Run:
             "wellread.fingerprint": module.fingerprint,
             "wellread.precision": dtype,
             "wellread.dimensions": str(sample.shape[1]),
-            KEY: canary_of(module, settings),
+            KEY: canary_of(module, settings, precision=precision),
         }
         kept = kept_schema(corpus)
         return cls(
@@ -212,7 +227,12 @@ class _Run:
             precision=precision,
         )
 
-    def manifest(self, columns: Columns, inputs: tuple[Input, ...]) -> Manifest:
+    def with_canary(self, canary: str) -> _Run:
+        """Return the run with the canary that it began with: one made today may have other digits."""
+        facts = {**self.schema.metadata, KEY.encode(): canary.encode()}
+        return replace(self, schema=self.schema.with_metadata(facts))
+
+    def manifest(self, columns: Columns, inputs: tuple[Input, ...], *, kind: str, data_format: str) -> Manifest:
         """Return what decides the bytes of the run."""
         facts = {name.decode(): value.decode() for name, value in self.schema.metadata.items()}
         settings = {**self.options, "max_seq_length": self.module.max_seq_length}
@@ -227,6 +247,8 @@ class _Run:
             dimensions=int(facts["wellread.dimensions"]),
             settings=settings,
             columns=replace(columns, text=self.corpus.text),
+            kind=kind,
+            data_format=data_format,
             shard_rows=self.shard_rows,
             inputs=inputs,
             canary=facts[KEY],

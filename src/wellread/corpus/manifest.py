@@ -37,6 +37,8 @@ class Manifest:
     dimensions: int = 0
     settings: Mapping[str, Any]  # of `encode`
     columns: Columns
+    kind: str = ""  # of the files, where it was named: what their rows are
+    data_format: str = ""  # of labelled data, where it was named
     shard_rows: int
     inputs: tuple[Input, ...] = ()
     canary: str = ""

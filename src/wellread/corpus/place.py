@@ -55,6 +55,10 @@ class Place:
     def is_joined(self) -> bool:
         return self.shards != self.output
 
+    def holds(self, file: FilePath) -> bool:
+        """Say whether a file is what is written here, or a part of it."""
+        return Path(file).resolve().is_relative_to(self.output.resolve())
+
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the place. Raises: DataError where another process does."""
