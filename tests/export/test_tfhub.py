@@ -1,6 +1,8 @@
 """What tensorflow-hub's users find in an exported pair: the contract of TF Hub's modules."""
 
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -311,6 +313,18 @@ def test_neither_is_kept_where_one_does_not_agree(tmp_path, monkeypatch):
     with pytest.raises(ExportError, match="the preprocessor does not agree"):
         export_tfhub(tiny_module(tmp_path / "files"), tmp_path / "encoder", preprocessor=tmp_path / "text")
     assert [path.name for path in tmp_path.iterdir()] == ["files"]
+
+
+def test_who_imports_the_consumer_keeps_the_garbage_collector_as_it_is():
+    code = """
+import gc, sys, types
+for name in ("tensorflow", "tensorflow_hub", "tensorflow_text"):
+    sys.modules[name] = types.ModuleType(name)
+gc.disable()
+import wellread.export.consumer
+print(gc.isenabled())
+"""
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
 
 
 def test_a_consumer_that_dies_is_quoted(tmp_path, monkeypatch):

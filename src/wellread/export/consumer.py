@@ -23,8 +23,6 @@ import tensorflow as tf
 import tensorflow_hub as hub
 import tensorflow_text  # noqa: F401 - registers the ops of preprocessors
 
-gc.enable()
-
 STEP = 1e-3  # length of a training step: small against the curvature, far above rounding
 DRAWS = 4  # calls with dropout on
 
@@ -131,4 +129,5 @@ def _flat(call: str, outputs: Mapping[str, Any]) -> dict[str, np.ndarray[Any, An
 
 
 if __name__ == "__main__":
+    gc.enable()
     main(Path(sys.argv[1]))
