@@ -87,6 +87,12 @@ def test_a_null_among_numbers_and_doubles_are_left_to_pyarrow(tmp_path):
     assert column_of(tmp_path / "a.parquet", 1) is None
 
 
+def test_columns_of_a_name_that_is_not_clear_are_left_to_pyarrow(tmp_path):
+    lists = pa.FixedSizeListArray.from_arrays(pa.array(VECTORS.reshape(-1)), WIDTH)
+    pq.write_table(pa.table({"embedding": lists, "embedding.model": ["a"] * ROWS}), tmp_path / "a.parquet", **PLAIN)
+    assert column_of(tmp_path / "a.parquet") is None
+
+
 @pytest.fixture(scope="module")
 def one(tmp_path_factory):
     """A file, its metadata, and where its first column of vectors lies."""

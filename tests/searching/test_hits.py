@@ -126,6 +126,12 @@ def test_candidates_of_bits_are_compared_once_more(module, vectors, path):
     assert module.search("the cat", packed, 3, corpus_precision="binary") == coarse
 
 
+def test_no_queries_have_no_hits(module, vectors, path):
+    for rescore in (None, vectors, path):
+        assert module.search([], vectors, rescore=rescore) == []
+        assert module.search([], path, rescore=rescore) == []
+
+
 def test_only_candidates_get_new_scores(module):
     first = np.eye(12, dtype=np.float32)
     better = np.roll(first, -1, axis=0)  # row 1 is candidate by the first, row 0 the best of the second

@@ -125,6 +125,30 @@ def test_rescoring_finds_what_semantic_search_faiss_finds(faiss):
     np.testing.assert_allclose(scores, [[hit["score"] for hit in hits] for hits in peer], rtol=1e-5, atol=1e-5)
 
 
+def test_rescoring_holds_the_candidates_alone():
+    import tracemalloc
+
+    queries, candidates = drawn(2000, 3), np.random.default_rng(0).permutation(40_000).reshape(2000, 20)
+    vectors = open_vectors(drawn(40_000, 3).astype(np.float16))
+    tracemalloc.start()
+    rows, _ = rescored(queries, candidates, vectors)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert rows.shape == (2000, 10)
+    assert peak < 20_000_000  # every query beside every candidate: 320 MB of float32
+
+
+@pytest.mark.parametrize("precision", ["float32", "binary"])
+def test_rescoring_for_no_queries_gives_no_hits(precision):
+    vectors = open_vectors(VECTORS if precision == "float32" else np.packbits(VECTORS > 0, axis=1))
+    for candidates, hits in ((28, TOP_K), (3, 3)):
+        rows, scores = rescored(QUERIES[:0], np.zeros((0, candidates), np.int64), vectors, top_k=TOP_K)
+        assert rows.shape == scores.shape == (0, hits)
+        assert (rows.dtype, scores.dtype) == (np.int64, np.float32)
+    with pytest.raises(InputError, match="similarities are"):
+        rescored(QUERIES[:0], np.zeros((0, 3), np.int64), vectors, similarity="cos")
+
+
 @pytest.mark.parametrize("name", EVERY)
 @pytest.mark.parametrize(("part", "tile"), [(3, 1024), (13, 5), (32, 64), (100, 7), (5000, 96)])
 def test_blocks_of_any_size_find_the_same(part, tile, name, monkeypatch):

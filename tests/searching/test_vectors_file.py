@@ -227,6 +227,35 @@ def test_a_directory_of_shards_is_one_file(tmp_path, monkeypatch):
         open_vectors(tmp_path)
 
 
+def test_only_row_groups_of_the_rows_that_are_asked_for_are_decoded(tmp_path, monkeypatch):
+    monkeypatch.setattr(parquet_vectors, "PART", 10)
+    vectors = open_vectors(write(tmp_path / "a.parquet", VECTORS))
+    decoded, batches = [], vectors._batches
+
+    def noted(groups, columns):
+        decoded.append(groups.first)
+        return batches(groups, columns)
+
+    monkeypatch.setattr(vectors, "_batches", noted)
+    for rows, firsts in (([50], [50]), ([29, 10, 12], [10, 20]), ([0, 52], [0, 50]), ([], [])):
+        decoded.clear()
+        rows = np.array(rows, np.int64)
+        assert vectors.records(rows, ["text"]) == [{"text": f"text {row}"} for row in rows]
+        assert decoded == firsts
+        decoded.clear()
+        assert not len(rows) or vectors.take(rows).tolist() == VECTORS[rows].tolist()
+        assert decoded == firsts
+
+
+def test_a_column_whose_name_begins_with_that_of_the_vectors_is_another(tmp_path):
+    table = pa.table({"embedding.model": ["a"] * ROWS, "embedding": column(VECTORS)})
+    pq.write_table(table, tmp_path / "a.parquet", **PLAIN)
+    vectors = open_vectors(tmp_path / "a.parquet")
+    assert found(vectors) == EXPECTED
+    assert vectors.records(np.array([3]), ["embedding.model"]) == [{"embedding.model": "a"}]
+    assert vectors.take(np.array([3, 1])).tolist() == VECTORS[[3, 1]].tolist()
+
+
 def test_a_fingerprint_stands_in_the_metadata(tmp_path):
     vectors = open_vectors(write(tmp_path / "a.parquet", VECTORS, said={"fingerprint": "aa"}))
     check_fingerprint(vectors, lambda: "aa")

@@ -61,7 +61,10 @@ def plain_column(path: Path, metadata: Any, groups: Sequence[int], column: str, 
     `metadata` is pyarrow's. Raises: ValueError for what is no page; OSError.
     """
     paths = [metadata.schema.column(index).path for index in range(metadata.num_columns)]
-    (index,) = (index for index, path in enumerate(paths) if path.startswith(f"{column}."))
+    indices = [index for index, path in enumerate(paths) if path.startswith(f"{column}.")]
+    if len(indices) != 1:  # another column may be called so, with a dot
+        return None
+    (index,) = indices
     schema = metadata.schema.column(index)
     if schema.physical_type not in STORED:
         return None

@@ -199,14 +199,15 @@ class ParquetVectors:
     def _chosen(self, rows: Rows, columns: Sequence[str]) -> Iterator[tuple[Rows, Any]]:
         """Yield those of sorted `rows` that a batch holds, and what columns hold of them."""
         for groups in self._groups:
-            last = rows[np.searchsorted(rows, groups.first + groups.rows) - 1] if len(rows) else -1
-            if last < groups.first:
+            start, end = np.searchsorted(rows, [groups.first, groups.first + groups.rows])
+            if start == end:
                 continue
+            wanted = rows[start:end]
             for first, batch in self._batches(groups, columns):
-                start, end = np.searchsorted(rows, [first, first + len(batch)])
+                start, end = np.searchsorted(wanted, [first, first + len(batch)])
                 if start < end:
-                    yield rows[start:end], batch.take(rows[start:end] - first)
-                if first + len(batch) > last:
+                    yield wanted[start:end], batch.take(wanted[start:end] - first)
+                if end == len(wanted):
                     break
 
     def take(self, rows: Rows) -> NDArray[Any]:

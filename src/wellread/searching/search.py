@@ -126,6 +126,9 @@ class Scorer(Protocol):
     def keys(self, rows: Rows, stored: NDArray[Any]) -> tuple[FloatArray, FloatArray]:
         """Compare a tile [n, W] with every query: keys [Q, n], and by how much those of a query may be wrong, [Q]."""
 
+    def check(self, rows: Rows, stored: NDArray[Any]) -> None:
+        """Refuse a tile [n, W] of numbers that cannot be compared. Raises: DataError."""
+
     def key_of(self, scores: FloatArray) -> FloatArray:
         """Return the keys that scores [Q] stand for."""
 
@@ -143,10 +146,7 @@ class _Floats:
         self.lengths = np.sqrt((self.exact**2).sum(1))
 
     def keys(self, rows: Rows, stored: NDArray[Any]) -> tuple[FloatArray, FloatArray]:
-        with np.errstate(over="ignore", invalid="ignore"):
-            tile = floats_of(stored, self.form)
-            squares = np.vecdot(tile, tile)
-        self._refuse_no_numbers(rows, stored, squares)
+        tile, squares = self._floats(rows, stored)
         keys = self.comparison.keys(tile, squares, self.queries)
         width = tile.shape[1]
         reach = self.comparison.reach(self.lengths, float(np.sqrt(squares.max())), width)
@@ -154,7 +154,14 @@ class _Floats:
         # Stability of Numerical Algorithms, 2nd edition, equation 3.5. A key takes up to three, and a few roundings.
         return keys, 4 * (width + 4) * 2.0**-24 * reach
 
-    def _refuse_no_numbers(self, rows: Rows, stored: NDArray[Any], squares: FloatArray) -> None:
+    def check(self, rows: Rows, stored: NDArray[Any]) -> None:
+        self._floats(rows, stored)
+
+    def _floats(self, rows: Rows, stored: NDArray[Any]) -> tuple[FloatArray, FloatArray]:
+        """Return a tile in float32 [n, E] and the squares of its lengths [n]."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            tile = floats_of(stored, self.form)
+            squares = np.vecdot(tile, tile)
         limit = LARGEST_HALF**2 if stored.dtype == np.float16 else LARGEST_SQUARE
         for index in np.flatnonzero(~(squares < limit)):
             if not np.isfinite(stored[index]).all() or not squares[index] < LARGEST_SQUARE:
@@ -162,6 +169,7 @@ class _Floats:
                     f"vectors of finite numbers below 1e18 were expected of {self.name}; found others in row "
                     f"{rows[index]}; embed that row again, or drop it"
                 )
+        return tile, squares
 
     def key_of(self, scores: FloatArray) -> FloatArray:
         return self.comparison.key_of(scores.astype(np.float64), self.lengths)
@@ -191,6 +199,9 @@ class _Bits:
     def keys(self, rows: Rows, stored: NDArray[Any]) -> tuple[FloatArray, FloatArray]:
         # whole numbers, so that half of what lies between two is more than what a score is rounded by
         return -_differing(words_of(stored), self.queries), np.full(len(self.queries), 0.5)
+
+    def check(self, rows: Rows, stored: NDArray[Any]) -> None:
+        pass  # bits are numbers
 
     def key_of(self, scores: FloatArray) -> FloatArray:
         return self.negative_of(scores.astype(np.float64), self.width)
@@ -304,12 +315,15 @@ def rescored(
     """
     check_top_k(top_k)
     _check(queries, vectors, similarity)
+    if not len(queries):
+        return candidates[:, :top_k], np.zeros((0, min(top_k, candidates.shape[1])), np.float32)
     kind = _Bits if vectors.form.precision == "binary" else _Floats
     scorer: Scorer = kind(queries, vectors, similarity)
     best = _Best(len(queries), min(top_k, candidates.shape[1]))
     rows, places = np.unique(candidates, return_inverse=True)
     stored = vectors.take(rows)
-    scorer.keys(rows, stored)  # refuses numbers that are not finite
+    for first in range(0, len(rows), TILE):
+        scorer.check(rows[first : first + TILE], stored[first : first + TILE])
     for query, chosen in enumerate(places.reshape(candidates.shape)):
         best.add(query, rows[chosen], scorer.scores(stored[chosen], query))
     return best.rows, best.scores
