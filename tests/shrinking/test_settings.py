@@ -21,7 +21,7 @@ def test_sizes_are_read(text, number):
         ({"max_size": "-3MB"}, "max_size is .*; found '-3MB'"),
         ({"min_speed": "0/s"}, "min_speed is .*; found '0/s'"),
         ({"min_speed": "500 per second"}, "min_speed is a number above 0 with a unit of /s, /min, /h"),
-        ({"budget": "2hours"}, "budget is .* of s, min, h, d; found the unit 'hours'"),
+        ({"budget": "2hours"}, "budget is .* of s, min, m, h, d; found the unit 'hours'"),
         ({"budget": ""}, "budget is "),
         ({"eta": 1, "candidates": 0}, "found candidates of 0; eta of 1;"),
         ({"keep": -0.5}, "found keep of -0.5"),

@@ -12,7 +12,7 @@ from wellread.learn.settings import OBJECTIVES, PRECISIONS
 
 SIZES = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}  # bytes
 RATES = {"/s": 1.0, "/min": 1 / 60, "/h": 1 / 3600}  # a second
-TIMES = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86_400.0}  # seconds
+TIMES = {"s": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}  # seconds
 QUANTITY = re.compile(r"\s*([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*(\S*)\s*")
 DTYPES = ("float32", "float16", "int8")  # the most exact first
 OPTIONS = ("teacher", "trimmed")  # vocabularies by name; others are numbers of pieces
