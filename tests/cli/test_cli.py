@@ -129,6 +129,12 @@ def test_the_place_of_the_output_is_checked_before_any_work(tmp_path, output, fa
     assert [path.name for path in tmp_path.iterdir()] == ["folder.npy"]
 
 
+def test_what_a_npy_cannot_hold_is_refused_before_any_work(tmp_path):
+    found = run("embed", "-m", "/no/such", "-o", tmp_path / "v.npy", "--dtype", "int8", "a man", code=3)
+    assert "pass --dtype float16, or name a .parquet file" in found
+    assert not list(tmp_path.iterdir())
+
+
 def test_json_beside_an_output_says_what_was_written(saved, tmp_path):
     said = json.loads(run("embed", "-m", saved, "--json", "-o", tmp_path / "v.JSONL", "a man"))
     assert (said["rows"], said["nulls"], said["output"]) == (1, 0, str(tmp_path / "v.JSONL"))

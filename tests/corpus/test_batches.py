@@ -172,8 +172,8 @@ def test_texts_that_cannot_be_encoded_have_no_vector_where_that_is_asked_for(mod
         vectors = lenient(texts)
     assert np.isnan(vectors).all(axis=1).tolist() == [False, True, False, True, True, False]
     np.testing.assert_array_equal(vectors[[0, 2, 5]], module.encode(["a", "b", "c"]))
-    with pytest.raises(TextError):
-        EncodeBatch("default", on_long="error")(["a", "long " * 1000])
+    with pytest.raises(TextError, match="row 3 of 'text' could not be encoded: .*rows are longer: row 0 of 1000"):
+        EncodeBatch("default", on_long="error")(["a", None, "b", "long " * 1000])
 
 
 def test_wrong_options_are_no_fault_of_a_text():

@@ -17,8 +17,10 @@ from tiny import NATIVE, tiny_config, tiny_module
 import wellread
 from wellread.corpus.canary import check_canary
 from wellread.corpus.embed import estimate_corpus
-from wellread.errors import DataError, InputError
+from wellread.data.tables import format_of, read_rows
+from wellread.errors import DataError, InputError, TextError
 from wellread.module import Module
+from wellread.schema import parse_object
 
 WORDS = ("a man", "the cat", "paris", "guitar", "a woman is playing the flute", "dog", "runs and runs")
 TEXTS = [f"{WORDS[i % 7]} {WORDS[i % 5]} word{i % 60}" for i in range(101)]
@@ -136,8 +138,74 @@ def test_single_files_are_made_of_the_shards(
     np.testing.assert_array_equal(np.array([line["embedding"] for line in lines], np.float32), expected)
     assert len((tmp_path / "v.csv").read_text().splitlines()) == 102
     assert sorted(os.listdir(tmp_path)) == ["corpus.parquet", "v.csv", "v.jsonl", "v.npy", "v.parquet"]
-    with pytest.raises(DataError, match=r"int8 vectors with their scales .* a .npy file"):
-        wellread.embed_corpus(parquet, tmp_path / "w.npy", module=module, column="body", dtype="int8")
+
+
+def test_single_files_say_which_rows_have_no_vector(tmp_path: Path, module: Module) -> None:
+    """What was written is read again by wellread and by NumPy; JSON has no NaN."""
+    nan, infinity = float("nan"), float("inf")
+    rows = {"text": ["a man", None, "the cat"], "stars": [1.5, nan, -infinity], "all": [[nan, 1.0], [], None]}
+    pq.write_table(pa.table({**rows, "of": [{"a": nan}, {"a": 0.5}, None]}), tmp_path / "c.parquet")
+    expected = module.encode(["a man", "the cat"])
+    for name in ("v.npy", "v.jsonl", "v.csv"):
+        keep = [] if name == "v.csv" else ["text", "stars", "all", "of"]
+        done = wellread.embed_corpus(
+            tmp_path / "c.parquet", tmp_path / name, module=module, column="text", keep=keep, on_error="null"
+        )
+        assert (done.rows, done.nulls) == (3, 1)
+    vectors = np.load(tmp_path / "v.npy")
+    np.testing.assert_array_equal(vectors[[0, 2]], expected)
+    assert np.isnan(vectors[1]).all()
+    lines = [parse_object(line) for line in (tmp_path / "v.jsonl").read_bytes().splitlines()]
+    assert [line["stars"] for line in lines] == [1.5, None, None]
+    assert [line["all"] for line in lines] == [[None, 1.0], [], None]
+    assert [line["of"] for line in lines] == [{"a": None}, {"a": 0.5}, None]
+    assert [line["embedding"] is None for line in lines] == [False, True, False]
+    source = str(tmp_path / "v.csv")
+    table = [row for _, row in read_rows(source, format_of(source))]
+    assert [len(row) for row in table] == [98, 98, 98]
+    assert [(row["text"], row["0"] == "", row["error"]) for row in table] == [
+        ("a man", False, ""),
+        ("", True, "null"),
+        ("the cat", False, ""),
+    ]
+
+
+def test_a_csv_of_no_rows_has_a_header(tmp_path: Path, module: Module) -> None:
+    (tmp_path / "c.txt").touch()
+    assert wellread.embed_corpus(tmp_path / "c.txt", tmp_path / "v.csv", module=module, truncate_dim=2).rows == 0
+    assert (tmp_path / "v.csv").read_text() == "text,0,1\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"dtype": "int8"}, r'int8 vectors with their scales were asked for in .*w.npy, .*; pass dtype="float16", or'),
+        ({"dtype": "binary", "on_error": "null"}, r'bits .* nothing where a row has none; pass on_error="fail", or'),
+    ],
+)
+def test_what_numpy_cannot_hold_is_refused_before_the_module_is_loaded(
+    tmp_path: Path, parquet: Path, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(DataError, match=message):
+        wellread.embed_corpus(parquet, tmp_path / "w.npy", module="/no/such", column="body", **options)
+
+
+@pytest.mark.parametrize("name", ["v", "v.parquet", "v.npy", "v.jsonl", "v.csv", "v.lance"])
+def test_what_was_written_is_on_the_disk_before_what_it_is_made_of_goes(
+    tmp_path: Path, module: Module, parquet: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    if name == "v.lance":
+        pytest.importorskip("lance")
+    fsync, synced = os.fsync, set()
+
+    def note(file: int) -> None:
+        synced.add(os.fstat(file).st_ino)
+        fsync(file)
+
+    monkeypatch.setattr("os.fsync", note)
+    wellread.embed_corpus(parquet, tmp_path / name, module=module, column="body", shard_rows=40)
+    written = [tmp_path, tmp_path / name, *(tmp_path / name).rglob("*")]
+    assert [path.name for path in written if path.stat().st_ino not in synced] == []
 
 
 def test_a_folder_of_lance_is_what_lance_reads(
@@ -232,10 +300,29 @@ def test_what_cannot_be_meant_is_refused_before_anything_is_written(
     assert not list(tmp_path.glob("v/part-*"))
 
 
+def test_a_text_that_cannot_be_encoded_is_named_by_its_row_of_the_corpus(tmp_path: Path, module: Module) -> None:
+    texts = [*TEXTS[:41], "paris " * 40, *TEXTS[41:]]
+    (tmp_path / "c.txt").write_text("".join(f"{text}\n" for text in texts))
+    options: dict[str, Any] = {"module": module, "shard_rows": 16, "on_long": "error"}
+    said = "row 41 of the corpus, counted from 0, could not be encoded: a sequence length of "
+    with pytest.raises(TextError, match=said):
+        wellread.embed_corpus(tmp_path / "c.txt", tmp_path / "v", **options)
+    assert len(folder_bytes(tmp_path / "v")) == 2
+    wellread.embed_corpus(tmp_path / "c.txt", tmp_path / "w", on_error="null", **options)
+    (error,) = filter(None, pq.read_table(tmp_path / "w")["error"].to_pylist())
+    assert error.startswith(said)
+
+
 def test_columns_of_our_names_are_refused(tmp_path: Path, module: Module) -> None:
     pq.write_table(pa.table({"text": TEXTS, "embedding": np.zeros(101)}), tmp_path / "c.parquet")
     with pytest.raises(DataError, match=r"other names than embedding.*found\s+embedding"):
         wellread.embed_corpus(tmp_path / "c.parquet", tmp_path / "v", module=module, keep=["embedding"])
+
+
+def test_an_estimate_of_no_rows_takes_no_time(tmp_path: Path, module: Module) -> None:
+    (tmp_path / "c.txt").touch()
+    estimate = estimate_corpus(tmp_path / "c.txt", module=module)
+    assert (estimate.rows, estimate.seconds, estimate.bytes) == (0, 0, 0)
 
 
 def test_an_estimate_writes_nothing(tmp_path: Path, module: Module, parquet: Path) -> None:

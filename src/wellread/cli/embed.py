@@ -100,10 +100,12 @@ def _to_disk(
 ) -> None:
     """Run `embed_corpus`, or estimate what it would take."""
     from wellread.corpus.embed import embed_corpus, estimate_corpus
+    from wellread.corpus.join import check_join
     from wellread.corpus.place import Place
 
     if output is not None:
-        Place.of(output)  # refuses before the module is loaded
+        place = Place.of(output)  # refuses before the module is loaded, and so does the next line
+        check_join(place.output, dtype=corpus["dtype"], nulls=corpus["on_error"] == "null")
     reading = reading_of(options)
     for name in READING:
         options.pop(name, None)

@@ -171,7 +171,7 @@ class EncodeBatch:
             if not isinstance(found, WellreadError):
                 values[part], missing[part] = found, False
             elif self.on_error == "fail":
-                raise found
+                raise type(found)(f"row {part[0]} of {self.column!r} could not be encoded: {found}") from found
         if lost := len(rows) - int((~missing).sum()):
             warnings.warn(
                 f"{len(rows)} texts of {self.column!r} were to be encoded; {lost} could not be, and have no vector; "

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from wellread.backends.backend import FloatArray
 from wellread.corpus.canary import KEY, canary_of
 from wellread.corpus.faults import encode_what_can_be
+from wellread.corpus.join import check_join
 from wellread.corpus.manifest import (
     Manifest,
     Shard,
@@ -119,6 +120,7 @@ def embed_corpus(
     columns = Columns(text=column, id=id_column, keep=tuple(keep))
     _check_choices(shard_rows, on_error)
     place = Place.of(output)
+    check_join(place.output, dtype=dtype, nulls=on_error == "null")
     files = _files_to_read(inputs, place)
     resumable = STDIN not in files
     if resume and not resumable:
@@ -281,7 +283,7 @@ class _Run:
     ) -> tuple[FloatArray, list[str | None], NDArray[np.int64]]:
         """Return the vectors of N cells [N, E], why each has none, and the tokens that each lost [N].
 
-        Raises: DataError, with `on_error="fail"`, for the first cell that is no text; what `encode` raises.
+        Raises: with `on_error="fail"` DataError for the first cell that is no text, or what `encode` raises for one.
         """
         errors: list[str | None] = [None if isinstance(cell, str) else _no_text(cell) for cell in cells]
         texts = [cell if isinstance(cell, str) else "" for cell in cells]
@@ -289,22 +291,24 @@ class _Run:
         def encode(part: list[str]) -> tuple[FloatArray, NDArray[np.int64]]:
             return self.module.encode_counted(part, precision=self.precision, **self.options)
 
-        if self.on_error == "fail":
-            if wrong := next(((row, error) for row, error in enumerate(errors) if error is not None), None):
-                raise DataError(
-                    f"a text was asked of every row; row {first_row + wrong[0]} of the corpus, counted from 0, is "
-                    f'{wrong[1]}; leave such rows out, or pass on_error="null" for rows without a vector'
-                )
-            vectors, lost = encode(texts)
-            return vectors, errors, lost
+        wrong = next(((row, error) for row, error in enumerate(errors) if error is not None), None)
+        if self.on_error == "fail" and wrong:
+            raise DataError(
+                f"a text was asked of every row; row {first_row + wrong[0]} of the corpus, counted from 0, is "
+                f'{wrong[1]}; leave such rows out, or pass on_error="null" for rows without a vector'
+            )
         width = int(self.schema.metadata[b"wellread.dimensions"])
         vectors, lost = np.zeros((len(cells), width), np.float32), np.zeros(len(cells), np.int64)
         rows = [row for row, error in enumerate(errors) if error is None]
         for part, found in encode_what_can_be(encode, texts, rows):
-            if isinstance(found, WellreadError):
-                errors[part[0]] = str(found)
-            else:
+            if not isinstance(found, WellreadError):
                 vectors[part], lost[part] = found
+                continue
+            # `encode` has counted from the row that it was given alone
+            error = f"row {first_row + part[0]} of the corpus, counted from 0, could not be encoded: {found}"
+            if self.on_error == "fail":
+                raise type(found)(error) from found
+            errors[part[0]] = error
         return vectors, errors, lost
 
 
@@ -389,5 +393,9 @@ def estimate_corpus(
     width = int(run.schema.metadata[b"wellread.dimensions"])
     numbers = {"float32": 4 * width, "float16": 2 * width, "int8": width + 4, "binary": width // 8}[dtype]
     return Estimate(
-        rows=rows, exact=corpus.rows is not None, rows_per_second=rate, seconds=rows / rate, bytes=rows * numbers
+        rows=rows,
+        exact=corpus.rows is not None,
+        rows_per_second=rate,
+        seconds=rows / rate if rows else 0.0,
+        bytes=rows * numbers,
     )

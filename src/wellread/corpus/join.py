@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from wellread.corpus.shards import ERROR, SCALE, VECTOR, write_shard, writing
+from wellread.corpus.shards import ERROR, VECTOR, sync_directory, sync_tree, whole_file, write_shard, writing
 from wellread.errors import DataError, require_extra
 from wellread.files import whole_directory
 
@@ -18,6 +18,22 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 Tables = Iterator["pa.Table"]
+
+
+def check_join(output: Path, *, dtype: str, nulls: bool) -> None:
+    """Refuse a .npy file, which holds one array and nothing beside it, for what it cannot hold. Raises: DataError."""
+    if output.suffix.lower() != ".npy":
+        return
+    if dtype == "int8":
+        raise DataError(
+            f"int8 vectors with their scales were asked for in {output}, a file that holds one array; pass "
+            'dtype="float16", or name a .parquet file'
+        )
+    if dtype == "binary" and nulls:
+        raise DataError(
+            f"vectors of bits were asked for in {output}, where they can say nothing where a row has none; pass "
+            'on_error="fail", or name a .parquet file'
+        )
 
 
 def join_shards(shards: Sequence[Path], output: Path, *, errors: bool) -> None:
@@ -36,14 +52,8 @@ def join_shards(shards: Sequence[Path], output: Path, *, errors: bool) -> None:
     elif ending == ".lance":
         _write_lance(output, schema, _tables(shards, schema))
     else:
-        partial = output.with_name(f".{output.name}.{os.getpid()}")
-        try:
-            with writing(output):
-                with partial.open("w+b") as file:
-                    _WRITERS[ending](file, schema, _tables(shards, schema))
-                partial.replace(output)
-        finally:
-            partial.unlink(missing_ok=True)
+        with whole_file(output) as file:
+            _WRITERS[ending](file, schema, _tables(shards, schema))
 
 
 def _tables(shards: Sequence[Path], schema: pa.Schema) -> Tables:
@@ -57,7 +67,7 @@ def _tables(shards: Sequence[Path], schema: pa.Schema) -> Tables:
 
 
 def vectors_of(table: pa.Table) -> Any:
-    """Return the vectors of a table as an array [N, E], as they are stored; zeros where there is none."""
+    """Return the vectors of a table of Parquet as an array [N, E], as they are stored; NaN where there is none."""
     column = table.column(VECTOR).combine_chunks()
     column = column.chunk(0) if hasattr(column, "chunk") else column
     return column.values.to_numpy(zero_copy_only=False)[
@@ -69,11 +79,6 @@ def _write_numpy(file: IO[bytes], schema: pa.Schema, tables: Tables) -> None:
     """Write rows after a header of 128 bytes, which gets their number at the end; one without a vector is NaN."""
     vector = schema.field(VECTOR).type
     numbers = np.dtype(vector.value_type.to_pandas_dtype()).newbyteorder("<")
-    if SCALE in schema.names:
-        raise DataError(
-            "int8 vectors with their scales were asked for in a .npy file, which holds one array; pass "
-            'dtype="float16", or name a .parquet file'
-        )
     rows = 0
 
     def header() -> bytes:
@@ -83,9 +88,6 @@ def _write_numpy(file: IO[bytes], schema: pa.Schema, tables: Tables) -> None:
     file.write(header())
     for table in tables:
         vectors = np.ascontiguousarray(vectors_of(table), numbers)
-        missing = table.column(VECTOR).is_null().to_numpy()
-        if missing.any() and numbers.kind == "f":
-            vectors = np.where(missing[:, None], np.array(np.nan, numbers), vectors)
         file.write(vectors.tobytes())
         rows += len(vectors)
     file.seek(0)
@@ -93,25 +95,39 @@ def _write_numpy(file: IO[bytes], schema: pa.Schema, tables: Tables) -> None:
 
 
 def _write_jsonl(file: IO[bytes], schema: pa.Schema, tables: Tables) -> None:
+    """Write a row a line: null for NaN and the infinities, which are no JSON."""
     for table in tables:
-        file.writelines(f"{json.dumps(row, default=str)}\n".encode() for row in table.to_pylist())
+        for row in table.to_pylist():
+            cells = {name: cell if name == VECTOR else _finite(cell) for name, cell in row.items()}
+            file.write(f"{json.dumps(cells, default=str)}\n".encode())
+
+
+def _finite(cell: Any) -> Any:
+    """Return a cell with None for floats that are no numbers, inside of lists and structs too."""
+    if isinstance(cell, list):
+        return [_finite(value) for value in cell]
+    if isinstance(cell, dict):
+        return {name: _finite(value) for name, value in cell.items()}
+    return None if isinstance(cell, float) and not math.isfinite(cell) else cell
 
 
 def _write_csv(file: IO[bytes], schema: pa.Schema, tables: Tables) -> None:
-    """Write the other columns, and one for each dimension."""
+    """Write the other columns, and one for each dimension: empty cells where there is no vector."""
     import csv
     import io
 
-    others = [name for name in schema.names if name != VECTOR]
-    for number, table in enumerate(tables):
+    def encoded(rows: Iterable[Sequence[object]]) -> bytes:
         lines = io.StringIO()
-        writer = csv.writer(lines, lineterminator="\n")
-        if not number:
-            writer.writerow([*others, *range(schema.field(VECTOR).type.list_size)])
+        csv.writer(lines, lineterminator="\n").writerows(rows)
+        return lines.getvalue().encode()
+
+    others, width = [name for name in schema.names if name != VECTOR], schema.field(VECTOR).type.list_size
+    file.write(encoded([[*others, *range(width)]]))
+    for table in tables:
         cells = [table.column(name).to_pylist() for name in others]
         vectors = table.column(VECTOR).to_pylist()
-        writer.writerows([*row, *(vector or [])] for *row, vector in zip(*cells, vectors, strict=True))
-        file.write(lines.getvalue().encode())
+        rows = ([*row, *(vector or [""] * width)] for *row, vector in zip(*cells, vectors, strict=True))
+        file.write(encoded(rows))
 
 
 def _write_lance(output: Path, schema: pa.Schema, tables: Tables) -> None:
@@ -123,6 +139,9 @@ def _write_lance(output: Path, schema: pa.Schema, tables: Tables) -> None:
     batches = (batch for table in tables for batch in table.cast(schema).to_batches())
     with whole_directory(output, overwrite=True) as partial, writing(output):
         lance.write_dataset(pa.RecordBatchReader.from_batches(schema, batches), str(partial))
+        sync_tree(partial)
+    with writing(output):
+        sync_directory(output.parent)
 
 
 _WRITERS: dict[str, Callable[[IO[bytes], Any, Tables], None]] = {

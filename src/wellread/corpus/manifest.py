@@ -13,7 +13,7 @@ from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
-from wellread.corpus.shards import sync_directory, writing
+from wellread.corpus.shards import whole_file, writing
 from wellread.corpus.sources import Columns, Input
 from wellread.dataclass import dataclass
 from wellread.errors import ConfigError, DataError
@@ -73,12 +73,8 @@ ADVICE = {
 
 def write_manifest(directory: Path, manifest: Manifest) -> None:
     """Write the manifest, whole or not at all. Raises: DataError."""
-    path = directory / MANIFEST
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    with writing(path):
-        partial.write_text(json.dumps(asdict(manifest), indent=1, ensure_ascii=False) + "\n", "utf-8")
-        partial.replace(path)
-        sync_directory(directory)
+    with whole_file(directory / MANIFEST) as file:
+        file.write(json.dumps(asdict(manifest), indent=1, ensure_ascii=False).encode() + b"\n")
 
 
 def read_manifest(directory: Path) -> Manifest | None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from wellread.corpus.join import JOINED, join_shards
 from wellread.corpus.manifest import MANIFEST, SHARDS, Manifest, Shard, read_manifest, shard_path, whole_shards
-from wellread.corpus.shards import writing
+from wellread.corpus.shards import sync_directory, writing
 from wellread.data.formats import FilePath
 from wellread.dataclass import dataclass
 from wellread.errors import DataError, nearest, some
@@ -67,6 +67,7 @@ class Place:
         with writing(self.shards):
             made = not self.shards.exists()
             self.shards.mkdir(exist_ok=True)
+            sync_directory(self.shards.parent)
             lock = FileLock(self.shards / LOCK)
         try:
             lock.acquire(timeout=0)

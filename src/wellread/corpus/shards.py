@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,35 +96,51 @@ def writing(place: Path) -> Iterator[None]:
         ) from error
 
 
-def write_shard(path: Path, schema: pa.Schema, tables: Iterable[pa.Table]) -> int:
-    """Write a Parquet file and return its bytes; it takes its name when it is on the disk.
+@contextmanager
+def whole_file(path: Path) -> Iterator[IO[bytes]]:
+    """Give a file beside `path` to write in; it takes its name when it is on the disk, and vanishes when not.
 
     Raises: DataError where the disk refuses.
     """
-    import pyarrow.parquet as pq
-
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with writing(path):
             with partial.open("wb") as file:
-                # floats are as good as random: nothing makes them smaller; Parquet has no number smaller than four
-                # bytes, and a dictionary of the 256 that there are makes one of them
-                bytes_alone = schema.field(VECTOR).type.value_type.bit_width == 8
-                packed = {name: "NONE" if name == VECTOR else "SNAPPY" for name in schema.names}
-                words = [name for name in schema.names if name not in (VECTOR, SCALE)]
-                words += [f"{VECTOR}.list.element"] if bytes_alone else []
-                with pq.ParquetWriter(file, schema, compression=packed, use_dictionary=words) as writer:
-                    for table in tables:
-                        writer.write_table(table, row_group_size=GROUP_ROWS)
-                        del table  # or it would lie beside the next one while that is made
+                yield file
                 file.flush()
                 os.fsync(file.fileno())
-            size = partial.stat().st_size
             partial.replace(path)
             sync_directory(path.parent)
     finally:
         partial.unlink(missing_ok=True)
-    return size
+
+
+def write_shard(path: Path, schema: pa.Schema, tables: Iterable[pa.Table]) -> int:
+    """Write a Parquet file, whole or not at all, and return its bytes. Raises: DataError where the disk refuses."""
+    import pyarrow.parquet as pq
+
+    # floats are as good as random: nothing makes them smaller; Parquet has no number smaller than four bytes, and a
+    # dictionary of the 256 that there are makes one of them
+    bytes_alone = schema.field(VECTOR).type.value_type.bit_width == 8
+    packed = {name: "NONE" if name == VECTOR else "SNAPPY" for name in schema.names}
+    words = [name for name in schema.names if name not in (VECTOR, SCALE)]
+    words += [f"{VECTOR}.list.element"] if bytes_alone else []
+    with whole_file(path) as file:
+        with pq.ParquetWriter(file, schema, compression=packed, use_dictionary=words) as writer:
+            for table in tables:
+                writer.write_table(table, row_group_size=GROUP_ROWS)
+                del table  # or it would lie beside the next one while that is made
+        return file.tell()
+
+
+def sync_tree(directory: Path) -> None:
+    """Have what is in a directory on the disk."""
+    for path in (directory, *directory.rglob("*")):
+        if path.is_dir():
+            sync_directory(path)
+        else:
+            with path.open("r+b") as file:
+                os.fsync(file.fileno())
 
 
 def sync_directory(directory: Path) -> None:
