@@ -55,7 +55,7 @@ def test_the_command_under_torchrun_makes_the_same_student(tmp_path):
     flags += "--per-device-train-batch-size 8 --bf16 false".split()
     assert finish(start(*TORCHRUN, "wellread.cli.main", "distill", *flags)).count("student: ") == 1
     recipe = read_recipe("default")
-    loop = replace(recipe.distill.loop, max_steps=20, adam_epsilon=1e-5, per_device_train_batch_size=16)
+    loop = replace(recipe.distill.loop, max_steps=20, adam_epsilon=1e-5, per_device_train_batch_size=16, bf16="false")
     shape = replace(recipe.distill, num_hidden_layers=1, hidden_size=8, num_attention_heads=2, loop=loop)
     teacher, where = wellread.load(tmp_path / "saved"), tmp_path / "run"
     student = distill(teacher, [tmp_path / "texts.txt"], output_dir=where, recipe="default", config=shape)
