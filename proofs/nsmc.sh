@@ -4,7 +4,8 @@
 #   sh proofs/nsmc.sh DATA OUT
 # DATA holds nsmc/ (github.com/e9t/nsmc; unlabeled.txt.gz is a review a line, without those of dev.tsv) and kobert/ (the SentencePiece model and
 # vocab.txt of SKTBrain/KoBERT). dev.tsv is scored and never learned. EPOCHS: of pre-training, 3 where it is not set. SHAPES: of the students, both
-# where it is not set. TEACHER: a classifier of such reviews, in the place of the two that are trained here.
+# where it is not set. TEACHER: a classifier of such reviews, in the place of the two that are trained here. MASKED: the shape of DistilBERT's teacher,
+# L-4_H-256 where it is not set; STEPS: of its masked words, and of its student's, an epoch where it is not set.
 set -eu
 data=$1 out=$2
 here=$(dirname "$0")
@@ -48,9 +49,10 @@ for shape in $shapes; do
         --labelled "$data/nsmc/train.tsv" --format nsmc --hard-label-weight 0.3 --num-train-epochs 1 --per-device-train-batch-size 64 --max-seq-length 64 --dtype int8
 done
 # After DistilBERT: half of the layers of a teacher that knows masked words, then the labels.
-stage "$out/masked" pretrain "$reviews" --shape L-4_H-256 --vocab "$data/kobert" --max-seq-length 64 --tokens-per-batch 4096 \
-    --warmup-ratio 0.05 --learning-rate 5e-4 --num-train-epochs 1
-stage "$out/distilbert" distill "$reviews" -m "$out/masked" --recipe distilbert --teacher-layers 0,2 --max-seq-length 64 --num-train-epochs 1
+stage "$out/masked" pretrain "$reviews" --shape "${MASKED:-L-4_H-256}" --vocab "$data/kobert" --max-seq-length 64 \
+    --tokens-per-batch 4096 --warmup-ratio 0.05 --learning-rate 5e-4 --num-train-epochs 1 --max-steps "${STEPS:-0}"
+stage "$out/distilbert" distill "$reviews" -m "$out/masked" --recipe distilbert --teacher-layers 0,2 --max-seq-length 64 --num-train-epochs 1 \
+    --max-steps "${STEPS:-0}"
 labels "$out/distilbert-fine-tuned" -m "$out/distilbert" --num-train-epochs 3 --learning-rate 2e-4 --dtype int8
 
 wellread report "$out"/L-?_H-???-fine-tuned "$out"/L-?_H-???-pretrained-fine-tuned "$out"/L-?_H-???-distilled "$out/distilbert-fine-tuned" \
