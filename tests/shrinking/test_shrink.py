@@ -22,6 +22,7 @@ from wellread.learn.init import with_head
 from wellread.learn.training_examples import head_for
 from wellread.measure.size import shipped_bytes
 from wellread.shrinking import reporting
+from wellread.shrinking.material import take_material
 from wellread.shrinking.outcome import Row, choose
 from wellread.shrinking.settings import Bounds
 from wellread.shrinking.shrink import shrink
@@ -166,6 +167,15 @@ def test_a_teacher_of_another_task_or_of_other_labels_is_refused(tmp_path):
     with pytest.raises(DataError, match=r"the labels animal, person were asked of .* 40 of 40 are others"):
         shrink(module, task="classify", train=rows, **given)
     assert isinstance(head, HeadConfig)
+
+
+def test_a_sentence_encoder_that_was_fine_tuned_is_a_base_for_other_tasks(tmp_path):
+    module = base(tmp_path / "files")
+    head = head_for("similarity", made_examples("similarity", 20), module.checkpoint, finetuning.FinetuneConfig(), ())
+    module.checkpoint = with_head(module.checkpoint, head, max_seq_length=32, seed=0)
+    material = take_material(module, "tag", config(), train=made_examples("tag", 40))
+    assert material.is_base
+    assert module.checkpoint.head is head
 
 
 def row(name, score, size, speed=100.0, share=None):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +114,10 @@ def take_material(
     if task == VECTORS:
         return _of_vectors(module, config, train=train, dev=dev, texts=plain)
     head = module.checkpoint.head
+    if (
+        head is not None and head.task == "similarity"
+    ):  # it has learned its vectors alone, and is a base for other tasks
+        module, head = replace(module, checkpoint=replace(module.checkpoint, head=None)), None
     if head is not None and head.task != task:
         raise InputError(
             f"a teacher for {task} was expected; found one that is fine-tuned for {head.task}; name that task, or "
