@@ -270,7 +270,18 @@ def test_labels_may_be_shares_of_several(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "share", [{"no": -1, "yes": 2}, {"no": 0}, {}, {"no": math.nan}, {"no": "much"}, None, {"": 1}]
+    "share",
+    [
+        {"no": -1, "yes": 2},
+        {"no": 0},
+        {},
+        {"no": math.nan},
+        {"no": "much"},
+        None,
+        {"": 1},
+        {"no": 10**400},
+        {"no": 1, "no ": 1},
+    ],
 )
 def test_shares_that_are_none_are_refused(share):
     with pytest.raises(

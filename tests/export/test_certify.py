@@ -13,14 +13,15 @@ import numpy as np
 import onnx
 import pytest
 from click.testing import CliRunner
+from headed import headed_checkpoint
 from onnx import TensorProto, helper, numpy_helper
-from tiny import tiny_checkpoint, tiny_module
+from tiny import tiny_checkpoint, tiny_module, tiny_tokenizer
 
 import wellread
 from wellread.cli.main import group
 from wellread.config import SentenceConfig
 from wellread.errors import ExportError, InputError
-from wellread.export.artefacts import endpoints, graph_of
+from wellread.export.artefacts import _tokens, endpoints, graph_of, with_prompt
 from wellread.export.certify import as_json, as_markdown, certify, refuse_beyond
 from wellread.export.onnx import export_onnx
 from wellread.module import Module
@@ -138,6 +139,67 @@ def test_a_graph_that_does_not_load(module, tmp_path):
         certify(module, tmp_path, texts=TEXTS)
 
 
+@pytest.mark.parametrize("bias", [np.nan, np.inf])
+def test_logits_that_are_no_numbers_do_not_agree(tmp_path, bias):
+    module = Module(checkpoint=headed_checkpoint("classify"), tokenizer=tiny_tokenizer(tmp_path / "words"))
+    export_onnx(module, tmp_path / "graph")
+    path = tmp_path / "graph" / "onnx" / "model.onnx"
+    model = onnx.load(path)
+    constant = next(each for each in model.graph.initializer if each.name == "classifier.bias")
+    constant.CopyFrom(numpy_helper.from_array(np.full(5, bias, np.float32), constant.name))
+    onnx.save(model, path)
+    found = certify(module, path, texts=TEXTS)
+    assert (found.holds, found.logits) == (False, {"logits": float("inf")})
+    assert found.largest_difference < 1e-5
+    assert json.loads(as_json(found), parse_constant=pytest.fail)["logits"] == {"logits": None}
+    page = as_markdown(replace(found, worst_text="a\nb | c"))
+    assert "| logits | largest difference inf |\n| worst text | a b \\| c |\n" in page
+
+
+def test_wider_vectors_are_cut_at_truncate_dim_alone(tmp_path):
+    """A graph of two poolings begins with the numbers of the first: it is another module all the same."""
+    sentence = SentenceConfig(max_seq_length=32, pooling="cls+mean")
+    wide = tiny_module(tmp_path / "words", sentence=sentence)
+    export_onnx(wide, tmp_path / "graph")
+    cut = replace(wide, checkpoint=replace(wide.checkpoint, sentence=replace(sentence, truncate_dim=5)))
+    assert certify(cut, tmp_path / "graph", texts=TEXTS).holds
+    one = replace(wide, checkpoint=replace(wide.checkpoint, sentence=replace(sentence, pooling="cls")))
+    with pytest.raises(ExportError, match=r"against vectors of shape \[3, 12\]; found vectors of shape \[3, 24\]"):
+        certify(one, tmp_path / "graph", texts=TEXTS)
+
+
+def test_texts_that_an_artefact_cuts_have_other_ids(module, tmp_path):
+    sentence = replace(module.checkpoint.sentence, max_seq_length=6)
+    replace(module, checkpoint=replace(module.checkpoint, sentence=sentence)).save(tmp_path / "short")
+    found = certify(module, tmp_path / "short", texts=TEXTS, tolerance=10)
+    assert (found.holds, found.other_ids) == (False, 2)
+
+
+def test_a_graph_with_a_mask_of_what_is_pooled(tmp_path):
+    sentence = SentenceConfig(max_seq_length=32, include_prompt=False)
+    module = tiny_module(tmp_path / "words", sentence=sentence)
+    export_onnx(module, tmp_path / "graph")
+    assert certify(module, tmp_path / "graph", texts=TEXTS).holds
+
+
+def test_a_graph_of_texts_that_tells_no_ids(module, tmp_path):
+    nodes = [
+        helper.make_node("Shape", ["text"], ["rows"]),
+        helper.make_node("Concat", ["rows", "width"], ["shape"], axis=0),
+        helper.make_node("ConstantOfShape", ["shape"], ["sentence_embedding"]),
+    ]
+    ends = [
+        [helper.make_tensor_value_info("text", TensorProto.STRING, [None])],
+        [helper.make_tensor_value_info("sentence_embedding", TensorProto.FLOAT, [None, None])],
+    ]
+    graph = helper.make_graph(nodes, "g", *ends, [numpy_helper.from_array(np.int64([12]), "width")])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=9)
+    onnx.save(model, tmp_path / "model.onnx")
+    found = certify(module, tmp_path, texts=TEXTS)
+    assert (found.holds, found.other_ids) == (False, None)
+    assert found.notes == ("the graph tells no ids: it has no outputs input_ids and attention_mask",)
+
+
 def test_where_weights_stand_beside_a_graph_the_weights_are_meant(tmp_path):
     (tmp_path / "onnx").mkdir()
     (tmp_path / "onnx" / "model.onnx").touch()
@@ -206,7 +268,7 @@ def openai(module, *, as_base64=False, tokenizes=True, asked=None):
         if path == "/tokenize":
             rows = [
                 [{"id": 2}, *({"id": int(i)} for i in row), {"id": 3}]
-                for row in module.tokenizer.tokenize(payload["inputs"])
+                for row in module.tokenizer.tokenize(with_prompt(module, payload["inputs"]))
             ]
             return (200, rows) if tokenizes else (404, {"error": "no"})
         vectors = module.encode(payload["input"])
@@ -229,14 +291,30 @@ def test_a_server(module, as_base64):
         found = certify(module, address, texts=TEXTS * 20, api_key="secret", model_name="tiny")
     assert found.holds
     assert (found.texts, found.other_ids) == (60, 0)
-    assert asked == [*[("/v1/embeddings", "tiny", "Bearer secret")] * 2, ("/tokenize", None, "Bearer secret")]
+    assert asked == [
+        *[("/v1/embeddings", "tiny", "Bearer secret")] * 2,
+        *[("/tokenize", None, "Bearer secret")] * 2,  # text-embeddings-inference takes 32 texts by default
+    ]
     assert "secret" not in as_json(found)
+
+
+def test_a_server_puts_its_prompt_before_texts_by_itself(tmp_path):
+    prompts = {"prompts": {"query": "a man "}, "default_prompt_name": "query"}
+    module = tiny_module(tmp_path / "words", sentence=SentenceConfig(max_seq_length=32, **prompts))
+    with server(openai(module)) as address:
+        found = certify(module, address, texts=TEXTS)
+    assert (found.holds, found.other_ids) == (True, 0)
 
 
 def test_a_server_that_tells_no_ids(module):
     with server(openai(module, tokenizes=False)) as address:
         found = certify(module, f"{address}/v1", texts=TEXTS)
     assert (found.holds, found.other_ids, found.notes) == (True, None, ("the server tells no ids",))
+
+
+@pytest.mark.parametrize("body", [b'[[{"id": Infinity}]]', b"[" * 200_000, b"[[1]]", b"[]", b"{}"])
+def test_an_answer_that_is_no_ids(body):
+    assert _tokens(body, 1) is None
 
 
 @pytest.mark.parametrize(
@@ -250,6 +328,8 @@ def test_a_server_that_tells_no_ids(module):
         (200, {"data": [{"index": i, "embedding": [1.0] * (i + 1)} for i in range(3)]}, r"found 3 widths"),
         (200, {"data": [{"index": i, "embedding": [1.0]} for i in range(3)]}, r"found vectors of shape \[3, 1\]"),
         (200, {"data": [{"index": i, "embedding": [float("nan")] * 12} for i in range(3)]}, r"found NaN or infinity"),
+        (200, b'{"data": [{"index": 0, "embedding": [1' + b"0" * 400 + b"]}]}", r"\(OverflowError"),
+        (200, b"[" * 200_000, r"\(RecursionError"),
     ],
 )
 def test_answers_that_are_none(module, status, body, found):
@@ -286,6 +366,7 @@ def test_where_servers_embed():
     [
         ({"tolerance": -1}, r"tolerance= must be a number of at least 0; found -1"),
         ({"tolerance": float("nan")}, r"found nan"),
+        ({"tolerance": float("inf")}, r"found inf"),
         ({"texts": 0}, r"texts= takes a number above 0, or texts; found 0"),
         ({"texts": []}, r"texts= takes"),
         ({"texts": "a text"}, r"texts= takes"),
@@ -301,6 +382,16 @@ def test_what_cannot_be_certified(module, options, found):
 def test_long_texts_are_left_out_and_told(module):
     found = certify(module, "numpy", texts=[*TEXTS, "a man " * 40])
     assert (found.texts, found.notes) == (3, ("1 texts of more than 32 tokens were left out",))
+
+
+def test_half_of_a_surrogate_pair(module):
+    assert certify(module, "numpy", texts=["\ud800 cat"]).holds
+
+
+def test_where_a_certificate_cannot_lie(tmp_path):
+    done = CliRunner().invoke(group, ["certify", "no/such/module", "numpy", "-o", str(tmp_path / "absent" / "a.md")])
+    assert done.exit_code == 3  # before any work
+    assert "found that there is no directory" in done.stderr
 
 
 def test_the_command(tmp_path):

@@ -11,6 +11,7 @@ from headed import headed_checkpoint
 from tiny import tiny_checkpoint, tiny_config, tiny_module, tiny_tokenizer
 
 import wellread
+from wellread.backends import onnx as backend
 from wellread.backends.backend import load_backend
 from wellread.checkpoints.checkpoint import in_memory
 from wellread.checkpoints.names import shapes
@@ -20,7 +21,8 @@ from wellread.export import graph_parity
 from wellread.export import onnx as export
 from wellread.export.graph_parity import compare_graph, graph_batches, reference_outputs
 from wellread.export.onnx import export_onnx
-from wellread.files import sha256
+from wellread.export.openvino import export_openvino
+from wellread.files import CARD_MARK, sha256
 from wellread.module import Module
 
 DENSE = DenseConfig(in_features=12, out_features=5, bias=True, activation="tanh")
@@ -139,7 +141,7 @@ def test_a_head_gives_its_logits(tmp_path, task, outputs):
 
 
 def test_weights_beside_a_file_that_would_be_too_large(tmp_path, monkeypatch):
-    monkeypatch.setattr(export, "EXTERNAL", 1000)
+    monkeypatch.setattr(backend, "EXTERNAL", 1000)
     module = tiny_module(tmp_path / "words")
     found = export_onnx(module, tmp_path / "made")
     assert (tmp_path / "made" / "onnx" / "model.onnx_data").stat().st_size > 10_000
@@ -160,6 +162,7 @@ def test_the_first_and_the_last_opset(tmp_path, opset):
     [
         ({"opset": 13}, r"opset 13 was asked for; wellread writes 20 to 24; choose one"),
         ({"opset": "20"}, r"opset '20' was asked for"),
+        ({"texts": iter(["a man"]), "with_tokenizer": True}, r"texts= takes a list of texts; found <list_iterator"),
         ({"dtype": "bfloat16"}, r"as 'bfloat16'; graphs are written with float32, float16, int8; choose one"),
     ],
 )
@@ -183,6 +186,51 @@ def test_what_stands_there(tmp_path):
         export_onnx(module, made, overwrite=True)
 
 
+@pytest.mark.parametrize("write", [export_onnx, export_openvino])
+def test_a_module_over_the_files_that_it_is_read_from(tmp_path, write):
+    """Its tensors are read when they are asked for, of files that give way to the export."""
+    tiny_module(tmp_path / "words", mlm=False).save(tmp_path / "made")
+    module = wellread.load(tmp_path / "made")
+    before = module.fingerprint
+    found = write(module, tmp_path / "made", dtype="float16", overwrite=True)
+    assert 0 < found.rounding < 1e-2
+    assert module.fingerprint == before != found.fingerprint
+    assert module.encode(["a man is playing"]).shape == (1, 12)
+
+
+@pytest.mark.parametrize("write", [export_onnx, export_openvino])
+def test_what_cannot_be_said_of_an_export_leaves_what_stood_there(tmp_path, monkeypatch, write):
+    module, made = tiny_module(tmp_path / "words", mlm=False), tmp_path / "made"
+    write(module, made)
+    before = sha256(made / "wellread.json")
+    monkeypatch.setattr(export, "moved_by", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        write(module, made, dtype="float16", overwrite=True)
+    assert sha256(made / "wellread.json") == before
+
+
+@pytest.mark.parametrize("write", [export_onnx, export_openvino])
+def test_a_card_of_ones_own_stays(tmp_path, write):
+    module, made = tiny_module(tmp_path / "words", mlm=False), tmp_path / "made"
+    write(module, made)
+    assert (made / "README.md").read_text("utf-8").startswith(CARD_MARK)
+    (made / "README.md").write_text("# Mine\n", "utf-8")
+    write(module, made, overwrite=True)
+    assert (made / "README.md").read_text("utf-8") == "# Mine\n"
+
+
+def test_the_backend_runs_what_is_too_large_for_a_message(tmp_path, monkeypatch):
+    module = tiny_module(tmp_path / "words", mlm=False)
+    expected = module.encode(["a man is playing"])
+    save, written = backend.save_graph, []
+    monkeypatch.setattr(backend, "EXTERNAL", 1000)
+    monkeypatch.setattr(backend, "save_graph", lambda model, path: (save(model, path), written.append(path)))
+    vectors = replace(module, backend="onnx").encode(["a man is playing"])
+    assert np.abs(vectors - expected).max() < 1e-5
+    assert len(written) == 1
+    assert not written[0].parent.exists()
+
+
 def test_without_the_extra(tmp_path, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(MissingExtra, match=r'pip install "wellread\[onnx\]"'):
@@ -190,7 +238,7 @@ def test_without_the_extra(tmp_path, monkeypatch):
 
 
 def test_nothing_is_kept_of_a_graph_that_does_not_load(tmp_path, monkeypatch):
-    monkeypatch.setattr(export, "save_graph", lambda model, path: (path.parent.mkdir(), path.write_bytes(b"no")))
+    monkeypatch.setattr(backend, "save_graph", lambda model, path: path.write_bytes(b"no"))
     with pytest.raises(ExportError, match=r"loaded with onnxruntime; its process ended with code 1: .*--opset"):
         export_onnx(tiny_module(tmp_path / "words"), tmp_path / "made")
     assert [path.name for path in tmp_path.iterdir()] == ["words"]

@@ -54,6 +54,12 @@ def external(**facts):
     return tensor
 
 
+def shaped(*dims):
+    tensor = external(location="model.onnx", length="None")
+    tensor.dims[:] = dims
+    return tensor
+
+
 def typed():
     return helper.make_tensor("w", TensorProto.FLOAT, [2], [1.0, 2.0])  # numbers one by one
 
@@ -73,6 +79,9 @@ def short():
         (external(), "'w' in '', which is no file beside it"),
         (external(location="model.onnx", offset="-1"), "at '-1'"),
         (external(location="model.onnx", length="3"), "of 16 bytes at '0', '3' bytes long"),
+        (external(location="model.onnx", offset="9" * 19), "at '9999999999999999999'"),
+        (shaped(2**62, 4), "of the shape [4611686018427387904, 4], which is none"),
+        (shaped(-1, 4), "of the shape [-1, 4], which is none"),
         (typed(), "'w' of a type or in a form that wellread does not write"),
         (helper.make_tensor("w", TensorProto.STRING, [1], [b"x"]), "of a type or in a form"),
         (short(), "of shape [2, 2] and type float32 in 15 bytes"),

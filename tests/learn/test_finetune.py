@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from dataclasses import asdict, replace
 from itertools import product
 
@@ -373,6 +374,16 @@ def test_a_module_that_predicts_one_label_alone_is_told_of(module, tmp_path):
     message = r"the module predicts '\w+' for all of 40 examples of the given rows, which have 2 labels: .* above 1e-09"
     same = [{**row, "text": "a cat"} for row in rows[:40]]
     with pytest.warns(TrainingWarning, match=message):
+        finetune(module, rows, task="classify", output_dir=tmp_path / "run", config=config, dev=same)
+
+
+def test_examples_whose_largest_shares_are_one_labels_may_have_it_alone(module, tmp_path):
+    rows = made_rows("classify", 48)
+    first, second = sorted({row["label"] for row in rows})
+    config = settings(max_steps=1, learning_rate=1e-9, eval_steps=0)
+    same = [{"text": "a cat", "label": {first: 0.9, second: 0.1}}] * 40
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", TrainingWarning)
         finetune(module, rows, task="classify", output_dir=tmp_path / "run", config=config, dev=same)
 
 

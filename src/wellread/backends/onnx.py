@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
@@ -17,6 +21,7 @@ from wellread.encoder.heads import run
 # Gelu stands in ONNX since opset 20; MultiHeadAttention in ONNX Runtime's own domain, where its kernels are fused.
 OPSETS = (("", 20), ("com.microsoft", 1))
 IR_VERSION = 10
+EXTERNAL = 2_000_000_000  # bytes of weights that still go into the message itself: protobuf ends at 2 GiB
 ONE = numpy_helper.from_array(np.ones(1, np.int32))
 MASKED = -1e30  # swallows any score whole; see the NumPy backend
 ACTIVATIONS: dict[str, tuple[str, dict[str, str]]] = {
@@ -207,11 +212,27 @@ def build(checkpoint: Checkpoint, outputs: Sequence[str]) -> Any:
     )
 
 
+def is_large(model: Any) -> bool:
+    """Say whether a ModelProto holds too much for one message of protobuf."""
+    return sum(len(constant.raw_data) for constant in model.graph.initializer) > EXTERNAL
+
+
+def save_graph(model: Any, path: Path) -> None:
+    """Write a ModelProto; weights of over 2 GB in all go into a file beside it, `model.onnx_data`."""
+    options = {"save_as_external_data": True, "location": f"{path.name}_data"} if is_large(model) else {}
+    onnx.save_model(model, str(path), **options)
+
+
 def session(model: Any) -> onnxruntime.InferenceSession:
-    """Prepare a ModelProto on all cores."""
+    """Prepare a ModelProto on all cores; of a large one the runtime reads the weights from a file."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = cpu_count()
-    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    prepare = partial(onnxruntime.InferenceSession, sess_options=options, providers=["CPUExecutionProvider"])
+    if not is_large(model):
+        return prepare(model.SerializeToString())
+    with tempfile.TemporaryDirectory(prefix="wellread.", ignore_cleanup_errors=True) as directory:
+        save_graph(model, path := Path(directory) / "model.onnx")
+        return prepare(str(path))
 
 
 class OnnxBackend(Backend):

@@ -39,10 +39,13 @@ def command(
     OpenAI's does. Differences are of one number, over the largest number of the reference or 1.
     """
     import wellread
+    from wellread.cli.texts import check_output, whole_file
     from wellread.export import certify as certificates
 
-    if output is not None and output.exists() and not overwrite:
-        raise click.UsageError(f"{output} exists; choose another name, or pass --overwrite")
+    if output is not None:
+        check_output(output)
+        if output.exists() and not overwrite:
+            raise click.UsageError(f"{output} exists; choose another name, or pass --overwrite")
     found = certificates.certify(
         wellread.load(module),
         artefact,
@@ -54,6 +57,7 @@ def command(
     )
     written = {True: certificates.as_json, False: certificates.as_markdown}
     if output is not None:
-        output.write_text(written[output.suffix == ".json"](found), "utf-8")
+        with whole_file(output) as file:
+            file.write(written[output.suffix == ".json"](found).encode("utf-8"))
     click.echo(written[as_json](found), nl=False)
     certificates.refuse_beyond(found)

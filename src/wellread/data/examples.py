@@ -325,7 +325,10 @@ def _soft_labels(table: Table, form: Format) -> list[dict[str, float]] | None:
     if not any(isinstance(value, Mapping) for value in values):
         return None
     rows = [label_shares(value) for value in values]
-    request = f"a label, or the share of each label (numbers of 0 or more, not all 0), was asked of the column {name}"
+    request = (
+        f"a label, or the share of each label (numbers of 0 or more, not all 0; each label once), was asked of the "
+        f"column {name}"
+    )
     refuse_rows(table, (row is None for row in rows), request, "mend them")
     soft = [row or {} for row in rows]
     if form.labels:
@@ -348,10 +351,10 @@ def label_shares(value: object) -> dict[str, float] | None:
         return {label: 1.0} if label else None
     try:
         shares = {str(label).strip(): float(share or 0) for label, share in value.items()}
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     total = sum(shares.values())
-    if "" in shares or not 0 < total < math.inf or min(shares.values()) < 0:
+    if "" in shares or len(shares) < len(value) or not 0 < total < math.inf or min(shares.values()) < 0:
         return None
     return {label: share / total for label, share in shares.items()}
 

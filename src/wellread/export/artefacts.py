@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 from wellread.backends.backend import BACKENDS, check_backend
 from wellread.backends.numpy import NumpyOps
 from wellread.encode import prompt_of
-from wellread.encoder.heads import SENTENCE_OUTPUT, needed_outputs, sentence_embedding
+from wellread.encoder.heads import POOLING_MASK, SENTENCE_OUTPUT, needed_outputs, sentence_embedding
 from wellread.errors import ExportError, require_extra
 from wellread.export.graph_names import IDS, INPUT_NAMES, TEXT, shapes_out
 from wellread.export.graph_parity import reference_outputs, rows_of, run_apart
@@ -36,6 +35,7 @@ MOST_TOKENS = 1_000_000  # more than any text has
 HIDDEN = ("last_hidden_state", "token_embeddings", "sequence_output")  # what graphs call the hidden states
 RUNTIMES = {".onnx": "onnxruntime", ".xml": "openvino"}
 POOLED = ("pooler_output", "pooled_output")
+STRANGE = (ValueError, TypeError, KeyError, OverflowError, RecursionError)  # what reading an answer of any shape raises
 GRAPHS = (
     "onnx/model.onnx",
     "model.onnx",
@@ -75,7 +75,7 @@ def ask(artefact: str | os.PathLike[str], module: Module, texts: Sequence[str], 
     """
     name = os.fspath(artefact)
     if name.startswith(("http://", "https://")):
-        return ask_server(name, module, texts, asking)
+        return ask_server(name, texts, asking)
     path = Path(os.path.expanduser(name))
     backend, _, precision = name.partition(":")
     if backend in BACKENDS:
@@ -88,11 +88,9 @@ def ask(artefact: str | os.PathLike[str], module: Module, texts: Sequence[str], 
     return _encoded(load(name, backend=asking.backend), texts, precision=None)
 
 
-def own_ids(module: Module, texts: Sequence[str]) -> Ids:
-    """Return the ids of texts as the module reads them, special ones included, nothing cut."""
-    batch = module.tokenizer.template.pack(
-        [module.tokenizer.tokenize(texts)], seq_length=MOST_TOKENS, pad_to_longest=True
-    )
+def own_ids(module: Module, texts: Sequence[str], *, most: int = MOST_TOKENS) -> Ids:
+    """Return the ids of texts as the module reads them, special ones included, cut to `most`."""
+    batch = module.tokenizer.template.pack([module.tokenizer.tokenize(texts)], seq_length=most, pad_to_longest=True)
     return [row[mask > 0].tolist() for row, mask in zip(batch["input_word_ids"], batch["input_mask"], strict=True)]
 
 
@@ -106,7 +104,8 @@ def _encoded(module: Module, texts: Sequence[str], *, precision: str | None) -> 
     """Ask a module of wellread's."""
     vectors = module.encode(list(texts), precision=precision, show_progress_bar=False)
     by = f"wellread {__version__}, {module.backend} in {module.running(precision).precision}"
-    return Answers(by=by, vectors=vectors, ids=own_ids(module, with_prompt(module, texts)))
+    ids = own_ids(module, with_prompt(module, texts), most=module.max_seq_length)
+    return Answers(by=by, vectors=vectors, ids=ids)
 
 
 # -- graphs ----------------------------------------------------------------------------------------------------------
@@ -124,7 +123,7 @@ def graph_of(path: Path) -> Path | None:
 def ask_graph(graph: Path, module: Module, texts: Sequence[str]) -> Answers:
     """Ask a graph of ONNX or OpenVINO, with the ids of the tokenizer.json beside it where there is one.
 
-    A graph that has a tokenizer inside is given texts, and tells its ids. Of logits that module and graph both have,
+    A graph that has a tokenizer inside is given texts, and may tell its ids. Of logits that module and graph both have,
     those of a few texts are compared.
     """
     runtime = RUNTIMES[graph.suffix]
@@ -138,22 +137,28 @@ def ask_graph(graph: Path, module: Module, texts: Sequence[str]) -> Answers:
     given = _given(batches, prompted)
     ran = run_apart(graph, given, runtime=runtime, outputs=[*HIDDEN, *POOLED, SENTENCE_OUTPUT, *IDS])
     inside = TEXT in ran.report["inputs"]
+    notes = () if file else ("there is no tokenizer.json beside the graph: it was given the module's ids",)
+    told = None if file is None else ids
     if inside:
-        ids = [row for i in range(len(given)) for row in rows_of(ran.outputs, i)]
-    notes = () if file or inside else ("there is no tokenizer.json beside the graph: it was given the module's ids",)
+        tells = ran.report["outputs"].keys() >= {*IDS}
+        told = [row for i in range(len(given)) for row in rows_of(ran.outputs, i)] if tells else None
+        notes = () if tells else (f"the graph tells no ids: it has no outputs {' and '.join(IDS)}",)
     return Answers(
         by=f"{runtime} {ran.report['version']}{', its tokenizer inside' if inside else ''}",
         vectors=_vectors(module, batches, ran.outputs, source=graph),
-        ids=ids if file or inside else None,
+        ids=told,
         logits=_logits(graph, module, prompted[:LOGITS_OF], ran.report["outputs"]),
         notes=notes,
     )
 
 
 def _given(batches: Sequence[Mapping[str, Array]], texts: Sequence[str]) -> list[dict[str, Any]]:
-    """Return batches under the names of graphs, with their texts for one that has a tokenizer inside."""
+    """Return batches under the names of graphs, and what some take besides: a mask of what is pooled, or texts."""
     named = [{INPUT_NAMES[name]: array for name, array in batch.items()} for batch in batches]
-    return [{**batch, TEXT: list(texts[i * BATCH : (i + 1) * BATCH])} for i, batch in enumerate(named)]
+    return [
+        {**batch, POOLING_MASK: batch[IDS[1]], TEXT: list(texts[i * BATCH : (i + 1) * BATCH])}
+        for i, batch in enumerate(named)
+    ]
 
 
 def _logits(graph: Path, module: Module, texts: Sequence[str], outputs: Mapping[str, Any]) -> dict[str, float]:
@@ -271,7 +276,7 @@ def endpoints(address: str) -> tuple[str, str]:
     return embeds, f"{root}/tokenize"
 
 
-def ask_server(address: str, module: Module, texts: Sequence[str], asking: Asking) -> Answers:
+def ask_server(address: str, texts: Sequence[str], asking: Asking) -> Answers:
     """Ask a server for vectors at `/v1/embeddings` and, where it has such a route, for ids at `/tokenize`.
 
     Raises: ExportError where it does not answer, or not so.
@@ -292,11 +297,22 @@ def ask_server(address: str, module: Module, texts: Sequence[str], asking: Askin
     widths = {row.shape for row in rows}
     if len(widths) != 1:
         raise ExportError(f"{embeds} was asked for vectors; found {len(widths)} widths; check what serves there")
-    prompted = with_prompt(module, texts)
-    status, answer = _posted(tokenizes, {"inputs": prompted, "add_special_tokens": True}, headers)
-    ids = _tokens(answer, len(texts)) if status == 200 else None
+    ids = _told(tokenizes, texts, headers)  # it puts its default prompt before them, as it does to embed them
     notes = () if ids is not None else ("the server tells no ids",)
     return Answers(by=f"the server {without_password(address)}", vectors=np.stack(rows), ids=ids, notes=notes)
+
+
+def _told(url: str, texts: Sequence[str], headers: Mapping[str, str]) -> Ids | None:
+    """Ask a server for the ids of texts, as many at once as it takes by default; None where it does not tell them."""
+    ids: Ids = []
+    for begin in range(0, len(texts), BATCH):
+        some = list(texts[begin : begin + BATCH])
+        status, answer = _posted(url, {"inputs": some, "add_special_tokens": True}, headers)
+        rows = _tokens(answer, len(some)) if status == 200 else None
+        if rows is None:
+            return None
+        ids += rows
+    return ids
 
 
 def _posted(url: str, payload: Any, headers: Mapping[str, str]) -> tuple[int, bytes]:
@@ -314,7 +330,7 @@ def _rows(answer: bytes, count: int, *, source: str) -> list[Array]:
         data = json.loads(answer)["data"]
         by_index = {item["index"]: _vector(item["embedding"]) for item in data}
         rows = [by_index[i] for i in range(count)]
-    except (ValueError, TypeError, KeyError, binascii.Error) as error:
+    except STRANGE as error:
         raise ExportError(
             f"{source} was asked for {count} vectors; found an answer of another shape than OpenAI's "
             f"({type(error).__name__}: {error}); check what serves there"
@@ -336,6 +352,6 @@ def _tokens(answer: bytes, count: int) -> Ids | None:
     """Read ids out of an answer of text-embeddings-inference's `/tokenize`; None where it is another."""
     try:
         rows = [[int(token["id"]) for token in row] for row in json.loads(answer)]
-    except (ValueError, TypeError, KeyError):
+    except STRANGE:
         return None
     return rows if len(rows) == count else None

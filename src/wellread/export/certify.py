@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import time
 import warnings
@@ -68,14 +69,14 @@ def certify(
     `/v1/embeddings` as OpenAI's does, to `model_name`, with `api_key`. `texts` are so many of the packaged English and
     Korean lines, or texts of your own; those that the module would cut are left out.
 
-    Raises: InputError for no texts or a tolerance below 0; ExportError where the artefact cannot be asked;
+    Raises: InputError for no texts, or a tolerance below 0 or infinite; ExportError where the artefact cannot be asked;
         MissingExtra.
 
     >>> import wellread
     >>> wellread.certify(wellread.load("default"), "openvino", texts=8, tolerance=1e-5).holds
     True
     """
-    if not isinstance(tolerance, int | float) or not tolerance >= 0:
+    if not isinstance(tolerance, int | float) or not 0 <= tolerance < math.inf:
         raise InputError(f"tolerance= must be a number of at least 0; found {tolerance!r}; pass such as {TOLERANCE}")
     chosen, notes = chosen_texts(module, texts)
     reference = replace(module, backend="numpy", _automatic="")
@@ -83,7 +84,7 @@ def certify(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", TruncationWarning)  # of a module whose texts are shorter; the ids tell
         answers = ask(artefact, module, chosen, Asking(backend=backend, model_name=model_name, api_key=api_key))
-    vectors = _checked(answers.vectors, expected, artefact)
+    vectors = _checked(answers.vectors, expected, artefact, uncut=module.checkpoint.embedding_size)
     ids = own_ids(module, with_prompt(module, chosen))
     other = None if answers.ids is None else sum(a != b for a, b in zip(ids, answers.ids, strict=True))
     differences = np.abs(vectors - expected) / max(1.0, float(np.abs(expected).max()))
@@ -96,7 +97,9 @@ def certify(
         artefact=_named(artefact),
         by=answers.by,
         texts=len(chosen),
-        texts_sha256=hashlib.sha256("".join(f"{text}\n" for text in chosen).encode()).hexdigest(),
+        texts_sha256=hashlib.sha256(
+            "".join(f"{text}\n" for text in chosen).encode("utf-8", "surrogatepass")
+        ).hexdigest(),
         other_ids=other,
         largest_difference=largest,
         mean_difference=float(differences.mean()),
@@ -138,10 +141,10 @@ def chosen_texts(module: Module, texts: int | Sequence[str]) -> tuple[list[str],
     return kept, [f"{left} texts of more than {module.max_seq_length} tokens were left out"] if left else []
 
 
-def _checked(vectors: Array, expected: Array, artefact: object) -> Array:
+def _checked(vectors: Array, expected: Array, artefact: object, *, uncut: int) -> Array:
     """Refuse vectors of another shape, or that are no numbers. Raises: ExportError."""
     found = np.asarray(vectors, np.float64)
-    if found.ndim == 2 and found.shape[1] > expected.shape[1]:
+    if found.ndim == 2 and found.shape[1] == uncut:
         found = found[:, : expected.shape[1]]  # `truncate_dim` is the caller's
     if found.shape != expected.shape or not np.isfinite(found).all():
         what = f"vectors of shape {list(found.shape)}" if found.shape != expected.shape else "NaN or infinity"
@@ -176,8 +179,9 @@ def refuse_beyond(certificate: Certificate) -> None:
 
 
 def as_json(certificate: Certificate) -> str:
-    """Write a certificate as JSON."""
-    return json.dumps(asdict(certificate), indent=2, ensure_ascii=False) + "\n"
+    """Write a certificate as JSON; null is a difference of logits of another shape, or that are no numbers."""
+    logits = {name: by if math.isfinite(by) else None for name, by in certificate.logits.items()}
+    return json.dumps({**asdict(certificate), "logits": logits}, indent=2, ensure_ascii=False) + "\n"
 
 
 def as_markdown(certificate: Certificate) -> str:
@@ -195,7 +199,7 @@ def as_markdown(certificate: Certificate) -> str:
         "least cosine": f"{found.least_cosine:.9f}",
         "mean cosine": f"{found.mean_cosine:.9f}",
         **{name: f"largest difference {by:.3g}" for name, by in found.logits.items()},
-        "worst text": found.worst_text.replace("|", "\\|"),
+        "worst text": " ".join(found.worst_text.replace("|", "\\|").split()),
         "made": f"{found.date}, wellread {found.wellread}",
     }
     table = [f"| {name} | {value} |" for name, value in rows.items()]

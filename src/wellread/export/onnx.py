@@ -17,7 +17,7 @@ from wellread.errors import ExportError, require_extra
 from wellread.export.graph_names import TEXT, shapes_out
 from wellread.export.graph_parity import GraphParity, check_graph, graph_batches, reference_outputs
 from wellread.export.parity import difference
-from wellread.files import CARD_MARK, refuse_existing, whole_directory
+from wellread.files import CARD_MARK, own_card, refuse_existing, whole_directory
 from wellread.fingerprint import fingerprint
 from wellread.formats.arrays import StoredTensor
 from wellread.module import Module
@@ -25,7 +25,6 @@ from wellread.quantising.quantise import quantise_checkpoint
 
 DTYPES = ("float32", "float16", "int8")
 OPSETS = range(20, 25)  # below 20 there is no Gelu; what is above was not tried
-EXTERNAL = 2_000_000_000  # bytes of weights that still go into the file itself: protobuf ends at 2 GiB
 MLM = "cls.predictions."
 
 
@@ -65,7 +64,8 @@ def export_onnx(
     `pooler_output` [B, D] where there is a pooler, and `sentence_embedding` [B, E], pooled, mapped and normalised.
     Weights are stored as `dtype`, and multiplied in float32: as float16, or as int8 with the scales of their rows,
     which a module without int8 matrices gets as from `save(dtype="int8")`. It is run in a fresh process by ONNX Runtime
-    and compared with float64, then read back, before it is kept. With `overwrite`, what stands there is replaced then.
+    and compared with float64, then read back, before it is kept. With `overwrite`, what stands there is replaced then,
+    but for a README.md that people wrote.
 
     With `with_tokenizer` the tokenizer is inside: the graph takes strings `text` [B] and gives `input_ids` and
     `attention_mask` [B, T] too, which must be the tokenizer's of 20,000 lines and of `texts`. With `mlm` the
@@ -82,6 +82,7 @@ def export_onnx(
     """
     for package in ("onnx", "onnxruntime"):
         require_extra(package, extra="onnx")
+    from wellread.backends.onnx import save_graph
     from wellread.export.onnx_graph import OPSET, build_graph
     from wellread.export.text_parity import check_text, text_card, text_facts, text_part
 
@@ -89,21 +90,19 @@ def export_onnx(
     check_dtype(dtype)
     _check_opset(opset)
     _check_parts(module, with_tokenizer=with_tokenizer, texts=texts, mlm=mlm)
-    refuse_stranger(module.checkpoint)
-    if overwrite:
-        refuse_unrecorded(Path(directory))
-    else:
-        refuse_existing(Path(directory), advice=", or pass overwrite=True")  # before any work
+    make_way(module, Path(directory), overwrite=overwrite)  # before any work
     part = text_part(module.checkpoint, module.tokenizer) if with_tokenizer else None
     stored, provenance = stored_as(module, dtype, mlm=mlm)
     facts = described(stored, module, dtype) | ({} if part is None else text_facts(part))
     with whole_directory(Path(directory), overwrite=overwrite) as partial:
         model = build_graph(stored, opset=opset, metadata=facts, text=part)
         ids = None if part is None else check_text(module.tokenizer, part, model, texts)
+        (partial / GRAPH).parent.mkdir()
         save_graph(model, partial / GRAPH)
         size = megabytes(partial / GRAPH)
         about = PLAIN if part is None else f"{text_card(part)} {READ_BACK}"
-        card = graph_card(stored, facts, f"`{GRAPH}`, of ONNX's opset {opset}", about, of_text=with_tokenizer)
+        of_graph = f"`{GRAPH}`, of ONNX's opset {opset}"
+        card = own_card(Path(directory)) or graph_card(stored, facts, of_graph, about, of_text=with_tokenizer)
         arrays = stored.stored(floats="sentence.")
         write_around(partial, stored, module.tokenizer, arrays, provenance=provenance, card=card)
         parity = check_graph(
@@ -115,9 +114,24 @@ def export_onnx(
             template=None if part is None else part.template,
         )
         check_back(partial, facts["fingerprint"])
-    counted = {} if ids is None else {"texts": ids.texts, "refused_texts": ids.refused}
-    found = proof(module, stored, facts, parity) | counted
+        found = proof(module, stored, facts, parity)
+    found |= {} if ids is None else {"texts": ids.texts, "refused_texts": ids.refused}
     return ExportedGraph(graph=GRAPH, dtype=dtype, opset=opset, megabytes=size, **found)
+
+
+def make_way(module: Module, directory: Path, *, overwrite: bool) -> None:
+    """Refuse a module that would not come back, and a directory that must not give way to it.
+
+    With `overwrite`, tensors that are still to be read are read, for they may lie in the files that go.
+
+    Raises: CheckpointError, WeightsError, ConfigError.
+    """
+    refuse_stranger(module.checkpoint)
+    if not overwrite:
+        refuse_existing(directory, advice=", or pass overwrite=True")
+        return
+    refuse_unrecorded(directory)
+    module.checkpoint = replace(module.checkpoint, tensors=in_memory(module.checkpoint.stored()))
 
 
 def megabytes(graph: Path) -> float:
@@ -160,7 +174,7 @@ def _check_parts(module: Module, *, with_tokenizer: bool, texts: Sequence[str], 
             "mlm_logits were asked of the graph; found a module without a masked-language-model head; load one "
             "that has it, or leave mlm out"
         )
-    if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
+    if isinstance(texts, str) or not isinstance(texts, Sequence) or not all(isinstance(text, str) for text in texts):
         raise ExportError(f"texts= takes a list of texts; found {texts!r:.100}; pass texts whose ids are to be proved")
     if texts and not with_tokenizer:
         raise ExportError(
@@ -208,16 +222,6 @@ def described(stored: Checkpoint, module: Module, dtype: str) -> dict[str, str]:
         "vocabulary": str(module.tokenizer.vocab_size),
         **of_head,
     }
-
-
-def save_graph(model: Any, path: Path) -> None:
-    """Write a ModelProto; weights of over 2 GB in all go into a file beside it, `model.onnx_data`."""
-    import onnx
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    outside = sum(len(constant.raw_data) for constant in model.graph.initializer) > EXTERNAL
-    options = {"save_as_external_data": True, "location": f"{path.name}_data"} if outside else {}
-    onnx.save_model(model, str(path), **options)
 
 
 def check_back(directory: Path, expected: str) -> None:

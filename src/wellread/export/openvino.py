@@ -10,7 +10,7 @@ import numpy as np
 
 from wellread.backends.backend import graph_inputs
 from wellread.checkpoints.checkpoint import Checkpoint
-from wellread.checkpoints.native import narrowed, refuse_stranger, refuse_unrecorded, write_around, write_weights
+from wellread.checkpoints.native import narrowed, write_around, write_weights
 from wellread.encoder.heads import run
 from wellread.export.graph_names import ANSWER, INPUT_NAMES, OUTPUT_NAMES, output_names, shapes_out
 from wellread.export.graph_parity import check_graph
@@ -20,11 +20,12 @@ from wellread.export.onnx import (
     check_dtype,
     described,
     graph_card,
+    make_way,
     megabytes,
     proof,
     stored_as,
 )
-from wellread.files import refuse_existing, whole_directory
+from wellread.files import own_card, whole_directory
 from wellread.formats.int8 import Int8Matrix
 from wellread.module import Module
 
@@ -54,11 +55,7 @@ def export_openvino(
     'openvino/openvino_model.xml'
     """
     check_dtype(dtype)
-    refuse_stranger(module.checkpoint)
-    if overwrite:
-        refuse_unrecorded(Path(directory))
-    else:
-        refuse_existing(Path(directory), advice=", or pass overwrite=True")
+    make_way(module, Path(directory), overwrite=overwrite)
     stored, provenance = stored_as(module, dtype)
     facts = described(stored, module, dtype)
     arrays = {
@@ -69,11 +66,12 @@ def export_openvino(
         save_ir(stored, facts, partial / GRAPH)
         size = megabytes(partial / GRAPH)
         write_weights(partial, stored, arrays)
-        card = graph_card(stored, facts, f"`{GRAPH}`", ABOUT)
+        card = own_card(Path(directory)) or graph_card(stored, facts, f"`{GRAPH}`", ABOUT)
         write_around(partial, stored, module.tokenizer, arrays, provenance=provenance, card=card)
         parity = check_graph(stored, module.tokenizer, partial / GRAPH, runtime="openvino", metadata=facts)
         check_back(partial, facts["fingerprint"])
-    return ExportedGraph(graph=GRAPH, dtype=dtype, opset=OPSET, megabytes=size, **proof(module, stored, facts, parity))
+        found = proof(module, stored, facts, parity)
+    return ExportedGraph(graph=GRAPH, dtype=dtype, opset=OPSET, megabytes=size, **found)
 
 
 def save_ir(stored: Checkpoint, facts: dict[str, str], path: Path) -> None:

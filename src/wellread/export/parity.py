@@ -180,10 +180,15 @@ def _sources(checkpoint: Checkpoint, expected: Mapping[str, Array]) -> list[tupl
 
 
 def difference(output: Array | None, expected: Array) -> float:
-    """Return the largest difference over max(1, the largest number expected); infinite where shapes differ."""
+    """Return the largest difference over max(1, the largest number expected); infinite where shapes differ, or of NaN.
+
+    >>> difference(np.array([1.0, 2.5]), np.array([1.0, 2.0])), difference(np.array([np.nan]), np.array([1.0]))
+    (0.25, inf)
+    """
     if output is None or output.shape != expected.shape:
         return float("inf")
-    return float(np.abs(output - expected).max(initial=0) / max(1.0, np.abs(expected).max(initial=0)))
+    found = float(np.abs(output - expected).max(initial=0) / max(1.0, np.abs(expected).max(initial=0)))
+    return float("inf") if np.isnan(found) else found  # a NaN is passed over by Python's max, and would seem to agree
 
 
 def _training_faults(checkpoint: Checkpoint, report: Mapping[str, Any]) -> list[str]:

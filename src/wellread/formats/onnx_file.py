@@ -26,6 +26,7 @@ _INITIALIZER = 5
 _DIMS, _TYPE, _NAME, _RAW, _EXTERNAL, _LOCATION = 1, 2, 8, 9, 13, 14
 _KEY, _VALUE = 1, 2
 _NUMBERS_ELSEWHERE = {4, 5, 7, 10, 11}  # fields for numbers one by one; ours lie in raw_data, or in a file beside
+_DIGITS = 19  # of a number of 64 bits
 _DTYPES = {1: "float32", 3: "int8", 6: "int32", 7: "int64", 10: "float16", 11: "float64"}  # DataType of a tensor
 
 
@@ -88,10 +89,12 @@ def _tensor(path: Path, message: memoryview) -> tuple[str, StoredTensor]:
             facts[number] = value
     name = _bytes(facts.get(_NAME, memoryview(b""))).decode("utf-8")
     dtype = _DTYPES.get(_number(facts.get(_TYPE, 0)))
-    if dtype is None or facts.keys() & _NUMBERS_ELSEWHERE or any(size < 0 for size in dims):
+    if dtype is None or facts.keys() & _NUMBERS_ELSEWHERE:
         raise ValueError(f"the constant {name!r} of a type or in a form that wellread does not write")
     shape = tuple(dims)
-    size = num_bytes(list(shape), dtype)
+    size = num_bytes(shape, dtype)
+    if size is None:
+        raise ValueError(f"the constant {name!r} of the shape {dims}, which is none")
     if facts.get(_LOCATION, 0):
         return name, _outside(path, name, external, shape, dtype)
     raw = _bytes(facts.get(_RAW, memoryview(b"")))
@@ -105,11 +108,11 @@ def _tensor(path: Path, message: memoryview) -> tuple[str, StoredTensor]:
 
 def _outside(path: Path, name: str, external: Mapping[str, str], shape: tuple[int, ...], dtype: str) -> StoredTensor:
     """Present numbers that lie in a file beside the model. Raises: ValueError."""
-    location, size = external.get("location", ""), num_bytes(list(shape), dtype)
+    location, size = external.get("location", ""), num_bytes(shape, dtype)
     offset, length = external.get("offset", "0"), external.get("length", str(size))
     if location in ("", ".", "..") or "/" in location or "\\" in location or not (path.parent / location).is_file():
         raise ValueError(f"the constant {name!r} in {location!r}, which is no file beside it")
-    if not (offset.isascii() and offset.isdigit()) or length != str(size):
+    if not (offset.isascii() and offset.isdigit() and len(offset) < _DIGITS) or length != str(size):
         raise ValueError(f"the constant {name!r} of {size} bytes at {offset!r}, {length!r} bytes long")
 
     def read() -> Array:

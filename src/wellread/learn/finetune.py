@@ -218,7 +218,7 @@ HINT_ROWS = (20, 256)  # examples that a hint takes at least, and looks at
 def warn_constant(module: Module, dev: Examples, task: str, config: FinetuneConfig) -> None:
     """Say so where the module predicts one label for all of the dev examples that are looked at, and they have more."""
     row = task_named(task)
-    sample = dev.part(spread(range(len(dev)), HINT_ROWS[1]))
+    sample = replace(dev.part(spread(range(len(dev)), HINT_ROWS[1])), soft_labels=None)  # the largest share decides
     if not row.labelled or len(sample) < HINT_ROWS[0] or len(set(row.labels(sample)[0])) < 2:
         return
     with warnings.catch_warnings():
