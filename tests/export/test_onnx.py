@@ -209,6 +209,16 @@ def test_what_cannot_be_said_of_an_export_leaves_what_stood_there(tmp_path, monk
     assert sha256(made / "wellread.json") == before
 
 
+def test_a_graph_tells_where_vectors_are_to_be_cut(tmp_path):
+    """It gives them whole; what `encode` gives is for the caller to cut."""
+    module = tiny_module(tmp_path / "words", sentence=replace(SENTENCE, truncate_dim=5), mlm=False)
+    found = export_onnx(module, tmp_path / "made")
+    assert found.notes == ("sentence_embedding has all its dimensions; cut it at truncate_dim=5",)
+    said = session(tmp_path / "made").get_modelmeta().custom_metadata_map
+    assert (said["truncate_dim"], said["embedding_size"]) == ("5", "24")
+    assert "- truncate_dim: 5\n" in (tmp_path / "made" / "README.md").read_text("utf-8")
+
+
 @pytest.mark.parametrize("write", [export_onnx, export_openvino])
 def test_a_card_of_ones_own_stays(tmp_path, write):
     module, made = tiny_module(tmp_path / "words", mlm=False), tmp_path / "made"

@@ -208,6 +208,7 @@ def _half(array: Any) -> StoredTensor:
 def described(stored: Checkpoint, module: Module, dtype: str) -> dict[str, str]:
     """Say what the graph is, for whoever has the file alone: its metadata."""
     sentence, head = stored.sentence, stored.head
+    cut = {} if sentence.truncate_dim is None else {"truncate_dim": str(sentence.truncate_dim)}  # left to the caller
     of_head = {} if head is None else {"task": head.task, "labels": json.dumps(head.labels, ensure_ascii=False)}
     return {
         "fingerprint": fingerprint(stored, module.tokenizer),
@@ -220,6 +221,7 @@ def described(stored: Checkpoint, module: Module, dtype: str) -> dict[str, str]:
         "similarity": sentence.similarity_fn_name,
         "tokenizer": module.tokenizer.config.dialect,
         "vocabulary": str(module.tokenizer.vocab_size),
+        **cut,
         **of_head,
     }
 
