@@ -22,6 +22,7 @@ from wellread.learn.init import with_head
 from wellread.learn.training_examples import head_for
 from wellread.measure.size import shipped_bytes
 from wellread.shrinking import reporting
+from wellread.shrinking import shrink as shrinking
 from wellread.shrinking.material import take_material
 from wellread.shrinking.outcome import Row, choose
 from wellread.shrinking.settings import Bounds
@@ -86,6 +87,16 @@ def test_a_killed_search_comes_to_the_same_module(tmp_path):
     told = ("name", "score", "fate", "steps", "size_bytes")
     assert [[row[key] for key in told] for row in killed] == [[row[key] for key in told] for row in reference]
     assert not list((tmp_path / "killed").rglob("checkpoint-*"))
+
+
+def test_a_rung_that_the_time_does_not_allow_undoes_nothing(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(shrinking, "steps_left", lambda plan, config, *, rung, **more: (6, 1)[rung])
+    found = shrink(
+        base(tmp_path / "files"), task="classify", output_dir=tmp_path / "out", config=config(), **inputs("classify")
+    )
+    assert "the time is up: rung 2 would have 1 steps" in capsys.readouterr().err
+    assert {row.steps for row in found.rows} == {0, 6}
+    assert {row.fate for row in found.rows} <= {"", "chosen", "behind after rung 1", "the time was up after rung 1"}
 
 
 def test_where_no_candidate_keeps_the_bounds_the_report_is_there(tmp_path, capsys):

@@ -58,7 +58,7 @@ class Entry:
     functions: Scores | None  # the scores of any of the rows; None: of one that was stopped
     steps: int
     seconds: float  # that its training took
-    stopped: str  # why it does not train on; empty for one that trained to the end
+    fate: str  # why it does not train on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +99,7 @@ def _teacher(setting: Setting) -> Entry:
         functions=functions,
         steps=0,
         seconds=0.0,
-        stopped="",
+        fate="",
     )
 
 
@@ -127,7 +127,7 @@ def choose(rows: Sequence[Row], bounds: Bounds) -> tuple[Row | None, str]:
 
 
 def _entries(setting: Setting, state: State) -> list[Entry]:
-    """Return the last module of every candidate; those that trained to the end also as the less exact types."""
+    """Return the last module of every candidate; those that no other left behind also as the less exact types."""
     entries, judge = [], setting.judge
     assert state.plan is not None
     for candidate in state.plan.candidates:
@@ -135,6 +135,8 @@ def _entries(setting: Setting, state: State) -> list[Entry]:
         if result is None:
             continue
         place = setting.directory / "candidates" / candidate.name / f"rung-{result.rung}"
+        last = result.rung == len(state.plan.sizes)
+        ended = "trained to the end" if last else f"the time was up after rung {result.rung}"
         scores = {name: Interval(value=v, low=low, high=high) for name, (v, low, high) in result.scores.items()}
         entry = Entry(
             name=candidate.name,
@@ -145,9 +147,9 @@ def _entries(setting: Setting, state: State) -> list[Entry]:
             functions=None,
             steps=result.steps,
             seconds=state.training_seconds(candidate.name),
-            stopped=state.stopped.get(candidate.name, ""),
+            fate=state.stopped.get(candidate.name, ended),
         )
-        if entry.stopped:
+        if candidate.name in state.stopped:
             entries.append(entry)
             continue
         entries.append(replace(entry, functions=judge.functions(entry.module)))
@@ -208,7 +210,7 @@ def _row(entry: Entry, judge: Judge, teacher: Entry, speeds: Mapping[str, Speed]
         share_interval=interval,
         speedup=speed.rate / speeds[TEACHER].rate,
         steps=entry.steps,
-        fate=entry.stopped or "trained to the end",
+        fate=entry.fate,
     )
 
 

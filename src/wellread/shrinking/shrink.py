@@ -147,6 +147,9 @@ class Search:
             if not (names := self._names(rung)):
                 return
             steps = self._steps(rung, names)
+            if rung and steps < self.ledger.state.steps[rung - 1]:
+                _say(f"the time is up: rung {rung + 1} would have {steps:,} steps, which only undo those of before")
+                return
             for number, name in enumerate(names, 1):
                 if self.ledger.state.result(name, rung + 1) is None:
                     self._say_where(rung, number, names, steps)
