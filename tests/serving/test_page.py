@@ -111,4 +111,5 @@ def test_the_files_need_no_key_and_the_routes_do(modules):
     with TestClient(app({"tiny": modules["tiny"]}, ServeSettings(api_key="secret"))) as client:
         assert {client.get(path).status_code for path in FILES} == {200}
         assert client.get("/page/modules").status_code == 401
+        assert {client.post(path, json={"inputs": "the cat"}).status_code for path in FILES} == {401}  # / is TEI's too
         assert client.get("/page/modules", headers={"authorization": "Bearer secret"}).status_code == 200
