@@ -81,6 +81,24 @@ def test_workers_that_die_at_once_are_not_started_for_ever():
     assert done.stderr.count("ended with 4\n") == 1
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+def test_an_end_that_comes_while_a_worker_is_being_started_ends_that_one_too():
+    code = """
+import os, signal, time
+from wellread.serving.workers import run_workers
+fork = os.fork
+def ended_meanwhile():
+    process = fork()
+    if process:
+        os.kill(os.getpid(), signal.SIGTERM)
+    return process
+os.fork = ended_meanwhile
+run_workers(2, lambda _: time.sleep(50), ready=int)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def resident():
     """Megabytes of this process in memory."""
     with open("/proc/self/status") as file:

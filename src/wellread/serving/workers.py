@@ -8,10 +8,12 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 
 from wellread.errors import ServeError
 
 FASTEST = 1.0  # seconds; a worker that lives shorter than that is not started again
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def run_workers(count: int, run: Callable[[int], None], *, ready: Callable[[], None]) -> None:
@@ -28,17 +30,25 @@ def run_workers(count: int, run: Callable[[int], None], *, ready: Callable[[], N
         nonlocal ending
         ending = True
         for process in list(started):
-            os.kill(process, signal.SIGTERM)
+            with suppress(ProcessLookupError):  # it was just waited for
+                os.kill(process, signal.SIGTERM)
 
-    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    def start(worker: int) -> None:
+        _start(worker, run, started)
+        if ending:  # since before this one was known
+            end(signal.SIGTERM, None)
+
+    before = {number: signal.signal(number, end) for number in SIGNALS}
     fault = ""
     try:
         for worker in range(count):
-            _start(worker, run, started)
+            start(worker)
         ready()
         while started:
             process, status = os.wait()
-            worker, began = started.pop(process, (0, 0.0))
+            if process not in started:  # no worker of ours
+                continue
+            worker, began = started.pop(process)
             lived = time.monotonic() - began
             if ending:
                 continue
@@ -48,7 +58,7 @@ def run_workers(count: int, run: Callable[[int], None], *, ready: Callable[[], N
                 fault = f"worker {process} was to serve; it ended with {code} after {lived:.1f} s; see its log above"
                 end(signal.SIGTERM, None)
             else:
-                _start(worker, run, started)
+                start(worker)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -58,14 +68,19 @@ def run_workers(count: int, run: Callable[[int], None], *, ready: Callable[[], N
 
 def _start(worker: int, run: Callable[[int], None], started: dict[int, tuple[int, float]]) -> None:
     """Fork a process that serves and never comes back here."""
+    signal.pthread_sigmask(
+        signal.SIG_BLOCK, SIGNALS
+    )  # or the new process would end the others by `end`, and not itself
     process = os.fork()
     if process:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         started[process] = (worker, time.monotonic())
         return
     code = 1
     try:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in SIGNALS:
             signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         run(worker)
         code = 0
     except BaseException:
