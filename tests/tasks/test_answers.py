@@ -144,6 +144,14 @@ def test_no_answer_wins_at_the_threshold(tiny):
     assert answer.score == pytest.approx(0.5, abs=0.01)
 
 
+def test_an_answer_may_be_the_last_piece_and_the_only_one_that_the_window_before_has_not(tiny):
+    found = asked(tiny, length=400, contexts=("a " * 394 + "cat",))
+    assert found.parts.lengths.tolist() == [394, 267]
+    logits = [np.full((400, 2), -9.0) for _ in found.source]
+    logits[1][found.first[1] + 266] = 9
+    assert read_answer(found, 0, logits, AnswerSettings()).text == "cat"
+
+
 def test_an_empty_context_has_no_answer(tiny):
     found = asked(tiny, contexts=("",))
     answer = read_answer(found, 0, random_logits(found), AnswerSettings())

@@ -154,10 +154,14 @@ def read_answer(parts: Windows, row: int, logits: Sequence[FloatArray], settings
     answer takes part where `null_threshold` is given, with the lowest score of [CLS] in any window, and the threshold.
     """
     numbers, contexts = parts.of(row), parts.contexts
-    lengths = parts.parts.lengths[numbers][:, None]
-    before = np.arange(int(contexts.tokens.lengths[row])) - parts.offsets[numbers][:, None]
     # of each piece of the context, the window that has the most context around it
-    owner = (np.minimum(before, lengths - 1 - before) + 0.01 * lengths).argmax(0)
+    owner, most = np.zeros(int(contexts.tokens.lengths[row]), np.int64), np.full(contexts.tokens.lengths[row], -np.inf)
+    for number, window in enumerate(numbers):
+        begin, length = int(parts.offsets[window]), int(parts.parts.lengths[window])
+        around = np.minimum(np.arange(length), np.arange(length)[::-1]) + 0.01 * length
+        pieces = slice(begin, begin + length)
+        owner[pieces] = np.where(around > most[pieces], number, owner[pieces])
+        most[pieces] = np.maximum(around, most[pieces])
     characters = np.stack([contexts.starts[row], contexts.limits[row]], axis=1)  # of each piece of the context
     values: dict[tuple[int, int], float] = {}
     for number, window in enumerate(numbers):
