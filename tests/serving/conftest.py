@@ -20,7 +20,7 @@ def tiny(tmp_path_factory):
 @pytest.fixture(scope="session")
 def heads(tmp_path_factory):
     """Tiny modules with heads, by their tasks."""
-    tasks = ("classify", "pair", "tag", "rank", "multilabel")
+    tasks = ("classify", "pair", "tag", "rank", "multilabel", "answer", "similarity")
     return {task: headed_module(tmp_path_factory.mktemp(task), task) for task in tasks}
 
 

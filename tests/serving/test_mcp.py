@@ -223,6 +223,26 @@ def test_what_is_no_request_is_an_error_of_the_protocol(module, line, code, mess
     assert message in answer["error"]["message"]
 
 
+def test_a_batch_is_answered_by_one():
+    server = ToolServer([tool_of(twice, {str: {"type": "string"}})], name="s", version="1")
+    call = {
+        "jsonrpc": "2.0",
+        "id": "a",
+        "method": "tools/call",
+        "params": {"name": "twice", "arguments": {"text": "b"}},
+    }
+    told = {"jsonrpc": "2.0", "method": "notifications/initialized"}
+    line = json.dumps([call, told, 3, {"jsonrpc": "2.0", "id": 2, "method": "ping"}]).encode()
+    ((called, refused, pinged),) = answers_to(server, [line, json.dumps([told]).encode()])
+    assert (called["id"], called["result"]["structuredContent"]) == ("a", {"text": "bb"})
+    assert (refused["id"], refused["error"]["code"]) == (None, -32600)
+    assert pinged == {"jsonrpc": "2.0", "id": 2, "result": {}}
+
+
+def twice(text: str) -> dict[str, str]:
+    return {"text": 2 * text}
+
+
 def answers_to(server, lines):
     written = []
     run(server, lines, written.append)

@@ -14,7 +14,7 @@ import pytest
 from tiny import tiny_module
 
 from wellread.errors import InputError, ServeError
-from wellread.serving.faults import Overloaded, TooLarge
+from wellread.serving.faults import Overloaded, TooLarge, Unready
 from wellread.serving.memory import Memory, Share, resident
 from wellread.serving.served import Served
 from wellread.serving.settings import ServeSettings
@@ -43,6 +43,9 @@ def test_without_a_bound_everything_is_given(tiny):
 
 def test_what_requests_take_is_bounded_and_comes_back(tiny):
     memory = Memory(ServeSettings(max_memory="1T"))
+    with pytest.raises(Unready, match="1 MiB were wanted for a request; the modules are being loaded; try again"):
+        memory.take(1 << 20)
+    memory.take(0)  # as /health does
     memory.fit([Served(name="tiny", module=tiny)])
     first, second = Share(memory), Share(memory)
     with pytest.raises(TooLarge, match=r"1,048,576 MiB were wanted .*; by max_memory= there are 99\d,\d+ MiB"):

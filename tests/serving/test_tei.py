@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+import threading
+
 import numpy as np
 import pytest
 from huggingface_hub import InferenceClient
 from served import serving
 
+from wellread.serving import tei
 from wellread.serving.settings import ServeSettings
 
 TEXTS = ["a man is playing the guitar .", "the cat sleeps", "paris"]
@@ -188,6 +192,8 @@ def test_the_root_does_what_the_module_is_for(client, heads):
     label = post(client, "/", inputs="paris", model="classify").json()[0]["label"]
     assert label == heads["classify"].predict("paris").label
     assert post(client, "/", query="a", texts=["b"]).json()[0]["index"] == 0
+    asked = {"inputs": TEXTS, "model": "similarity"}
+    assert post(client, "/", **asked).json() == post(client, "/embed", **asked).json()
 
 
 def test_tokens_and_their_places_come_back(client, tiny):
@@ -208,6 +214,55 @@ def test_tokens_and_their_places_come_back(client, tiny):
     assert post(client, "/decode", ids=[ids], skip_special_tokens=False).json() == ["[CLS] the cat sleeps [SEP]"]
 
 
+def test_long_texts_are_taken_apart_and_many_ids_decoded_in_a_thread(client, monkeypatch):
+    threads, tokens_of = [], tei._tokens_of
+
+    def watched(*arguments, **options):
+        threads.append(threading.current_thread().name)
+        return tokens_of(*arguments, **options)
+
+    monkeypatch.setattr(tei, "_tokens_of", watched)
+    post(client, "/tokenize", inputs="the cat")
+    (tokens,) = post(client, "/tokenize", inputs="the cat " * 11_000, add_special_tokens=False).json()
+    assert [name.startswith("wellread-read") for name in threads] == [False, True]
+    ids = [token["id"] for token in tokens]
+    assert post(client, "/decode", ids=ids).json() == [("the cat " * 11_000).strip()]
+
+
+@pytest.mark.parametrize(
+    ("ids", "settings", "message"),
+    [
+        ([[5], [6], [7], [8]], {"max_texts": 3}, "at most 3 texts a request were asked for; found 4"),
+        ([5] * 9, {"max_text_chars": 8}, "texts of at most 8 ids were asked for; found 9 at 0"),
+        ([5] * 9, {"max_numbers": 8}, "an answer of at most 8 numbers was asked for; this one has 9"),
+    ],
+)
+def test_ids_over_the_caps_are_not_decoded(tiny, ids, settings, message):
+    with serving({"tiny": tiny}, **settings) as client:
+        assert message in post(client, "/decode", status=422, ids=ids).json()["error"]
+
+
+def test_guesses_over_the_cap_are_refused(tiny):
+    with serving({"tiny": tiny}, max_numbers=400) as client:
+        assert len(post(client, "/fill-mask", inputs="the [MASK] is [MASK]", top_k=3).json()) == 2
+        refused = post(client, "/fill-mask", status=422, inputs=["the [MASK] is [MASK]"] * 9, top_k=3).json()["error"]
+        assert "an answer of at most 400 numbers was asked for" in refused
+        assert "send fewer texts, or a smaller top_k" in refused
+
+
+def test_the_windows_of_a_context_are_counted_and_none_of_it_is_cut(heads):
+    context = "the man is playing the guitar . " * 20
+    with serving({"answer": heads["answer"]}) as client:
+        answer = post(client, "/predict", inputs=[["who plays", context]], truncate=False)
+        assert int(answer.headers["x-compute-tokens"]) > 7 * 20
+        assert "x-truncated-texts" not in answer.headers
+        assert answer.json()[0][0]["text"] in context
+        cut = post(client, "/predict", inputs=[["who plays " * 20, context]])
+        assert cut.headers["x-truncated-texts"] == "1"
+        whole = post(client, "/predict", status=422, inputs=[["who plays " * 20, context]], truncate=False)
+        assert "whole texts were asked for" in whole.json()["error"]
+
+
 def test_info_and_health_and_metrics(client, tiny):
     info = client.get("/info").json()
     assert info["max_input_length"] == 12
@@ -220,7 +275,11 @@ def test_info_and_health_and_metrics(client, tiny):
     before = client.get("/metrics").text
     post(client, "/embed", inputs="the cat")
     post(client, "/embed", status=422, inputs=3)
+    client.get("/info")
     after = client.get("/metrics").text
+    name = "te_request_queue_duration_count"
+    counts = [re.search(rf"^{name} (\S+)", page, re.MULTILINE)[1] for page in (before, after)]
+    assert float(counts[1]) - float(counts[0]) == 1  # of what was computed, and not of what GET asks
     for name in ("count", "success", "failure"):
         value, earlier = (
             float(next(line.split()[1] for line in page.splitlines() if line.startswith(f"te_request_{name} ")))

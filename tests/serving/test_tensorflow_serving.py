@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+
 import numpy as np
 import pytest
 
@@ -36,6 +38,28 @@ def test_columns_and_a_single_output_that_drops_its_name(client, tiny):
     ):
         answer = post(client, "/v1/models/tiny:predict", signature_name="pooled_output", **body)
         np.testing.assert_allclose(answer[key], pooled, atol=1e-5)
+
+
+def test_texts_in_base64_are_texts(client, heads):
+    asked = {"signature_name": "pooled_output"}
+    given = {"b64": base64.b64encode("the cät".encode()).decode()}
+    for form in (
+        {"instances": [given]},
+        {"instances": [{"text": given}]},
+        {"inputs": given},
+        {"inputs": [given]},
+        {"inputs": {"text": [given]}},
+    ):
+        ((key, values),) = form.items()
+        assert values
+        plain = post(client, "/v1/models/tiny:predict", instances=["the cät"], **asked)["predictions"]
+        answer = post(client, "/v1/models/tiny:predict", **form, **asked)
+        assert answer["predictions" if key == "instances" else "outputs"] == plain
+    labels = [post(client, "/v1/models/classify:classify", examples=[{"text": text}]) for text in (given, "the cät")]
+    assert labels[0] == labels[1]
+    for wrong in ("!", "/w==", 5):
+        error = post(client, "/v1/models/tiny:predict", status=400, instances=[{"b64": wrong}])["error"]
+        assert "b64 must be the base64 of a text in UTF-8" in error
 
 
 def test_packed_inputs_and_mlm_logits(client, tiny):
@@ -117,6 +141,8 @@ def test_rows_over_the_caps(tiny):
         answer = post(client, "/v1/models/tiny:predict", status=400, inputs=PACKED)
         assert "an answer of at most 100 numbers was asked for; this one has 108" in answer["error"]
         assert post(client, "/v1/models/tiny:predict", inputs=PACKED, signature_name="pooled_output")
+        longer = {name: [rows[0] * 5] for name, rows in PACKED.items()}
+        assert post(client, "/v1/models/tiny:predict", inputs=longer, signature_name="sentence_embedding")
 
 
 def test_weaviate(client, tiny):
@@ -130,3 +156,5 @@ def test_weaviate(client, tiny):
     assert client.get("/.well-known/ready").status_code == client.get("/.well-known/live").status_code == 204
     wrong = post(client, "/vectors", status=422, text="cat", config={"task_type": "x"})
     assert "task_type 'x' was asked for; there are query, passage" in wrong["error"][0]["message"]
+    for task in (["query"], {}):
+        assert "was asked for" in str(post(client, "/vectors", status=422, text="cat", config={"task_type": task}))

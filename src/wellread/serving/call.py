@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any, TypeVar
@@ -19,7 +20,8 @@ from wellread.serving.served import Read, Served
 from wellread.serving.state import SHARE, Server
 
 B = TypeVar("B")
-SHORT = 20_000  # characters that are read at once; more are read in a thread, so that others need not wait
+R = TypeVar("R")
+SHORT = 20_000  # characters or ids that are read at once; more are read in a thread, so that others need not wait
 
 
 class Call:
@@ -51,10 +53,14 @@ class Call:
             return self.texts(given, name=name)
         if not all(type(row) is list and row and all(type(id) is int for id in row) for row in rows):
             raise Fault(f"{name} must be texts, or rows of ids; found others, or empty rows; send them apart")
-        settings = self.server.settings
-        _refuse_more(rows, most=settings.max_texts, length=settings.max_text_chars, unit="ids")
+        self.refuse_more_ids(rows)
         self.share.take(TEXT * len(rows))
         return rows
+
+    def refuse_more_ids(self, rows: Sequence[Sequence[int]]) -> None:
+        """Refuse more or longer rows of ids than there may be texts and characters. Raises: Fault."""
+        settings = self.server.settings
+        _refuse_more(rows, most=settings.max_texts, length=settings.max_text_chars, unit="ids")
 
     def will_answer(self, numbers: int, *, advice: str = "send fewer texts") -> None:
         """Take memory for so many numbers of an answer. Raises: Fault for more than an answer may have."""
@@ -67,13 +73,16 @@ class Call:
         """Return the module that a request names, or the first."""
         return self.server.modules.named(name)
 
+    async def work(self, work: Callable[[], R], size: int) -> R:
+        """Do work on so many characters or ids, here or in a thread."""
+        if size <= SHORT:
+            return work()
+        return await asyncio.get_running_loop().run_in_executor(self.server.reader, work)
+
     async def read(self, read: Callable[[], Read], chars: int) -> Read:
-        """Read texts of so many characters, here or in a thread."""
+        """Read texts of so many characters."""
         began = time.perf_counter()
-        if chars <= SHORT:
-            rows = read()
-        else:
-            rows = await asyncio.get_running_loop().run_in_executor(self.server.reader, read)
+        rows = await self.work(read, chars)
         self.seconds["tokenization"] += time.perf_counter() - began
         self.tokens += sum(rows.sizes)
         self.cut_texts += sum(map(bool, rows.lost))
@@ -99,15 +108,16 @@ class Call:
         """Return an answer in JSON, with what it took and what was cut in its headers."""
         total = time.perf_counter() - self.began
         seconds = self.seconds
-        for name, value in seconds.items():
-            self.server.metrics.observe(f"te_request_{name}_duration", value)
+        if self.request.method == "POST":  # what te_request_count counts
+            for name, value in seconds.items():
+                self.server.metrics.observe(f"te_request_{name}_duration", value)
         headers = {f"x-{name}-time": str(round(value * 1000)) for name, value in {"total": total, **seconds}.items()}
         headers["x-compute-tokens"] = str(self.tokens)
         if self.cut_texts:
             headers |= {"x-truncated-texts": str(self.cut_texts), "x-truncated-tokens": str(self.cut_tokens)}
         if self.ignored:
             names = ",".join(name[:40] for name in self.ignored[:8])
-            headers["x-ignored-fields"] = names.encode("ascii", "replace").decode()
+            headers["x-ignored-fields"] = re.sub(r"[^ -~]", "?", names)  # a header has no line breaks
         return Response(orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY), status, headers, "application/json")
 
 

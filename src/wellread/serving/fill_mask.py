@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from functools import partial
 from typing import Annotated
 
@@ -48,10 +47,12 @@ async def fill_mask(call: Call) -> Response:
     read = await call.read(partial(served.read, texts), sum(map(len, texts)))
     top_k = body.parameters.top_k if body.top_k == TOP_K else body.top_k
     mask = served.module.tokenizer.special.mask
-    masks = 0 if mask is None else sum(text.count(served.module.tokenizer.pieces([mask])[0]) for text in texts)
-    call.share.take(NUMBER * masks * (served.module.checkpoint.config.vocab_size + 10 * top_k))
+    word = None if mask is None else served.module.tokenizer.pieces([mask])[0]
+    masks = [0 if word is None else min(text.count(word), size) for text, size in zip(texts, read.sizes, strict=True)]
+    # a guess holds the whole sequence, of whose tokens each takes about as much as a number
+    guessed = top_k * sum(count * (10 + size) for count, size in zip(masks, read.sizes, strict=True))
+    call.will_answer(guessed, advice="send fewer texts, or a smaller top_k")
+    call.share.take(NUMBER * sum(masks) * served.module.checkpoint.config.vocab_size)
     lane = Masks(name=served.name, top_k=top_k, module=served.module)
-    rows = [
-        [[asdict(guess) for guess in mask] for mask in masks] for masks in await call.compute(lane, texts, read.sizes)
-    ]
+    rows = await call.compute(lane, texts, read.sizes)
     return call.answer(rows[0] if isinstance(body.inputs, str) else rows)

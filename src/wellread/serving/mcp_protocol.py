@@ -46,6 +46,11 @@ class Refused(Exception):  # noqa: N818
         super().__init__(message)
         self.error = {"code": code, "message": message} | ({"data": data} if data else {})
 
+    @property
+    def answer(self) -> dict[str, Any]:
+        """The answer to what is no request, and so has no id."""
+        return {"jsonrpc": "2.0", "id": None, "error": self.error}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tool:
@@ -208,7 +213,7 @@ def run(server: ToolServer, lines: Iterable[bytes], write: Callable[[bytes], obj
     calls: dict[int | str, Future[None]] = {}  # that wait or work
     lock = Lock()
 
-    def send(answer: Mapping[str, Any]) -> None:
+    def send(answer: Mapping[str, Any] | list[dict[str, Any]]) -> None:
         line = json.dumps(answer).encode() + b"\n"
         with lock:
             write(line)
@@ -216,32 +221,53 @@ def run(server: ToolServer, lines: Iterable[bytes], write: Callable[[bytes], obj
     def answer(message: Mapping[str, Any]) -> None:
         send(server.answer(message))
 
+    def answer_batch(batch: Sequence[Any]) -> None:
+        answers = []
+        for given in batch:
+            try:
+                message = message_of(given)
+            except Refused as refused:
+                answers.append(refused.answer)
+                continue
+            if message.get("id") is not None:
+                answers.append(server.answer(message))
+        if answers:
+            send(answers)
+
     def done(number: int | str, call: Future[None]) -> None:
         calls.pop(number, None)
 
     with ThreadPoolExecutor(1) as pool:
         for line in lines:
             try:
-                message = message_of(line)
+                given = value_of(line)
+                if given and isinstance(given, list):
+                    pool.submit(answer_batch, given)
+                    continue
+                message = message_of(given)
             except Refused as refused:
-                send({"jsonrpc": "2.0", "id": None, "error": refused.error})
+                send(refused.answer)
                 continue
             method, number = message["method"], message.get("id")
             if method == "notifications/cancelled":
                 _cancel(calls, message.get("params"))
             elif method == "tools/call" and number is not None:
-                calls[number] = pool.submit(answer, message)
-                calls[number].add_done_callback(partial(done, number))
+                call = calls[number] = pool.submit(answer, message)
+                call.add_done_callback(partial(done, number))
             elif number is not None:
                 answer(message)
 
 
-def message_of(line: bytes) -> dict[str, Any]:
-    """Parse a request, or a notification, which has no id. Raises: Refused."""
+def value_of(line: bytes) -> Any:
+    """Parse a line: a message, or a batch of them in a list, as revision 2025-03-26 has it. Raises: Refused."""
     try:
-        message = parse_json(line)
+        return parse_json(line)
     except ValueError as error:
         raise Refused(INVALID_JSON, f"a line of JSON was expected; found a fault: {error}") from None
+
+
+def message_of(message: Any) -> dict[str, Any]:
+    """Return a request, or a notification, which has no id. Raises: Refused for what is neither."""
     if (
         not isinstance(message, dict)
         or message.get("jsonrpc") != "2.0"

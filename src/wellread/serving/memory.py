@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wellread.errors import ServeError
-from wellread.serving.faults import Overloaded, TooLarge
+from wellread.serving.faults import Overloaded, TooLarge, Unready
 from wellread.serving.settings import ServeSettings
 
 if TYPE_CHECKING:
@@ -65,8 +65,13 @@ class Memory:
     def take(self, size: int) -> None:
         """Take so many bytes for a request.
 
-        Raises: TooLarge where it wants more than there ever is; Overloaded where others have it now.
+        Raises: TooLarge where it wants more than there ever is; Overloaded where others have it now; Unready before
+            `fit`.
         """
+        if not size:
+            return
+        if not self._most:
+            raise Unready(f"{_mib(size)} were wanted for a request; the modules are being loaded; try again")
         if size > self._most:
             raise TooLarge(
                 f"{_mib(size)} were wanted for a request; by max_memory= there are {_mib(self._most)} for all of "

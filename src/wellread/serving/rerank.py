@@ -104,4 +104,5 @@ async def root(call: Call) -> Response:
         return await compare(call)
     if "query" in call.ignored:
         return await rerank(call)
-    return await (embed if call.served(body.model).module.checkpoint.head is None else predict)(call)
+    head = call.served(body.model).module.checkpoint.head
+    return await (embed if head is None or head.task == "similarity" else predict)(call)

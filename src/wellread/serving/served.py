@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from wellread.backends.backend import FloatArray
 from wellread.dataclass import dataclass
 from wellread.encode import prompt_of
@@ -81,6 +83,9 @@ class Served:
 
         Raises: Fault as `read`.
         """
+        head = self.module.checkpoint.head
+        if head is not None and head.task == "answer" and seconds is not None:
+            return self._read_windows(firsts, seconds, whole=whole)
         packer, segments = packer_of(self.module), 1 if seconds is None else 2
         room = packer.beside(segments)
         lengths = self.module.tokenizer.tokenize(firsts, limit=2 * room).lengths
@@ -91,6 +96,18 @@ class Served:
             refuse_cut(lost, self.module.max_seq_length)
         overhead = packer.template.overhead(segments)
         return Read(rows=[], sizes=[min(length, room) + overhead for length in lengths.tolist()], lost=lost)
+
+    def _read_windows(self, questions: Sequence[str], contexts: Sequence[str], *, whole: bool) -> Read:
+        """Count the tokens of all windows over each context, which is never cut; a question may be."""
+        from wellread.tasks.answer import windows
+
+        length = self.module.max_seq_length
+        parts = windows(self.module.tokenizer, questions, contexts, max_seq_length=length)
+        lost = parts.truncated.tolist()
+        if whole:
+            refuse_cut(lost, length)
+        tokens = parts.questions.lengths + parts.parts.lengths + packer_of(self.module).template.overhead(2)
+        return Read(rows=[], sizes=np.bincount(parts.source, tokens).astype(int).tolist(), lost=lost)
 
     @property
     def takes_pairs(self) -> bool:

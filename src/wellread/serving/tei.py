@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Annotated, Any, Literal
 
@@ -185,22 +186,28 @@ async def tokenize(call: Call) -> Response:
     prompt = served.prompt(body.prompt_name)
     texts = [prompt + text for text in call.texts(body.inputs, name="inputs")]
     call.will_answer(12 * sum(map(len, texts)))  # a token is an object with five fields, and may be one character
+    rows = await call.work(partial(_tokens_of, served, texts, special=body.add_special_tokens), sum(map(len, texts)))
+    return call.answer(rows)
+
+
+def _tokens_of(served: Served, texts: Sequence[str], *, special: bool) -> list[list[dict[str, Any]]]:
+    """Return the tokens of each text, those that the module puts around it too where they are `special`."""
     tokenizer = served.module.tokenizer
-    template = tokenizer.template.single if body.add_special_tokens else ((None, 0),)
+    template = tokenizer.template.single if special else ((None, 0),)
     rows = []
     for text in texts:
         spans = tokenizer.engine.spans(text)
         columns = zip(spans.ids.tolist(), spans.starts.tolist(), spans.limits.tolist(), strict=True)
         tokens = [{"id": id, "text": text[a:b], "special": False, "start": a, "stop": b} for id, a, b in columns]
         row: list[dict[str, Any]] = []
-        for special, _ in template:
-            if special is None:
+        for id, _ in template:
+            if id is None:
                 row += tokens
             else:
-                word = tokenizer.pieces([special])[0]
-                row.append({"id": special, "text": word, "special": True, "start": None, "stop": None})
+                word = tokenizer.pieces([id])[0]
+                row.append({"id": id, "text": word, "special": True, "start": None, "stop": None})
         rows.append(row)
-    return call.answer(rows)
+    return rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,8 +231,10 @@ async def decode(call: Call) -> Response:
         raise Fault(
             "ids must be a list of whole numbers, or a list of such lists; found others; send what /tokenize says"
         )
-    texts = [served.module.tokenizer.decode(row, skip_special_tokens=body.skip_special_tokens) for row in rows]
-    return call.answer(texts)
+    call.refuse_more_ids(rows)
+    call.will_answer(len(flat))
+    text_of = partial(served.module.tokenizer.decode, skip_special_tokens=body.skip_special_tokens)
+    return call.answer(await call.work(lambda: [text_of(row) for row in rows], len(flat)))
 
 
 @routes.get("/info")

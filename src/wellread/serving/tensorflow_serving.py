@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -11,7 +12,7 @@ from starlette.responses import Response
 
 from wellread.dataclass import dataclass
 from wellread.encoder.encoder import INPUTS
-from wellread.encoder.heads import MLM_INPUT, MLM_OUTPUT
+from wellread.encoder.heads import MLM_INPUT, MLM_OUTPUT, SENTENCE_OUTPUT
 from wellread.encoder.inputs import DEFAULT_OUTPUTS, OUTPUTS, checked_inputs, checked_mlm_inputs
 from wellread.serving.call import Call, unknown
 from wellread.serving.faults import Fault
@@ -26,6 +27,7 @@ routes = Routes("TensorFlow Serving")
 
 VERSION = "1"  # of every module
 DEFAULT_SIGNATURE = "serving_default"
+B64 = {"b64"}  # the key of an object that stands for bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +88,7 @@ def _columns(instances: Any) -> Any:
     """Return rows as columns: texts as they are, and a list for each name of the rows' inputs."""
     if not isinstance(instances, list) or not instances:
         raise Fault("instances must be a list of texts or of rows of inputs; found none; send at least one")
-    if not all(isinstance(row, dict) for row in instances):
+    if not all(isinstance(row, dict) and row.keys() != B64 for row in instances):
         return instances
     names = instances[0].keys()
     if any(row.keys() != names for row in instances):
@@ -107,17 +109,27 @@ async def _packed(call: Call, served: Served, columns: Any) -> Packed:
                 f"at most {call.server.settings.max_texts} rows a request were asked for; found {rows}; send fewer"
             )
         return Packed(arrays=checked, sizes=[length] * rows)
-    if isinstance(columns, dict):
+    if isinstance(columns, dict) and columns.keys() != B64:
         if len(columns) != 1:
             raise Fault(f"one input of texts, or {', '.join(INPUTS)}, were expected; found {', '.join(columns)}")
         columns = next(iter(columns.values()))
-    texts = call.texts(columns, name="instances")
+    texts = call.texts([*map(_text, columns)] if isinstance(columns, list) else _text(columns), name="instances")
     read = await call.read(partial(served.read, texts), sum(map(len, texts)))
     ids = Ragged.from_rows([np.frombuffer(row, np.int32) for row in read.rows])
     batch = module.tokenizer.template.for_types(module.checkpoint.config.type_vocab_size).pack(
         [ids], seq_length=module.max_seq_length, pad_to_longest=True
     )
     return Packed(arrays=dict(batch), sizes=[batch.input_mask.shape[1]] * len(texts))
+
+
+def _text(value: Any) -> Any:
+    """Return the text of an object that holds its bytes in base64; what is none as it is. Raises: Fault."""
+    if not isinstance(value, dict) or value.keys() != B64:
+        return value
+    try:
+        return b64decode(value["b64"], validate=True).decode("utf-8")
+    except (TypeError, ValueError):
+        raise Fault("b64 must be the base64 of a text in UTF-8; found other bytes; send the text itself") from None
 
 
 def _array(name: str, value: Any) -> Any:
@@ -149,6 +161,7 @@ async def _computed(call: Call, served: Served, packed: Packed, outputs: tuple[s
     layers = {"encoder_outputs": config.num_hidden_layers}
     numbers = {name: layers.get(name, 1) * length * config.hidden_size for name in outputs}
     numbers |= {name: config.hidden_size for name in outputs if name in ("pooled_output", "cls_output")}
+    numbers |= {SENTENCE_OUTPUT: served.module.embedding_size} if SENTENCE_OUTPUT in outputs else {}
     numbers |= {MLM_OUTPUT: positions * config.vocab_size} if MLM_OUTPUT in outputs else {}
     total = len(packed.sizes) * sum(numbers.values())
     call.will_answer(total, advice="send fewer rows, or name one output as signature_name")
@@ -176,8 +189,8 @@ async def classify(call: Call, name: str, version: str = VERSION) -> Response:
     counts = {len(row) for row in rows}
     if counts not in ({1}, {2}):
         raise Fault(f"an example has one text, or two; found {sorted(counts) or 'none'}; send them apart")
-    firsts = call.texts([row[0] for row in rows], name="examples")
-    seconds = call.texts([row[1] for row in rows], name="examples") if counts == {2} else None
+    firsts = call.texts([_text(row[0]) for row in rows], name="examples")
+    seconds = call.texts([_text(row[1]) for row in rows], name="examples") if counts == {2} else None
     found = await answers(call, served, firsts, seconds, raw=False, whole=False)
     if any("label" not in each for row in found for each in row):
         raise Fault(f"labels of whole texts were asked for; {name} gives others; ask /predict")
@@ -202,7 +215,7 @@ async def metadata(call: Call, name: str, version: str = VERSION) -> Response:
     inputs: dict[str, Any] = {name: _tensor(name, "DT_INT32", -1, -1) for name in INPUTS}
     shapes: dict[str, tuple[int, ...]] = dict.fromkeys(OUTPUTS, (-1, -1, config.hidden_size))
     shapes |= dict.fromkeys(("pooled_output", "cls_output"), (-1, config.hidden_size))
-    shapes["sentence_embedding"] = (-1, served.module.embedding_size)
+    shapes[SENTENCE_OUTPUT] = (-1, served.module.embedding_size)
     outputs = {output: _tensor(output, "DT_FLOAT", *shape) for output, shape in shapes.items()}
     signatures = {DEFAULT_SIGNATURE: {output: outputs[output] for output in DEFAULT_OUTPUTS}}
     signatures |= {output: {output: outputs[output]} for output in OUTPUTS}

@@ -30,7 +30,7 @@ async def vectors(call: Call) -> Response:
     body = await call.parse(VectorsBody)
     (text,) = call.texts(body.text, name="text")
     task = (body.config or {}).get("task_type")
-    if task is not None and task not in PROMPTS:
+    if task not in (None, *PROMPTS):
         raise Fault(f"task_type {str(task)[:40]!r} was asked for; there are {', '.join(PROMPTS)}; name one of these")
     served = call.served(None)
     prompt = served.prompt(None) if task is None else served.prompt_for(PROMPTS[task])

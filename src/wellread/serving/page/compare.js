@@ -39,11 +39,15 @@ export function show(panel, state) {
   field.value = state.compare ?? EXAMPLES;
   const results = element("div", { class: "results", "aria-busy": "false" });
 
-  const refused = (message) => results.replaceChildren(element("p", { class: "fault", role: "alert" }, message));
+  const put = (...parts) => {
+    results.replaceChildren(...parts);
+    results.setAttribute("aria-busy", "false");
+  };
+  const refused = (message) => put(element("p", { class: "fault", role: "alert" }, message));
   const run = newest(async (signal) => {
     state.compare = field.value;
     const given = lines(field.value);
-    if (given.length < 2) return results.replaceChildren(element("p", {}, "Two sentences or more are compared, each on a line of its own."));
+    if (given.length < 2) return put(element("p", {}, "Two sentences or more are compared, each on a line of its own."));
     const texts = given.slice(0, MOST);
     results.setAttribute("aria-busy", "true");
     const { vectors, cut, milliseconds } = await vectorsOf(texts, state.module.name, signal);
@@ -51,12 +55,11 @@ export function show(panel, state) {
     const notes = [`${texts.length} sentences in ${milliseconds.toFixed(0)} ms`];
     if (given.length > MOST) notes.push(`the first ${MOST} of ${given.length} are shown`);
     if (cut) notes.push(`${cut} longer than the module takes were cut`);
-    results.replaceChildren(
+    put(
       element("p", { class: "note" }, `${notes.join("; ")}.`),
       heatMap(texts, scores, "Cosine of every two sentences"),
       element("h2", {}, "Nearest pairs"),
       nearestPairs(texts, scores));
-    results.setAttribute("aria-busy", "false");
     say(`${texts.length} sentences compared.`);
   }, refused);
 
