@@ -15,8 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wellread.encoder.heads import MLM_OUTPUT
 from wellread.errors import ExportError, InputError, TruncationWarning
 from wellread.export.artefacts import Asking, ask, own_ids, with_prompt
+from wellread.export.graph_names import shapes_out
 from wellread.export.parity import LANGUAGES, TOLERANCE, read_lines
 from wellread.files import public_name
 from wellread.hub.http import without_password
@@ -109,10 +111,17 @@ def certify(
         tolerance=float(tolerance),
         logits=answers.logits,
         holds=not other and max([largest, *answers.logits.values()]) <= tolerance,
-        notes=(*notes, *answers.notes),
+        notes=(*notes, *answers.notes, *_not_compared(module, answers.logits)),
         date=time.strftime("%Y-%m-%d", time.gmtime()),
         wellread=__version__,
     )
+
+
+def _not_compared(module: Module, logits: Mapping[str, float]) -> list[str]:
+    """Say which logits of a fine-tuned module were not compared: graphs alone are asked for them."""
+    names = [name for name in shapes_out(module.checkpoint) if name.endswith("logits") and name != MLM_OUTPUT]
+    missing = [name for name in names if name not in logits]
+    return [f"{' and '.join(missing)} of the module's head were not compared"] if missing else []
 
 
 def chosen_texts(module: Module, texts: int | Sequence[str]) -> tuple[list[str], list[str]]:
