@@ -114,15 +114,20 @@ def test_caps(tiny):
         assert "this one has 108" in answer.json()["error"]
         assert client.post("/tokenize", json={"inputs": "a b c d"}).status_code == 422
         assert client.post("/embed", json={"inputs": ["a", "b"]}).status_code == 200
+    with serving({"tiny": tiny}, max_texts=3) as client:
+        inputs = {"source_sentence": "a", "sentences": ["b", "c", "d"]}
+        assert client.post("/similarity", json={"inputs": inputs}).status_code == 200
 
 
 def test_a_key_is_asked_for(tiny):
-    with serving({"tiny": tiny}, api_key="sécret") as client:
+    with serving({"tiny": tiny}, api_key="sécret\n") as client:  # as it stands in a file
         for headers in ({}, {"authorization": "Bearer wrong"}, {"authorization": "Basic sécret".encode()}):
             answer = client.post("/v1/embeddings", json={"input": "a"}, headers=headers)
             assert answer.status_code == 401
             assert answer.headers["www-authenticate"] == "Bearer"
-            assert answer.json()["error"]["message"].startswith("the key of this server was asked for; found ")
+            for path in ("/v1/embeddings", "/embeddings"):
+                answer = client.post(path, json={"input": "a"}, headers=headers)
+                assert answer.json()["error"]["message"].startswith("the key of this server was asked for; found ")
         right = {"authorization": "Bearer sécret".encode()}
         assert client.post("/v1/embeddings", json={"input": "a"}, headers=right).status_code == 200
         assert client.get("/health").status_code == 200
@@ -288,6 +293,8 @@ def test_an_address_that_is_taken(tiny):
         port = first.getsockname()[1]
         with pytest.raises(ServeError, match=f"127.0.0.1:{port} was to be listened on; found: .*choose another"):
             listen(ServeSettings(port=port))
+    with pytest.raises(ServeError, match="was to be listened on; found: .*choose another"):
+        listen(ServeSettings(host="a" * 70 + ".example", port=0))
 
 
 @pytest.mark.parametrize(

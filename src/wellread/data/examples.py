@@ -341,7 +341,8 @@ def _soft_labels(table: Table, form: Format) -> list[dict[str, float]] | None:
 def label_shares(value: object) -> dict[str, float] | None:
     """Return the share of each label of a row, together 1; None for what says no labels.
 
-    Probabilities, or how many people chose each label, are shares; null is 0, as Parquet has it.
+    Probabilities, or how many people chose each label, are shares; null is 0, as Parquet has it. What nobody chose is
+    left out.
 
     >>> label_shares({"good": 3, "bad": 1}), label_shares("good"), label_shares({"good": -1})
     ({'good': 0.75, 'bad': 0.25}, {'good': 1.0}, None)
@@ -356,7 +357,7 @@ def label_shares(value: object) -> dict[str, float] | None:
     total = sum(shares.values())
     if "" in shares or len(shares) < len(value) or not 0 < total < math.inf or min(shares.values()) < 0:
         return None
-    return {label: share / total for label, share in shares.items()}
+    return {label: share / total for label, share in shares.items() if share}
 
 
 def _role_of_sets(table: Table, roles: Mapping[str, str]) -> str:

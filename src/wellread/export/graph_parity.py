@@ -206,7 +206,12 @@ def _consume(directory: Path, runtime: str) -> None:
     path = os.pathsep.join([str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")])
     environment = {**os.environ, "PYTHONPATH": path, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
     command = [sys.executable, "-W", "ignore", "-m", "wellread.export.graph_consumer", str(directory)]
-    process = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=TIMEOUT)
+    try:
+        process = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=TIMEOUT)
+    except subprocess.TimeoutExpired:
+        raise ExportError(
+            f"the graph was to be run with {runtime}; its process was not through after {TIMEOUT:g} s; ask of fewer texts"
+        ) from None
     if process.returncode:
         last = process.stderr.strip().splitlines()[-1:] or [""]
         raise ExportError(

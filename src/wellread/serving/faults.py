@@ -151,7 +151,7 @@ TEI = Form(content=lambda fault: {"error": str(fault), "error_type": fault.kind}
 FORMS = {
     r"/v[12]/rerank": Form(content=lambda fault: {"message": str(fault), "detail": str(fault)}, statuses={424: 500}),
     r"/v1/models/.+": Form(content=lambda fault: {"error": str(fault)}, statuses={422: 400, 424: 500}),
-    r"/v1/.*": Form(content=_openai, statuses={422: 400, 424: 500}),
+    r"/v1/.*|/embeddings": Form(content=_openai, statuses={422: 400, 424: 500}),
     r"/vectors/?|/meta|/\.well-known/.*": Form(content=lambda fault: {"error": [{"message": str(fault)}]}),
 }
 

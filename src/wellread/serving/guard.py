@@ -71,7 +71,7 @@ class Guard:
             self.metrics.observe("te_request_duration", time.perf_counter() - began)
 
     def _check_key(self, given: bytes) -> None:
-        wanted = self.settings.api_key
+        wanted = self.settings.api_key.strip()  # as the header comes
         if not wanted:
             return
         scheme, _, key = given.partition(b" ")

@@ -110,11 +110,12 @@ def listen(settings: ServeSettings) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((settings.host, settings.port))
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # the latter of a host that cannot be a name
         listener.close()
+        found = getattr(error, "strerror", None) or error
         raise ServeError(
-            f"{settings.host}:{settings.port} was to be listened on; found: {error.strerror or error}; choose another "
-            "with host= and port=, or stop what listens there"
+            f"{settings.host}:{settings.port} was to be listened on; found: {found}; choose another with host= and "
+            "port=, or stop what listens there"
         ) from None
     listener.listen(2048)
     listener.set_inheritable(True)

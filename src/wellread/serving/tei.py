@@ -160,7 +160,7 @@ async def compare(call: Call) -> Response:
     body = await call.parse(SimilarityBody)
     parameters = body.parameters or {}
     sentences = call.texts(body.inputs.sentences, name="sentences")
-    texts = call.texts([body.inputs.source_sentence, *sentences], name="sentences")
+    texts = [*call.texts(body.inputs.source_sentence, name="source_sentence"), *sentences]
     served = call.served(body.model)
     prompt = served.prompt(parameters.get("prompt_name"))
     vectors = await vectors_of(call, served, texts, prompt=prompt, whole=parameters.get("truncate") is False)

@@ -6,12 +6,15 @@ export class Refused extends Error {}
 
 function askForKey() {
   const dialog = document.getElementById("key-dialog");
-  return new Promise((resolve) => {
-    dialog.addEventListener("close", () => {
+  return new Promise((resolve, reject) => {
+    let left = false;
+    dialog.oncancel = () => { left = true; }; // by Escape
+    dialog.onclose = () => {
+      if (left) return reject(new Refused("This server asks for a key. Load the page again to give it."));
       key = document.getElementById("key").value;
       sessionStorage.setItem("wellread-key", key);
       resolve();
-    }, { once: true });
+    };
     dialog.showModal();
   });
 }
