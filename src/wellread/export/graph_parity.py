@@ -210,7 +210,7 @@ def _consume(directory: Path, runtime: str) -> None:
         process = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=TIMEOUT)
     except subprocess.TimeoutExpired:
         raise ExportError(
-            f"the graph was to be run with {runtime}; its process was not through after {TIMEOUT:g} s; ask of fewer texts"
+            f"the graph was to be run with {runtime}; its process took over {TIMEOUT:g} s; ask of fewer texts"
         ) from None
     if process.returncode:
         last = process.stderr.strip().splitlines()[-1:] or [""]
