@@ -111,7 +111,7 @@ def test_a_person_sees_lines_that_end_at_the_edge(place, monkeypatch, capsys):
     from wellread.cli import search as verb
 
     monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
-    monkeypatch.setattr("shutil.get_terminal_size", lambda: os.terminal_size((30, 24)))
+    monkeypatch.setattr("shutil.get_terminal_size", lambda **_: os.terminal_size((30, 24)))
     verb._show("q", [{"corpus_id": 12345678, "score": 0.25, "text": "word " * 20}])
     lines = [re.sub("\x1b.*?m", "", line) for line in capsys.readouterr().out.splitlines()]
     assert max(map(len, lines)) <= 30
