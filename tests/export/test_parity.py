@@ -55,7 +55,7 @@ def test_an_equal_encoder_passes(encoder):
         ({"0/call/default": None}, {}, "0/call/default differs by inf"),
         ({"1/named/pooled_output": np.zeros((1, 1))}, {}, "1/named/pooled_output differs by inf"),
         ({"0/call/pooled_output": 3e-5}, {}, "0/call/pooled_output differs by 3e-05"),
-        ({"0/call/sequence_output": np.nan}, {}, "0/call/sequence_output differs by nan"),
+        ({"0/call/sequence_output": np.nan}, {}, "0/call/sequence_output differs by inf"),
         ({"0/call/attention": np.zeros(3)}, {}, "0/call/attention is surplus"),
         ({}, {"loss": [1.0, 1.0]}, "a training step took the loss from 1 to 1"),
         ({}, {"without_gradient": ["pooler_transform/bias:0"]}, "pooler_transform/bias:0 gets no gradient"),
