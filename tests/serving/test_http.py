@@ -301,6 +301,7 @@ def test_an_address_that_is_taken(tiny):
     ("settings", "message"),
     [
         ({"port": 70_000}, "port= must be 0 to 65535; found 70000"),
+        ({"api_key": "\n"}, "api_key= is a key, or empty for none; found white space alone"),
         ({"workers": 0}, "workers= must be at least 1; found 0"),
         ({"max_batch_tokens": -1}, "max_batch_tokens= must be at least 0; found -1"),
         ({"deadline": float("nan")}, "deadline= is a number of seconds above 0; found nan"),

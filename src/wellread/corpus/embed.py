@@ -229,6 +229,11 @@ class _Run:
             precision=precision,
         )
 
+    @property
+    def dimensions(self) -> int:
+        """Numbers of a vector."""
+        return int(self.schema.metadata[b"wellread.dimensions"])
+
     def with_canary(self, canary: str) -> _Run:
         """Return the run with the canary that it began with: one made today may have other digits."""
         facts = {**self.schema.metadata, KEY.encode(): canary.encode()}
@@ -236,24 +241,23 @@ class _Run:
 
     def manifest(self, columns: Columns, inputs: tuple[Input, ...], *, kind: str, data_format: str) -> Manifest:
         """Return what decides the bytes of the run."""
-        facts = {name.decode(): value.decode() for name, value in self.schema.metadata.items()}
         settings = {**self.options, "max_seq_length": self.module.max_seq_length}
         settings.pop("batch_size", None)
         return Manifest(
             wellread=__version__,
             module=str(self.module.provenance.get("handle", "")),
-            fingerprint=facts["wellread.fingerprint"],
+            fingerprint=self.module.fingerprint,
             backend=self.module.backend,
             precision=self.precision,
             dtype=self.dtype,
-            dimensions=int(facts["wellread.dimensions"]),
+            dimensions=self.dimensions,
             settings=settings,
             columns=replace(columns, text=self.corpus.text),
             kind=kind,
             data_format=data_format,
             shard_rows=self.shard_rows,
             inputs=inputs,
-            canary=facts[KEY],
+            canary=self.schema.metadata[KEY.encode()].decode(),
         )
 
     def write_shards(self, directory: Path, manifest: Manifest, *, show: bool | None) -> tuple[list[Shard], int]:
@@ -297,8 +301,7 @@ class _Run:
                 f"a text was asked of every row; row {first_row + wrong[0]} of the corpus, counted from 0, is "
                 f'{wrong[1]}; leave such rows out, or pass on_error="null" for rows without a vector'
             )
-        width = int(self.schema.metadata[b"wellread.dimensions"])
-        vectors, lost = np.zeros((len(cells), width), np.float32), np.zeros(len(cells), np.int64)
+        vectors, lost = np.zeros((len(cells), self.dimensions), np.float32), np.zeros(len(cells), np.int64)
         rows = [row for row, error in enumerate(errors) if error is None]
         for part, found in encode_what_can_be(encode, texts, rows):
             if not isinstance(found, WellreadError):
@@ -390,7 +393,7 @@ def estimate_corpus(
         run.vectors(texts, 0)
         rate = len(texts) / (time.perf_counter() - started)
     rows = corpus.rows if corpus.rows is not None else round(corpus.rows_read / max(corpus.share, 1e-9))
-    width = int(run.schema.metadata[b"wellread.dimensions"])
+    width = run.dimensions
     numbers = {"float32": 4 * width, "float16": 2 * width, "int8": width + 4, "binary": width // 8}[dtype]
     return Estimate(
         rows=rows,

@@ -134,3 +134,16 @@ class Embedder:
         """Return what a pickle or a copy holds: the handle, and which module it was; or the module that was given."""
         known = self.fingerprint if self._loaded is not None and self._loaded is not self.model else self._fingerprint
         return {**vars(self), "_loaded": None, "_fingerprint": known}
+
+
+class DocumentEmbedder:
+    """What BERTopic and KeyBERT ask of their `BaseEmbedder`; it stands before that among the bases of a class."""
+
+    def __init__(self, model: Module | str | os.PathLike[str] = "default", **options: Any) -> None:
+        """Take a module without loading it."""
+        super().__init__()
+        self._embedder = Embedder(model, **options)
+
+    def embed(self, documents: Sequence[str], verbose: bool = False) -> FloatArray:
+        """Turn N documents or words into vectors [N, E]; `verbose` shows a progress bar."""
+        return self._embedder.texts(documents, show_progress_bar=verbose)

@@ -48,13 +48,15 @@ class ServeSettings:
     drain_timeout: Annotated[float, "seconds that requests have to end after SIGTERM"] = 30.0
 
     def __post_init__(self) -> None:
-        """Refuse numbers that mean nothing."""
+        """Refuse what means nothing."""
         for name in COUNTS:
             value, least = getattr(self, name), 0 if name in FROM_ZERO else 1
             if value < least:
                 raise InputError(f"{name}= must be at least {least}; found {value}; choose such a number")
         if self.port > 65_535:
             raise InputError(f"port= must be 0 to 65535; found {self.port}; choose such a number")
+        if self.api_key and not self.api_key.strip():  # of a file that is empty but for its line break, say
+            raise InputError("api_key= is a key, or empty for none; found white space alone; choose one")
         if self.max_memory and not SIZE.fullmatch(self.max_memory):
             raise InputError(f"max_memory= is a size such as 512M or 2G; found {self.max_memory!r}; choose one")
         for name in SECONDS:

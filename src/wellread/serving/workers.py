@@ -68,9 +68,8 @@ def run_workers(count: int, run: Callable[[int], None], *, ready: Callable[[], N
 
 def _start(worker: int, run: Callable[[int], None], started: dict[int, tuple[int, float]]) -> None:
     """Fork a process that serves and never comes back here."""
-    signal.pthread_sigmask(
-        signal.SIG_BLOCK, SIGNALS
-    )  # or the new process would end the others by `end`, and not itself
+    # until its handlers are its own: by those of this one it would end the others, and not itself
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     process = os.fork()
     if process:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)

@@ -148,7 +148,10 @@ class Search:
                 return
             steps = self._steps(rung, names)
             if rung and steps < self.ledger.state.steps[rung - 1]:
-                _say(f"the time is up: rung {rung + 1} would have {steps:,} steps, which only undo those of before")
+                _say(
+                    f"the time is up: rung {rung + 1} would have {steps:,} steps, fewer than the one before; "
+                    "the search ends here"
+                )
                 return
             for number, name in enumerate(names, 1):
                 if self.ledger.state.result(name, rung + 1) is None:

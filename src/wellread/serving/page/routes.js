@@ -34,7 +34,7 @@ function fields(schema) {
     element("thead", {}, element("tr", {}, ["Field", "Type", ""].map((name) => element("th", { scope: "col" }, name)))), element("tbody", {}, rows)));
 }
 
-async function any(response) {
+async function jsonOrText(response) {
   const text = await response.text();
   try {
     return JSON.parse(text);
@@ -65,7 +65,7 @@ function form(method, path, schema, state) {
       return refuse(`The body is no JSON: ${error.message}`);
     }
     const address = parameters.reduce((sum, { name, field }) => sum.replace(`{${name}}`, encodeURIComponent(field.value)), path);
-    const { answer } = await ask(address, given, signal, any);
+    const { answer } = await ask(address, given, signal, jsonOrText);
     const shown = typeof answer === "string" ? answer : JSON.stringify(answer, null, 1).replace(NUMBERS, " $1");
     answered.textContent = shown.length > LONGEST ? `${shown.slice(0, LONGEST)}\n… ${shown.length - LONGEST} characters more` : shown;
     Object.assign(answered, { hidden: false });
