@@ -8,10 +8,10 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import field
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import IO, Any
 
 from wellread.dataclass import dataclass
-from wellread.errors import CheckpointError
+from wellread.errors import CheckpointError, DataError
 
 MANIFEST = "wellread.json"  # what wellread notes of a module, beside its files
 CARD = "README.md"  # what a hub shows of a module: for people, who may edit it; nothing is loaded from it
@@ -65,6 +65,58 @@ def _replace(directory: Path, partial: Path) -> None:
             old.rename(directory)
         raise
     shutil.rmtree(old, ignore_errors=True)
+
+
+@contextmanager
+def writing(place: Path) -> Iterator[None]:
+    """Make what the disk has to say a DataError."""
+    try:
+        yield
+    except OSError as error:
+        raise DataError(
+            f"results were to be written to {place}; found that {error.strerror or error}; make room, or choose "
+            "another place"
+        ) from error
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[IO[bytes]]:
+    """Give a file beside `path` to write in; it takes its name when it is on the disk, and vanishes when not.
+
+    Raises: DataError where the disk refuses.
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with writing(path):
+            with partial.open("w+b") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(path)
+            sync_directory(path.parent)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def sync_tree(directory: Path) -> None:
+    """Have what is in a directory on the disk."""
+    for path in (directory, *directory.rglob("*")):
+        if path.is_dir():
+            sync_directory(path)
+        else:
+            with path.open("r+b") as file:
+                os.fsync(file.fileno())
+
+
+def sync_directory(directory: Path) -> None:
+    """Have the names in a directory on the disk, where the system can do that."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def refuse_existing(directory: Path, *, advice: str = "") -> None:

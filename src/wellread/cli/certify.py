@@ -39,8 +39,9 @@ def command(
     OpenAI's does. Differences are of one number, over the largest number of the reference or 1.
     """
     import wellread
-    from wellread.cli.texts import check_output, whole_file
+    from wellread.cli.texts import check_output
     from wellread.export import certify as certificates
+    from wellread.files import whole_file
 
     if output is not None:
         check_output(output)

@@ -12,7 +12,8 @@ import numpy as np
 
 from wellread.about import noted
 from wellread.cli.options import LOADING, json_flag, load_module, module_options
-from wellread.cli.texts import READING, check_output, files_of, reading_of, reading_options, whole_file
+from wellread.cli.texts import READING, check_output, files_of, reading_of, reading_options
+from wellread.files import whole_file
 from wellread.tasks.registry import TASKS
 
 OF_TASKS = ("top_k", "max_answer_length", "null_threshold", "stride", "threshold", "activation")

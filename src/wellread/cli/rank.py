@@ -11,8 +11,9 @@ from typing import Any
 import click
 
 from wellread.cli.options import LOADING, json_flag, load_module, module_options
-from wellread.cli.texts import check_output, reading_options, stream_arguments, whole_file
+from wellread.cli.texts import check_output, reading_options, stream_arguments
 from wellread.encode import WINDOW
+from wellread.files import whole_file
 
 
 @click.command("rank")

@@ -1,13 +1,12 @@
-"""What commands read and write: texts from arguments, files and standard input; results, whole or not at all."""
+"""What commands read and write: texts from arguments, files and standard input; where results may go."""
 
 from __future__ import annotations
 
 import os
 import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import Any, TypeVar
 
 import click
 
@@ -190,23 +189,3 @@ def check_output(output: Path, endings: Collection[str] = ()) -> None:
     else:
         return
     raise DataError(f"results were to be written to {output}; found that {fault}; choose another place")
-
-
-@contextmanager
-def whole_file(output: Path) -> Iterator[IO[bytes]]:
-    """Give a file beside `output` to write in; it takes its name when all went well and vanishes when not.
-
-    Raises: DataError where the disk refuses.
-    """
-    partial = output.with_name(f".{output.name}.{os.getpid()}")
-    try:
-        with partial.open("w+b") as file:
-            yield file
-        partial.replace(output)
-    except OSError as error:
-        raise DataError(
-            f"results were to be written to {output}; found that {error.strerror or error}; make room, or choose "
-            "another place"
-        ) from error
-    finally:
-        partial.unlink(missing_ok=True)

@@ -33,12 +33,13 @@ from wellread.corpus.manifest import (
     write_manifest,
 )
 from wellread.corpus.place import Place
-from wellread.corpus.shards import SHARD_ROWS, check_form, schema_of, stored_columns, write_shard, writing
+from wellread.corpus.shards import SHARD_ROWS, check_form, schema_of, stored_columns, write_shard
 from wellread.corpus.sources import Columns, Corpus, Input, corpus_files, inputs_of
 from wellread.data.formats import STDIN, FilePath
 from wellread.dataclass import dataclass
 from wellread.encode import WINDOW
 from wellread.errors import DataError, InputError, WellreadError, nearest, some
+from wellread.files import writing
 from wellread.module import Module, load
 from wellread.progress import rows_progress
 from wellread.schema import whole

@@ -10,9 +10,9 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from wellread.corpus.shards import ERROR, VECTOR, sync_directory, sync_tree, whole_file, write_shard, writing
+from wellread.corpus.shards import ERROR, VECTOR, write_shard
 from wellread.errors import DataError, require_extra
-from wellread.files import whole_directory
+from wellread.files import sync_directory, sync_tree, whole_directory, whole_file, writing
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -13,10 +13,10 @@ from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
-from wellread.corpus.shards import whole_file, writing
 from wellread.corpus.sources import Columns, Input
 from wellread.dataclass import dataclass
 from wellread.errors import ConfigError, DataError
+from wellread.files import whole_file, writing
 from wellread.schema import parse_object, record
 
 MANIFEST, SHARDS = "_manifest.json", "_shards.jsonl"

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from wellread.corpus.join import JOINED, join_shards
 from wellread.corpus.manifest import MANIFEST, SHARDS, Manifest, Shard, read_manifest, shard_path, whole_shards
-from wellread.corpus.shards import sync_directory, writing
 from wellread.data.formats import FilePath
 from wellread.dataclass import dataclass
 from wellread.errors import DataError, nearest, some
+from wellread.files import sync_directory, writing
 
 LOCK = ".lock"
 # what a run writes in its folder, unfinished files too

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +12,7 @@ from numpy.typing import NDArray
 from wellread.backends.backend import FloatArray
 from wellread.encode import WINDOW
 from wellread.errors import DataError, InputError, nearest
+from wellread.files import whole_file
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -84,37 +83,6 @@ def stored_columns(
     return {VECTOR: vector, **columns, ERROR: pa.array(errors, pa.string())}
 
 
-@contextmanager
-def writing(place: Path) -> Iterator[None]:
-    """Make what the disk has to say a DataError."""
-    try:
-        yield
-    except OSError as error:
-        raise DataError(
-            f"results were to be written to {place}; found that {error.strerror or error}; make room, or choose "
-            "another place"
-        ) from error
-
-
-@contextmanager
-def whole_file(path: Path) -> Iterator[IO[bytes]]:
-    """Give a file beside `path` to write in; it takes its name when it is on the disk, and vanishes when not.
-
-    Raises: DataError where the disk refuses.
-    """
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with writing(path):
-            with partial.open("wb") as file:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(path)
-            sync_directory(path.parent)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
 def write_shard(path: Path, schema: pa.Schema, tables: Iterable[pa.Table]) -> int:
     """Write a Parquet file, whole or not at all, and return its bytes. Raises: DataError where the disk refuses."""
     import pyarrow.parquet as pq
@@ -131,24 +99,3 @@ def write_shard(path: Path, schema: pa.Schema, tables: Iterable[pa.Table]) -> in
                 writer.write_table(table, row_group_size=GROUP_ROWS)
                 del table  # or it would lie beside the next one while that is made
         return file.tell()
-
-
-def sync_tree(directory: Path) -> None:
-    """Have what is in a directory on the disk."""
-    for path in (directory, *directory.rglob("*")):
-        if path.is_dir():
-            sync_directory(path)
-        else:
-            with path.open("r+b") as file:
-                os.fsync(file.fileno())
-
-
-def sync_directory(directory: Path) -> None:
-    """Have the names in a directory on the disk, where the system can do that."""
-    if os.name == "nt":
-        return
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
