@@ -31,7 +31,7 @@ CHECKPOINT = tiny_checkpoint(CONFIG)
 TEXTS = ["a man is playing the guitar .", "", "cat", "a woman runs , the flute sleeps !", "paris", "of france"] * 4
 SERVED = tiny_config(**NATIVE)
 PRESENT = variants() if native_kernel.refusal() is None else ()
-RUNNING = [variant.name for variant in PRESENT if variant.supported and variant.proven] or ["none"]
+RUNNING = [variant.name for variant in PRESENT if variant.supported] or ["none"]
 
 # -- which modules it takes --------------------------------------------------------------------------------------------
 
@@ -88,34 +88,32 @@ def test_the_default_is_native_where_it_serves(tmp_path, changes):
     assert module.running("f32").name == module.backend == expected
 
 
-def test_a_cpu_with_amx_is_left_to_openvino_until_the_kernel_has_bfloat16_too(monkeypatch):
+def test_a_cpu_with_amx_is_left_to_openvino_where_the_kernel_has_no_bfloat16(monkeypatch):
     monkeypatch.setattr(native_kernel, "refusal", lambda: None)
     portable = Variant(number=0, name="portable", supported=True, computes=("f32",))
     plain = Variant(number=1, name="avx2", supported=True, computes=("f32",))
     halves = Variant(number=5, name="amx", supported=True, computes=("f32", "bf16"))
     checkpoint = tiny_checkpoint(SERVED)
-    for present, has_amx, proven, best in [
-        ([portable], False, {"portable"}, False),
-        ([portable, plain], False, {"portable", "avx2"}, True),
-        ([portable, plain], True, {"portable", "avx2"}, False),
-        ([portable, plain, halves], True, {"portable", "avx2"}, False),
-        ([portable, plain, halves], True, {"portable", "avx2", "amx"}, True),
+    for present, has_amx, named, best in [
+        ([portable], False, "", False),
+        ([portable, plain], False, "", True),
+        ([portable, plain], True, "", False),
+        ([portable, plain, halves], True, "avx2", False),
+        ([portable, plain, halves], True, "", True),
     ]:
         monkeypatch.setattr(native_kernel, "variants", lambda present=present: tuple(present))
-        monkeypatch.setattr(native_kernel, "PROVEN", frozenset(proven))
+        monkeypatch.setenv("WELLREAD_NATIVE", named)
         monkeypatch.setattr(native, "cpu_has_amx", lambda has_amx=has_amx: has_amx)
         assert native.is_best_for(checkpoint) == best
-        assert native.precisions() == (["bf16", "f32"] if "amx" in proven else ["f32"])
+        assert native.precisions() == (["bf16", "f32"] if halves in present and not named else ["f32"])
 
 
-def test_a_variant_that_is_not_proven_runs_only_where_it_is_named(monkeypatch):
+def test_the_best_variant_that_the_cpu_runs_is_taken_and_a_named_one_alone(monkeypatch):
     monkeypatch.setattr(native_kernel, "refusal", lambda: None)
-    monkeypatch.setattr(native_kernel, "PROVEN", frozenset({"portable", "avx2"}))
     found = [("portable", True), ("avx2", True), ("avx_vnni", True), ("amx", False)]
     listed = [Variant(number=i, name=name, supported=can, computes=("f32",)) for i, (name, can) in enumerate(found)]
     monkeypatch.setattr(native_kernel, "variants", lambda: tuple(listed))
-    assert [variant.proven for variant in listed] == [True, True, False, False]
-    for named, number in [("", 1), ("portable", 0), ("avx_vnni", 2), ("amx", 1)]:
+    for named, number in [("", 2), ("portable", 0), ("avx_vnni", 2)]:
         monkeypatch.setenv("WELLREAD_NATIVE", named)
         assert chosen("f32") is listed[number]
     assert chosen("bf16") is None
@@ -220,7 +218,7 @@ def test_512_tokens_agree_with_float64():
     inputs = {"input_word_ids": ids, "input_mask": mask, "input_type_ids": ids % 2}
     names = ["sequence_output", SENTENCE_OUTPUT]
     expected = load_backend("numpy", checkpoint).run(inputs, names)
-    found = load_backend("native", checkpoint).run(inputs, names)
+    found = load_backend("native", checkpoint, precision="f32").run(inputs, names)
     for name in names:
         assert np.abs(found[name] - expected[name]).max() <= 1e-5 * np.abs(expected[name]).max()
 
@@ -294,7 +292,7 @@ def test_a_mask_with_holes_and_one_of_zeros_agree_with_float64():
         checkpoint = tiny_checkpoint(SERVED, SentenceConfig(pooling=pooling))
         names = [SENTENCE_OUTPUT, "cls_output"]
         expected = load_backend("numpy", checkpoint).run(inputs, names)
-        found = load_backend("native", checkpoint).run(inputs, names)
+        found = load_backend("native", checkpoint, precision="f32").run(inputs, names)
         for name in names:
             assert np.abs(found[name] - expected[name]).max() <= 1e-5 * np.abs(expected[name]).max()
 
@@ -408,7 +406,10 @@ def test_predictions_and_hidden_states_agree_with_the_reference(tmp_path, task):
     assert runner.takes_joined(LOGITS_OUTPUT) == (task not in ("tag", "answer"))
     pairs = TEXTS[::-1] if task in ("pair", "answer", "rank") else None
     texts = [text or "a" for text in TEXTS]
-    found, expected = (each.predict(texts, pairs and [text or "a" for text in pairs]) for each in (module, reference))
+    found, expected = (
+        each.predict(texts, pairs and [text or "a" for text in pairs], precision=exact(each.backend))
+        for each in (module, reference)
+    )
     if task == "rank":
         assert np.abs(found - expected).max() < 1e-5
     elif task == "tag":
@@ -416,7 +417,7 @@ def test_predictions_and_hidden_states_agree_with_the_reference(tmp_path, task):
     else:
         key = "text" if task == "answer" else "label"
         assert [getattr(row, key) for row in found] == [getattr(row, key) for row in expected]
-    states = module.encode(TEXTS, output_value="token_embeddings")
+    states = module.encode(TEXTS, output_value="token_embeddings", precision="f32")
     for state, right in zip(states, reference.encode(TEXTS, output_value="token_embeddings"), strict=True):
         assert state.shape == right.shape
         assert np.abs(state - right).max() < 1e-4
@@ -432,7 +433,7 @@ def test_prompts_and_long_texts_agree_with_the_reference(tmp_path):
     long = [text * 4 for text in TEXTS]
     for options in ({"prompt_name": "q"}, {"prompt_name": "q", "on_long": "chunk"}, {"on_long": "chunk"}):
         texts = long if "on_long" in options else ["a man", "", "cat"]
-        found, expected = (each.encode(texts, **options) for each in (module, reference))
+        found, expected = (each.encode(texts, precision=exact(each.backend), **options) for each in (module, reference))
         assert cosines(found, expected).min() > 1 - 1e-9
         assert np.abs(found - expected).max() < 1e-5
     assert module.encode([]).shape == (0, 96)

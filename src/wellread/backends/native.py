@@ -90,7 +90,8 @@ def serves(checkpoint: Checkpoint) -> str | None:
 def is_best_for(checkpoint: Checkpoint) -> bool:
     """Tell whether the kernel is to run a checkpoint where no backend is named.
 
-    Not in plain C++, nor on a CPU with AMX, where OpenVINO computes in bfloat16, while the kernel does not.
+    Not in plain C++, nor on a CPU with AMX whose variant is missing or not the one that is named: there OpenVINO
+    computes in bfloat16.
     """
     variant = chosen("f32")
     if variant is None or variant.number == 0 or serves(checkpoint) is not None:

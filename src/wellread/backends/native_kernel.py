@@ -13,8 +13,6 @@ from wellread.dataclass import dataclass
 from wellread.errors import InputError
 from wellread.native_library import SWITCH, native_library
 
-# The variants that have computed right on a CPU of their own. Another runs only where it is named.
-PROVEN = frozenset({"portable", "avx2", "avx_vnni", "avx512", "avx512_vnni"})
 PRECISIONS = {"f32": 0, "bf16": 1}  # what products compute in -> wellread_precision
 DTYPES = {"float32": 0, "float16": 1, "uint16": 2, "int8": 3}  # NumPy's name, bfloat16 as its bits -> wellread_dtype
 ACTIVATIONS = {"gelu": 1, "gelu_tanh": 2, "relu": 3}  # of the inner layer -> wellread_activation
@@ -95,11 +93,6 @@ class Variant:
     supported: bool  # by this CPU and this system
     computes: tuple[str, ...]  # of PRECISIONS
 
-    @property
-    def proven(self) -> bool:
-        """Whether it may run without being named."""
-        return self.name in PROVEN
-
 
 @cache
 def functions() -> ctypes.CDLL:
@@ -161,12 +154,11 @@ def refusal() -> str | None:
 
 
 def chosen(precision: str) -> Variant | None:
-    """Return the variant that computes in `precision` here: the one that is named, or else the best that is proven."""
+    """Return the variant that computes in `precision` here: the one that is named, or else the best that may run."""
     if refusal() is not None:
         return None
     able = [variant for variant in variants() if variant.supported and precision in variant.computes]
-    proven = [variant for variant in able if variant.proven]
-    return next((variant for variant in able if variant.name == named()), proven[-1] if proven else None)
+    return next((variant for variant in reversed(able) if named() in ("", variant.name)), None)
 
 
 @cache

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 from wellread.backends import native_kernel
 from wellread.doctor.installation import Problem
-from wellread.native_library import SWITCH, native_library
+from wellread.native_library import native_library
 
-UNPROVEN = "compiled and emulated, not yet run on such a CPU; off unless {switch}={name}"
 AMX_SETS = frozenset({"AMX BF16", "AMX INT8"})
 BUILD = "where there is a C++17 compiler, run pip install --force-reinstall --no-deps --no-binary wellread wellread"
 
@@ -51,14 +50,10 @@ def _note(variant: native_kernel.Variant, precisions: Collection[str], sets: Col
     if precisions:
         return f"computes in {' and '.join(precisions)}"
     if variant.supported:
-        notes = ["could run here"]
-    elif variant.name == "amx" and set(sets) >= AMX_SETS:
-        notes = ["this CPU has it, and the system refuses its tile registers"]
-    else:
-        notes = ["not on this CPU"]
-    if not variant.proven:
-        notes.append(UNPROVEN.format(switch=SWITCH, name=variant.name))
-    return "; ".join(notes)
+        return "could run here"
+    if variant.name == "amx" and set(sets) >= AMX_SETS:
+        return "this CPU has it, and the system refuses its tile registers"
+    return "not on this CPU"
 
 
 def native_problems(native: Native, sets: Collection[str]) -> Iterator[Problem]:
