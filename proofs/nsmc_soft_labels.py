@@ -3,8 +3,9 @@
     python proofs/nsmc_soft_labels.py DATA MODULE COUNT OUT
 
 DATA holds nsmc/; MODULE is a classifier of its reviews. It and three FastTexts, which see letters in three ways, are
-asked about COUNT reviews of unlabeled.txt.gz; the mean of their logits is a soft label. OUT gets a JSON object a
-review, in a drawn order: these, and all of train.tsv.
+asked about COUNT reviews of unlabeled.txt.gz; the mean of their logits, in which the module counts as much as the three
+together, is a soft label. OUT gets a JSON object a review, in a drawn order: these, and all of train.tsv. What each of
+the four says is kept beside OUT, so that a run that was cut short asks only those that have not answered.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import sys
 import tempfile
 import unicodedata
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import fasttext
@@ -22,6 +24,7 @@ import numpy as np
 
 import wellread
 from wellread.data.examples import Examples
+from wellread.files import whole_file
 
 LEAST = 1e-4  # FastText's probabilities are cut to [LEAST, 1 - LEAST], so that its logits are finite
 
@@ -66,11 +69,12 @@ def module_logits(module: wellread.Module, texts: Sequence[str]) -> np.ndarray:
     return np.log(shares / (1 - shares))
 
 
-def mean_logits(train: Examples, module: wellread.Module, texts: Sequence[str]) -> np.ndarray:
-    """Return the mean of the logits of the module and of the FastTexts, [N]."""
-    each = [module_logits(module, texts)]
-    each += [fasttext_logits(train, texts, view, **options) for view, options in VIEWS]
-    return np.mean(each, axis=0)
+def kept(file: Path, answer: Callable[[], np.ndarray]) -> np.ndarray:
+    """Return what is kept in a file; where it is not there, ask for it and keep it."""
+    if not file.exists():
+        with whole_file(file) as opened:
+            np.save(opened, answer())
+    return np.load(file)
 
 
 def main(data: Path, module: str, count: int, out: Path) -> None:
@@ -80,19 +84,32 @@ def main(data: Path, module: str, count: int, out: Path) -> None:
     with gzip.open(data / "nsmc" / "unlabeled.txt.gz", "rt", encoding="utf-8") as file:
         reviews = sorted({text for line in file if len(text := line.strip()) > 1} - {*train.texts})
     reviews = [reviews[row] for row in rng.choice(len(reviews), min(count, len(reviews)), replace=False)]
-    logits = mean_logits(train, wellread.load(module), [*dev.texts, *reviews])
-    right = (logits[: len(dev)] > 0) == (np.array(dev.labels) == "1")
-    print(f"together: {100 * right.mean():.2f} % of dev.tsv")
+    texts = [*dev.texts, *reviews]
+    answers = {
+        view.__name__: kept(
+            out.with_name(f"{out.name}.{view.__name__}.npy"),
+            partial(fasttext_logits, train, texts, view, **options),
+        )
+        for view, options in VIEWS
+    }
+    answers["module"] = kept(
+        out.with_name(f"{out.name}.module.npy"), lambda: module_logits(wellread.load(module), texts)
+    )
+    views = [answers[view.__name__] for view, _ in VIEWS]
+    logits = (answers["module"] + np.mean(views, axis=0)) / 2
+    for name, each in [*answers.items(), ("together", logits)]:
+        right = (each[: len(dev)] > 0) == (np.array(dev.labels) == "1")
+        print(f"{name}: {100 * right.mean():.2f} % of dev.tsv")
     shares = 1 / (1 + np.exp(-logits[len(dev) :]))
     rows = [{"document": text, "label": label} for text, label in zip(train.texts, train.labels or [], strict=True)]
     rows += [
         {"document": text, "label": {"0": round(1 - share, 4), "1": round(share, 4)}}
         for text, share in zip(reviews, shares.tolist(), strict=True)
     ]
-    partial = out.with_name(f"{out.name}.partial")  # a run that is killed leaves no half under the name
-    lines = (json.dumps(rows[row], ensure_ascii=False) for row in rng.permutation(len(rows)))
-    partial.write_text("".join(f"{line}\n" for line in lines), "utf-8")
-    partial.replace(out)
+    with whole_file(out) as file:
+        file.writelines(
+            (json.dumps(rows[row], ensure_ascii=False) + "\n").encode() for row in rng.permutation(len(rows))
+        )
 
 
 if __name__ == "__main__":

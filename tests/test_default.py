@@ -28,7 +28,7 @@ def test_it_is_what_its_recipe_makes():
     for name in ("num_hidden_layers", "hidden_size", "num_attention_heads"):
         assert getattr(module.checkpoint.config, name) == getattr(recipe.distill, name)
     assert module.max_seq_length == recipe.distill.max_seq_length
-    assert module.provenance["texts"] > 500_000
+    assert module.provenance["from"]["texts"] > 500_000
     assert module.embedding_size == 384
 
 
