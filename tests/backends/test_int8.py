@@ -168,11 +168,11 @@ def test_the_native_kernel_multiplies_the_integers_of_the_reference(changes, sca
     )
     exact = load_backend("native", checkpoint, precision="f32").run(inputs, outputs)
     # beside int8 matrices, a variant with bfloat16 takes it for attention
-    nearest = 0.05 if "bf16" in precisions("native") else 1e-5
+    nearest, furthest = (0.05, 0.1) if "bf16" in precisions("native") else (1e-5, 0.05)
     for name in set(outputs) - {"encoder_outputs"}:
         errors = np.abs(found[name] - reference[name]).reshape(3, -1).max(1)
         assert errors.min() < nearest  # of a text whose inputs all become the same integers
-        assert errors.max() < 0.05  # one that lies between two may become either
+        assert errors.max() < furthest  # one that lies between two may become either
         assert np.abs(exact[name] - floats[name]).max() <= 1e-5 * max(1, np.abs(floats[name]).max())
 
 

@@ -27,6 +27,7 @@ from wellread.shrinking.material import take_material
 from wellread.shrinking.outcome import Row, choose
 from wellread.shrinking.settings import Bounds
 from wellread.shrinking.shrink import shrink
+from wellread.shrinking.training import TAKEN_RATE
 
 
 @pytest.fixture(autouse=True)
@@ -67,6 +68,27 @@ def test_a_module_is_made_of_a_base_for_a_task(task, tmp_path):
     assert "`made_by`: `wellread shrink`" in card
     assert "`stages`" in card
     assert str(tmp_path) not in card
+
+
+def test_layers_that_are_the_teachers_are_not_pre_trained_and_learn_more_slowly(tmp_path):
+    place, settings = tmp_path / "out", config(widths="8, 24")  # the teacher has 24
+    shrink(
+        base(tmp_path / "files"), task="classify", output_dir=place, config=settings, texts=TEXTS, **inputs("classify")
+    )
+    stages = {
+        width: sorted(path.name for path in (place / "candidates").glob(f"*_H-{width}-*/rung-1/*-run"))
+        for width in (8, 24)
+    }
+    assert stages == {8: ["finetune-run", "labels-run", "pretrain-run"], 24: ["finetune-run", "labels-run"]}
+    peaks = {
+        width: max(
+            line.get("learning_rate", 0.0)
+            for path in (place / "candidates").glob(f"*_H-{width}-*/rung-1/labels-run/{log.LOG}")
+            for line in log.read_log(path)
+        )
+        for width in (8, 24)
+    }
+    assert peaks[24] <= TAKEN_RATE * settings.distill_learning_rate < peaks[8]
 
 
 def test_a_killed_search_comes_to_the_same_module(tmp_path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -64,10 +64,14 @@ class Setting:
         sources = vocabularies(teacher, config.vocabulary_names, material.all_texts)
         return cls(material=material, config=config, directory=directory, teacher=teacher, sources=sources)
 
-    @property
-    def stages(self) -> list[Stage]:
-        """The stages of a candidate."""
-        return stages_of(self.material.task, plain_texts=bool(self.material.texts))
+    def stages(self, candidate: Candidate) -> list[Stage]:
+        """Return the stages of a candidate; one of the teacher's width begins with layers of the teacher's."""
+        same = candidate.hidden_size == self.teacher.checkpoint.config.hidden_size
+        return stages_of(self.material.task, plain_texts=bool(self.material.texts), taken_layers=same)
+
+    def stage_names(self, candidates: Iterable[Candidate]) -> set[str]:
+        """Name the stages that any of the candidates goes through."""
+        return {stage.name for candidate in candidates for stage in self.stages(candidate)}
 
     def fresh(self, candidate: Candidate) -> Module:
         """Make a candidate before its training."""
@@ -93,7 +97,7 @@ class Setting:
             "texts": len(material.transfer[0]),
             "steps": steps,
             "time": {"seconds": seconds, "device": device_name()},
-            "stages": ", ".join(stage.name for stage in self.stages),
+            "stages": ", ".join(stage.name for stage in self.stages(candidate)),
             "candidate": candidate.name,
             "teacher": {"handle": material.given.provenance.get("handle", "(in memory)")},
             "scores": dict(scores) if scores else dict.fromkeys((self.judge.main, "of the teacher's"), 0.123456),
@@ -187,7 +191,7 @@ def _scheduled(setting: Setting, candidates: Sequence[Candidate], probe: Path) -
     begin = time.monotonic()
     finish(setting.untrained(dearest[-1]), dearest[-1].dtype, probe / "finished", setting.judge)
     scoring = time.monotonic() - begin + min(overhead for _, overhead in timings)  # the first imports too
-    texts, answer = _teaching(setting)
+    texts, answer = _teaching(setting, candidates)
     sizes = rung_sizes(len(candidates), config.eta)
     by_cost = sorted(step_seconds.values(), reverse=True)
     rows = config.per_device_train_batch_size
@@ -231,7 +235,7 @@ def _step_seconds(setting: Setting, candidate: Candidate, probe: Path) -> tuple[
     part = probe_material(setting.material, rows)
     module, shares, seconds, beside = setting.fresh(candidate), [], [], 0.0
     write_texts(part.all_texts, probe / "texts.jsonl")
-    for stage in setting.stages:
+    for stage in setting.stages(candidate):
         directory = probe / candidate.name / stage.name
         work = Work(
             material=part,
@@ -258,11 +262,10 @@ def probe_material(material: Material, rows: int) -> Material:
     return replace(material, train=train, texts=spread(material.texts, rows))
 
 
-def _teaching(setting: Setting) -> tuple[int, float]:
+def _teaching(setting: Setting, candidates: Sequence[Candidate]) -> tuple[int, float]:
     """Return how many texts the teacher can answer in its share of the budget, and the seconds of each."""
     texts, _ = setting.material.transfer
-    asked = {stage.name for stage in setting.stages} & {"labels", "vectors", "relations"}
-    if not asked:
+    if not setting.stage_names(candidates) & {"labels", "vectors", "relations"}:
         return len(texts), 0.0
     sample = spread(texts, PROBE_TEXTS)
     setting.teacher.encode(sample[:1], show_progress_bar=False)  # prepares the backend

@@ -140,7 +140,7 @@ class Search:
     def run(self) -> None:
         """Run all rungs, or those that are left."""
         material = self.setting.material
-        stages = {stage.name for stage in self.setting.stages}
+        stages = self.setting.stage_names(self.plan.candidates)
         texts, pairs = material.transfer if "relations" in stages else (material.all_texts, None)
         write_texts([*texts, *(pairs or [])], self.setting.directory / "texts.jsonl")
         for rung in range(len(self.plan.sizes)):
@@ -198,12 +198,13 @@ class Search:
         """Take a candidate through the stages of a rung, and note what it comes to."""
         begin = time.monotonic()
         setting, here = self.setting, self._place(candidate.name, rung)
-        start = self._place(candidate.name, rung - 1) / setting.stages[0].name
+        stages = setting.stages(candidate)
+        start = self._place(candidate.name, rung - 1) / stages[0].name
         module = load(start, backend="torch") if rung else setting.fresh(candidate)
         before = self.ledger.state.last(candidate.name)
         total = steps + (before.steps if before else 0)
         step_seconds = []
-        for stage, share in zip(setting.stages, divided(steps, setting.stages), strict=True):
+        for stage, share in zip(stages, divided(steps, stages), strict=True):
             work = Work(
                 material=setting.material,
                 config=setting.config,
@@ -236,7 +237,7 @@ class Search:
         )
         state = self.ledger.state
         self.ledger.note(results=(*state.results, result), seconds=state.seconds + time.monotonic() - begin)
-        for stage in setting.stages[1:]:
+        for stage in stages[1:]:
             discard(here / stage.name)
         discard(start)
         _say(f"  {result.main} {100 * result.score:.2f}, {megabytes(result.size_bytes)}, {result.speed:,.0f} texts/s")
@@ -258,7 +259,7 @@ class Search:
         if stopped != state.stopped:
             self.ledger.note(stopped=stopped)
         for name in stopped:
-            discard(self._place(name, rung) / self.setting.stages[0].name)
+            discard(self._place(name, rung) / self.setting.stages(self._candidate(name))[0].name)
 
     def _enough(self) -> float | None:
         """Return the score that does, if a share of the teacher's was asked for."""

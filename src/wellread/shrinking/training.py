@@ -23,6 +23,7 @@ from wellread.shrinking.settings import ShrinkConfig
 
 TEMPERATURE = 1.0  # of soft labels: the plain cross-entropy of Turc et al. 2019
 MOST_RELATION_HEADS = 12  # RelationsConfig's own
+TAKEN_RATE = 0.3  # of the learning rates, for layers that are the teacher's: what they know is to stay
 LOGGED = 50  # lines of a stage's log
 SHARED = {"teacher": "outputs", "tokens": "tokens"}  # what runs keep, under names of what decides it -> in which folder
 
@@ -41,13 +42,18 @@ class Work:
     texts: Path  # a file of the texts that are learnt from
     directory: Path  # of this run
 
+    @property
+    def has_taken_layers(self) -> bool:
+        """Whether the student began with layers of the teacher's: see `students.fresh_student`."""
+        return self.student.checkpoint.config.hidden_size == self.teacher.checkpoint.config.hidden_size
+
 
 def _loop(work: Work, rate: float, steps: int | None = None) -> LoopConfig:
     steps = steps or work.steps
     return LoopConfig(
         max_steps=steps,
         per_device_train_batch_size=work.config.per_device_train_batch_size,
-        learning_rate=rate,
+        learning_rate=rate * (TAKEN_RATE if work.has_taken_layers else 1),
         lr_scheduler_type="linear",
         warmup_ratio=0.1,
         seed=work.seed,
