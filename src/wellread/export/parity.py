@@ -104,21 +104,26 @@ def all_texts() -> list[str]:
 
 
 def trial_batches(checkpoint: Checkpoint, tokenizer: Tokenizer, texts: list[str]) -> list[dict[str, Array]]:
-    """Make what the encoder is tried on: real texts, random ids under random masks, one as long as can be."""
+    """Make what the encoder is tried on: real texts, random ids under random masks, a text as long as can be.
+
+    A long row of random ids would say little: float32 itself may be further from float64 there than a text is.
+    """
     config, rng = checkpoint.config, np.random.default_rng(0)
     longest = config.max_length
     real = tokenizer.tokenize(texts[:3] + texts[10_000:10_003])
-    packed = dict(tokenizer.template.pack([real], seq_length=min(48, longest)))
-    batches: list[dict[str, Array]] = [packed]
-    for rows, tokens in ((3, min(17, longest)), (1, longest)):
-        shape = (rows, tokens)
-        lengths = np.arange(rows)[:, None] * tokens // max(rows - 1, 1) if rows > 1 else tokens  # the first: no token
-        batch = {
-            "input_word_ids": rng.integers(0, config.vocab_size, shape),
-            "input_mask": np.broadcast_to(np.arange(tokens) < lengths, shape),
-            "input_type_ids": rng.integers(0, max(config.type_vocab_size, 1), shape),
-        }
-        batches.append({name: np.ascontiguousarray(batch[name], np.int32) for name in INPUTS})
+    long = tokenizer.tokenize([" ".join(texts[:longest])])
+    packed, packed_long = (
+        dict(tokenizer.template.pack([rows], seq_length=length))
+        for rows, length in ((real, min(48, longest)), (long, longest))
+    )
+    shape = (3, min(17, longest))
+    lengths = np.arange(3)[:, None] * shape[1] // 2  # the first: no token
+    drawn = {
+        "input_word_ids": rng.integers(0, config.vocab_size, shape),
+        "input_mask": np.broadcast_to(np.arange(shape[1]) < lengths, shape),
+        "input_type_ids": rng.integers(0, max(config.type_vocab_size, 1), shape),
+    }
+    batches = [packed, {name: np.ascontiguousarray(drawn[name], np.int32) for name in INPUTS}, packed_long]
     if checkpoint.has_mlm:
         for batch in batches:
             rows, tokens = batch["input_word_ids"].shape
