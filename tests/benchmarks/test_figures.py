@@ -107,7 +107,8 @@ def test_the_wide_encoder_gives_what_transformers_says_is_its_pooled_output(tmp_
     for row in result.rows:
         assert row.measured is not None, row.lacks
         assert row.measured.cosine_min is not None
-        assert row.measured.cosine_min > 1 - 1e-6, row.system.name
+        least = 1 - (1e-4 if row.measured.precision == "bf16" else 1e-6)  # on a CPU with AMX
+        assert row.measured.cosine_min > least, row.system.name
 
 
 def test_one_run_measures_it_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
