@@ -75,7 +75,7 @@ def certify(
         MissingExtra.
 
     >>> import wellread
-    >>> wellread.certify(wellread.load("default"), "openvino", texts=8, tolerance=1e-5).holds
+    >>> wellread.certify(wellread.load("default"), "openvino:f32", texts=8, tolerance=1e-5).holds
     True
     """
     if not isinstance(tolerance, int | float) or not 0 <= tolerance < math.inf:
