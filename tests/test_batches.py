@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from headed import headed_checkpoint
+from near import exact
 from tiny import tiny_module, tiny_tokenizer
 
 from wellread.backends.backend import batching_of, load_backend
@@ -33,7 +34,7 @@ def test_vectors(module, batching, chunked, skipped):
     rows = rows_of(40, 50)  # some are cut: 32 tokens are the limit
     vectors = {}
     for name in ("openvino", "numpy"):
-        backend = load_backend(name, module.checkpoint)
+        backend = load_backend(name, module.checkpoint, precision=exact(name))
         if name == "openvino":
             backend.settle(batching)
         vectors[name], cut = encode_rows(backend, rows, packer, advance=lambda count: None)
@@ -45,7 +46,7 @@ def test_vectors(module, batching, chunked, skipped):
 def test_states_of_tokens(module, batching):
     texts = ["a man is playing the guitar .", "", "a cat", "paris , france ! " * 20]
     packer = Packer(template=module.tokenizer.template, sentence=module.checkpoint.sentence)
-    backend = load_backend("openvino", module.checkpoint)
+    backend = load_backend("openvino", module.checkpoint, precision="f32")
     backend.settle(batching)
     states, cut = encode_tokens(texts, backend, module.tokenizer, packer)
     wanted, wanted_cut = encode_tokens(texts, load_backend("numpy", module.checkpoint), module.tokenizer, packer)
@@ -59,7 +60,7 @@ def test_logits_of_pairs(tmp_path, batching):
     checkpoint, template = headed_checkpoint("pair"), tiny_tokenizer(tmp_path / "text").template
     packer = Packer(template=template, sentence=checkpoint.sentence, truncation="longest_first")
     segments = [rows_of(20, 30), Ragged.from_rows(list(rows_of(20, 25))[::-1])]
-    backend = load_backend("openvino", checkpoint)
+    backend = load_backend("openvino", checkpoint, precision="f32")
     backend.settle(batching)
     wanted = {
         int(row): logits

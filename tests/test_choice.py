@@ -120,7 +120,8 @@ def test_the_chosen_one_encodes_many_texts_and_them_alone(module, tmp_path, monk
     assert (chosen.name, chosen.batching) == (ways(module)[best].backend, ways(module)[best].batching)
     assert chosen.precision == default.precision
     assert module._running_for(len(TEXTS) - 1, None) is default
-    assert np.abs(module.encode(TEXTS) - vectors).max() < 1e-5
+    least = 0.02 if default.precision == "bf16" else 1e-5
+    assert np.abs(module.encode(TEXTS) - vectors).max() < least
 
 
 @pytest.mark.skipif(not is_installed("native"), reason="there is no native library here")
@@ -175,7 +176,8 @@ def test_without_a_cache_it_is_measured_once_in_a_process(module, tmp_path, monk
     monkeypatch.setenv("WELLREAD_CACHE", str(tmp_path / "file"))
     vectors = module.encode(TEXTS)
     no_measurement()
-    assert np.abs(module.encode(TEXTS) - vectors).max() < 1e-5
+    least = 0.02 if module.running().precision == "bf16" else 1e-5
+    assert np.abs(module.encode(TEXTS) - vectors).max() < least
     assert recorded() == []
 
 

@@ -30,7 +30,7 @@ def test_files_that_are_replaced_or_removed_change_nothing(tmp_path):
     place = tmp_path / "module"
     tiny_module(tmp_path / "files", config=tiny_config(**NATIVE)).save(place)
     texts = ["the cat", "paris", "a flute"]
-    expected = wellread.load(place).encode(texts, precision="f32")
+    expected = wellread.load(place).encode(texts)
     with serving({"module": wellread.load(place)}) as client:
 
         def ask(number):
