@@ -112,10 +112,8 @@ def trial_batches(checkpoint: Checkpoint, tokenizer: Tokenizer, texts: list[str]
     longest = config.max_length
     real = tokenizer.tokenize(texts[:3] + texts[10_000:10_003])
     long = tokenizer.tokenize([" ".join(texts[:longest])])
-    packed, packed_long = (
-        dict(tokenizer.template.pack([rows], seq_length=length))
-        for rows, length in ((real, min(48, longest)), (long, longest))
-    )
+    packed = dict(tokenizer.template.pack([real], seq_length=min(48, longest)))
+    packed_long = dict(tokenizer.template.pack([long], seq_length=longest))
     shape = (3, min(17, longest))
     lengths = np.arange(3)[:, None] * shape[1] // 2  # the first: no token
     drawn = {

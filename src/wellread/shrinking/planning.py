@@ -25,7 +25,7 @@ from wellread.shrinking.settings import ShrinkConfig
 from wellread.shrinking.shapes import Candidate, Grid, chosen, stored_bytes, within
 from wellread.shrinking.stages import Stage, stages_of
 from wellread.shrinking.state import Plan
-from wellread.shrinking.students import Layout, Shape, fresh_student, untrained, vocabularies
+from wellread.shrinking.students import Layout, Shape, fresh_student, takes_layers, untrained, vocabularies
 from wellread.shrinking.training import Work, seconds_a_step, teacher_of, train, write_texts
 
 PROBE_STEPS = 5  # by which the time of a step is measured
@@ -65,9 +65,9 @@ class Setting:
         return cls(material=material, config=config, directory=directory, teacher=teacher, sources=sources)
 
     def stages(self, candidate: Candidate) -> list[Stage]:
-        """Return the stages of a candidate; one of the teacher's width begins with layers of the teacher's."""
-        same = candidate.hidden_size == self.teacher.checkpoint.config.hidden_size
-        return stages_of(self.material.task, plain_texts=bool(self.material.texts), taken_layers=same)
+        """Return the stages of a candidate."""
+        taken = takes_layers(candidate.hidden_size, self.teacher.checkpoint)
+        return stages_of(self.material.task, plain_texts=bool(self.material.texts), taken_layers=taken)
 
     def stage_names(self, candidates: Iterable[Candidate]) -> set[str]:
         """Name the stages that any of the candidates goes through."""

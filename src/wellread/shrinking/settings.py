@@ -93,9 +93,8 @@ class ShrinkConfig:
     max_seq_length: Annotated[int, "tokens of a row, special ones included; the module has as many positions"] = 128
     per_device_train_batch_size: Annotated[int, "rows of a batch, in every stage"] = 32
     # rates and schedule: google-research/bert's README for the 24 small BERTs, and proofs/sst2.sh, nsmc.sh
-    pretrain_learning_rate: Annotated[
-        float, "peak, on plain text and attention relations; layers of the teacher's take 0.3 of each"
-    ] = 1e-3
+    # the rate of a student that begins with layers of the teacher's is 0.3 of these: training.TAKEN_RATE
+    pretrain_learning_rate: Annotated[float, "peak, on plain text and attention relations"] = 1e-3
     distill_learning_rate: Annotated[float, "peak, on soft labels and sentence vectors"] = 1e-3
     finetune_learning_rate: Annotated[float, "peak, on labelled rows"] = 3e-4
     finetune_epochs: Annotated[float, "times that the labelled rows are seen in a rung, at most"] = 4.0

@@ -20,6 +20,7 @@ from wellread.learn.settings import DistillConfig, FinetuneConfig, LoopConfig, P
 from wellread.module import Module
 from wellread.shrinking.material import Material
 from wellread.shrinking.settings import ShrinkConfig
+from wellread.shrinking.students import takes_layers
 
 TEMPERATURE = 1.0  # of soft labels: the plain cross-entropy of Turc et al. 2019
 MOST_RELATION_HEADS = 12  # RelationsConfig's own
@@ -42,18 +43,14 @@ class Work:
     texts: Path  # a file of the texts that are learnt from
     directory: Path  # of this run
 
-    @property
-    def has_taken_layers(self) -> bool:
-        """Whether the student began with layers of the teacher's: see `students.fresh_student`."""
-        return self.student.checkpoint.config.hidden_size == self.teacher.checkpoint.config.hidden_size
-
 
 def _loop(work: Work, rate: float, steps: int | None = None) -> LoopConfig:
     steps = steps or work.steps
+    taken = takes_layers(work.student.checkpoint.config.hidden_size, work.teacher.checkpoint)
     return LoopConfig(
         max_steps=steps,
         per_device_train_batch_size=work.config.per_device_train_batch_size,
-        learning_rate=rate * (TAKEN_RATE if work.has_taken_layers else 1),
+        learning_rate=rate * (TAKEN_RATE if taken else 1),
         lr_scheduler_type="linear",
         warmup_ratio=0.1,
         seed=work.seed,
