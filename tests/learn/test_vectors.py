@@ -76,6 +76,15 @@ def test_a_given_student_of_another_vocabulary_learns_the_teacher_s_space(tmp_pa
     made.save(tmp_path / "saved")
 
 
+@pytest.mark.parametrize(("pooling", "pooler"), [("mean", "first_token"), ("pooled_output", "dense_tanh")])
+def test_a_pooler_that_vectors_are_not_made_of_goes(pooling, pooler):
+    given = tiny_checkpoint(tiny_config(pooler="dense_tanh"))
+    given = replace(given, sentence=replace(given.sentence, pooling=pooling))
+    made = with_unit_vectors(given, given.embedding_size, CONFIG)
+    assert made.config.pooler == pooler
+    assert ("pooler.dense.weight" in made.tensors) == ("pooler" not in made.ignored) == (pooler == "dense_tanh")
+
+
 def test_a_student_that_has_the_width_keeps_its_maps():
     maps = (DenseConfig(in_features=8, out_features=12),)
     config = tiny_config(hidden_size=8, num_attention_heads=2)

@@ -152,6 +152,7 @@ def without_heads(checkpoint: Checkpoint, why: str) -> Checkpoint:
 
 
 ONE_HEAD = "fine-tuning keeps one head, that of the task"
+UNTRAINED_POOLER = "learning sentence vectors does not train it"
 
 
 def refuse_long(checkpoint: Checkpoint, max_seq_length: int, *, who: str = "") -> None:
@@ -361,8 +362,12 @@ def _from_words(table: NDArray[np.float32], config: EncoderConfig, wanted: Disti
 def with_unit_vectors(student: Checkpoint, width: int, wanted: DistillConfig) -> Checkpoint:
     """Make a module's vectors unit vectors of `width` numbers: by one linear map more, drawn anew, where they are not.
 
-    Heads that sentence vectors do not need are left out, and prompts, for the student learns texts without any.
+    Heads that sentence vectors do not need are left out, and a pooler that they are not made of, for nothing would
+    train it beside the layers; and prompts, for the student learns texts without any.
     """
+    config, ignored = student.config, student.ignored
+    if config.pooler == "dense_tanh" and student.sentence.pooling != "pooled_output":
+        config, ignored = replace(config, pooler="first_token"), {**ignored, "pooler": UNTRAINED_POOLER}
     sentence = replace(
         student.sentence,
         normalize=True,
@@ -371,14 +376,14 @@ def with_unit_vectors(student: Checkpoint, width: int, wanted: DistillConfig) ->
         prompts={},
         default_prompt_name=None,
     )
-    kept = shapes(student.config) | sentence_shapes(sentence)
+    kept = shapes(config) | sentence_shapes(sentence)
     tensors = {name: student.tensors[name] for name in kept}
     if student.embedding_size != width:
         map = DenseConfig(in_features=student.embedding_size, out_features=width)
         sentence = replace(sentence, dense=(*sentence.dense, map))
-        fresh = fresh_arrays(student.config, sentence, seed=wanted.loop.seed)
+        fresh = fresh_arrays(config, sentence, seed=wanted.loop.seed)
         tensors |= in_memory({name: fresh[name] for name in sentence_shapes(sentence) if name not in kept})
-    return replace(student, sentence=sentence, head=None, tensors=tensors)
+    return replace(student, config=config, sentence=sentence, head=None, ignored=ignored, tensors=tensors)
 
 
 def with_layers(student: Checkpoint, source: Checkpoint) -> Checkpoint:

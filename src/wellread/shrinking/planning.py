@@ -119,7 +119,8 @@ def make_plan(setting: Setting) -> Plan:
                 warnings.simplefilter("ignore", category)  # of a part of the rows: the search tells it of all
             config = setting.config
             fitting = within(_measured_grid(setting, probe).all(), config.bounds)
-            candidates = chosen(fitting, config.candidates, all_sizes=bool(config.keep))
+            width = setting.teacher.checkpoint.config.hidden_size
+            candidates = chosen(fitting, config.candidates, teacher_width=width, all_sizes=bool(config.keep))
             return _scheduled(setting, candidates, probe)
     finally:
         discard(probe)

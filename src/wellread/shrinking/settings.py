@@ -86,7 +86,7 @@ class ShrinkConfig:
     widths: Annotated[str, "hidden sizes; multiples of 32, or below it"] = "128, 192, 256, 320, 384, 512, 768"
     vocabularies: Annotated[
         str, "teacher: its own; trimmed: the pieces that the texts use; a number: as many of the commonest"
-    ] = "teacher, trimmed, 8000"
+    ] = "teacher, trimmed, 8000, 4000"
     dtypes: Annotated[str, "how weights may be stored: float32, float16, int8"] = "float16, int8"
     objective: Annotated[str, "of pre-training: mlm or electra"] = "mlm"
     split: Annotated[bool, "plain texts of files are cut into sentences of 4 to 90 words"] = False

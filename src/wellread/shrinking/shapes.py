@@ -170,24 +170,35 @@ def _words(bounds: Bounds) -> str:
     return " and ".join(parts) or "any size and speed"
 
 
-def chosen(candidates: Sequence[Candidate], count: int, *, all_sizes: bool) -> list[Candidate]:
+def chosen(candidates: Sequence[Candidate], count: int, *, teacher_width: int, all_sizes: bool) -> list[Candidate]:
     """Choose the candidates that are trained, the largest first.
 
-    First those that no other is as deep, as wide, as rich in pieces and as exact as; then those that only these
-    surpass, and so on: within bounds, what is larger learns more. With `all_sizes`, evenly over all sizes, for the
-    smallest that is good enough is looked for.
+    Those of the teacher's width begin with layers of its own and learn several times faster: they are chosen first,
+    and one place stays for another width. With `all_sizes`, evenly over all sizes, for the smallest that is good
+    enough is looked for.
     """
     ordered = sorted(candidates, key=lambda each: (-each.size_bytes, each.name))
     if all_sizes or len(ordered) <= count:
         return spread(ordered, count)
+    others = [each for each in ordered if each.hidden_size != teacher_width]
+    place = 1 if others and count > 1 else 0
+    picked = _largest([each for each in ordered if each not in others], count - place)
+    picked += _largest(others, count - len(picked))
+    return sorted(picked, key=lambda each: (-each.size_bytes, each.name))
+
+
+def _largest(candidates: Sequence[Candidate], count: int) -> list[Candidate]:
+    """Choose those that no other is as deep, as wide, as rich in pieces and as exact as; then those that only these
+    surpass, and so on: within bounds, what is larger learns more.
+    """
     picked: list[Candidate] = []
-    left = ordered
-    while len(picked) < count:
+    left = list(candidates)
+    while left and len(picked) < count:
         front = [each for each in left if not any(_surpasses(other, each) for other in left)]
         front.sort(key=lambda each: (-each.multiply_adds, each.name))
         picked += spread(front, count - len(picked))
         left = [each for each in left if each not in front]
-    return sorted(picked, key=lambda each: (-each.size_bytes, each.name))
+    return picked
 
 
 def _surpasses(one: Candidate, other: Candidate) -> bool:
