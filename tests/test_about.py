@@ -101,7 +101,7 @@ def test_the_card_tells_it_and_the_module_keeps_it(about, tmp_path):
 
 
 def test_without_a_file_the_card_is_what_the_module_knows(tmp_path):
-    assert "| vocabulary | 30,522 pieces |" in run("default")
+    assert "| vocabulary | 10,390 pieces |" in run("default")
     assert "must be of format" not in run("default", "--write", code=3)
     shutil.rmtree(tmp_path)
 

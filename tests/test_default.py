@@ -23,12 +23,13 @@ def test_it_takes_at_most_12_megabytes():
 
 
 def test_it_is_what_its_recipe_makes():
-    recipe = read_recipe("default")
     module = wellread.load("default")
-    for name in ("num_hidden_layers", "hidden_size", "num_attention_heads"):
-        assert getattr(module.checkpoint.config, name) == getattr(recipe.distill, name)
-    assert module.max_seq_length == recipe.distill.max_seq_length
-    assert module.provenance["from"]["texts"] > 500_000
+    made = module.provenance["from"]
+    assert made["recipe"] == "default"
+    assert module.max_seq_length == read_recipe("default").distill.max_seq_length
+    assert module.checkpoint.config.num_hidden_layers == len(made["student"]["trim"]["layers"])
+    assert module.tokenizer.vocab_size == made["student"]["trim"]["rows_after"]
+    assert made["texts"] > 500_000
     assert module.embedding_size == 384
 
 
@@ -54,7 +55,7 @@ def test_the_card_has_its_numbers():
     assert f"{wellread.load('default').checkpoint.num_parameters:,}" in card
 
 
-@pytest.mark.parametrize("name", ["model.safetensors", "vocab.txt", "config.json", "2_Dense/model.safetensors"])
+@pytest.mark.parametrize("name", ["model.safetensors", "vocab.txt", "config.json", "1_Pooling/config.json"])
 def test_a_flipped_bit_is_named_before_first_use(name, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(DEFAULT, copy)

@@ -94,7 +94,7 @@ def model_card(
     What neither the module nor the catalog says of its source, such as a licence, is left out.
 
     >>> import wellread
-    >>> "| vocabulary | 30,522 pieces |" in wellread.load("default").model_card()
+    >>> "| vocabulary | 10,390 pieces |" in wellread.load("default").model_card()
     True
     """
     from wellread.text.tokenizer_json import text_differences

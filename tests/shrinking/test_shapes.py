@@ -134,6 +134,7 @@ def test_the_shapes_that_no_other_surpasses_are_tried_first():
     assert [each.name for each in chosen(shapes, 4, teacher_width=32, all_sizes=False)] == [
         *("4-8-100-int8", "1-16-100-float16", "2-16-50-float16", "2-8-100-float16")
     ]
+    assert "2-8-100-float16" not in [each.name for each in chosen(shapes, 3, teacher_width=32, all_sizes=False)]
     assert len(chosen(shapes, 9, teacher_width=32, all_sizes=False)) == 5
 
 

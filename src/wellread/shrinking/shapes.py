@@ -188,8 +188,9 @@ def chosen(candidates: Sequence[Candidate], count: int, *, teacher_width: int, a
 
 
 def _largest(candidates: Sequence[Candidate], count: int) -> list[Candidate]:
-    """Choose those that no other is as deep, as wide, as rich in pieces and as exact as; then those that only these
-    surpass, and so on: within bounds, what is larger learns more.
+    """Choose those that no other is as deep, as wide and as rich in pieces as; then those that only these surpass.
+
+    Within bounds, what is larger learns more, even where only int8 makes it fit.
     """
     picked: list[Candidate] = []
     left = list(candidates)
@@ -204,7 +205,7 @@ def _largest(candidates: Sequence[Candidate], count: int) -> list[Candidate]:
 def _surpasses(one: Candidate, other: Candidate) -> bool:
     """Say whether one has as much of everything as another, and more of something."""
 
-    def of(each: Candidate) -> tuple[int, int, int, int]:
-        return each.num_hidden_layers, each.hidden_size, each.pieces, -DTYPES.index(each.dtype)
+    def of(each: Candidate) -> tuple[int, int, int]:
+        return each.num_hidden_layers, each.hidden_size, each.pieces
 
     return of(one) != of(other) and all(a >= b for a, b in zip(of(one), of(other), strict=True))

@@ -130,8 +130,8 @@ def untrained(shape: Shape, source: Module, head: HeadConfig | None) -> Module:
 def vocabularies(module: Module, names: Sequence[str], texts: Sequence[str]) -> dict[str, Module]:
     """Return the module with each of the vocabularies that are asked for, by name, the largest first.
 
-    `trimmed` has the pieces that `texts` use; a number the commonest, about as many. A vocabulary that is hardly
-    smaller than another is left out.
+    `trimmed` has the pieces that `texts` use; a number about as many, the commonest and what spells the others. A
+    vocabulary that is hardly smaller than another is left out.
     """
     sample = spread(texts, COUNTED)
     counts = np.zeros(0, np.int64)
@@ -141,6 +141,9 @@ def vocabularies(module: Module, names: Sequence[str], texts: Sequence[str]) -> 
     for name in sorted((name for name in names if name != "teacher"), key=_size_of, reverse=True):
         least = 1 if name == "trimmed" else _least_count(counts, int(name))
         option = trim(module, sample, min_count=least, held_out=())
+        spelling = option.tokenizer.vocab_size - int((counts >= least).sum())  # pieces that are rarer and are needed
+        if name != "trimmed" and 0 < spelling < int(name) < option.tokenizer.vocab_size:
+            option = trim(module, sample, min_count=_least_count(counts, int(name) - spelling), held_out=())
         if not options or option.tokenizer.vocab_size <= SMALLER * min(
             each.tokenizer.vocab_size for each in options.values()
         ):
