@@ -56,7 +56,7 @@ def test_default_gives_its_vectors_and_comes_back(tmp_path, dtype):
     assert again.checkpoint.has_int8 == (dtype == "int8")
     assert again.tokenizer.tokenize(texts).values.tolist() == module.tokenizer.tokenize(texts).values.tolist()
     assert (found.rounding > 0) == (dtype == "float16")
-    assert found.megabytes == pytest.approx({"float32": 44.6, "float16": 22.3, "int8": 11.6}[dtype], abs=0.3)
+    assert found.megabytes == pytest.approx({"float32": 45.2, "float16": 22.6, "int8": 11.5}[dtype], abs=0.3)
     assert found.largest_difference < 1e-5
     assert not list(tmp_path.glob(".*"))
 

@@ -23,7 +23,7 @@ def test_default_gives_its_vectors_and_comes_back(tmp_path, dtype):
     found = export_openvino(module, tmp_path / "made", dtype=dtype)
     assert wellread.load(tmp_path / "made").fingerprint == found.fingerprint
     assert found.largest_difference < 5e-5
-    assert found.megabytes == pytest.approx({"float32": 44.6, "float16": 22.3, "int8": 11.7}[dtype], abs=0.5)
+    assert found.megabytes == pytest.approx({"float32": 45.2, "float16": 22.6, "int8": 11.6}[dtype], abs=0.5)
     graph = tmp_path / "made" / "openvino" / "openvino_model.xml"
     certificate = certify(module, graph, texts=6, tolerance=3e-4 if dtype == "float16" else 1e-5)
     assert (certificate.holds, certificate.other_ids) == (True, 0)
