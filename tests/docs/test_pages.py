@@ -22,9 +22,10 @@ CHAPTERS = (
     *("neighbours", "mcp", "serve"),
 )
 PAGES = ("README.md", *(f"docs/guide/{name}.md" for name in CHAPTERS))
-# What of a command would take long here, though it does not on a machine of one's own, or wants a teacher with more layers.
+# What of a command would take long here, though it does not on a machine of one's own, or wants a larger teacher.
 ABRIDGED = {
     "--layers 0,2,4,5": "--layers 0,1",
+    "--student start": "--student start --max-seq-length 32",
     "--baseline fasttext": "--baseline fasttext --no-tune --quantised-megabytes 0.1",
     "--budget 2h": "--max-steps 4 --candidates 2 --dtypes float16",
 }
