@@ -232,6 +232,6 @@ def test_vectors_are_quantised_as_advised(both):
     module, peer = both
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found = util.quantize_embeddings(module.encode(TEXTS), precision="ubinary")
+        found = util.quantize_embeddings(module.encode(TEXTS, precision="f32"), precision="ubinary")
     expected = peer.encode(TEXTS, precision="ubinary")
     assert np.unpackbits(found ^ expected).sum() <= 2  # of 1,536: where a number is near 0

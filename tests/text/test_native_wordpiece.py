@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import tokenizers
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from tokenizers import models, normalizers, pre_tokenizers
 
@@ -128,6 +128,7 @@ def test_any_text_has_the_ids_of_the_tokenizers_library(
     assert tokenizer.tokenize(texts, limit=limit).to_list() == expected
 
 
+@example(["\U00010000" * 26], ["##\0", "\0"], False, None)  # over-long, and NUL stands for that
 @given(some_texts, some_pieces, st.booleans(), st.none() | st.integers(0, 9))
 def test_any_text_has_the_ids_of_our_python(
     texts: list[str], pieces: list[str], lower_case: bool, limit: int | None

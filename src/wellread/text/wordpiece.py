@@ -189,11 +189,14 @@ class WordPieceEngine:
 
     @Lazy
     def library_model(self) -> Any:
-        """WordPiece over the vocabulary, in the tokenizers library."""
+        """WordPiece over the vocabulary, in the tokenizers library.
+
+        NUL, which both dialects drop from texts, stands in a word for "over-long": no piece may hold it.
+        """
         from tokenizers import models
 
-        unknown = self.config.unk_token
-        return models.WordPiece(vocab=self.vocabulary.index, unk_token=unknown, max_input_chars_per_word=MAX_WORD)
+        vocab = {piece: id for piece, id in self.vocabulary.index.items() if "\0" not in piece}
+        return models.WordPiece(vocab=vocab, unk_token=self.config.unk_token, max_input_chars_per_word=MAX_WORD)
 
     @Lazy
     def pieces(self) -> WordPieces:
