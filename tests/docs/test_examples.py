@@ -12,7 +12,7 @@ PLACE = Path(__file__).parent.parent.parent / "examples"
 EXAMPLES = sorted(PLACE.glob("*.py"))
 # What each must print for a reader to believe it.
 SAID = {
-    "1_load": "sequence_output (3, 16, 256)",
+    "1_load": "sequence_output (3, 16, 384)",
     "2_finetune": "are right",
     "3_distill": "parameters instead of",
     "4_evaluate": "spearman: ",
