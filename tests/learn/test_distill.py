@@ -246,13 +246,13 @@ def test_what_a_recipe_leaves_out_is_as_distillation_has_it(tmp_path):
 
 
 def test_the_default_recipe_has_the_settings_of_the_packaged_default():
-    """But for the steps, which proofs/default.sh gives, and what the machine decides."""
+    """But for steps and rate, which proofs/default.sh gives, and what the machine decides."""
     settings = wellread.load("default").provenance["from"]["settings"]  # before STS-B
     told = {**settings, **settings["loop"]}
     recipe = read_recipe("default").distill
     ours = {**asdict(recipe), **asdict(recipe.loop)}
-    passed_over = {"loop", "max_steps", "bf16", *BYSTANDERS}
-    assert told["max_steps"] == 7600
+    passed_over = {"loop", "max_steps", "learning_rate", "bf16", *BYSTANDERS}
+    assert (told["max_steps"], told["learning_rate"]) == (6000, 6e-4)
     for name in told.keys() - passed_over:
         expected = {key: ours[name][key] for key in told[name]} if isinstance(told[name], dict) else ours[name]
         assert told[name] == expected, name
