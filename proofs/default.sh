@@ -2,7 +2,7 @@
 # The packaged English sentence encoder: four of the six layers of all-MiniLM-L6-v2, with the pieces that English of today uses, learn the sentence
 # vectors of the whole, after LEAF; then the scores of STS-B's training split.
 #   sh proofs/default.sh DATA TEACHERS OUT
-# DATA holds sentences/ (lines under free licences) and stsb/ (sts-train.csv is learned, sts-dev.csv measured on);
+# DATA holds sentences/ (lines under free licences), stsb/ (sts-train.csv is learned, sts-dev.csv measured on), and what english_probes.py reads;
 # TEACHERS is a folder with all-MiniLM-L6-v2, as `make real` makes it. STEPS: of the first stage; by default those of the module that ships.
 set -eu
 data=$1 teachers=$2 out=$3

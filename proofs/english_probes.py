@@ -50,7 +50,7 @@ def main(data: Path, names: list[str]) -> None:
     for name in names:
         module = wellread.load(name)
         scores = {"QNLI reciprocal rank": reciprocal_rank(module, questions)}
-        scores |= {name: probe(module, table) for name, table in tables.items()}
+        scores |= {task: probe(module, table) for task, table in tables.items()}
         print(name, *(f"{label} {score:.3f}" for label, score in scores.items()), sep="  ", flush=True)
 
 

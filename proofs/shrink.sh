@@ -20,7 +20,7 @@ shrink() {  # OUTPUT, then the command's arguments
 # English film reviews: MiniLM becomes the teacher, in the same command.
 shrink "$out/shrink-sst2" classify "$data/english/movie_reviews.tsv" "$data/wikitext2/valid.txt" "$data/wikitext2/test.txt" \
     --train "$data/sst2/train.tsv" --dev "$data/sst2/dev.tsv" --format sst2 --model "$minilm" --split --max-seq-length 64 \
-    --teacher-epochs 1 --max-size 10MB --budget "${BUDGET:-35m}" --candidates 3
+    --teacher-epochs 1 --max-size 10MB --budget "${BUDGET:-22m}" --candidates 3
 
 # Korean film reviews, distilled on those without labels too.
 shrink "$out/shrink-nsmc" classify "$data/nsmc/unlabeled.txt.gz" --train "$data/nsmc/train.tsv" --dev "$data/nsmc/dev.tsv" --format nsmc \

@@ -66,7 +66,7 @@ class Setting:
 
     def stages(self, candidate: Candidate) -> list[Stage]:
         """Return the stages of a candidate."""
-        taken = takes_layers(candidate.hidden_size, self.teacher.checkpoint)
+        taken = takes_layers(candidate.hidden_size, self.teacher.checkpoint.config)
         return stages_of(self.material.task, plain_texts=bool(self.material.texts), taken_layers=taken)
 
     def stage_names(self, candidates: Iterable[Candidate]) -> set[str]:
@@ -119,8 +119,8 @@ def make_plan(setting: Setting) -> Plan:
                 warnings.simplefilter("ignore", category)  # of a part of the rows: the search tells it of all
             config = setting.config
             fitting = within(_measured_grid(setting, probe).all(), config.bounds)
-            width = setting.teacher.checkpoint.config.hidden_size
-            candidates = chosen(fitting, config.candidates, teacher_width=width, all_sizes=bool(config.keep))
+            teacher = setting.teacher.checkpoint.config
+            candidates = chosen(fitting, config.candidates, teacher=teacher, all_sizes=bool(config.keep))
             return _scheduled(setting, candidates, probe)
     finally:
         discard(probe)

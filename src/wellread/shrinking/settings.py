@@ -85,7 +85,7 @@ class ShrinkConfig:
     layers: Annotated[str, "numbers of layers that shapes may have, up to the teacher's"] = "1, 2, 3, 4, 6, 8, 12"
     widths: Annotated[str, "hidden sizes; multiples of 32, or below it"] = "128, 192, 256, 320, 384, 512, 768"
     vocabularies: Annotated[
-        str, "teacher: its own; trimmed: the pieces that the texts use; a number: as many of the commonest"
+        str, "teacher: its own; trimmed: the pieces that the texts use; a number: about as many, the commonest"
     ] = "teacher, trimmed, 8000, 4000"
     dtypes: Annotated[str, "how weights may be stored: float32, float16, int8"] = "float16, int8"
     objective: Annotated[str, "of pre-training: mlm or electra"] = "mlm"

@@ -15,7 +15,7 @@ from wellread.measure.speed import spread
 from wellread.module import Module
 from wellread.quantising.calibrate import units_of
 from wellread.shrinking.settings import DTYPES, Bounds, ShrinkConfig, megabytes
-from wellread.shrinking.students import Layout, Shape
+from wellread.shrinking.students import Layout, Shape, takes_layers
 
 BYTES = {"float32": 4, "float16": 2, "int8": 2}  # of a number that is no int8 matrix's: the rest of those is float16
 SCALE = 4  # bytes of the scale of a row, or of an input
@@ -170,19 +170,19 @@ def _words(bounds: Bounds) -> str:
     return " and ".join(parts) or "any size and speed"
 
 
-def chosen(candidates: Sequence[Candidate], count: int, *, teacher_width: int, all_sizes: bool) -> list[Candidate]:
+def chosen(candidates: Sequence[Candidate], count: int, *, teacher: EncoderConfig, all_sizes: bool) -> list[Candidate]:
     """Choose the candidates that are trained, the largest first.
 
-    Those of the teacher's width begin with layers of its own and learn several times faster: they are chosen first,
-    and one place stays for another width. With `all_sizes`, evenly over all sizes, for the smallest that is good
+    Those that begin with layers of the teacher's learn several times faster: they are chosen first, and one place stays
+    for another width. With `all_sizes`, evenly over all sizes, for the smallest that is good
     enough is looked for.
     """
     ordered = sorted(candidates, key=lambda each: (-each.size_bytes, each.name))
     if all_sizes or len(ordered) <= count:
         return spread(ordered, count)
-    others = [each for each in ordered if each.hidden_size != teacher_width]
-    place = 1 if others and count > 1 else 0
-    picked = _largest([each for each in ordered if each not in others], count - place)
+    others = [each for each in ordered if not takes_layers(each.hidden_size, teacher)]
+    kept_free = 1 if others and count > 1 else 0
+    picked = _largest([each for each in ordered if each not in others], count - kept_free)
     picked += _largest(others, count - len(picked))
     return sorted(picked, key=lambda each: (-each.size_bytes, each.name))
 

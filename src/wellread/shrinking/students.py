@@ -85,9 +85,9 @@ class Layout:
         return shapes(self.config) | sentence_shapes(self.sentence) | head_shapes(self.config, self.head)
 
 
-def takes_layers(width: int, teacher: Checkpoint) -> bool:
+def takes_layers(width: int, teacher: EncoderConfig) -> bool:
     """Tell whether a student of a hidden size begins with layers of the teacher's: it has the teacher's own."""
-    return width == teacher.config.hidden_size
+    return width == teacher.hidden_size
 
 
 def fresh_student(shape: Shape, source: Module, *, vectors: bool, seed: int) -> Module:
@@ -98,7 +98,7 @@ def fresh_student(shape: Shape, source: Module, *, vectors: bool, seed: int) -> 
     """
     wanted, teacher = shape.wanted(seed), source.checkpoint
     student = from_teacher_to_vectors(source, wanted) if vectors else from_teacher(teacher, wanted)
-    if takes_layers(shape.hidden_size, teacher):
+    if takes_layers(shape.hidden_size, teacher.config):
         student = _with_layers(student, teacher, shape.config(teacher.config))
     return Module(checkpoint=student, tokenizer=source.tokenizer, backend=source.backend)
 

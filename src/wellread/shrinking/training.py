@@ -46,7 +46,7 @@ class Work:
 
 def _loop(work: Work, rate: float, steps: int | None = None) -> LoopConfig:
     steps = steps or work.steps
-    taken = takes_layers(work.student.checkpoint.config.hidden_size, work.teacher.checkpoint)
+    taken = takes_layers(work.student.checkpoint.config.hidden_size, work.teacher.checkpoint.config)
     return LoopConfig(
         max_steps=steps,
         per_device_train_batch_size=work.config.per_device_train_batch_size,
