@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -105,6 +106,7 @@ def data_loader(directory: str, backend: str) -> None:
 
     module = wellread.load(directory, backend=backend)
     expected = outputs(module)[0]
+    warnings.filterwarnings("ignore", "This DataLoader will create 2 worker", UserWarning)  # where there is one core
     loader = DataLoader(
         TEXTS, batch_size=16, num_workers=2, collate_fn=lambda texts: module.encode(texts, precision="f32"), timeout=60
     )

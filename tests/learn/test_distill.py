@@ -246,12 +246,13 @@ def test_what_a_recipe_leaves_out_is_as_distillation_has_it(tmp_path):
 
 
 def test_the_default_recipe_has_the_settings_of_the_packaged_default():
-    """But for steps and rate, which proofs/default.sh gives, and what the machine decides."""
+    """But for steps, rate and student, which proofs/default.sh gives, and what the machine decides."""
     settings = wellread.load("default").provenance["from"]["settings"]  # before STS-B
     told = {**settings, **settings["loop"]}
     recipe = read_recipe("default").distill
     ours = {**asdict(recipe), **asdict(recipe.loop)}
-    passed_over = {"loop", "max_steps", "learning_rate", "bf16", *BYSTANDERS}
+    of_the_student = {"num_hidden_layers", "hidden_size", "num_attention_heads"}
+    passed_over = {"loop", "max_steps", "learning_rate", "bf16", *of_the_student, *BYSTANDERS}
     assert (told["max_steps"], told["learning_rate"]) == (6000, 6e-4)
     for name in told.keys() - passed_over:
         expected = {key: ours[name][key] for key in told[name]} if isinstance(told[name], dict) else ours[name]

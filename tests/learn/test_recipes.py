@@ -83,6 +83,9 @@ def test_each_recipe_makes_a_module_with_a_card(tmp_path, name):
     assert (told["made_by"], told["recipe"], len(told["teacher"]["sha256"])) == ("wellread distill", name, 64)
     assert told["settings"]["method"] == read_recipe(name).distill.method
     assert told["settings"]["max_seq_length"] == made.max_seq_length == 16
+    shape = made.checkpoint.config
+    for size in ("num_hidden_layers", "hidden_size", "num_attention_heads"):
+        assert told["settings"][size] == getattr(shape, size)
     assert told["text"]["split"] is read_recipe(name).text.split
     assert name in (tmp_path / "out" / "README.md").read_text("utf-8")
     assert str(tmp_path) not in (tmp_path / "out" / "wellread.json").read_text("utf-8")

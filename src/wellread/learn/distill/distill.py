@@ -99,6 +99,8 @@ def distill(
         learner = METHODS[config.method](inputs)
         resume: dict[str, Any] = {"resume_from_checkpoint": resume_from_checkpoint, "overwrite": overwrite}
         steps = run(learner, config.loop, output_dir, settings=config, prepare=learner.prepare, **resume)
+    shape = learner.checkpoint.config
+    sizes = {name: getattr(shape, name) for name in ("num_hidden_layers", "hidden_size", "num_attention_heads")}
     provenance = {
         "made_by": "wellread distill",
         **({"recipe": Path(recipe).stem} if recipe else {}),
@@ -106,7 +108,7 @@ def distill(
         **({"vocabulary": public_name(vocab)} if isinstance(vocab, str | Path) else {}),
         **({"layers": {**layers_from.provenance, "sha256": fingerprint(layers_from)}} if layers_from else {}),
         **given.counts,
-        **{"steps": steps, **time_of(output_dir), "settings": asdict(config)},
+        **{"steps": steps, **time_of(output_dir), "settings": asdict(config) | sizes},
         **({"text": asdict(text)} if text else {}),
     }
     return trained_module(learner.model, learner.checkpoint, learner.tokenizer, provenance=provenance)
