@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from wellread.data.examples import Examples
-from wellread.errors import TrainingError
+from wellread.files import whole_file
 from wellread.learn import checkpoints
 from wellread.learn.distill.distill import distill
 from wellread.learn.finetune import finetune
@@ -188,11 +188,6 @@ def teacher_of(material: Material, rows: Examples, config: ShrinkConfig, directo
 
 
 def write_texts(texts: list[str], path: Path) -> None:
-    """Write texts as JSON lines, whole or not at all. Raises: TrainingError where the disk refuses."""
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        with partial.open("w", encoding="utf-8") as file:
-            file.writelines(f"{json.dumps({'text': text})}\n" for text in texts)
-        partial.replace(path)
-    except OSError as error:
-        raise TrainingError(f"{path} was to be written; found that {error}; make room, then resume") from error
+    """Write texts as JSON lines, whole or not at all. Raises: DataError where the disk refuses."""
+    with whole_file(path) as file:
+        file.writelines(f"{json.dumps({'text': text})}\n".encode() for text in texts)
