@@ -225,6 +225,7 @@ def test_info(saved):
     facts = json.loads(run("info", saved, "--json"))
     assert facts["embedding_size"] == 12
     assert facts["mlm_logits"] is True
+    assert "found tiny and --model default; name one of them" in run("info", "tiny", "-m", "default", code=2)
 
 
 def test_info_of_a_saved_model_says_what_was_inferred_and_takes_a_preprocessor(tmp_path):

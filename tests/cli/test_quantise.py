@@ -42,6 +42,13 @@ def test_quantise(run, tmp_path):
     assert small.checkpoint.has_int8
 
 
+def test_the_module_may_be_named_by_an_option_and_all_arguments_are_texts(run, tmp_path):
+    (tmp_path / "more.txt").write_text("paris\n" * 4)
+    done = run("texts.txt", "more.txt", "-m", "module", "-o", "small", "--budget", "0.9")
+    assert done.exit_code == 0, done.output
+    assert wellread.load(tmp_path / "small").provenance["quantise"]["texts"] == "texts.txt, more.txt"
+
+
 def test_json_and_overwriting(run, tmp_path):
     arguments = ("module", "texts.txt", "-o", "small", "--budget", "0.9", "--json", "--dtype", "float16")
     report = json.loads(run(*arguments).output)
@@ -65,6 +72,7 @@ def test_json_and_overwriting(run, tmp_path):
         ),
         (("module", "none.txt"), 3, "No such file"),
         (("texts.txt",), 2, "found the file of texts texts.txt; name the module first, then the texts"),
+        (("module", "texts.txt", "-m", "files"), 2, "found module and --model files; name one of them"),
         (("module", "--evaluate-format", "stsb"), 2, "says what the FILE of --evaluate is; found none"),
         (("module", "texts.txt", "--evaluate", "texts.txt"), 3, "texts.txt"),
     ],

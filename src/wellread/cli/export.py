@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from wellread.cli.options import json_flag, load_module, module_options
+from wellread.cli.options import json_flag, load_named, module_options
 
 if TYPE_CHECKING:
     from wellread.export.onnx import ExportedGraph
@@ -69,7 +69,7 @@ def command(
     """
     _refuse_options(form, preprocessor=preprocessor, dtype=dtype, opset=opset)
     _refuse_parts(form, with_tokenizer=with_tokenizer, texts=texts, mlm=mlm)
-    module = load_module(**{**loading, "model": handle or loading["model"]})
+    module = load_named(handle, **loading)
     if form == "onnx":
         from wellread.data.corpus import stream_texts
         from wellread.export.onnx import export_onnx

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from wellread.card import facts
-from wellread.cli.options import json_flag, load_module, module_options
+from wellread.cli.options import json_flag, load_named, module_options
 
 
 @click.command("info")
@@ -18,7 +18,7 @@ from wellread.cli.options import json_flag, load_module, module_options
 @module_options
 def command(handle: str | None, as_json: bool, **loading: Any) -> None:
     """Describe a module: shape, size, tokenizer, what pooled_output is, what was ignored or inferred and why."""
-    module = load_module(**{**loading, "model": handle or loading["model"]})
+    module = load_named(handle, **loading)
     described = module.info()
     if as_json:
         click.echo(json.dumps(described, indent=2, ensure_ascii=False))

@@ -73,6 +73,18 @@ def load_module(model: str, **options: Any) -> Module:
     return module
 
 
+def model_is_named() -> bool:
+    """Tell whether the verb that runs was given --model."""
+    return click.get_current_context().get_parameter_source("model") is not click.core.ParameterSource.DEFAULT
+
+
+def load_named(handle: str | None, model: str, **options: Any) -> Module:
+    """Load what the argument HANDLE names, or else --model. Raises: UsageError for both."""
+    if handle is not None and model_is_named():
+        raise click.UsageError(f"one module was expected; found {handle} and --model {model}; name one of them")
+    return load_module(handle or model, **options)
+
+
 def load_modules(model: Sequence[str], **options: Any) -> list[Module]:
     """Load what `teacher_options` describes. Raises: UsageError for what says which one module is meant, of several."""
     of_one = [f"--{name}" for name in ("revision", "tokenizer") if options[name]]

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from wellread.cli.help import Setting
-from wellread.cli.options import LOADING, json_flag, load_module, module_options
+from wellread.cli.options import LOADING, json_flag, load_named, model_is_named, module_options
 from wellread.cli.texts import reading_options
 from wellread.data.formats import ENDINGS, ending_of
 from wellread.files import refuse_existing
@@ -45,18 +45,20 @@ def command(
 
     TEXTS are files of texts such as the module will be given; without any, wellread takes English and Korean ones of
     its own. Half of them choose the scales, the others measure. While the vectors are further from float32 than
-    --budget allows, the matrix that costs most stays as it is.
+    --budget allows, the matrix that costs most stays as it is. With --model, all arguments are TEXTS.
     """
     from wellread.measure.quantise import quantise
 
     if handle is not None and os.path.isfile(handle) and ending_of(handle) in ENDINGS:
-        raise click.UsageError(
-            f"HANDLE names the module; found the file of texts {handle}; name the module first, then the texts"
-        )
+        if not model_is_named():
+            raise click.UsageError(
+                f"HANDLE names the module; found the file of texts {handle}; name the module first, then the texts"
+            )
+        texts, handle = (Path(handle), *texts), None
     if not options["overwrite"]:
         refuse_existing(output, advice=", or overwrite it (--overwrite)")
     loading = {name: options.pop(name) for name in LOADING}
-    module = load_module(**{**loading, "model": handle or loading["model"]})
+    module = load_named(handle, **loading)
     smaller = quantise(
         module,
         list(texts) or None,

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from wellread.cli.options import LOADING, json_flag, load_module, module_options
+from wellread.cli.options import LOADING, json_flag, load_named, module_options
 from wellread.cli.texts import reading_options
 from wellread.cli.training import DTYPE, DTYPES, save_module
 from wellread.data.formats import ENDINGS, ending_of
@@ -48,7 +48,7 @@ def command(handle: str | None, output: Path, dtype: str, overwrite: bool, as_js
     if not overwrite:
         refuse_existing(output, advice=", or overwrite it (--overwrite)")
     loading = {name: options.pop(name) for name in LOADING}
-    module = load_module(**{**loading, "model": handle or loading["model"]})
+    module = load_named(handle, **loading)
     trimmed = trim(
         module,
         options["texts"] or None,
