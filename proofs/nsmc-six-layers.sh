@@ -2,7 +2,7 @@
 # A larger classifier of Korean film reviews: six of the twelve layers of the teacher of `default-ko-nsmc` learn from the soft labels that were made
 # for it. It does not ship.
 #   sh proofs/nsmc-six-layers.sh DATA OUT
-# DATA and OUT are those of proofs/default-ko-nsmc.sh, which runs first: OUT has its teacher and reviews.jsonl. MORE: steps behind the epoch.
+# DATA and OUT are those of proofs/default-ko-nsmc.sh, which runs first: OUT has its teacher and reviews.jsonl. MORE: steps after the epoch.
 set -eu
 data=$1 out=$2
 here=$(dirname "$0")

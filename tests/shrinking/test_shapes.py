@@ -130,29 +130,27 @@ def made(layers, width, pieces=100, dtype="float16"):
     )
 
 
+def of_width(width):
+    return tiny_config(hidden_size=width)
+
+
 def test_the_shapes_that_no_other_surpasses_are_tried_first():
     shapes = [made(1, 8), made(2, 8), made(1, 16), made(2, 16, 50), made(4, 8, dtype="int8")]
-    assert [each.name for each in chosen(shapes, 4, teacher=tiny_config(hidden_size=32), all_sizes=False)] == [
+    assert [each.name for each in chosen(shapes, 4, teacher=of_width(32), all_sizes=False)] == [
         *("4-8-100-int8", "1-16-100-float16", "2-16-50-float16", "2-8-100-float16")
     ]
-    assert "2-8-100-float16" not in [
-        each.name for each in chosen(shapes, 3, teacher=tiny_config(hidden_size=32), all_sizes=False)
-    ]
-    assert len(chosen(shapes, 9, teacher=tiny_config(hidden_size=32), all_sizes=False)) == 5
+    assert "2-8-100-float16" not in [each.name for each in chosen(shapes, 3, teacher=of_width(32), all_sizes=False)]
+    assert len(chosen(shapes, 9, teacher=of_width(32), all_sizes=False)) == 5
 
 
 def test_shapes_that_begin_with_the_teachers_layers_are_tried_before_all_but_one_of_other_widths():
     shapes = [made(1, 16), made(2, 16, 50), made(3, 8), made(4, 8), made(1, 12)]
-    assert [each.name for each in chosen(shapes, 3, teacher=tiny_config(hidden_size=16), all_sizes=False)] == [
+    assert [each.name for each in chosen(shapes, 3, teacher=of_width(16), all_sizes=False)] == [
         *("4-8-100-float16", "1-16-100-float16", "2-16-50-float16")
     ]
-    assert [each.name for each in chosen(shapes, 1, teacher=tiny_config(hidden_size=16), all_sizes=False)] == [
-        "2-16-50-float16"
-    ]
+    assert [each.name for each in chosen(shapes, 1, teacher=of_width(16), all_sizes=False)] == ["2-16-50-float16"]
 
 
 def test_all_sizes_are_tried_where_the_smallest_that_is_good_enough_is_looked_for():
     shapes = [made(layers, 8) for layers in range(1, 10)]
-    assert [
-        each.num_hidden_layers for each in chosen(shapes, 3, teacher=tiny_config(hidden_size=8), all_sizes=True)
-    ] == [9, 5, 1]
+    assert [each.num_hidden_layers for each in chosen(shapes, 3, teacher=of_width(8), all_sizes=True)] == [9, 5, 1]

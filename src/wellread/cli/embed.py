@@ -16,7 +16,7 @@ import numpy as np
 
 from wellread.backends.backend import FloatArray
 from wellread.cli.help import Setting
-from wellread.cli.options import LOADING, json_flag, load_module, module_options
+from wellread.cli.options import LOADING, json_flag, load_module, module_options, was_given
 from wellread.cli.texts import READING, files_of, reading_of, reading_options, stream_arguments
 from wellread.corpus.shards import SHARD_ROWS
 from wellread.data.formats import STDIN
@@ -82,12 +82,6 @@ def command(texts: tuple[str, ...], output: Path | None, as_json: bool, **option
         window = list(islice(rows, WINDOW)) if len(window) == WINDOW else []
         if not window:
             return
-
-
-def was_given(name: str) -> bool:
-    """Say whether an option stands on the command line."""
-    source = click.get_current_context().get_parameter_source(name)
-    return source is click.core.ParameterSource.COMMANDLINE
 
 
 def _json(text: str, vector: FloatArray) -> str:

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.core import ParameterSource
 
-from wellread.cli.options import LOADING, json_flag, load_module, module_options
+from wellread.cli.options import LOADING, json_flag, load_module, module_options, was_given
 from wellread.cli.texts import COLUMNS, reading_of, reading_options
 from wellread.tasks.registry import TASKS
 
@@ -61,12 +60,11 @@ def command(task: str, file: Path, predictions: Path | None, as_json: bool, **op
 
 def _refuse_foreign(task: str, predicted: bool) -> None:
     """Refuse flags that this task does not take."""
-    source = click.get_current_context().get_parameter_source
     foreign = (*LOADING, "precision") if predicted else FOR_PREDICTIONS
     if task in FOR_MODULES:
         of_mlm = ("precision", *FOR_LABELLED)
         foreign = (*foreign, "positive") if task == "stsb" else (*foreign, "positive", *of_mlm)
-    names = [name for name in foreign if source(name) is not ParameterSource.DEFAULT]
+    names = [name for name in foreign if was_given(name)]
     if predicted and task in FOR_MODULES:
         names.append("predictions")
     if names:

@@ -73,14 +73,15 @@ def load_module(model: str, **options: Any) -> Module:
     return module
 
 
-def model_is_named() -> bool:
-    """Tell whether the verb that runs was given --model."""
-    return click.get_current_context().get_parameter_source("model") is not click.core.ParameterSource.DEFAULT
+def was_given(name: str) -> bool:
+    """Say whether an option stands on the command line."""
+    source = click.get_current_context().get_parameter_source(name)
+    return source is click.core.ParameterSource.COMMANDLINE
 
 
 def load_named(handle: str | None, model: str, **options: Any) -> Module:
     """Load what the argument HANDLE names, or else --model. Raises: UsageError for both."""
-    if handle is not None and model_is_named():
+    if handle is not None and was_given("model"):
         raise click.UsageError(f"one module was expected; found {handle} and --model {model}; name one of them")
     return load_module(handle or model, **options)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from wellread.cli.options import LOADING, gather, json_flag, load_module, model_is_named, module_options, options_of
+from wellread.cli.options import LOADING, gather, json_flag, load_module, module_options, options_of, was_given
 from wellread.cli.texts import COLUMNS, KIND, files_on_disk
 from wellread.cli.training import run_options, train_and_save
 from wellread.errors import require_extra
@@ -50,7 +50,7 @@ def command(
 
     loading = {name: options.pop(name) for name in LOADING}
     fresh = {name: options.pop(name) for name in FRESH}
-    named = model_is_named()
+    named = was_given("model")
     _refuse_mixed(fresh, named)
     settings = gather(PretrainConfig(), options)
     reading: dict[str, Any] = {"column": column, "kind": kind}

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from wellread.cli.help import Setting
-from wellread.cli.options import LOADING, json_flag, load_named, model_is_named, module_options
+from wellread.cli.options import LOADING, json_flag, load_named, module_options, was_given
 from wellread.cli.texts import reading_options
 from wellread.data.formats import ENDINGS, ending_of
 from wellread.files import refuse_existing
@@ -50,7 +50,7 @@ def command(
     from wellread.measure.quantise import quantise
 
     if handle is not None and os.path.isfile(handle) and ending_of(handle) in ENDINGS:
-        if not model_is_named():
+        if not was_given("model"):
             raise click.UsageError(
                 f"HANDLE names the module; found the file of texts {handle}; name the module first, then the texts"
             )

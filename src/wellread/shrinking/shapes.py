@@ -174,8 +174,7 @@ def chosen(candidates: Sequence[Candidate], count: int, *, teacher: EncoderConfi
     """Choose the candidates that are trained, the largest first.
 
     Those that begin with layers of the teacher's learn several times faster: they are chosen first, and one place stays
-    for another width. With `all_sizes`, evenly over all sizes, for the smallest that is good
-    enough is looked for.
+    for another width. With `all_sizes`, evenly over all sizes, for the smallest that is good enough is looked for.
     """
     ordered = sorted(candidates, key=lambda each: (-each.size_bytes, each.name))
     if all_sizes or len(ordered) <= count:

@@ -13,7 +13,7 @@ from wellread.files import public_name
 from wellread.learn.distill.layers import layers_student
 from wellread.learn.distill.relations import relations_student
 from wellread.learn.distill.soft_labels import labels_student
-from wellread.learn.distill.student import DistillInputs, Student, Teacher
+from wellread.learn.distill.student import DistillInputs, Student, Teacher, shape_of
 from wellread.learn.distill.teacher import fingerprint
 from wellread.learn.distill.transfer_set import transfer_set
 from wellread.learn.distill.vectors import vectors_student
@@ -99,8 +99,6 @@ def distill(
         learner = METHODS[config.method](inputs)
         resume: dict[str, Any] = {"resume_from_checkpoint": resume_from_checkpoint, "overwrite": overwrite}
         steps = run(learner, config.loop, output_dir, settings=config, prepare=learner.prepare, **resume)
-    shape = learner.checkpoint.config
-    sizes = {name: getattr(shape, name) for name in ("num_hidden_layers", "hidden_size", "num_attention_heads")}
     provenance = {
         "made_by": "wellread distill",
         **({"recipe": Path(recipe).stem} if recipe else {}),
@@ -108,7 +106,7 @@ def distill(
         **({"vocabulary": public_name(vocab)} if isinstance(vocab, str | Path) else {}),
         **({"layers": {**layers_from.provenance, "sha256": fingerprint(layers_from)}} if layers_from else {}),
         **given.counts,
-        **{"steps": steps, **time_of(output_dir), "settings": asdict(config) | sizes},
+        **{"steps": steps, **time_of(output_dir), "settings": asdict(config) | shape_of(learner.checkpoint.config)},
         **({"text": asdict(text)} if text else {}),
     }
     return trained_module(learner.model, learner.checkpoint, learner.tokenizer, provenance=provenance)

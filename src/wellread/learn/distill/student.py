@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from wellread.backends.torch import TorchEncoder
 from wellread.checkpoints.checkpoint import Checkpoint
+from wellread.config import EncoderConfig
 from wellread.data.examples import Examples
 from wellread.data.token_store import token_store
 from wellread.encoder.heads import LOGITS_OUTPUT, SENTENCE_OUTPUT
@@ -33,6 +34,7 @@ from wellread.module import Module
 from wellread.text.tokenizer import Tokenizer
 
 GIGABYTE = 1_000_000_000
+SHAPE = ("num_hidden_layers", "hidden_size", "num_attention_heads")  # settings of a student that is made
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -107,6 +109,11 @@ class Student:
             common["further_teachers"] = [other.sha256 for other in others]
         on_disk = [cache.is_on_disk for cache in self.caches]
         return {**common, **self.facts, "teacher_on_disk": on_disk if others else on_disk[0]}
+
+
+def shape_of(config: EncoderConfig) -> dict[str, int]:
+    """Return a student's shape, by the names that the settings have for it."""
+    return {name: getattr(config, name) for name in SHAPE}
 
 
 def teacher_cache(

@@ -25,6 +25,7 @@ from wellread.errors import ConfigError
 from wellread.learn.distill.student import (
     DistillInputs,
     Student,
+    shape_of,
     text_caches,
     text_rows,
     texts_in_memory,
@@ -34,8 +35,6 @@ from wellread.learn.rows import rows_of
 from wellread.learn.settings import VectorsConfig
 from wellread.learn.step import Inputs, Loss
 from wellread.module import Module
-
-SHAPE = ("num_hidden_layers", "hidden_size", "num_attention_heads")
 
 
 def vectors_student(inputs: DistillInputs) -> Student:
@@ -81,7 +80,7 @@ def vectors_student(inputs: DistillInputs) -> Student:
         facts={
             "answers": caches[0].outputs[0].key,
             **({"further_answers": [cache.outputs[0].key for cache in caches[1:]]} if caches[1:] else {}),
-            **{name: getattr(checkpoint.config, name) for name in SHAPE},
+            **shape_of(checkpoint.config),
             "max_seq_length": rows.max_seq_length,
             **asdict(rows.template.special),
             **loss_facts,
